@@ -1,0 +1,68 @@
+"""The table of error codes: one line a code, the same line as in docs/errors.md."""
+# ruff: noqa: E501 - one code a line, whatever its length
+
+from __future__ import annotations
+
+from typing import Final
+
+_TABLE = """
+| MM001 | file cannot be read | The path is missing, is a folder, or may not be read. |
+| MM002 | not UTF-8 text | A spec is UTF-8 text without a byte order mark; save it as UTF-8. |
+| MM003 | forbidden character | NUL, control and text-direction characters hide what a spec says; remove them. |
+| MM004 | empty spec | The file holds no YAML document; `mmspec new` writes a starter spec. |
+| MM005 | several documents | A spec is one YAML document; put each further one in a file of its own. |
+| MM006 | YAML syntax | The text is not YAML; the line shown is where reading stopped. |
+| MM007 | not a mapping | The top of a spec is a mapping of keys such as `mmspec`, `name` and `streams`. |
+| MM008 | duplicate key | A key stands twice in one mapping; both lines are named. Keep one. |
+| MM009 | key is not text | Keys are names, so numbers, booleans, nulls, lists and mappings are refused; quote the key if it is meant as text. |
+| MM010 | tag refused | YAML tags such as `!!python/object` or `!x` have no meaning in a spec. |
+| MM011 | alias refused | An alias names an anchor that does not exist, or one that holds the alias itself. |
+| MM012 | merge key refused | `<<` would make keys appear from elsewhere; write the keys out, or alias a whole value. |
+| MM013 | too large | The file, its nesting (64) or its expansion by aliases (100,000 nodes) passes the limit. |
+| MM014 | number out of range | Numbers are finite; infinity, not-a-number and numbers too large to hold are refused. |
+| MM015 | value cut by a comma | Inside `{...}` or `[...]` a comma ends an unquoted value; quote values such as `"window(before=7, after=7)"`. |
+| MM101 | invalid value | A key holds a value of the wrong type or outside the allowed range. |
+| MM102 | unknown key | The key is not part of the language at this place; often a misspelling. |
+| MM103 | missing key | A key that has no default was left out. |
+| MM200 | expression cannot be read | The expression is too long, too deep, or holds a character that no expression uses. |
+| MM201 | dimension syntax | A size is a whole number or an expression of names, `+ - * / //` and parentheses, such as `4*d`. |
+| MM202 | unknown dimension | A name in a size is not declared under `dims`. |
+| MM203 | dimension value | A size is a positive whole number below 2**31; `/` must divide exactly. |
+| MM210 | quantity | A rate or duration is a number and a unit, such as `100 Hz` or `500 ms`. |
+| MM220 | mask syntax | A mask is patterns joined by `~`, `&` and the vertical bar, such as `causal & window(before=15)`. |
+| MM221 | unknown mask | No pattern has this name. |
+| MM222 | mask arguments | A pattern got an argument that is missing, unknown, given twice or out of range. |
+| MM223 | mask pair | A key of a mask by pair reads `text -> image`: queries of text see keys of image. |
+| MM230 | claim syntax | A claim is a sentence such as `params <= 5e6`, `pairs(audio) in O(audio)`, `causal(text)` or `no flow from image to text`. |
+| MM231 | unknown claim | Claims speak of params, active_params, flops, useful_flops, expected_depth, pairs, causal or flow. |
+| MM301 | unknown source | A stream reads a name that is neither a modality nor a stream. |
+| MM302 | cycle | Streams read one another in a circle. |
+| MM303 | segment twice | Two sources of one sequence bring the same tokens. |
+| MM304 | unread modality | No stream reads the modality. |
+| MM305 | position does not fit | The position asks for an axis that the modality does not have. |
+| MM306 | position and width | The position asks for a width divisible by 2 or 4. |
+| MM307 | unread stream | Neither a stream nor a head reads the stream. |
+| MM308 | odd rotary width | Rotary positions turn pairs of features, so the head width is even. |
+| MM309 | fusion heads | The fusion's heads must divide its width. |
+| MM310 | unknown segment | A mask by pair names a segment that the sequence does not hold. |
+| MM311 | mask across segments | The pattern compares positions, and the two segments have no common axis. |
+| MM312 | exit head | Exits by confidence need a classifier that reads the stream. |
+| MM313 | exit interval | `every` is larger than the depth, so no exit would be reached before the last block. |
+| MM314 | exit readers | A stream with exits is read by its head alone. |
+| MM315 | head source | A head reads a name that is no stream. |
+| MM316 | contrastive sources | A contrastive head compares two different streams. |
+| MM317 | language-model segment | A language-model head needs exactly one tokens segment, or its name. |
+| MM318 | tied head | A tied head needs one embedding table of the stream's width. |
+| MM319 | unknown head | An objective names a head that does not exist. |
+| MM320 | objective does not fit | The loss or its smoothing does not belong to this kind of head. |
+| MM321 | claim names nothing | A claim names what is neither a modality nor a stream. |
+| MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
+"""
+
+
+def _read(table: str) -> dict[str, tuple[str, str]]:
+    rows = (line.strip("| ").split(" | ") for line in table.strip().splitlines())
+    return {code: (title, explanation) for code, title, explanation in rows}
+
+
+CODES: Final[dict[str, tuple[str, str]]] = _read(_TABLE)

@@ -1,0 +1,159 @@
+"""What is wrong, where, and what to write instead: the one kind of error users see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mmspec.codes import CODES
+
+__all__ = ["CODES", "Diagnostic", "MmspecError", "Span", "as_json", "explain", "render", "suggest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of a file, 1-based in lines and columns; `end_column` is one past the last."""
+
+    path: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem: its code, the fact, the place in text and in the spec, and what to write."""
+
+    code: str
+    message: str
+    span: Span | None = None
+    where: str = ""
+    help: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.span} " if self.span else ""
+        inside = f" (in {self.where})" if self.where else ""
+        advice = f"; {self.help}" if self.help else ""
+        return _printable(f"{place}error[{self.code}]: {self.message}{inside}{advice}")
+
+
+class MmspecError(Exception):
+    """Every problem found by one step, in the order found."""
+
+    def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic]) -> None:
+        found = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
+        assert found, "an MmspecError says what is wrong"
+        super().__init__(found)
+        self.diagnostics: tuple[Diagnostic, ...] = found
+
+    def __str__(self) -> str:
+        return "\n".join(str(diagnostic) for diagnostic in self.diagnostics)
+
+
+def explain(code: str) -> str:
+    """The title and explanation of a code, or a sentence naming the nearest code."""
+    if code.upper() in CODES:
+        title, explanation = CODES[code.upper()]
+        return f"{code.upper()}: {title}\n\n{explanation}"
+    close = suggest(code.upper(), CODES)
+    return _printable(f"no code `{code}`" + (f"; did you mean {close}?" if close else ""))
+
+
+def suggest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate a misspelt word most likely means, None when none is near."""
+    import difflib  # noqa: PLC0415 - only errors need it
+
+    return next(iter(difflib.get_close_matches(word[:100], list(candidates), 1)), None)
+
+
+def as_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    """Plain data of the diagnostics, each with the title of its code, for machines."""
+    titles = {code: title for code, (title, _) in CODES.items()}
+    return [asdict(d) | {"title": titles.get(d.code, "")} for d in diagnostics]
+
+
+def render(
+    diagnostics: Iterable[Diagnostic],
+    sources: Mapping[str, str] | None = None,
+    color: bool = False,
+) -> str:
+    """The diagnostics as text, each with its source line and a caret under the place.
+
+    `sources` maps paths to text; a path that is not in it is read from disk if it can be.
+    """
+    cache = dict(sources or {})
+    return "\n\n".join(_render_one(diagnostic, cache, color) for diagnostic in diagnostics)
+
+
+def _render_one(diagnostic: Diagnostic, sources: dict[str, str], color: bool) -> str:
+    paint = _paint if color else _plain
+    place = f"{diagnostic.span} " if diagnostic.span else ""
+    head = paint(f"error[{diagnostic.code}]", "1;31")
+    lines = [f"{_printable(place)}{head}: {_printable(diagnostic.message)}"]
+    if diagnostic.span:
+        source = _source_line(diagnostic.span, sources)
+        lines += _excerpt(diagnostic.span, source, color) if source is not None else []
+    if diagnostic.where:
+        lines.append(_printable(f"in {diagnostic.where}"))
+    if diagnostic.help:
+        lines.append(f"{paint('help', '1;36')}: {_printable(diagnostic.help)}")
+    return "\n".join(lines)
+
+
+def _source_line(span: Span, sources: dict[str, str]) -> str | None:
+    if span.path not in sources:
+        try:
+            with open(span.path, encoding="utf-8", errors="replace") as file:
+                sources[span.path] = file.read(1 << 22)
+        except (OSError, ValueError):
+            sources[span.path] = ""
+    lines = sources[span.path].split("\n")
+    return lines[span.line - 1] if span.line <= len(lines) and any(lines) else None
+
+
+def _excerpt(span: Span, source: str, color: bool) -> list[str]:
+    """The source line and the caret line, behind a gutter with the line number."""
+    source = source.rstrip("\r")
+    start = min(span.column - 1, len(source))
+    one_line = span.end_line == span.line
+    end = min(span.end_column - 1, len(source)) if one_line else len(source.rstrip())
+    gap = " " * _width(_printable(source[:start]))
+    carets = "^" * max(1, _width(_printable(source[start:end])))
+    paint = _paint if color else _plain
+    number = str(span.line)
+    return [
+        f"{paint(f'{number} |', '34')} {_printable(source)}",
+        f"{paint(f'{" " * len(number)} |', '34')} {gap}{paint(carets, '1;31')}",
+    ]
+
+
+def _width(text: str) -> int:
+    """Columns that text takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    import unicodedata  # noqa: PLC0415 - only excerpts of non-ASCII text need it
+
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+
+
+def _printable(text: str) -> str:
+    """Text that cannot steer a terminal: tabs become spaces, other controls are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else " " if c == "\t" else ascii(c)[1:-1] for c in text
+    )
+
+
+def _paint(text: str, style: str) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m"
+
+
+def _plain(text: str, style: str) -> str:
+    return text
