@@ -21,9 +21,11 @@ _TABLE = """
 | MM013 | too large | The file, its nesting (64) or its expansion by aliases (100,000 nodes) passes the limit. |
 | MM014 | number out of range | Numbers are finite; infinity, not-a-number and numbers too large to hold are refused. |
 | MM015 | value cut by a comma | Inside `{...}` or `[...]` a comma ends an unquoted value; quote values such as `"window(before=7, after=7)"`. |
-| MM101 | invalid value | A key holds a value of the wrong type or outside the allowed range. |
-| MM102 | unknown key | The key is not part of the language at this place; often a misspelling. |
-| MM103 | missing key | A key that has no default was left out. |
+| MM101 | unknown key | The key is not part of the language at this place; often a misspelling. |
+| MM102 | missing key | A key that has no default was left out. |
+| MM103 | unknown choice | The value is a word, and none of the words allowed here. |
+| MM104 | wrong type or range | The value is of another type than the key takes, or outside its range. |
+| MM105 | invalid value | The value has the right type but breaks a rule of its key; the message names the rule. |
 | MM200 | expression cannot be read | The expression is too long, too deep, or holds a character that no expression uses. |
 | MM201 | dimension syntax | A size is a whole number or an expression of names, `+ - * / //` and parentheses, such as `4*d`. |
 | MM202 | unknown dimension | A name in a size is not declared under `dims`. |

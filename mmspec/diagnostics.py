@@ -126,10 +126,9 @@ def _excerpt(span: Span, source: str, color: bool) -> list[str]:
     carets = "^" * max(1, _width(_printable(source[start:end])))
     paint = _paint if color else _plain
     number = str(span.line)
-    return [
-        f"{paint(f'{number} |', '34')} {_printable(source)}",
-        f"{paint(f'{" " * len(number)} |', '34')} {gap}{paint(carets, '1;31')}",
-    ]
+    gutter = paint(f"{number} |", "34")
+    blank = paint(f"{' ' * len(number)} |", "34")
+    return [f"{gutter} {_printable(source)}", f"{blank} {gap}{paint(carets, '1;31')}"]
 
 
 def _width(text: str) -> int:
