@@ -10,8 +10,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
-Value = int | str | Fraction
+from mmspec.diagnostics import Span
+from mmspec.expressions import quantity
+from mmspec.expressions.mask_arguments import SIGNATURES, Call, Value
+from mmspec.expressions.scanner import Scanner, did_you_mean
+
+__all__ = [
+    "COMPILED",
+    "SIGNATURES",
+    "And",
+    "Mask",
+    "Not",
+    "Or",
+    "Pattern",
+    "Value",
+    "parse",
+    "parse_pair",
+    "patterns",
+    "unparse",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +76,90 @@ class Not:
 
 Mask = Pattern | And | Or | Not
 
-COMPILED = frozenset({"full", "none", "causal", "window", "dilated", "block", "global"})
+COMPILED: Final = frozenset({"full", "none", "causal", "window", "dilated", "block", "global"})
+
+
+def parse(text: str, span: Span | None = None) -> Mask:
+    """Read a mask expression; raises MmspecError MM200 or MM220 to MM222."""
+    return _Parser(text, span).mask()
+
+
+def parse_pair(text: str, span: Span | None = None) -> tuple[str, str]:
+    """Read `text -> image` as (query, key); raises MmspecError MM223."""
+    scanner = Scanner(text, span, "MM223", "pair")
+    advice = "write a pair such as `text -> image`: text sees image"
+    query = scanner.name("the name of a segment", advice)
+    scanner.expect("->", advice)
+    key = scanner.name("the name of a segment", advice)
+    scanner.finish(advice)
+    return query.text, key.text
+
+
+def unparse(mask: Mask) -> str:
+    """The canonical text of a mask: every argument by name, no parentheses that are not needed."""
+    return _write(mask, 0)
+
+
+def patterns(mask: Mask) -> tuple[Pattern, ...]:
+    """The patterns of a mask, in the order they are written."""
+    if isinstance(mask, Pattern):
+        return (mask,)
+    if isinstance(mask, Not):
+        return patterns(mask.operand)
+    return patterns(mask.left) + patterns(mask.right)
+
+
+def _write(mask: Mask, tightness: int) -> str:
+    """Text of a mask within an operator that binds as tightly as this (1 `|`, 2 `&`, 3 `~`)."""
+    if isinstance(mask, Pattern):
+        given = ", ".join(f"{name}={_write_value(value)}" for name, value in mask.arguments)
+        return f"{mask.name}({given})" if given else mask.name
+    if isinstance(mask, Not):
+        return f"~{_write(mask.operand, 3)}"
+    own, sign = (1, "|") if isinstance(mask, Or) else (2, "&")
+    text = f"{_write(mask.left, own)} {sign} {_write(mask.right, own + 1)}"
+    return f"({text})" if own < tightness else text
+
+
+def _write_value(value: Value) -> str:
+    return quantity.write_duration(value) if isinstance(value, Fraction) else str(value)
+
+
+class _Parser:
+    """Recursive descent over the grammar above."""
+
+    def __init__(self, text: str, span: Span | None) -> None:
+        self.scanner = Scanner(text, span, "MM220", "mask")
+
+    def mask(self) -> Mask:
+        mask = self._union()
+        self.scanner.finish("join patterns with ~ (not), & (and), | (or)")
+        return mask
+
+    def _union(self) -> Mask:
+        mask = self._intersection()
+        while self.scanner.accept("|"):
+            self.scanner.spend()
+            mask = Or(mask, self._intersection())
+        return mask
+
+    def _intersection(self) -> Mask:
+        mask = self._factor()
+        while self.scanner.accept("&"):
+            self.scanner.spend()
+            mask = And(mask, self._factor())
+        return mask
+
+    def _factor(self) -> Mask:
+        if self.scanner.accept("~"):
+            self.scanner.spend()
+            return Not(self.scanner.nested(self._factor))
+        if self.scanner.accept("("):
+            mask = self.scanner.nested(self._union)
+            self.scanner.expect(")")
+            return mask
+        name = self.scanner.name("a pattern", f"patterns: {', '.join(SIGNATURES)}")
+        if name.text not in SIGNATURES:
+            advice = did_you_mean(name.text, list(SIGNATURES), "patterns")
+            self.scanner.fail(f"`{name.text}` is no mask", advice, name, "MM221")
+        return Pattern(name.text, Call(self.scanner, name).arguments())
