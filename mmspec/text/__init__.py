@@ -1,0 +1,7 @@
+"""The text of a spec: YAML read with YAML 1.2 meaning, every key and value with its place."""
+
+from __future__ import annotations
+
+from mmspec.text.document import Document, parse, read
+
+__all__ = ["Document", "parse", "read"]

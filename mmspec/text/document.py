@@ -1,0 +1,205 @@
+"""A spec's text as plain data with the place of every key and value."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mmspec.diagnostics import Diagnostic, MmspecError, Span
+from mmspec.text import nodes, scalars
+
+MAX_BYTES: Final = 1 << 20
+MAX_NODES: Final = 100_000
+
+Keys = tuple[str | int, ...]
+
+_FORBIDDEN = re.compile(
+    "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    "|[\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The text and its data: dict, list, str, int, float, bool and None."""
+
+    path: str
+    text: str
+    data: dict[str, Any] = field(compare=False, repr=False)
+    _values: Mapping[Keys, Span] = field(compare=False, repr=False)
+    _keys: Mapping[Keys, Span] = field(compare=False, repr=False)
+
+    def span(self, *keys: str | int) -> Span:
+        """Where the value at `keys` stands, or its nearest ancestor that exists."""
+        while keys not in self._values:
+            keys = keys[:-1]
+        return self._values[keys]
+
+    def key_span(self, *keys: str | int) -> Span:
+        """Where the last of `keys` itself stands; of a list item, or if missing, see `span`."""
+        return self._keys.get(keys) or self.span(*keys)
+
+
+def read(path: str | os.PathLike[str]) -> Document:
+    """Read a spec file; raises MmspecError MM001 to MM015."""
+    shown = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        advice = "name the spec file in it" if os.path.isdir(path) else "check the path"
+        message = f"cannot read `{shown}`: {reason.lower()}"
+        raise MmspecError(Diagnostic("MM001", message, help=advice)) from None
+    if len(content) > MAX_BYTES:
+        message = f"`{shown}` has more than {MAX_BYTES} bytes"
+        raise MmspecError(Diagnostic("MM013", message, help="a spec is a short text"))
+    return parse(_decode(content, shown), shown)
+
+
+def parse(text: str, path: str = "<spec>") -> Document:
+    """Read a spec's text; raises MmspecError MM003 to MM015, every problem that it can find."""
+    text = text.replace("\r\n", "\n")
+    _check_characters(text, path)
+    root = nodes.compose(text, path)
+    if root is None or isinstance(root, nodes.ScalarNode) and not root.text and root.plain:
+        span = Span(path, 1, 1, 1, 1)
+        advice = "`mmspec new` writes a starter spec"
+        raise MmspecError(Diagnostic("MM004", "the spec is empty", span, help=advice))
+    builder = _Builder(text)
+    data = builder.build(root, ())
+    if not isinstance(root, nodes.MappingNode):
+        advice = "begin with `mmspec: 1` and `name: ...`"
+        message = "the top of a spec is a mapping of keys"
+        builder.problems.insert(0, Diagnostic("MM007", message, root.span, help=advice))
+    if builder.problems:
+        raise MmspecError(builder.problems)
+    return Document(path, text, data, builder.values, builder.keys)
+
+
+def _decode(content: bytes, path: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
+        span = Span(path, line, column, line, column + 1)
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
+        advice = "save the file as UTF-8"
+        raise MmspecError(Diagnostic("MM002", message, span, help=advice)) from None
+
+
+def _check_characters(text: str, path: str) -> None:
+    match = _FORBIDDEN.search(text)
+    if match is None:
+        return
+    line = text.count("\n", 0, match.start()) + 1
+    column = match.start() - text.rfind("\n", 0, match.start())
+    span = Span(path, line, column, line, column + 1)
+    if match[0] == "\ufeff" and match.start() == 0:
+        message, advice = "the file begins with a byte order mark", "save it as UTF-8 without one"
+        raise MmspecError(Diagnostic("MM002", message, span, help=advice))
+    message = f"the character U+{ord(match[0]):04X} is not allowed"
+    advice = "end lines with a line feed" if match[0] == "\r" else "remove it"
+    raise MmspecError(Diagnostic("MM003", message, span, help=advice))
+
+
+class _Builder:
+    """Nodes to data; aliases are expanded, so that each use has its own keys."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.split("\n")
+        self.values: dict[Keys, Span] = {}
+        self.keys: dict[Keys, Span] = {}
+        self.problems: list[Diagnostic] = []
+        self.count = 0
+
+    def build(self, node: nodes.Node, keys: Keys) -> Any:
+        self.count += 1
+        if self.count > MAX_NODES or len(keys) > nodes.MAX_DEPTH:
+            message = f"aliases expand to more than {MAX_NODES:,} nodes or {nodes.MAX_DEPTH} levels"
+            raise MmspecError(Diagnostic("MM013", message, node.span, help="write fewer aliases"))
+        self.values[keys] = node.span
+        if isinstance(node, nodes.ScalarNode):
+            return self._scalar(node, keys)
+        if isinstance(node, nodes.SequenceNode):
+            if node.flow and self._cut(node.items, keys):
+                return []
+            return [self.build(item, (*keys, i)) for i, item in enumerate(node.items)]
+        return self._mapping(node, keys)
+
+    def _scalar(self, node: nodes.ScalarNode, keys: Keys) -> scalars.Scalar:
+        if not node.plain:
+            return node.text
+        try:
+            return scalars.resolve(node.text)
+        except ValueError as error:
+            self._problem("MM014", f"`{node.text[:40]}`: {error}", node.span, keys)
+            return None
+
+    def _mapping(self, node: nodes.MappingNode, keys: Keys) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if node.flow and self._cut([value for _, value in node.items], keys):
+            return found
+        for key_node, value in node.items:
+            key = self._key(key_node, keys)
+            if key is None:
+                continue
+            if key in found:
+                self._duplicate(key, key_node.span, keys)
+                continue
+            self.keys[*keys, key] = key_node.span
+            found[key] = self.build(value, (*keys, key))
+        return found
+
+    def _key(self, node: nodes.Node, keys: Keys) -> str | None:
+        """The text of a key, None after noting what is wrong with it."""
+        if not isinstance(node, nodes.ScalarNode):
+            self._problem("MM009", "a key is text, not a list or mapping", node.span, keys)
+            return None
+        if node.plain and node.text == "<<":
+            advice = "write the keys out, or alias a whole value: `key: *name`"
+            self._problem("MM012", "merge keys are not part of a spec", node.span, keys, advice)
+            return None
+        value = self._scalar(node, keys)
+        if isinstance(value, str):
+            return value
+        shown = node.text or "(empty)"
+        advice = f'quote it if it is a name: "{node.text}"' if node.text else "write a name"
+        self._problem("MM009", f"the key `{shown}` is not text", node.span, keys, advice)
+        return None
+
+    def _duplicate(self, key: str, span: Span, keys: Keys) -> None:
+        first = self.keys[*keys, key]
+        message = f"`{key}` stands twice: on line {first.line} and on line {span.line}"
+        self._problem("MM008", message, span, (*keys, key), "keep one of them")
+
+    def _problem(self, code: str, message: str, span: Span, keys: Keys, advice: str = "") -> None:
+        where = ".".join(str(key) for key in keys)
+        self.problems.append(Diagnostic(code, message, span, where, advice))
+
+    def _cut(self, values: list[nodes.Node], keys: Keys) -> bool:
+        """Note a value that lost what follows its comma, such as `window(before=7, after=7)`."""
+        for value in values:
+            if isinstance(value, nodes.ScalarNode) and value.plain and _opened(value.text):
+                message = f"a comma ends `{value.text}` here, inside brackets"
+                advice = f'quote the value: "{self._until_closed(value.span)}"'
+                self._problem("MM015", message, value.span, keys, advice)
+                return True
+        return False
+
+    def _until_closed(self, span: Span) -> str:
+        """The rest of the line from a value's start to the comma or bracket that should end it."""
+        rest = self.lines[span.line - 1][span.column - 1 :]
+        for at, character in enumerate(rest):
+            if character in ",]}" and not _opened(rest[:at]):
+                return rest[:at].rstrip()
+        return rest.rstrip()
+
+
+def _opened(text: str) -> bool:
+    return text.count("(") > text.count(")")
