@@ -1,0 +1,1 @@
+"""Plan -> the source of a package."""

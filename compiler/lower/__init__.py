@@ -1,0 +1,1 @@
+"""Spec -> Plan, one file a concern."""

@@ -1,0 +1,34 @@
+"""Attention -> a mask for each ordered pair of segments."""
+
+from __future__ import annotations
+
+from mmspec.compiler import ir
+from mmspec.expressions import mask as masks
+from mmspec.schema.attention import Attention
+
+Pairs = tuple[tuple[str, str, masks.Mask], ...]
+_FULL = masks.Pattern("full", ())
+
+
+def lower_masks(
+    attention: Attention, queries: tuple[ir.Segment, ...], keys: tuple[ir.Segment, ...]
+) -> Pairs:
+    """Masks by pair of segment names, in sequence order; pairs that see nothing are left out."""
+    pairs: list[tuple[str, str, masks.Mask]] = []
+    for row, query in enumerate(queries):
+        for column, key in enumerate(keys):
+            mask = _mask(attention, query.name, key.name, row - column)
+            if mask is not None and mask != masks.Pattern("none", ()):
+                pairs.append((query.name, key.name, mask))
+    return tuple(pairs)
+
+
+def _mask(attention: Attention, query: str, key: str, order: int) -> masks.Mask | None:
+    """The mask of one pair; `order` > 0: the key's segment comes before the query's."""
+    if attention.pairs is not None:
+        found: masks.Mask | None = attention.pairs.get((query, key))
+        return found
+    mask = attention.mask
+    if isinstance(mask, masks.Pattern) and mask.name == "causal" and order != 0:
+        return _FULL if order > 0 else None
+    return mask

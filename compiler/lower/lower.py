@@ -1,0 +1,27 @@
+"""Spec -> Plan: nodes in execution order, masks by pair, every default written out."""
+
+from __future__ import annotations
+
+from mmspec.compiler import ir
+from mmspec.compiler.lower import fusion, head, modality, stream
+from mmspec.compiler.lower.context import Context
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import resolve
+
+
+def lower(spec: Spec) -> ir.Plan:
+    """Lower a valid spec; the Plan holds all that the emitter, costs and flow need."""
+    context = Context(spec, resolve(spec))
+    inputs = tuple(modality.lower_input(context, name) for name in spec.modalities)
+    for name in context.wiring.order:
+        sources = tuple(stream.lower_source(context, name, x) for x in context.wiring.sources[name])
+        stream.lower_stack(context, name, fusion.lower(context, name, sources))
+    heads = tuple(head.lower(context, name) for name in spec.heads)
+    return ir.Plan(
+        name=spec.name,
+        class_name=spec.class_name,
+        about=spec.about,
+        inputs=inputs,
+        nodes=tuple(context.nodes),
+        heads=heads,
+    )

@@ -1,0 +1,88 @@
+"""Modalities -> inputs and embeddings."""
+
+from __future__ import annotations
+
+from mmspec.compiler import ir
+from mmspec.compiler.lower.context import Context
+from mmspec.schema import modality as schema
+
+
+def tokens(context: Context, name: str) -> ir.Tokens:
+    """How many tokens a modality has."""
+    modality = context.spec.modalities[name]
+    if isinstance(modality, schema.Tokens):
+        return ir.Tokens(name, modality.length.max)
+    if isinstance(modality, schema.Frames):
+        return ir.Tokens(name, modality.max_tokens)
+    if isinstance(modality, schema.Image):
+        return ir.Tokens(None, modality.grid[0] * modality.grid[1])
+    return ir.Tokens(None, len(modality.columns))
+
+
+def segment(context: Context, name: str) -> ir.Segment:
+    """The run of tokens of a modality."""
+    modality = context.spec.modalities[name]
+    rotary = modality.position == "rotary"
+    return ir.Segment(name, tokens(context, name), name, rotary, modality.optional)
+
+
+def lower_input(context: Context, name: str) -> ir.Input:
+    """The model's input of a modality."""
+    modality = context.spec.modalities[name]
+    shape: tuple[int | str, ...]
+    dtype = "float32"
+    if isinstance(modality, schema.Tokens):
+        shape, dtype = ("B", "F"), "int64"
+    elif isinstance(modality, schema.Image):
+        shape = ("B", modality.channels, *modality.size)
+    elif isinstance(modality, schema.Frames):
+        shape = ("B", "F", modality.features)
+    else:
+        shape = ("B", len(modality.columns))
+    return ir.Input(
+        name=name,
+        kind=modality.kind,
+        shape=shape,
+        dtype=dtype,
+        tokens=tokens(context, name),
+        patch=modality.patch if isinstance(modality, schema.Frames) else 1,
+        optional=modality.optional,
+        span=context.spec.span("modalities", name),
+    )
+
+
+def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
+    """Embed a modality for the stream that reads it."""
+    modality = context.spec.modalities[name]
+    single = len(context.wiring.readers(name)) == 1
+    module = f"{name}_embedding" if single else f"{name}_embedding_{stream}"
+    width = context.spec.streams[stream].width
+    columns: tuple[int, ...] = ()
+    patch, grid = 1, None
+    if isinstance(modality, schema.Tokens):
+        features = modality.vocab
+    elif isinstance(modality, schema.Image):
+        features, patch, grid = modality.channels, modality.patch, modality.grid
+    elif isinstance(modality, schema.Frames):
+        features, patch = modality.features, modality.patch
+    else:
+        features = len(modality.columns)
+        columns = tuple(
+            column.categories if isinstance(column, schema.Categories) else 0
+            for column in modality.columns.values()
+        )
+    return context.add(
+        ir.Embed(
+            module=module,
+            out=ir.Value(name if single else f"{name}_{stream}", (segment(context, name),), width),
+            modality=name,
+            kind=modality.kind,
+            position=modality.position,
+            features=features,
+            patch=patch,
+            grid=grid,
+            columns=columns,
+            stream=stream,
+            span=context.spec.span("modalities", name),
+        )
+    )

@@ -1,0 +1,91 @@
+"""Attention of a block and of a fusion; masks are bool, true where a query sees a key."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec.compiler import ir
+
+
+def visible(mask_qk: Tensor | None, valid_bk: Tensor | None) -> Tensor | None:
+    """Mask of the spec and validity of the keys together: bool [B or 1, 1, Tq, Tk]."""
+    if valid_bk is None:
+        return None if mask_qk is None else mask_qk[None, None]
+    valid_b11k = valid_bk[:, None, None, :]
+    return valid_b11k if mask_qk is None else mask_qk & valid_b11k
+
+
+def rotation(positions_t: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the rotary angles: two float32 tables [T, head_width / 2]."""
+    rates_i = torch.arange(0, head_width, 2, device=positions_t.device, dtype=torch.float64)
+    angles_ti = positions_t[:, None] * 10000.0 ** (-rates_i / head_width)
+    return angles_ti.cos(), angles_ti.sin()
+
+
+def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn each pair (i, i + w/2) of the head width by its angle (RoFormer, half-split)."""
+    cos_ti, sin_ti = (table.to(x_bhtw.dtype) for table in turn)
+    first, second = x_bhtw.chunk(2, dim=-1)
+    return torch.cat(
+        (first * cos_ti - second * sin_ti, second * cos_ti + first * sin_ti), dim=-1
+    )
+
+
+class Attention(nn.Module):
+    """Self-attention of {attention.heads} heads of width {attention.head_width} (Vaswani 2017)."""
+
+    def __init__(self, width: int, attention: ir.Attention, causal: bool) -> None:
+        super().__init__()
+        self.heads = attention.heads
+        self.kv_heads = attention.kv_heads
+        self.head_width = attention.head_width
+        self.causal = causal
+        self.rotary = attention.rotary
+        heads = self.heads + 2 * self.kv_heads
+        self.qkv = nn.Linear(width, heads * self.head_width, bias=attention.bias)
+        self.output = nn.Linear(self.heads * self.head_width, width, bias=attention.bias)
+
+    def forward(
+        self, x_btd: Tensor, mask: Tensor | None, turn: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        qkv_bthw = self.qkv(x_btd).unflatten(-1, (-1, self.head_width))
+        q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
+            (self.heads, self.kv_heads, self.kv_heads), dim=1
+        )
+        if self.rotary:
+            q_bhtw, k_bhtw = rotate(q_bhtw, turn), rotate(k_bhtw, turn)
+        if self.causal:
+            y_bhtw = F.scaled_dot_product_attention(
+                q_bhtw, k_bhtw, v_bhtw, is_causal=True, enable_gqa=self.kv_heads != self.heads
+            )
+        else:
+            y_bhtw = F.scaled_dot_product_attention(
+                q_bhtw, k_bhtw, v_bhtw, attn_mask=mask, enable_gqa=self.kv_heads != self.heads
+            )
+        y_btd: Tensor = self.output(y_bhtw.transpose(1, 2).flatten(2))
+        return y_btd
+
+
+class CrossAttention(nn.Module):
+    """Queries read a context; a query that sees no key gets exactly 0."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_query = nn.LayerNorm(width)
+        self.norm_context = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width, bias=False)
+
+    def forward(self, x_bqd: Tensor, context_bkd: Tensor, mask: Tensor | None) -> Tensor:
+        q_bqd = self.query(self.norm_query(x_bqd))
+        k_bkd, v_bkd = self.key_value(self.norm_context(context_bkd)).chunk(2, dim=-1)
+        q_bhqw, k_bhkw, v_bhkw = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q_bqd, k_bkd, v_bkd)
+        )
+        y_bhqw = F.scaled_dot_product_attention(q_bhqw, k_bhkw, v_bhkw, attn_mask=mask)
+        y_bqd: Tensor = self.output(y_bhqw.transpose(1, 2).flatten(2))
+        return y_bqd

@@ -1,0 +1,107 @@
+"""Fusions: several sources of one width -> one sequence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmspec.compiler import ir
+from mmspec.compiler.parts.attention import CrossAttention, visible
+from mmspec.compiler.parts.routing import Routing
+from mmspec.compiler.parts.stream import Block, join_valid, mean_pool
+
+
+class GatedFusion(nn.Module):
+    """Scale each source by a softmax gate over the sources present (after Arevalo et al. 2017)."""
+
+    def __init__(self, sources: int, width: int) -> None:
+        super().__init__()
+        self.sources = sources
+        self.gate = nn.Linear(sources * width, sources * width)
+
+    def forward(
+        self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """All tokens, and the gates [B, sources, D]."""
+        pooled = [mean_pool(x_btd, valid) for x_btd, valid in zip(parts, valids, strict=True)]
+        score_bnd = self.gate(torch.cat(pooled, dim=-1)).unflatten(-1, (self.sources, -1))
+        present = [
+            score_bnd.new_full((score_bnd.shape[0],), x_btd.shape[1] > 0, dtype=torch.bool)
+            if valid is None
+            else valid.any(dim=1)
+            for x_btd, valid in zip(parts, valids, strict=True)
+        ]
+        absent_bn1 = ~torch.stack(present, dim=1)[..., None]
+        lowest = torch.finfo(score_bnd.dtype).min
+        gate_bnd = score_bnd.masked_fill(absent_bn1, lowest).softmax(dim=1)
+        gates = gate_bnd.split(1, dim=1)
+        y_btd = torch.cat([x * gate for x, gate in zip(parts, gates, strict=True)], dim=1)
+        return y_btd, gate_bnd
+
+
+class AttentionFusion(nn.Module):
+    """{queries} learned queries read all tokens (Perceiver, Jaegle et al. 2021)."""
+
+    def __init__(self, queries: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.empty(queries, width))
+        self.attention = CrossAttention(width, heads)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.queries, std=0.02)
+
+    def forward(
+        self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]
+    ) -> Tensor:
+        context_btd = torch.cat(parts, dim=1)
+        mask = visible(None, join_valid(parts, valids))
+        x_bqd = self.queries.expand(context_btd.shape[0], -1, -1)
+        return x_bqd + self.attention(x_bqd, context_btd, mask)
+
+
+class CrossAttentionFusion(nn.Module):
+    """The first source reads the others."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = CrossAttention(width, heads)
+
+    def forward(
+        self,
+        parts: tuple[Tensor, ...],
+        valids: tuple[Tensor | None, ...],
+        mask_qk: Tensor | None,
+    ) -> Tensor:
+        context_btd = torch.cat(parts[1:], dim=1)
+        mask = visible(mask_qk, join_valid(parts[1:], valids[1:]))
+        return parts[0] + self.attention(parts[0], context_btd, mask)
+
+
+class TransformerFusion(nn.Module):
+    """{depth} full-attention blocks over all tokens, each source marked by an embedding."""
+
+    def __init__(self, sources: int, depth: int, block: ir.Block) -> None:
+        super().__init__()
+        self.source = nn.Parameter(torch.empty(sources, block.width))
+        self.blocks = nn.ModuleList([Block(block, False) for _ in range(depth)])
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.source, std=0.02)
+
+    def forward(
+        self,
+        parts: tuple[Tensor, ...],
+        valids: tuple[Tensor | None, ...],
+        turn: tuple[Tensor, Tensor],
+        counts: tuple[int, ...],
+        routing: list[Routing],
+    ) -> Tensor:
+        valid_bt = join_valid(parts, valids)
+        mask = visible(None, valid_bt)
+        marked = [x_btd + mark_d for x_btd, mark_d in zip(parts, self.source, strict=True)]
+        x_btd = torch.cat(marked, dim=1)
+        for block in self.blocks:
+            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
+        return x_btd

@@ -1,0 +1,151 @@
+"""Adaptive depth: stacks that ponder, and stacks that leave early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from mmspec.compiler import ir
+from mmspec.compiler.parts.attention import rotation, visible
+from mmspec.compiler.parts.routing import Routing
+from mmspec.compiler.parts.stream import Block, RmsNorm, mean_pool
+
+
+def rows(tensor: Tensor | None, keep_b: Tensor) -> Tensor | None:
+    """The samples to keep of a tensor with a batch axis, or of one that all samples share."""
+    return tensor if tensor is None or tensor.shape[0] == 1 else tensor[keep_b]
+
+
+class PonderStack(nn.Module):
+    """{depth} blocks applied up to {ponder.at_most} times, until halted (PonderNet 2021)."""
+
+    def __init__(
+        self, block: ir.Block, depth: int, final_norm: bool, causal: bool, ponder: ir.Ponder
+    ) -> None:
+        super().__init__()
+        self.final_norm = final_norm
+        self.head_width = block.attention.head_width
+        self.at_most = ponder.at_most
+        self.threshold = ponder.threshold
+        self.prior = ponder.prior
+        self.blocks = nn.ModuleList([Block(block, causal) for _ in range(depth)])
+        if final_norm:
+            if block.norm.kind == "rms":
+                self.norm = RmsNorm(block.width, block.norm.eps)
+            else:
+                self.norm = nn.LayerNorm(block.width, eps=block.norm.eps, bias=block.norm.bias)
+        self.halt = nn.Linear(block.width, 1)
+
+    def forward(
+        self,
+        x_btd: Tensor,
+        valid_bt: Tensor | None,
+        mask_qk: Tensor | None,
+        positions_t: Tensor,
+        counts: tuple[int, ...],
+        routing: list[Routing],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The expected state, the halting probabilities [B, N] and the steps [B]."""
+        mask = visible(mask_qk, valid_bt)
+        turn = rotation(positions_t, self.head_width)
+        batch = x_btd.shape[0]
+        y_btd = torch.zeros_like(x_btd)
+        steps_b = x_btd.new_zeros(batch)
+        columns: list[Tensor] = []
+        running_r = torch.arange(batch, device=x_btd.device)
+        remaining_r = x_btd.new_ones(batch)
+        for step in range(1, self.at_most + 1):
+            for block in self.blocks:
+                x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
+            h_btd = x_btd
+            if self.final_norm:
+                h_btd = self.norm(x_btd)
+            p_r = remaining_r
+            if step < self.at_most:
+                p_r = remaining_r * self.halt(mean_pool(h_btd, valid_bt)).squeeze(-1).sigmoid()
+            stop_r = 1 - (remaining_r - p_r) >= self.threshold
+            if not self.training:
+                p_r = torch.where(stop_r, remaining_r, p_r)
+            y_btd = y_btd.index_add(0, running_r, p_r[:, None, None] * h_btd)
+            columns.append(x_btd.new_zeros(batch).index_add(0, running_r, p_r))
+            spent_r = step * p_r if self.training else torch.ones_like(p_r)
+            steps_b = steps_b.index_add(0, running_r, spent_r)
+            remaining_r = remaining_r - p_r
+            if self.training:
+                continue
+            keep_r = ~stop_r
+            if not keep_r.any():
+                break
+            running_r, remaining_r, x_btd = running_r[keep_r], remaining_r[keep_r], x_btd[keep_r]
+            valid_bt, mask = rows(valid_bt, keep_r), rows(mask, keep_r)
+        unused = [x_btd.new_zeros(batch)] * (self.at_most - len(columns))
+        return y_btd, torch.stack(columns + unused, dim=1), steps_b
+
+
+def ponder_penalty(p_bn: Tensor, prior: float) -> Tensor:
+    """Mean over the batch of KL(p || truncated geometric distribution of rate `prior`)."""
+    steps_n = torch.arange(p_bn.shape[1], device=p_bn.device, dtype=p_bn.dtype)
+    prior_n = (1 - prior) ** steps_n
+    log_p_bn = p_bn.clamp_min(torch.finfo(p_bn.dtype).tiny).log()
+    return (p_bn * (log_p_bn - (prior_n / prior_n.sum()).log())).sum(dim=1).mean()
+
+
+class ExitStack(nn.Module):
+    """{depth} blocks; in evaluation a sample leaves once the head is confident."""
+
+    def __init__(
+        self, block: ir.Block, depth: int, final_norm: bool, causal: bool, exit: ir.Exit
+    ) -> None:
+        super().__init__()
+        self.final_norm = final_norm
+        self.head_width = block.attention.head_width
+        self.after = exit.after
+        self.threshold = exit.threshold
+        self.blocks = nn.ModuleList([Block(block, causal) for _ in range(depth)])
+        if final_norm:
+            if block.norm.kind == "rms":
+                self.norm = RmsNorm(block.width, block.norm.eps)
+            else:
+                self.norm = nn.LayerNorm(block.width, eps=block.norm.eps, bias=block.norm.bias)
+
+    def forward(
+        self,
+        x_btd: Tensor,
+        valid_bt: Tensor | None,
+        mask_qk: Tensor | None,
+        positions_t: Tensor,
+        counts: tuple[int, ...],
+        routing: list[Routing],
+        head: Callable[[Tensor, Tensor | None], Tensor],
+    ) -> tuple[list[Tensor], Tensor]:
+        """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
+        mask = visible(mask_qk, valid_bt)
+        turn = rotation(positions_t, self.head_width)
+        states: list[Tensor] = []
+        y_btd = torch.zeros_like(x_btd)
+        depth_b = x_btd.new_zeros(x_btd.shape[0])
+        running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
+        for depth, block in enumerate(self.blocks, start=1):
+            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
+            if depth not in self.after:
+                continue
+            h_btd = x_btd
+            if self.final_norm:
+                h_btd = self.norm(x_btd)
+            if self.training:
+                states.append(h_btd)
+                continue
+            confidence_r = head(h_btd, valid_bt).softmax(dim=-1).amax(dim=-1)
+            stop_r = (confidence_r >= self.threshold) | (depth == len(self.blocks))
+            y_btd = y_btd.index_copy(0, running_r[stop_r], h_btd[stop_r])
+            depth_b = depth_b.index_fill(0, running_r[stop_r], depth)
+            keep_r = ~stop_r
+            if not keep_r.any():
+                break
+            running_r, x_btd = running_r[keep_r], x_btd[keep_r]
+            valid_bt, mask = rows(valid_bt, keep_r), rows(mask, keep_r)
+        if self.training:
+            return states, depth_b.fill_(len(self.blocks))
+        return [y_btd], depth_b

@@ -1,0 +1,188 @@
+"""Embeddings: raw inputs -> tokens [B, T, D], and which tokens are real."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def sincos(positions_t: Tensor, width: int) -> Tensor:
+    """Sine and cosine of each position at `width` / 2 frequencies, interleaved: [T, width]."""
+    precise_t = positions_t.to(torch.float64)
+    rates_i = torch.arange(0, width, 2, device=positions_t.device, dtype=torch.float64) / width
+    angles_ti = precise_t[:, None] * 10000.0**-rates_i
+    return torch.stack((angles_ti.sin(), angles_ti.cos()), dim=-1).flatten(1)
+
+
+def sincos_2d(rows: int, columns: int, width: int, device: torch.device) -> Tensor:
+    """Row in the first half of the width, column in the second: [rows * columns, width]."""
+    row_td = sincos(torch.arange(rows, device=device), width // 2)
+    column_td = sincos(torch.arange(columns, device=device), width // 2)
+    grid = (rows, columns, width // 2)
+    joined = (row_td[:, None].expand(grid), column_td[None].expand(grid))
+    return torch.cat(joined, dim=-1).flatten(0, 1)
+
+
+def valid_tokens(length_b: Tensor | None, tokens: int) -> Tensor | None:
+    """Which of `tokens` lie before each sample's length: bool [B, T]; None: all of them."""
+    if length_b is None:
+        return None
+    return torch.arange(tokens, device=length_b.device) < length_b[:, None]
+
+
+def valid_whole(present_b: Tensor | None, tokens: int) -> Tensor | None:
+    """All tokens of a sample that is present (1), none where it is absent (0): bool [B, T]."""
+    return None if present_b is None else (present_b > 0)[:, None].expand(-1, tokens)
+
+
+def absent(batch: int, width: int, like: Tensor) -> Tensor:
+    """No tokens at all: [B, 0, width]."""
+    return like.new_zeros(batch, 0, width)
+
+
+class TokenEmbedding(nn.Module):
+    """Token ids [B, T] -> [B, T, {width}]."""
+
+    def __init__(self, vocab: int, width: int, position: str, max_tokens: int) -> None:
+        super().__init__()
+        self.width = width
+        self.placing = position
+        self.table = nn.Embedding(vocab, width)
+        if position == "learned":
+            self.position = nn.Parameter(torch.empty(max_tokens, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.table.weight, std=0.02)
+        if self.placing == "learned":
+            nn.init.normal_(self.position, std=0.02)
+
+    def forward(self, ids_bt: Tensor) -> Tensor:
+        x_btd: Tensor = self.table(ids_bt)
+        if self.placing == "learned":
+            x_btd = x_btd + self.position[: x_btd.shape[1]]
+        elif self.placing == "sincos":
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
+        return x_btd
+
+
+class ImageEmbedding(nn.Module):
+    """Pixels [B, {channels}, {height}, {breadth}] -> a token for each {patch} x {patch} patch."""
+
+    def __init__(
+        self,
+        channels: int,
+        height: int,
+        breadth: int,
+        patch: int,
+        width: int,
+        position: str,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.side = patch
+        self.rows = height // patch
+        self.columns = breadth // patch
+        self.placing = position
+        self.patch = nn.Linear(channels * patch * patch, width)
+        if position == "learned":
+            self.position = nn.Parameter(torch.empty(self.rows * self.columns, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        self.patch.reset_parameters()
+        if self.placing == "learned":
+            nn.init.normal_(self.position, std=0.02)
+
+    def forward(self, pixels_bchw: Tensor) -> Tensor:
+        patches = F.unfold(pixels_bchw, self.side, stride=self.side)
+        x_btd: Tensor = self.patch(patches.transpose(1, 2))
+        if self.placing == "learned":
+            x_btd = x_btd + self.position
+        elif self.placing == "sincos":
+            positions_t = torch.arange(self.rows * self.columns, device=x_btd.device)
+            x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
+        elif self.placing == "sincos-2d":
+            place_td = sincos_2d(self.rows, self.columns, self.width, x_btd.device)
+            x_btd = x_btd + place_td.to(x_btd.dtype)
+        return x_btd
+
+
+class FrameEmbedding(nn.Module):
+    """Frames [B, F, {features}] -> a token for each {patch} frames; frames past the length are 0."""
+
+    def __init__(
+        self, features: int, patch: int, width: int, position: str, max_tokens: int
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.patch = patch
+        self.placing = position
+        self.frames = nn.Linear(patch * features, width)
+        if position == "learned":
+            self.position = nn.Parameter(torch.empty(max_tokens, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        self.frames.reset_parameters()
+        if self.placing == "learned":
+            nn.init.normal_(self.position, std=0.02)
+
+    def forward(self, frames_bfc: Tensor, length_b: Tensor | None) -> Tensor:
+        real_bf = valid_tokens(length_b, frames_bfc.shape[1])
+        if real_bf is not None:
+            frames_bfc = frames_bfc.masked_fill(~real_bf[..., None], 0.0)
+        if self.patch > 1:
+            frames_bfc = F.pad(frames_bfc, (0, 0, 0, -frames_bfc.shape[1] % self.patch))
+            frames_bfc = frames_bfc.unflatten(1, (-1, self.patch)).flatten(2)
+        x_btd: Tensor = self.frames(frames_bfc)
+        if self.placing == "learned":
+            x_btd = x_btd + self.position[: x_btd.shape[1]]
+        elif self.placing == "sincos":
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
+        return x_btd
+
+
+class TableEmbedding(nn.Module):
+    """A row of numbers and category codes [B, columns] -> a token for each column."""
+
+    def __init__(self, columns: tuple[int, ...], width: int, position: str) -> None:
+        super().__init__()
+        self.numbers = tuple(i for i, n in enumerate(columns) if n == 0)
+        self.codes = tuple(i for i, n in enumerate(columns) if n > 0)
+        self.offsets = tuple(sum(columns[:i]) for i, n in enumerate(columns) if n > 0)
+        self.order = tuple((self.numbers + self.codes).index(i) for i in range(len(columns)))
+        self.placing = position
+        if self.numbers:
+            self.weight = nn.Parameter(torch.empty(len(self.numbers), width))
+            self.bias = nn.Parameter(torch.empty(len(self.numbers), width))
+        if self.codes:
+            self.categories = nn.Embedding(sum(columns), width)
+        if position == "learned":
+            self.position = nn.Parameter(torch.empty(len(columns), width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.numbers:
+            nn.init.normal_(self.weight)
+            nn.init.zeros_(self.bias)
+        if self.codes:
+            self.categories.reset_parameters()
+        if self.placing == "learned":
+            nn.init.normal_(self.position, std=0.02)
+
+    def forward(self, row_bc: Tensor) -> Tensor:
+        tokens: list[Tensor] = []
+        if self.numbers:
+            values_bn = row_bc[:, self.numbers]
+            tokens.append(values_bn[..., None] * self.weight + self.bias)
+        if self.codes:
+            offsets_n = torch.tensor(self.offsets, device=row_bc.device)
+            tokens.append(self.categories(row_bc[:, self.codes].long() + offsets_n))
+        x_btd = torch.cat(tokens, dim=1)[:, self.order]
+        if self.placing == "learned":
+            x_btd = x_btd + self.position
+        return x_btd

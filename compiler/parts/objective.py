@@ -1,0 +1,40 @@
+"""Objectives: the loss of each head."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cross_entropy(logits_bc: Tensor, target_b: Tensor, smoothing: float) -> Tensor:
+    """Mean cross-entropy over the targets that are not -100."""
+    total = F.cross_entropy(logits_bc, target_b, reduction="sum", label_smoothing=smoothing)
+    return total / (target_b != -100).sum().clamp(min=1)
+
+
+def next_token(logits_btv: Tensor, ids_bt: Tensor, valid_bt: Tensor | None) -> Tensor:
+    """Cross-entropy of position t with token t + 1, over the valid t + 1."""
+    if valid_bt is not None:
+        ids_bt = ids_bt.masked_fill(~valid_bt, -100)
+    following_bt = F.pad(ids_bt[:, 1:], (0, 1), value=-100)
+    total = F.cross_entropy(logits_btv.flatten(0, 1), following_bt.flatten(), reduction="sum")
+    return total / (following_bt != -100).sum().clamp(min=1)
+
+
+def contrastive(logits_bb: Tensor, first_b: Tensor, second_b: Tensor) -> Tensor:
+    """Mean of the cross-entropies along rows and columns, over samples that have both sides."""
+    both_b = first_b & second_b
+    lowest = torch.finfo(logits_bb.dtype).min
+    logits_bb = logits_bb.masked_fill(~(both_b[:, None] & both_b), lowest)
+    target_b = torch.arange(logits_bb.shape[0], device=logits_bb.device)
+    target_b = target_b.masked_fill(~both_b, -100)
+    rows = cross_entropy(logits_bb, target_b, 0.0)
+    return (rows + cross_entropy(logits_bb.T, target_b, 0.0)) / 2
+
+
+def present(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
+    """Which samples have a token at all: bool [B]."""
+    if valid_bt is None:
+        return x_btd.new_full((x_btd.shape[0],), x_btd.shape[1] > 0, dtype=torch.bool)
+    return valid_bt.any(dim=1)

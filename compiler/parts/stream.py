@@ -1,0 +1,139 @@
+"""Streams: blocks, and stacks of blocks of fixed depth."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmspec.compiler import ir
+from mmspec.compiler.parts.attention import Attention, rotation, visible
+from mmspec.compiler.parts.routing import ByModality, Experts, Glu, Mlp, Routing
+
+
+class RmsNorm(nn.Module):
+    """Divide by the root mean square (Zhang & Sennrich 2019)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.weight)
+
+    def forward(self, x_btd: Tensor) -> Tensor:
+        scale = torch.rsqrt(x_btd.square().mean(dim=-1, keepdim=True) + self.eps)
+        return x_btd * scale * self.weight
+
+
+def join_valid(parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor | None:
+    """Validity of concatenated tokens, None when all of them are real: bool [B, T]."""
+    if all(valid_bt is None for valid_bt in valids):
+        return None
+    known = [
+        torch.ones(x_btd.shape[:2], dtype=torch.bool, device=x_btd.device)
+        if valid_bt is None
+        else valid_bt
+        for x_btd, valid_bt in zip(parts, valids, strict=True)
+    ]
+    return torch.cat(known, dim=1)
+
+
+def mean_pool(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
+    """Mean over the valid tokens, 0 where there are none: [B, D]."""
+    if valid_bt is None:
+        return x_btd.sum(dim=1) / max(x_btd.shape[1], 1)
+    count_b1 = valid_bt.sum(dim=1, keepdim=True).clamp(min=1)
+    return x_btd.masked_fill(~valid_bt[..., None], 0.0).sum(dim=1) / count_b1
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each normed and added to its input."""
+
+    def __init__(self, block: ir.Block, causal: bool) -> None:
+        super().__init__()
+        self.placement = block.norm.placement
+        self.rate = block.dropout
+        width, norm, kind = block.width, block.norm, block.feed_forward
+        if norm.kind == "rms":
+            self.attention_norm = RmsNorm(width, norm.eps)
+        else:
+            self.attention_norm = nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
+        self.attention = Attention(width, block.attention, causal)
+        if norm.kind == "rms":
+            self.feed_forward_norm = RmsNorm(width, norm.eps)
+        else:
+            self.feed_forward_norm = nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
+        if isinstance(kind, ir.Mlp):
+            self.feed_forward = Mlp(width, kind)
+        elif isinstance(kind, ir.Glu):
+            self.feed_forward = Glu(width, kind)
+        elif isinstance(kind, ir.Experts):
+            self.feed_forward = Experts(width, kind)
+        else:
+            self.feed_forward = ByModality(width, kind)
+        if block.dropout > 0:
+            self.dropout = nn.Dropout(block.dropout)
+
+    def forward(
+        self,
+        x_btd: Tensor,
+        mask: Tensor | None,
+        turn: tuple[Tensor, Tensor],
+        valid_bt: Tensor | None,
+        counts: tuple[int, ...],
+        routing: list[Routing],
+    ) -> Tensor:
+        if self.placement == "pre":
+            y_btd = self.attention(self.attention_norm(x_btd), mask, turn)
+            if self.rate > 0:
+                y_btd = self.dropout(y_btd)
+            x_btd = x_btd + y_btd
+            y_btd = self.feed_forward(self.feed_forward_norm(x_btd), valid_bt, counts, routing)
+            if self.rate > 0:
+                y_btd = self.dropout(y_btd)
+            x_btd = x_btd + y_btd
+        else:
+            y_btd = self.attention(x_btd, mask, turn)
+            if self.rate > 0:
+                y_btd = self.dropout(y_btd)
+            x_btd = self.attention_norm(x_btd + y_btd)
+            y_btd = self.feed_forward(x_btd, valid_bt, counts, routing)
+            if self.rate > 0:
+                y_btd = self.dropout(y_btd)
+            x_btd = self.feed_forward_norm(x_btd + y_btd)
+        return x_btd
+
+
+class Stack(nn.Module):
+    """{depth} blocks, one after the other."""
+
+    def __init__(self, block: ir.Block, depth: int, final_norm: bool, causal: bool) -> None:
+        super().__init__()
+        self.final_norm = final_norm
+        self.rotary = block.attention.rotary
+        self.head_width = block.attention.head_width
+        self.causal = causal
+        self.blocks = nn.ModuleList([Block(block, causal) for _ in range(depth)])
+        if final_norm:
+            if block.norm.kind == "rms":
+                self.norm = RmsNorm(block.width, block.norm.eps)
+            else:
+                self.norm = nn.LayerNorm(block.width, eps=block.norm.eps, bias=block.norm.bias)
+
+    def forward(
+        self,
+        x_btd: Tensor,
+        valid_bt: Tensor | None,
+        mask_qk: Tensor | None,
+        positions_t: Tensor,
+        counts: tuple[int, ...],
+        routing: list[Routing],
+    ) -> Tensor:
+        mask = visible(mask_qk, valid_bt)
+        turn = rotation(positions_t, self.head_width)
+        for block in self.blocks:
+            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
+        if self.final_norm:
+            x_btd = self.norm(x_btd)
+        return x_btd

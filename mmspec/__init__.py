@@ -1,0 +1,1 @@
+"""mmspec: declare a multimodal transformer, compile it, prove what it claims."""

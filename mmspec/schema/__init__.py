@@ -1,0 +1,1 @@
+"""The schema of a spec: pydantic models, one file a concern."""

@@ -1,0 +1,106 @@
+"""Modalities: what kinds of input there are, how they are cut into tokens and positioned."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mmspec.diagnostics import MmspecError
+from mmspec.expressions import quantity
+from mmspec.schema.base import Model, Size, first_message
+from mmspec.schema.names import Name
+
+Position = Literal["none", "learned", "sincos", "sincos-2d", "rotary"]
+
+
+def _rate(value: Any) -> Any:
+    """Parse `100 Hz` into an exact Fraction of hertz."""
+    if isinstance(value, Fraction):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"a rate is a number with its unit; write `{value} Hz`")
+    try:
+        return quantity.parse_rate(value)
+    except MmspecError as error:
+        raise ValueError(first_message(error)) from None
+
+
+Rate = Annotated[Fraction, BeforeValidator(_rate)]
+
+
+class Length(Model):
+    """Bounds of a sequence's length, in raw units (tokens or frames)."""
+
+    max: Size
+
+
+class _Common(Model):
+    """Keys of every modality."""
+
+    position: Position = "none"
+    optional: bool = False
+
+
+class Tokens(_Common):
+    """Integer tokens [B, T]."""
+
+    kind: Literal["tokens"]
+    vocab: Size
+    length: Length
+
+
+class Image(_Common):
+    """Pixels [B, C, H, W], cut into square patches, row-major."""
+
+    kind: Literal["image"]
+    size: tuple[Size, Size]
+    channels: Size = 3
+    patch: Size
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> Image:
+        height, width = self.size
+        if height % self.patch or width % self.patch:
+            raise ValueError(f"a patch of {self.patch} does not divide the size {height} x {width}")
+        return self
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.size[0] // self.patch, self.size[1] // self.patch
+
+
+class Frames(_Common):
+    """Frames of features [B, F, features] at a fixed rate; `patch` frames make a token."""
+
+    kind: Literal["audio", "series"]
+    features: Size
+    rate: Rate
+    length: Length
+    patch: Size = 1
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of the longest sample."""
+        return -(-self.length.max // self.patch)
+
+
+class Categories(Model):
+    """A table column of category codes 0..categories-1."""
+
+    categories: Size
+
+
+Column = Literal["number"] | Categories
+
+
+class Table(_Common):
+    """One row of numbers and category codes [B, columns]; one token a column."""
+
+    kind: Literal["table"]
+    columns: dict[Name, Column] = Field(min_length=1)
+
+
+Modality = Annotated[Tokens | Image | Frames | Table, Field(discriminator="kind")]

@@ -1,0 +1,32 @@
+"""Names a spec may use: they become Python identifiers, so they are checked here, once."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+
+RESERVED = frozenset(
+    ["self", "torch", "nn", "math", "tensor", "model", "lengths", "targets", "heads", "loss"]
+    + ["losses", "auxiliary", "statistics", "count", "index", "batch", "b", "training", "output"]
+    + ["int", "float", "bool", "str", "list", "dict", "tuple", "len", "range", "super", "sum"]
+    + ["min", "max", "any", "all", "zip", "enumerate", "print", "type", "object", "none"]
+)
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can safely become part of a Python identifier, else raise ValueError."""
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name is a lower-case letter, then letters, digits or _ (at most 40)")
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
+        raise ValueError(f"`{name}` is a reserved word; choose another name")
+    if "__" in name or name.endswith("_"):
+        raise ValueError("a name has no double underscore and does not end in one")
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]

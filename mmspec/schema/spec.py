@@ -1,0 +1,56 @@
+"""The Spec: a validated document, every size a number, every name resolved."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from mmspec.diagnostics import Span
+from mmspec.schema.base import Model, Size
+from mmspec.schema.claim import Claim
+from mmspec.schema.head import Head
+from mmspec.schema.modality import Modality
+from mmspec.schema.names import Name
+from mmspec.schema.objective import Objective
+from mmspec.schema.stream import Stream
+from mmspec.text import Document
+
+
+class Spec(Model):
+    """A whole architecture; `span` finds the user's line of any part of it."""
+
+    mmspec: Literal[1]
+    name: Name
+    about: str = Field(default="", max_length=500)
+    dims: dict[Name, Size] = {}
+    modalities: dict[Name, Modality] = Field(min_length=1)
+    streams: dict[Name, Stream] = Field(min_length=1)
+    heads: dict[Name, Head] = Field(min_length=1)
+    objectives: dict[Name, Objective] = {}
+    claims: tuple[Claim, ...] = ()
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    def span(self, *keys: Any) -> Span | None:
+        """Where the value at `keys` stands in the user's file (None without a document)."""
+        return self._document.span(*keys) if self._document else None
+
+    def attach(self, document: Document) -> None:
+        """Remember the document, for spans; called once by `validate`."""
+        self._document = document
+
+    @property
+    def document(self) -> Document | None:
+        """The text this spec was read from."""
+        return self._document
+
+    @property
+    def class_name(self) -> str:
+        """The model's class name: the spec's name in CamelCase."""
+        return camel(self.name)
+
+
+def camel(name: str) -> str:
+    """`cross_attention` -> `CrossAttention`."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

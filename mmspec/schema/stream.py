@@ -1,0 +1,67 @@
+"""Streams: stacks of blocks over a sequence of tokens."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from mmspec.schema.attention import FULL, Attention
+from mmspec.schema.base import Fraction01, Model, Positive, Size
+from mmspec.schema.fusion import Fusion
+from mmspec.schema.halting import Halting
+from mmspec.schema.routing import FeedForward, Mlp
+
+
+class Norm(Model):
+    """A norm's kind, eps and place in the block."""
+
+    kind: Literal["layer", "rms"] = "layer"
+    eps: Positive = 1e-5
+    placement: Literal["pre", "post"] = "pre"
+
+
+class Stream(Model):
+    """A stack of `depth` blocks of `width` over the tokens that `source` gives."""
+
+    source: Fusion = Field(alias="from")
+    depth: Size
+    width: Size
+    heads: Size
+    kv_heads: Size = 0
+    head_width: Size = 0
+    attention: Attention = FULL
+    feed_forward: FeedForward = Mlp()
+    norm: Norm = Norm()
+    final_norm: bool = True
+    bias: bool = True
+    dropout: Fraction01 = 0.0
+    halting: Halting | None = None
+
+    @field_validator("norm", mode="before")
+    @classmethod
+    def _short_norm(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _final_norm_follows_placement(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "final_norm" not in value:
+            norm = value.get("norm")
+            post = isinstance(norm, dict) and norm.get("placement") == "post"
+            return {**value, "final_norm": not post}
+        return value
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Stream:
+        if not self.head_width and self.width % self.heads:
+            raise ValueError(
+                f"width {self.width} is not a multiple of heads {self.heads}; "
+                "write a multiple, or give head_width"
+            )
+        kv_heads = self.kv_heads or self.heads
+        if self.heads % kv_heads:
+            raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {kv_heads}")
+        object.__setattr__(self, "kv_heads", kv_heads)
+        object.__setattr__(self, "head_width", self.head_width or self.width // self.heads)
+        return self

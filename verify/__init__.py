@@ -1,0 +1,1 @@
+"""Verification: costs, flow, reference meaning, laws, claims and reports."""
