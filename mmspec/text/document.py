@@ -65,7 +65,7 @@ def parse(text: str, path: str = "<spec>") -> Document:
     text = text.replace("\r\n", "\n")
     _check_characters(text, path)
     root = nodes.compose(text, path)
-    if root is None or isinstance(root, nodes.ScalarNode) and not root.text and root.plain:
+    if root is None or (isinstance(root, nodes.ScalarNode) and root.plain and not root.text):
         span = Span(path, 1, 1, 1, 1)
         advice = "`mmspec new` writes a starter spec"
         raise MmspecError(Diagnostic("MM004", "the spec is empty", span, help=advice))

@@ -81,7 +81,7 @@ class _Composer:
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> NoReturn:
         mark = error.problem_mark or error.context_mark
-        if error.context_mark and not "".join(self.lines[mark.line :]).strip():
+        if mark and error.context_mark and not "".join(self.lines[mark.line :]).strip():
             mark = error.context_mark
         span = self._at(mark, mark) if mark else None
         problem = error.problem or error.context or "this is not YAML"
