@@ -66,9 +66,11 @@ def explain(code: str) -> str:
 
 def suggest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate a misspelt word most likely means, None when none is near."""
-    import difflib  # noqa: PLC0415 - only errors need it
+    import difflib
 
-    return next(iter(difflib.get_close_matches(word[:100], list(candidates), 1)), None)
+    folded = {candidate.casefold(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(word[:100].casefold(), list(folded), 1)
+    return folded[close[0]] if close else None
 
 
 def as_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
@@ -135,7 +137,7 @@ def _width(text: str) -> int:
     """Columns that text takes in a terminal."""
     if text.isascii():
         return len(text)
-    import unicodedata  # noqa: PLC0415 - only excerpts of non-ASCII text need it
+    import unicodedata
 
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)

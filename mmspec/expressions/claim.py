@@ -98,7 +98,8 @@ def _sentence(scanner: Scanner, word: Token) -> Claim:
         return Causal(_in_parentheses(scanner, "causal(text)"))
     if word.text == "pairs":
         return _growth(scanner)
-    argument, lengths = None, ()
+    argument: str | None = None
+    lengths: tuple[tuple[str, int], ...] = ()
     if word.text in OF_LENGTHS:
         lengths = _lengths(scanner, word)
     elif scanner.next.text == "(":

@@ -115,8 +115,12 @@ def test_every_code_stands_under_its_hundred() -> None:
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     for section in page.split("\n## ")[1:]:
         hundred = int(section[2])
-        assert section.startswith(f"MM{hundred}xx: ") and HUNDREDS[hundred] in section.split("\n")[0]
-        assert all(code[2] == str(hundred) for code in re.findall(r"^\| (MM\d+)", section, re.M))
+        assert (
+            section.startswith(f"MM{hundred}xx: ") and HUNDREDS[hundred] in section.split("\n")[0]
+        )
+        assert all(
+            code[2] == str(hundred) for code in re.findall(r"^\| (MM\d+)", section, re.MULTILINE)
+        )
 
 
 def test_every_code_in_the_source_is_in_the_table() -> None:

@@ -35,14 +35,19 @@ def excerpt(document: Document, span: Span) -> str:
     return line[span.column - 1 : span.end_column - 1]
 
 
+TEXT = [
+    *["no", "on", "yes", "off", "y", "n", "12:30", "1:20:30", "0o17", "0x1f", "0b1", "1_000"],
+    *["007", "08", "2024-01-01", "=", "1,000", "4*d", "~causal", "e5", ".", "-", "+", "1e"],
+]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
         *[("true", True), ("false", False), ("null", None), ("~", None), ("", None)],
         *[("0", 0), ("12", 12), ("+3", 3), ("-7", -7), ("1.5", 1.5), (".5", 0.5), ("1.", 1.0)],
         *[("1e-5", 1e-5), ("5e6", 5e6), ("-2.5E+3", -2500.0)],
-        *[(word, word) for word in "no on yes off y n 12:30 1:20:30 0o17 0x1f 0b1 1_000".split()],
-        *[(word, word) for word in "007 08 2024-01-01 = 1,000 4*d ~causal e5 . - + 1e".split()],
+        *[(word, word) for word in TEXT],
     ],
 )
 def test_plain_scalars(text: str, value: Any) -> None:
@@ -103,7 +108,9 @@ def test_spans_of_what_is_missing_are_the_nearest_ancestors() -> None:
     assert document.span("streams", "text", "depth", 3) == document.span("streams", "text")
     assert document.key_span("streams", "nothing") == document.span("streams")
     assert document.span("nothing") == document.span()
-    assert document.key_span("streams", "joint", "of", 1) == document.span("streams", "joint", "of", 1)
+    assert document.key_span("streams", "joint", "of", 1) == document.span(
+        "streams", "joint", "of", 1
+    )
 
 
 def test_spans_count_characters_not_bytes() -> None:
@@ -189,7 +196,10 @@ def test_all_problems_come_at_once() -> None:
 def test_a_value_cut_by_a_comma_is_shown_quoted() -> None:
     (found,) = problems("a: {b: 1, m: window(before=7, after=7) | global(1), c: 2}\n")
     assert found.help == 'quote the value: "window(before=7, after=7) | global(1)"'
-    assert parse("a: {m: (causal), f: global(1)}\n").data["a"] == {"m": "(causal)", "f": "global(1)"}
+    assert parse("a: {m: (causal), f: global(1)}\n").data["a"] == {
+        "m": "(causal)",
+        "f": "global(1)",
+    }
 
 
 def test_alias_bombs_are_bounded() -> None:
