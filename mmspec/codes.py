@@ -59,6 +59,9 @@ _TABLE = """
 | MM320 | objective does not fit | The loss or its smoothing does not belong to this kind of head. |
 | MM321 | claim names nothing | A claim names what is neither a modality nor a stream. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
+| MM601 | output is a file | A package is written into a folder, and a file has its name. |
+| MM602 | folder not ours | The folder holds files that mmspec did not write, so it is left alone. |
+| MM603 | files cannot be written | The output cannot be created or replaced, for the reason given. |
 """
 
 

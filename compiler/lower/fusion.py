@@ -25,7 +25,7 @@ def lower(context: Context, stream: str, sources: tuple[ir.Value, ...]) -> ir.Va
     return context.add(
         ir.Fuse(
             module=None if isinstance(fusion, schema.Concat) else f"{stream}_fusion",
-            out=ir.Value(f"{stream}_in", _segments(stream, fusion, sources), spec.width),
+            out=ir.Value(f"{stream}_fused", _segments(stream, fusion, sources), spec.width),
             kind=fusion.fusion,
             sources=sources,
             heads=heads,

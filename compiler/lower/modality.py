@@ -74,7 +74,11 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
     return context.add(
         ir.Embed(
             module=module,
-            out=ir.Value(name if single else f"{name}_{stream}", (segment(context, name),), width),
+            out=ir.Value(
+                f"{name}_tokens" if single else f"{name}_tokens_{stream}",
+                (segment(context, name),),
+                width,
+            ),
             modality=name,
             kind=modality.kind,
             position=modality.position,

@@ -46,7 +46,7 @@ def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
     context.values[stream] = context.add(
         ir.Stack(
             module=f"{stream}_stream",
-            out=ir.Value(f"{stream}_out", source.segments, spec.width),
+            out=ir.Value(stream, source.segments, spec.width),
             source=source,
             block=lower_block(context, stream, source),
             depth=spec.depth,

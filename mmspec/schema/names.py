@@ -13,9 +13,16 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 RESERVED = frozenset(
     ["self", "torch", "nn", "math", "tensor", "model", "lengths", "targets", "heads", "loss"]
     + ["losses", "auxiliary", "statistics", "count", "index", "batch", "b", "training", "output"]
+    + ["q", "k", "device", "terms", "present", "absent", "visible", "rotation", "rotate"]
     + ["int", "float", "bool", "str", "list", "dict", "tuple", "len", "range", "super", "sum"]
     + ["min", "max", "any", "all", "zip", "enumerate", "print", "type", "object", "none"]
 )
+
+ENDINGS = re.compile(
+    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing)$"
+    r"|_to_|_sees_|_embedding_|_tokens_"
+)
+"""The compiler builds its own names with these, so that none of the user's can meet them."""
 
 
 def check_name(name: str) -> str:
@@ -26,7 +33,10 @@ def check_name(name: str) -> str:
         raise ValueError(f"`{name}` is a reserved word; choose another name")
     if "__" in name or name.endswith("_"):
         raise ValueError("a name has no double underscore and does not end in one")
+    if ENDINGS.search(name):
+        raise ValueError(f"`{name}` holds a part that the compiler uses ({_PARTS}); rename it")
     return name
 
 
+_PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, _to_, ..."
 Name = Annotated[str, AfterValidator(check_name)]

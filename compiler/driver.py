@@ -1,0 +1,87 @@
+"""The path of a spec, step by step: read, validate, lower, emit, write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmspec.compiler import ir
+from mmspec.schema.spec import Spec
+from mmspec.text import Document
+
+STEPS = ("read", "validate", "lower", "emit", "write")
+"""Every step by name, in order; `run(path, stop_after=STEP)` returns what that step makes."""
+
+
+def _read(path: str | os.PathLike[str]) -> Document:
+    from mmspec.text import read
+
+    return read(path)
+
+
+def _validate(document: Document) -> Spec:
+    from mmspec.schema.validate import validate
+
+    return validate(document)
+
+
+def _lower(spec: Spec) -> ir.Plan:
+    from mmspec.compiler.lower.lower import lower
+
+    return lower(spec)
+
+
+def run(
+    path: str | os.PathLike[str],
+    stop_after: str = "emit",
+    directory: str | os.PathLike[str] | None = None,
+) -> Any:
+    """Take a spec through the steps up to `stop_after`; return what that step makes.
+
+    read: Document, validate: Spec, lower: Plan, emit: Package, write: the package's folder
+    (`directory`, by default the spec's name in the working folder).
+    Raises MmspecError when the spec or the folder is at fault.
+    """
+    assert stop_after in STEPS, stop_after
+    document = _read(path)
+    spec = _validate(document) if stop_after != "read" else None
+    if spec is None or stop_after == "validate":
+        return spec or document
+    plan = _lower(spec)
+    if stop_after == "lower":
+        return plan
+    from mmspec.compiler.emit import package
+    from mmspec.compiler.emit.emit import emit
+
+    emitted = emit(plan, spec)
+    if stop_after == "emit":
+        return emitted
+    return package.write(emitted, Path(directory or spec.name))
+
+
+def show(intermediate: Any) -> str:
+    """Any intermediate as stable text."""
+    from mmspec.compiler.emit.package import Package
+    from mmspec.compiler.printer import show as show_plan
+    from mmspec.schema.resolved import dump
+
+    writers: dict[type, Callable[[Any], str]] = {
+        Document: lambda document: _indented(document.data),
+        Spec: dump,
+        ir.Plan: show_plan,
+        Package: _files,
+    }
+    writer = writers.get(type(intermediate), str)
+    return writer(intermediate)
+
+
+def _indented(data: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _files(package: Any) -> str:
+    return "\n".join(f"# {name}\n{text}" for name, text in package.files.items())

@@ -1,0 +1,306 @@
+"""Removes what nothing reads any more: assignments, parameters, arguments and methods.
+
+Works on the folded methods of one class; nested parts come first, so their surviving parameters
+are known and calls of them can drop arguments.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from mmspec.compiler.emit.fold import is_self, rebuild
+from mmspec.compiler.emit.source import Statement, names_read, walk
+from mmspec.compiler.emit.trim import (
+    attributes,
+    fewer_arguments,
+    is_self_call,
+    loop_pairs,
+    map_statements,
+    negated,
+    owner,
+    parameters,
+    real,
+    self_calls,
+    self_reads,
+    to_itself,
+    without,
+    without_call,
+    without_counter,
+)
+
+Drops = Callable[[ast.Call], tuple[tuple[str, ...], frozenset[str]] | None]
+
+ENTRIES = frozenset({"__init__", "forward", "reset_parameters", "extra_repr"})
+_MUTATORS = frozenset(
+    "append extend insert pop remove clear update setdefault backward manual_seed register_buffer"
+    " register_parameter add_module register_forward_hook".split()
+)
+_BUILTINS = frozenset(
+    "len range min max abs sum int float bool str tuple list dict set zip enumerate reversed sorted"
+    " isinstance getattr any all round".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A method: its parameters before and after, and whether calling it only computes."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    pure: bool
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Parameters that are gone."""
+        return frozenset(self.before) - frozenset(self.after)
+
+
+Signatures = Mapping[str, Signature]
+
+
+@dataclass
+class Body:
+    """The methods of one class while they shrink.
+
+    children: signatures of the nested part behind each attribute; functions: names whose call only
+    computes; layers: attributes holding torch's own pure layers; keep: parameters that must stay.
+    """
+
+    methods: dict[str, Statement]
+    children: Mapping[str, Signatures]
+    functions: frozenset[str]
+    layers: frozenset[str]
+    keep: frozenset[str] = frozenset()
+    before: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    gone: dict[str, set[str]] = field(default_factory=dict)
+
+    def shrink(self) -> dict[str, Signature]:
+        """Remove the dead until nothing changes; the signatures that are left."""
+        self.before = {name: parameters(s) for name, s in self.methods.items()}
+        for name, method in self.methods.items():
+            self.methods[name] = self._rewrite_calls(method, self._child_drops(method))
+        while self._round():
+            pass
+        for name, method in self.methods.items():
+            self.methods[name] = replace(method, body=self._finish(method))
+        return {
+            name: Signature(before, parameters(self.methods[name]), self.is_pure(name))
+            for name, before in self.before.items()
+            if name in self.methods
+        }
+
+    def _round(self) -> bool:
+        changed = False
+        for name, method in list(self.methods.items()):
+            live = self._live(method)
+            body = self._sweep(method.body, live)
+            dead = set(parameters(method)) - live - self.keep
+            dead -= set(self.before[name]) if name == "__init__" or self._escapes(name) else set()
+            if body != method.body or dead:
+                changed = True
+                self.methods[name] = replace(without(method, dead), body=body)
+            if dead:
+                self._drop_arguments(name, dead)
+        return self._drop_methods() or changed
+
+    def _drop_arguments(self, name: str, dead: set[str]) -> None:
+        before = tuple(p for p in self.before[name] if p not in self.gone.get(name, set()))
+        self.gone.setdefault(name, set()).update(dead)
+
+        def drops(call: ast.Call) -> tuple[tuple[str, ...], frozenset[str]] | None:
+            return (before, frozenset(dead)) if is_self_call(call, name) else None
+
+        for caller, method in self.methods.items():
+            self.methods[caller] = self._rewrite_calls(method, drops)
+
+    def _drop_methods(self) -> bool:
+        """Remove private methods that nothing calls, and methods that became empty."""
+        changed = False
+        for name, method in list(self.methods.items()):
+            empty = not real(method.body) and name not in ("__init__", "forward")
+            private = name.startswith("_") and not name.startswith("__")
+            if empty and not self._escapes(name):
+                self.methods = {caller: without_call(s, name) for caller, s in self.methods.items()}
+            called = any(name in attributes(s) for n, s in self.methods.items() if n != name)
+            if (empty or private) and not called:
+                del self.methods[name]
+                changed = True
+        return changed
+
+    def _escapes(self, name: str) -> bool:
+        """Whether a method is used other than by calling it."""
+        uses = [u for s in self.methods.values() for u in self_reads(s, name)]
+        calls = [c for s in self.methods.values() for c in self_calls(s, name)]
+        return len(uses) > len(calls)
+
+    def _live(self, method: Statement) -> set[str]:
+        """Names read by something that stays."""
+        live: set[str] = set()
+        waiting: list[tuple[set[str], set[str]]] = []
+        for statement in walk(method.body):
+            reads = {name for node in statement.header() for name in names_read(node)}
+            if isinstance(statement.node, ast.AugAssign):
+                reads |= {i.id for i in ast.walk(statement.node.target) if isinstance(i, ast.Name)}
+            targets = self._removable(statement)
+            if targets:
+                waiting.append((targets, reads))
+            else:
+                live |= reads
+        while ready := [item for item in waiting if item[0] & live]:
+            waiting = [item for item in waiting if not item[0] & live]
+            live = live.union(*(reads for _, reads in ready))
+        return live
+
+    def _removable(self, statement: Statement) -> set[str]:
+        """The names that a pure assignment to plain names stores."""
+        node = statement.node
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            return set()
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        names = [part for t in targets for part in (t.elts if isinstance(t, ast.Tuple) else [t])]
+        if not all(isinstance(name, ast.Name) for name in names):
+            return set()
+        if node.value is not None and not self.pure(node.value):
+            return set()
+        return {name.id for name in names if isinstance(name, ast.Name)}
+
+    def _sweep(self, block: Sequence[Statement], live: set[str]) -> tuple[Statement, ...]:
+        out: list[Statement] = []
+        gap = False
+        for statement in block:
+            gap = gap or statement.gap
+            left = self._swept(statement, live)
+            if left is not None:
+                out.append(left if left.gap == gap else replace(left, gap=gap))
+                gap = False
+        return tuple(out)
+
+    def _swept(self, statement: Statement, live: set[str]) -> Statement | None:
+        targets = self._removable(statement)
+        if (targets and not targets & live) or to_itself(statement.node):
+            return None
+        node = statement.node
+        if not isinstance(node, ast.If | ast.For | ast.While | ast.With):
+            return statement
+        body, orelse = self._sweep(statement.body, live), self._sweep(statement.orelse, live)
+        if body != statement.body or orelse != statement.orelse:
+            statement = replace(statement, body=body, orelse=orelse)
+        if isinstance(node, ast.For) and not real(body) and self.pure(node.iter):
+            return None
+        if isinstance(node, ast.If) and not real(body):
+            if not real(orelse):
+                return None if self.pure(node.test) else statement
+            return negated(statement, node)
+        return statement
+
+    def _finish(self, method: Statement) -> tuple[Statement, ...]:
+        """Values nobody reads: a bare call instead of an assignment, no idle loop counters."""
+        read = {
+            name
+            for statement in walk(method.body)
+            for node in statement.header()
+            for name in names_read(node)
+        }
+
+        def finish(statement: Statement) -> Statement:
+            node = statement.node
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                if node.targets[0].id not in read:
+                    statement = statement.changed(ast.Expr(node.value))
+            if isinstance(node, ast.For):
+                statement = statement.changed(without_counter(node, read))
+            body, orelse = tuple(map(finish, statement.body)), tuple(map(finish, statement.orelse))
+            if body == statement.body and orelse == statement.orelse:
+                return statement
+            return replace(statement, body=body, orelse=orelse)
+
+        return tuple(map(finish, method.body))
+
+    def is_pure(self, name: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether calling an own method only computes a value."""
+        if name in seen or name not in self.methods:
+            return False
+        inner = seen | {name}
+        for statement in walk(self.methods[name].body):
+            node = statement.node
+            text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            if isinstance(node, ast.Expr | ast.AugAssign | ast.Raise) and not text:
+                return False
+            if isinstance(node, ast.Assign) and not self._removable(statement):
+                return False
+            if not all(self.pure(e, inner) for e in statement.header() if isinstance(e, ast.expr)):
+                return False
+        return True
+
+    def pure(self, node: ast.expr, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether evaluating an expression does nothing else."""
+        return all(
+            self._pure_call(item, seen)
+            for item in ast.walk(node)
+            if isinstance(item, ast.Call | ast.NamedExpr | ast.Await | ast.Yield)
+        )
+
+    def _pure_call(self, node: ast.AST, seen: frozenset[str]) -> bool:
+        if not isinstance(node, ast.Call):
+            return False
+        func = node.func
+        if isinstance(func, ast.Name):
+            return func.id in _BUILTINS or func.id in self.functions
+        if not isinstance(func, ast.Attribute):
+            return False
+        if is_self(func):
+            child = self.children.get(func.attr)
+            if child is not None:
+                return "forward" in child and child["forward"].pure
+            return func.attr in self.layers or self.is_pure(func.attr, seen)
+        if isinstance(func.value, ast.Attribute) and func.value.attr in self.children:
+            found = self.children[func.value.attr].get(func.attr)
+            return found is not None and found.pure
+        return func.attr not in _MUTATORS and not func.attr.endswith("_")
+
+    def _child_drops(self, method: Statement) -> Drops:
+        aliases = self._aliases(method)
+
+        def drops(call: ast.Call) -> tuple[tuple[str, ...], frozenset[str]] | None:
+            func, name = call.func, "forward"
+            attribute = owner(func, aliases)
+            if attribute not in self.children and isinstance(func, ast.Attribute):
+                attribute, name = owner(func.value, aliases), func.attr
+            found = self.children.get(attribute or "", {}).get(name)
+            return (found.before, found.dropped) if found and found.dropped else None
+
+        return drops
+
+    def _aliases(self, method: Statement) -> dict[str, str]:
+        """Locals that hold a nested part: loop variables over, and items of, `self.x`."""
+        aliases: dict[str, str] = {}
+        pairs: list[tuple[ast.expr, ast.expr]] = []
+        for statement in walk(method.body):
+            node = statement.node
+            if isinstance(node, ast.For):
+                pairs += loop_pairs(node.target, node.iter)
+            elif isinstance(node, ast.Assign):
+                pairs.append((node.targets[0], node.value))
+            for part in statement.header():
+                for item in ast.walk(part):
+                    if isinstance(item, ast.comprehension):
+                        pairs += loop_pairs(item.target, item.iter)
+        for target, value in pairs:
+            owner = owner(value, aliases)
+            if isinstance(target, ast.Name) and owner in self.children:
+                aliases[target.id] = owner or ""
+        return aliases
+
+    def _rewrite_calls(
+        self,
+        method: Statement,
+        drops: Drops,
+    ) -> Statement:
+        def visit(node: ast.expr) -> ast.expr:
+            new = rebuild(node, visit)
+            found = drops(new) if isinstance(new, ast.Call) else None
+            return new if found is None else fewer_arguments(new, *found)
+
+        return map_statements(method, lambda node: rebuild(node, visit))

@@ -1,0 +1,130 @@
+"""Masks -> the source of functions that say which keys a query sees (dense, for now)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmspec.compiler import ir
+from mmspec.expressions import mask as masks
+
+FULL = masks.Pattern("full", ())
+NONE = masks.Pattern("none", ())
+Pairs = tuple[tuple[str, str, masks.Mask], ...]
+Segments = tuple[ir.Segment, ...]
+
+
+def simplify(mask: masks.Mask) -> masks.Mask:
+    """Remove `full` and `none` from inside an expression."""
+    if isinstance(mask, masks.Not):
+        operand = simplify(mask.operand)
+        if operand in (FULL, NONE):
+            return NONE if operand == FULL else FULL
+        return masks.Not(operand)
+    if isinstance(mask, masks.And | masks.Or):
+        unit, zero = (FULL, NONE) if isinstance(mask, masks.And) else (NONE, FULL)
+        left, right = simplify(mask.left), simplify(mask.right)
+        if zero in (left, right):
+            return zero
+        if unit in (left, right):
+            return right if left == unit else left
+        return type(mask)(left, right)
+    return mask
+
+
+def is_causal(pairs: Pairs, segments: Segments) -> bool:
+    """Whether a stream is one segment under plain `causal`."""
+    return len(segments) == 1 and [simplify(mask) for *_, mask in pairs] == [
+        masks.Pattern("causal", ())
+    ]
+
+
+def is_full(pairs: Pairs, queries: Segments, keys: Segments) -> bool:
+    """Whether every query sees every key."""
+    shown = {(query, key) for query, key, mask in pairs if simplify(mask) == FULL}
+    return all((query.name, key.name) in shown for query in queries for key in keys)
+
+
+def expression(mask: masks.Mask) -> str:
+    """A mask over index tensors `q` (a column) and `k` (a row), as Python source."""
+    if isinstance(mask, masks.Not):
+        return f"~({expression(mask.operand)})"
+    if isinstance(mask, masks.And | masks.Or):
+        sign = "&" if isinstance(mask, masks.And) else "|"
+        return f"({expression(mask.left)}) {sign} ({expression(mask.right)})"
+    if mask.name == "causal":
+        return "k <= q"
+    if mask.name == "window":
+        before, after = mask.get("before"), mask.get("after")
+        return " & ".join(
+            [
+                "(k <= q)" if after == 0 else f"(k - q <= {after})",
+                "(q <= k)" if before == 0 else f"(q - k <= {before})",
+            ]
+        )
+    if mask.name == "dilated":
+        step, reach = mask.get("step"), mask.get("reach")
+        return f"((q - k).abs() <= {reach}) & ((q - k) % {step} == 0)"
+    if mask.name == "block":
+        return f"q // {mask.get('size')} == k // {mask.get('size')}"
+    assert mask.name == "global", mask.name
+    return f"(q < {mask.get('count')}) | (k < {mask.get('count')})"
+
+
+def function(name: str, owner: str, pairs: Pairs, queries: Segments, keys: Segments) -> str:
+    """The source of a mask function: lengths of the segments -> bool [Tq, Tk]."""
+    return "\n".join(_function(name, owner, pairs, queries, keys)) + "\n"
+
+
+def parameters(queries: Segments, keys: Segments) -> tuple[str, ...]:
+    """Names of a mask function's length parameters: each segment once."""
+    return tuple(dict.fromkeys(segment.name for segment in (*queries, *keys)))
+
+
+def _function(
+    name: str, owner: str, pairs: Pairs, queries: Segments, keys: Segments
+) -> Iterator[str]:
+    lengths = ", ".join(f"{segment}: int" for segment in parameters(queries, keys))
+    yield f"def {name}({lengths}, device: torch.device) -> Tensor:"
+    yield f'    """Which keys each query of {owner} sees: bool [Tq, Tk].'
+    yield ""
+    for query, key, mask in pairs:
+        yield f"    {query} sees {key}: {masks.unparse(mask)}"
+    yield '    """'
+    if len(queries) == len(keys) == 1:
+        yield from _indices(queries[0].name, keys[0].name)
+        yield f"    return {_block(pairs, queries[0].name, keys[0].name)}"
+        return
+    for query in queries:
+        for key in keys:
+            block = _block(pairs, query.name, key.name)
+            if _uses_index(pairs, query.name, key.name):
+                yield from _indices(query.name, key.name)
+            yield f"    {query.name}_sees_{key.name} = {block}"
+    yield "    return torch.cat("
+    yield "        ["
+    for query in queries:
+        row = ", ".join(f"{query.name}_sees_{key.name}" for key in keys)
+        yield f"            torch.cat([{row}], dim=1),"
+    yield "        ]"
+    yield "    )"
+
+
+def _indices(query: str, key: str) -> Iterator[str]:
+    yield f"    q = torch.arange({query}, device=device)[:, None]"
+    yield f"    k = torch.arange({key}, device=device)"
+
+
+def _mask(pairs: Pairs, query: str, key: str) -> masks.Mask:
+    return next((simplify(m) for a, b, m in pairs if (a, b) == (query, key)), NONE)
+
+
+def _uses_index(pairs: Pairs, query: str, key: str) -> bool:
+    return _mask(pairs, query, key) not in (FULL, NONE)
+
+
+def _block(pairs: Pairs, query: str, key: str) -> str:
+    mask = _mask(pairs, query, key)
+    if mask in (FULL, NONE):
+        fill = "ones" if mask == FULL else "zeros"
+        return f"torch.{fill}({query}, {key}, dtype=torch.bool, device=device)"
+    return expression(mask)

@@ -1,0 +1,107 @@
+"""Which part, with which constants, each module of a Plan is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit import masks
+from mmspec.schema.spec import camel
+
+
+def embedding(node: ir.Embed) -> tuple[str, dict[str, Any]]:
+    """Part and constants of an embedding."""
+    common = {"width": node.out.width, "position": node.position}
+    tokens = node.out.segments[0].tokens.max
+    if node.kind == "tokens":
+        return "TokenEmbedding", {**common, "vocab": node.features, "max_tokens": tokens}
+    if node.kind == "table":
+        return "TableEmbedding", {**common, "columns": node.columns}
+    if node.kind == "image":
+        assert node.grid is not None
+        height, breadth = (side * node.patch for side in node.grid)
+        sizes = {"height": height, "breadth": breadth, "patch": node.patch}
+        return "ImageEmbedding", {**common, "channels": node.features, **sizes}
+    frames = {"features": node.features, "patch": node.patch, "max_tokens": tokens}
+    return "FrameEmbedding", {**common, **frames}
+
+
+def fusion(node: ir.Fuse) -> tuple[str, dict[str, Any]]:
+    """Part and constants of a fusion with parameters."""
+    width, sources = node.out.width, len(node.sources)
+    if node.kind == "gated":
+        return "GatedFusion", {"sources": sources, "width": width}
+    if node.kind == "attention":
+        return "AttentionFusion", {"queries": node.queries, "width": width, "heads": node.heads}
+    if node.kind == "cross-attention":
+        return "CrossAttentionFusion", {"width": width, "heads": node.heads}
+    assert node.kind == "transformer", node.kind
+    constants = {"sources": sources, "depth": len(node.blocks), "block": node.blocks[0]}
+    return "TransformerFusion", constants
+
+
+def stack(node: ir.Stack) -> tuple[str, dict[str, Any]]:
+    """Part and constants of a stream's stack."""
+    constants: dict[str, Any] = {
+        "block": node.block,
+        "depth": node.depth,
+        "final_norm": node.final_norm,
+        "causal": masks.is_causal(node.block.attention.masks, node.source.segments),
+    }
+    if isinstance(node.halting, ir.Ponder):
+        return "PonderStack", {**constants, "ponder": node.halting}
+    if isinstance(node.halting, ir.Exit):
+        return "ExitStack", {**constants, "exit": node.halting}
+    return "Stack", constants
+
+
+def head(node: ir.Head, plan: ir.Plan) -> tuple[str, dict[str, Any]]:
+    """Part and constants of a head with parameters."""
+    widths = tuple(value.width for value in node.sources)
+    if node.kind == "contrastive":
+        streams = [value.name for value in node.sources]
+        names = {"first": streams[0], "second": streams[1], "widths": widths}
+        return "ContrastiveHead", {**names, "size": node.size, "temperature": node.temperature}
+    if node.kind == "language-model":
+        return "LanguageModelHead", {"width": widths[0], "vocab": node.size}
+    return "PooledHead", {"width": widths[0], "size": node.size, "pool": node.pool}
+
+
+class Requests:
+    """Specialised classes of a Plan's modules, by module name."""
+
+    def __init__(self, plan: ir.Plan, specialiser: Any) -> None:
+        self._parts: dict[str, Any] = {}
+        for node in plan.nodes:
+            if isinstance(node, ir.Embed):
+                self._ask(specialiser, node.module, node.modality, embedding(node))
+            elif isinstance(node, ir.Fuse) and node.module:
+                self._ask(specialiser, node.module, node.stream, fusion(node))
+            elif isinstance(node, ir.Stack):
+                self._ask(specialiser, node.module, node.stream, stack(node))
+        for item in plan.heads:
+            if item.tied is None:
+                self._ask(specialiser, item.module, item.name, head(item, plan))
+
+    def _ask(
+        self, specialiser: Any, module: str, owner: str, part: tuple[str, dict[str, Any]]
+    ) -> None:
+        self._parts[module] = specialiser.request(part[0], part[1], camel(owner))
+
+    def name(self, module: str) -> str:
+        """Class of a module."""
+        name: str = self._parts[module].name
+        return name
+
+    def call(self, module: str, arguments: Mapping[str, str]) -> str:
+        """A call of a module with those of the arguments that its forward still takes."""
+        taken = [arguments[parameter] for parameter in self._parts[module].forward]
+        return f"self.{module}({', '.join(taken)})"
+
+    @staticmethod
+    def weight(node: ir.Embed) -> str:
+        """A parameter of an embedding, for its dtype and device."""
+        if node.kind == "table":
+            return "weight" if 0 in node.columns else "categories.weight"
+        return {"tokens": "table", "image": "patch"}.get(node.kind, "frames") + ".weight"

@@ -1,0 +1,288 @@
+"""The wiring of a model: Plan -> the lines of its `__init__` and `forward`, and its output types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit import masks
+from mmspec.compiler.emit.requests import Requests
+
+
+@dataclass
+class Lines:
+    """What has been written so far: statements of `forward`, and what each value is called."""
+
+    requests: Requests
+    body: list[str] = field(default_factory=list)
+    tensors: dict[str, str] = field(default_factory=dict)
+    """Value name -> variable of its tokens."""
+    valids: dict[str, str] = field(default_factory=dict)
+    """Value name -> variable of its validity."""
+    counts: dict[str, str] = field(default_factory=dict)
+    """Segment name -> expression of its number of tokens."""
+    masks: list[str] = field(default_factory=list)
+    """Source of the mask functions."""
+
+    def write(self, *lines: str) -> None:
+        """Append statements."""
+        self.body.extend(lines)
+
+    def values(self, values: tuple[ir.Value, ...]) -> str:
+        """A tuple display of the tokens of some values."""
+        return _tuple([self.tensors[value.name] for value in values])
+
+    def validities(self, values: tuple[ir.Value, ...]) -> str:
+        """A tuple display of the validities of some values."""
+        return _tuple([self.valids[value.name] for value in values])
+
+    def count(self, value: ir.Value) -> str:
+        """A tuple display of the tokens in each segment of a value."""
+        return _tuple([self.counts[segment.name] for segment in value.segments])
+
+
+def _tuple(items: list[str]) -> str:
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
+    """Embed a modality, or make no tokens where it is absent."""
+    given = next(x for x in plan.inputs if x.name == node.modality)
+    name, x = node.modality, f"{node.out.name}_btd"
+    arguments = {"ids_bt": name, "pixels_bchw": name, "frames_bfc": name, "row_bc": name}
+    arguments["length_b"] = f'lengths.get("{name}")'
+    call = lines.requests.call(node.module, arguments)
+    if given.optional:
+        like = f"self.{node.module}.{lines.requests.weight(node)}"
+        lines.write(
+            f"if {name} is None:",
+            f"    {x} = absent(batch, {node.out.width}, {like})",
+            "else:",
+            f"    {x} = {call}",
+        )
+    else:
+        lines.write(f"{x} = {call}")
+    lines.tensors[node.out.name], lines.valids[node.out.name] = x, f"{node.out.name}_bt"
+    length = f'lengths.get("{name}")'
+    tokens = f"{x}.shape[1]"
+    if node.kind in ("image", "table"):
+        value = f"valid_whole({length}, {tokens})"
+    elif node.patch > 1:
+        value = f"valid_tokens(patches({length}, {node.patch}), {tokens})"
+    else:
+        value = f"valid_tokens({length}, {tokens})"
+    lines.write(f"{node.out.name}_bt = {value}")
+    fixed = node.out.segments[0].tokens.symbol is None and not given.optional
+    lines.counts.setdefault(name, str(node.out.segments[0].tokens.max) if fixed else tokens)
+
+
+def project(node: ir.Project, lines: Lines) -> None:
+    """Bring a stream to another width."""
+    x = f"{node.out.name}_btd"
+    lines.write(f"{x} = self.{node.module}({lines.tensors[node.source.name]})")
+    lines.tensors[node.out.name] = x
+    lines.valids[node.out.name] = lines.valids[node.source.name]
+
+
+def fuse(node: ir.Fuse, lines: Lines) -> None:
+    """Join several sources into one sequence."""
+    x, valid = f"{node.out.name}_btd", f"{node.out.name}_bt"
+    lines.tensors[node.out.name], lines.valids[node.out.name] = x, valid
+    parts, valids = lines.values(node.sources), lines.validities(node.sources)
+    if node.kind == "attention":
+        lines.counts[node.stream] = str(node.queries)
+        lines.write(f"{valid} = None")
+    elif node.kind == "cross-attention":
+        lines.valids[node.out.name] = lines.valids[node.sources[0].name]
+    else:
+        lines.write(f"{valid} = join_valid({parts}, {valids})")
+    if node.module is None:
+        lines.write(f"{x} = torch.cat({parts}, dim=1)")
+        return
+    arguments = {"parts": parts, "valids": valids, "mask_qk": "None"}
+    if node.kind == "cross-attention":
+        arguments["mask_qk"] = _cross_mask(node, lines)
+    call = lines.requests.call(node.module, arguments)
+    if node.kind == "gated":
+        lines.write(f'{x}, statistics["{node.stream}.gates"] = {call}')
+    else:
+        lines.write(f"{x} = {call}")
+
+
+def _cross_mask(node: ir.Fuse, lines: Lines) -> str:
+    keys = tuple(segment for value in node.sources[1:] for segment in value.segments)
+    queries = node.sources[0].segments
+    if masks.is_full(node.masks, queries, keys):
+        return "None"
+    name = f"{node.stream}_fusion_mask"
+    lines.masks.append(masks.function(name, f"fusion {node.stream}", node.masks, queries, keys))
+    return _mask_call(name, queries, keys, lines, lines.tensors[node.sources[0].name])
+
+
+def _mask_call(
+    name: str, queries: masks.Segments, keys: masks.Segments, lines: Lines, like: str
+) -> str:
+    lengths = [lines.counts[segment] for segment in masks.parameters(queries, keys)]
+    return f"{name}({', '.join(lengths)}, {like}.device)"
+
+
+def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
+    """Run a stream's blocks."""
+    source, segments = lines.tensors[node.source.name], node.source.segments
+    valid = lines.valids[node.source.name]
+    pairs = node.block.attention.masks
+    mask = "None"
+    if not masks.is_full(pairs, segments, segments) and not masks.is_causal(pairs, segments):
+        name = f"{node.stream}_mask"
+        lines.masks.append(masks.function(name, f"stream {node.stream}", pairs, segments, segments))
+        mask = _mask_call(name, segments, segments, lines, source)
+    arguments = {
+        "x_btd": source,
+        "valid_bt": valid,
+        "mask_qk": mask,
+        "positions_t": _positions(node, lines, source),
+        "counts": lines.count(node.source),
+        "routing": f"{node.stream}_routing",
+    }
+    if isinstance(node.halting, ir.Exit):
+        arguments["head"] = f"self.{node.halting.head}_head"
+    routed = isinstance(node.block.feed_forward, ir.Experts)
+    if routed:
+        lines.write(f"{node.stream}_routing: list[Routing] = []")
+    _run(node, lines, lines.requests.call(node.module, arguments))
+    lines.valids[node.out.name] = valid
+    if routed:
+        _routed(node, lines)
+
+
+def _run(node: ir.Stack, lines: Lines, call: str) -> None:
+    """The call of a stack and what it returns besides tokens."""
+    x, name = f"{node.stream}_btd", node.stream
+    lines.tensors[node.out.name] = x
+    if isinstance(node.halting, ir.Ponder):
+        lines.write(
+            f"{x}, {name}_halting_bn, {name}_steps_b = {call}",
+            f'statistics["{name}.halting"] = {name}_halting_bn',
+            f'statistics["{name}.steps"] = {name}_steps_b',
+        )
+        if node.halting.weight:
+            penalty = f"ponder_penalty({name}_halting_bn, {node.halting.prior!r})"
+            lines.write(f'auxiliary["{name}.ponder"] = {_scaled(node.halting.weight, penalty)}')
+    elif isinstance(node.halting, ir.Exit):
+        lines.write(f'{name}_states, statistics["{name}.depth"] = {call}')
+        lines.write(f"{x} = {name}_states[-1]")
+    else:
+        lines.write(f"{x} = {call}")
+
+
+def _routed(node: ir.Stack, lines: Lines) -> None:
+    """Statistics and balance loss of a stack with experts."""
+    layer, name = node.block.feed_forward, node.stream
+    assert isinstance(layer, ir.Experts)
+    loads = f"torch.stack([layer.load_e for layer in {name}_routing])"
+    lines.write(f'statistics["{name}.load"] = {loads}')
+    if layer.balance:
+        balance = f"torch.stack([layer.balance for layer in {name}_routing]).mean()"
+        lines.write(f'auxiliary["{name}.balance"] = {_scaled(layer.balance, balance)}')
+
+
+def _scaled(weight: float, expression: str) -> str:
+    return expression if weight == 1 else f"{weight!r} * {expression}"
+
+
+def _positions(node: ir.Stack, lines: Lines, like: str) -> str:
+    """Rotary positions of a stack's tokens: their index, 0 for segments without rotary."""
+    if not node.block.attention.rotary:
+        return "None"
+    runs = []
+    for segment in node.source.segments:
+        count = lines.counts[segment.name]
+        make = "torch.arange" if segment.rotary else "torch.zeros"
+        runs.append(f"{make}({count}, device={like}.device)")
+    return runs[0] if len(runs) == 1 else f"torch.cat([{', '.join(runs)}])"
+
+
+def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
+    """Read a stream."""
+    xs = [lines.tensors[value.name] for value in node.sources]
+    valids = [lines.valids[value.name] for value in node.sources]
+    out = f"{node.name}_logits"
+    if node.kind == "contrastive":
+        arguments = {"first_btd": xs[0], "first_bt": valids[0]}
+        arguments |= {"second_btd": xs[1], "second_bt": valids[1]}
+        lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")
+    elif node.kind == "language-model":
+        x = xs[0]
+        segments = [segment.name for segment in node.sources[0].segments]
+        if len(segments) > 1:
+            x = f"{x}.split({lines.count(node.sources[0])}, dim=1)[{segments.index(node.segment or '')}]"
+        if node.tied:
+            lines.write(f"{out} = F.linear({x}, self.{node.tied}.table.weight)")
+        else:
+            lines.write(f"{out} = {lines.requests.call(node.module, {'x_btd': x})}")
+    else:
+        exits = _exit_stack(plan, node)
+        arguments = {"x_btd": xs[0], "valid_bt": valids[0]}
+        if exits is None:
+            lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")
+        else:
+            arguments["x_btd"] = "state_btd"
+            call = lines.requests.call(node.module, arguments)
+            lines.write(
+                f"{node.name}_exits = [{call} for state_btd in {exits.stream}_states]",
+                f"{out} = {node.name}_exits[-1]",
+            )
+
+
+def _exit_stack(plan: ir.Plan, node: ir.Head) -> ir.Stack | None:
+    """The stack whose exits a head decides."""
+    for stack_ in plan.stacks():
+        if isinstance(stack_.halting, ir.Exit) and stack_.halting.head == node.name:
+            return stack_
+    return None
+
+
+def losses(plan: ir.Plan, lines: Lines) -> None:
+    """The objective of each head that `targets` names, and their weighted sum."""
+    for node in plan.heads:
+        loss = _scaled(node.weight, f'losses["{node.name}"]')
+        lines.write(
+            f'if "{node.name}" in targets:',
+            f'    losses["{node.name}"] = {_loss(plan, node, lines)}',
+            f"    terms.append({loss})",
+        )
+    lines.write("loss = torch.stack([*terms, *auxiliary.values()]).sum() if terms else None")
+
+
+def _loss(plan: ir.Plan, node: ir.Head, lines: Lines) -> str:
+    out, target = f"{node.name}_logits", f'targets["{node.name}"]'
+    if node.loss == "contrastive":
+        sides = [
+            f"present({lines.tensors[value.name]}, {lines.valids[value.name]})"
+            for value in node.sources
+        ]
+        return f"contrastive({out}, {', '.join(sides)})"
+    if node.loss == "next-token":
+        embedding = next(
+            x for x in plan.nodes if isinstance(x, ir.Embed) and x.modality == node.segment
+        )
+        return f"next_token({out}, {target}, {lines.valids[embedding.out.name]})"
+    if node.loss == "mse":
+        return f"F.mse_loss({out}, {target})"
+    if _exit_stack(plan, node) is None:
+        return f"cross_entropy({out}, {target}, {node.smoothing!r})"
+    each = f"cross_entropy(exit_bc, {target}, {node.smoothing!r})"
+    return f"torch.stack([{each} for exit_bc in {node.name}_exits]).mean()"
+
+
+def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:
+    """Statements of `__init__`: one module a node or head."""
+    for node in plan.nodes:
+        if isinstance(node, ir.Project):
+            yield f"self.{node.module} = nn.Linear({node.source.width}, {node.out.width})"
+        elif node.module is not None:
+            yield f"self.{node.module} = {requests.name(node.module)}()"
+    for head_ in plan.heads:
+        if head_.tied is None:
+            yield f"self.{head_.module} = {requests.name(head_.module)}()"

@@ -1,0 +1,59 @@
+"""An emitted package as a module in memory, its source visible to tracebacks and `inspect`."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from mmspec.compiler.emit.package import Package
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ORDER = ("grouped", "attention", "model")
+"""Modules of a package, each after those it imports."""
+
+
+def load(package: Package) -> type[nn.Module]:
+    """The model class of a package; a package of the same content is loaded once."""
+    module = load_module(package)
+    model: type[nn.Module] = getattr(module, package.class_name)
+    return model
+
+
+def load_module(package: Package) -> ModuleType:
+    """The package as an imported module named after its name and content."""
+    root = f"mmspec_compiled_{package.name}_{package.digest[:16]}"
+    if root in sys.modules:
+        return sys.modules[root]
+    try:
+        top = _module(root, "")
+        top.__path__ = []
+        for name in ORDER:
+            if f"{name}.py" in package.files:
+                _execute(_module(f"{root}.{name}", root), package.files[f"{name}.py"])
+        _execute(top, package.files["__init__.py"])
+    except BaseException:
+        for name in [name for name in sys.modules if name.split(".")[0] == root]:
+            del sys.modules[name]
+        raise
+    return top
+
+
+def _module(name: str, package: str) -> ModuleType:
+    module = ModuleType(name)
+    module.__package__ = package or name
+    module.__file__ = f"<mmspec {name}>"
+    sys.modules[name] = module
+    return module
+
+
+def _execute(module: ModuleType, source: str) -> None:
+    """Run a module's source under a name that `linecache` knows."""
+    file = module.__file__
+    assert file is not None
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    namespace: dict[str, Any] = module.__dict__
+    exec(compile(source, file, "exec"), namespace)

@@ -1,0 +1,59 @@
+"""A Plan as stable text: one line a field that says something, spans as file lines."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from mmspec.compiler import ir
+from mmspec.diagnostics import Span
+from mmspec.expressions import mask as masks
+
+
+def show(plan: ir.Plan) -> str:
+    """The Plan as indented text, the same for the same Plan."""
+    lines = [f"plan {plan.name} ({plan.class_name})"]
+    for part in (*plan.inputs, *plan.nodes, *plan.heads):
+        lines.extend(_node(part))
+    return "\n".join(lines) + "\n"
+
+
+def _node(part: Any) -> Iterator[str]:
+    name = getattr(part, "module", None) or getattr(part, "name", None) or part.out.name
+    at = f"  # line {part.span.line}" if part.span else ""
+    yield f"\n{type(part).__name__.lower()} {name}{at}"
+    for item in dataclasses.fields(part):
+        if item.name not in ("module", "name", "span"):
+            yield from _field(item.name, getattr(part, item.name), "    ")
+
+
+def _field(name: str, value: Any, pad: str) -> Iterator[str]:
+    if value is None or value == () or isinstance(value, Span):
+        return
+    if isinstance(value, ir.Block | ir.Attention):
+        yield f"{pad}{name}:"
+        for item in dataclasses.fields(value):
+            yield from _field(item.name, getattr(value, item.name), pad + "    ")
+    elif name == "masks":
+        for query, key, mask in value:
+            yield f"{pad}{query} sees {key}: {masks.unparse(mask)}"
+    else:
+        yield f"{pad}{name}: {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, ir.Value):
+        return f"{value.name} [B, {' + '.join(map(_text, value.segments))}, {value.width}]"
+    if isinstance(value, ir.Segment):
+        marks = [mark for mark in ("rotary", "optional") if getattr(value, mark)]
+        return f"{value.name}:{_text(value.tokens)}" + "".join(f" {mark}" for mark in marks)
+    if isinstance(value, ir.Tokens):
+        return str(value.max) if value.symbol is None else f"{value.symbol}<={value.max}"
+    if isinstance(value, tuple):
+        return ", ".join(map(_text, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        inner = ", ".join(f"{item.name}={_text(getattr(value, item.name))}" for item in fields)
+        return f"{type(value).__name__}({inner})"
+    return str(value)

@@ -1,0 +1,146 @@
+"""`mmspec`: the parser, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from mmspec.cli import (
+    analyze,
+    check,
+    compile,  # noqa: A004 - the command's name
+    exits,
+    explain,
+    laws,
+    new,
+    show,
+    train,
+    verify,
+)
+
+_COMMANDS = (new, check, show, compile, analyze, verify, train, laws, explain)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that knows what a misspelt command meant, and whose options are never guessed."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the problem, a suggestion and where the help is; exit 2."""
+        lines = [f"mmspec: error: {message}", *_suggestion(message)]
+        lines.append(f"help: `{self.prog} --help` lists what can be written here")
+        self.exit(exits.USAGE, "\n".join(lines) + "\n")
+
+
+def _suggestion(message: str) -> list[str]:
+    """`did you mean ...?` for a command that does not exist."""
+    import difflib  # noqa: PLC0415 - only errors need it
+
+    if "invalid choice: '" not in message or "COMMAND" not in message:
+        return []
+    word = message.split("invalid choice: '", 1)[1].split("'", 1)[0]
+    near = difflib.get_close_matches(word, [command.NAME for command in _COMMANDS], 1)
+    return [f"help: did you mean `{near[0]}`?"] if near else []
+
+
+class _Version(argparse.Action):
+    """`--version`, which reads the version only when asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_unused: object) -> None:
+        """Print the version and exit."""
+        from importlib import metadata  # noqa: PLC0415 - lazy
+
+        try:
+            version = metadata.version("mmspec")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        parser.exit(exits.FINE, f"mmspec {version}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of every command, each with its `run` and `name` as defaults."""
+    top = _Parser(
+        prog="mmspec",
+        description="Declare a multimodal transformer, compile it, prove what it claims.",
+        epilog=exits.TABLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        sub = commands.add_parser(
+            command.NAME,
+            help=command.SUMMARY,
+            description=command.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.options(sub)
+        sub.set_defaults(run=command.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (argparse itself exits on bad usage)."""
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        return exits.BROKEN_PIPE
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    _escape_what_cannot_be_encoded()
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        print("mmspec: interrupted", file=sys.stderr)
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last place that can turn it into a message
+        return _failed(error, getattr(arguments, "json", False))
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """A terminal of another encoding gets escapes, never a UnicodeEncodeError."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _failed(error: Exception, as_json: bool) -> int:
+    """Say what went wrong; return the exit code."""
+    from mmspec.cli import output  # noqa: PLC0415 - lazy
+    from mmspec.diagnostics import MmspecError  # noqa: PLC0415 - lazy
+
+    if isinstance(error, MmspecError):
+        output.errors(error, as_json)
+        return exits.USAGE
+    if os.environ.get("MMSPEC_TRACEBACK"):
+        import traceback  # noqa: PLC0415 - lazy
+
+        traceback.print_exception(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        output.note(f"error: {error.filename}: {(error.strerror or 'failed').lower()}")
+        return exits.USAGE
+    text = " ".join(str(error).split())[:300]
+    output.note(f"internal error: {type(error).__name__}: {text}")
+    if not os.environ.get("MMSPEC_TRACEBACK"):
+        output.note("this is a bug in mmspec; MMSPEC_TRACEBACK=1 shows where")
+    return exits.INTERNAL
+
+
+def _silence_stdout() -> None:
+    """Nobody reads stdout any more: let the interpreter's last flush go nowhere."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return

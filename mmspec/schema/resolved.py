@@ -1,0 +1,48 @@
+"""A Spec as plain data again: sizes evaluated, defaults written out. It reads back to the same."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from mmspec.expressions import mask as masks
+from mmspec.schema.attention import Attention
+from mmspec.schema.spec import Spec
+
+
+def resolved(spec: Spec) -> dict[str, Any]:
+    """Plain data (dict, list, str, int, float, bool) that validates to an equal Spec."""
+    data = _plain(spec)
+    assert isinstance(data, dict)
+    return data
+
+
+def dump(spec: Spec) -> str:
+    """The resolved spec as YAML text."""
+    return yaml.safe_dump(resolved(spec), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Attention):
+        return _attention(value)
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields.items()
+        pairs = ((field.alias or name, getattr(value, name)) for name, field in fields)
+        return {key: _plain(item) for key, item in pairs if item not in (None, {}, ())}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Fraction):
+        return f"{value} Hz"
+    return value
+
+
+def _attention(attention: Attention) -> Any:
+    if attention.pairs is None:
+        assert attention.mask is not None
+        return masks.unparse(attention.mask)
+    return {f"{q} -> {k}": masks.unparse(mask) for (q, k), mask in attention.pairs.items()}
