@@ -120,7 +120,7 @@ class _Builder:
 
     def build(self, node: nodes.Node, keys: Keys) -> Any:
         self.count += 1
-        if self.count > MAX_NODES :
+        if self.count > MAX_NODES or len(keys) > nodes.MAX_DEPTH:
             message = f"aliases expand to more than {MAX_NODES:,} nodes or {nodes.MAX_DEPTH} levels"
             raise MmspecError(Diagnostic("MM013", message, node.span, help="write fewer aliases"))
         self.values[keys] = node.span
