@@ -62,6 +62,17 @@ _TABLE = """
 | MM601 | output is a file | A package is written into a folder, and a file has its name. |
 | MM602 | folder not ours | The folder holds files that mmspec did not write, so it is left alone. |
 | MM603 | files cannot be written | The output cannot be created or replaced, for the reason given. |
+| MM604 | file exists | `mmspec new` never writes over a file. |
+| MM605 | package was edited | A file of the package differs from what mmspec wrote; `--force` replaces it. |
+| MM606 | no such step | The steps of a compilation are read, validate, lower, emit and write. |
+| MM610 | setting out of range | A training setting is outside the range that its message names. |
+| MM611 | run exists | The folder holds a run already; `--resume` continues it, `--out` names another. |
+| MM612 | run differs | A run is resumed with the settings, spec and data it was begun with; the message lists what differs. |
+| MM613 | run cannot be read | The folder holds no run, or its checkpoint or settings are damaged. |
+| MM614 | loss is not finite | A loss or gradient became infinite or not-a-number; the last good checkpoint is kept. |
+| MM615 | run in use | Another process trains in this folder. |
+| MM616 | nothing to learn | No head has a target in the data, so there is no loss. |
+| MM617 | device not available | The device asked for is not there, or torch was built without it. |
 """
 
 

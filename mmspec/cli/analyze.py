@@ -20,15 +20,15 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures."""
     with output.waiting(f"analyzing {arguments.spec}"):
-        from mmspec.compiler import driver  # noqa: PLC0415 - lazy
-        from mmspec.verify.analyze import analyze  # noqa: PLC0415 - lazy
+        from mmspec.compiler import driver
+        from mmspec.verify.analyze import analyze
 
         analysis = analyze(driver.run(arguments.spec, stop_after="lower"))
         figures = analysis.as_dict() if arguments.json else {}
     if arguments.json:
         output.machine(figures)
     else:
-        from mmspec.cli import console  # noqa: PLC0415 - lazy
+        from mmspec.cli import console
 
         analysis.render(console.stdout())
     return exits.FINE

@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(path: str) -> tuple[Spec | None, tuple[Diagnostic, ...]]:
     """The spec, or what is wrong with it."""
-    from mmspec import text  # noqa: PLC0415 - lazy
-    from mmspec.diagnostics import MmspecError  # noqa: PLC0415 - lazy
-    from mmspec.schema.validate import validate  # noqa: PLC0415 - lazy
+    from mmspec import text
+    from mmspec.diagnostics import MmspecError
+    from mmspec.schema.validate import validate
 
     try:
         return validate(text.read(path)), ()
@@ -48,7 +48,7 @@ def _check(path: str) -> tuple[Spec | None, tuple[Diagnostic, ...]]:
 
 
 def _print(results: dict[str, tuple[Spec | None, tuple[Diagnostic, ...]]]) -> None:
-    from mmspec import diagnostics  # noqa: PLC0415 - lazy
+    from mmspec import diagnostics
 
     for path, (spec, found) in results.items():
         if spec is not None:
@@ -66,7 +66,7 @@ def _about(spec: Spec) -> str:
 
 
 def _print_json(results: dict[str, tuple[Spec | None, tuple[Diagnostic, ...]]]) -> None:
-    from mmspec import diagnostics  # noqa: PLC0415 - lazy
+    from mmspec import diagnostics
 
     rows: list[dict[str, Any]] = [
         {"path": path, "valid": spec is not None, "errors": diagnostics.as_json(found)}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmspec.cli import exits, output
 
+if TYPE_CHECKING:
+    from mmspec.diagnostics import MmspecError
+
 NAME: Final = "compile"
 SUMMARY: Final = "compile a spec into a Python package"
-STEPS: Final = "read, validate, lower, emit"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -20,30 +22,62 @@ def options(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="DIR",
-        default=".",
-        help="the folder that gets the package, under the spec's name (default: here)",
+        help="the package's folder (default: the spec's name, in this folder)",
     )
     parser.add_argument(
         "--stop-after",
         metavar="STEP",
-        help=f"write nothing; print what this step gives, as text ({STEPS})",
+        help="stop after a step and print what it made: read, validate, lower, emit or write",
     )
     parser.add_argument(
-        "--force",
-        action="store_true",
-        help="replace a folder of that name that mmspec did not write, or that was edited",
+        "--force", action="store_true", help="replace a package that was edited by hand"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the package and say where, or print an intermediate."""
     with output.waiting(f"compiling {arguments.spec}"):
-        from mmspec.compiler import driver  # noqa: PLC0415 - lazy
-
-        if arguments.stop_after is not None:
-            text = driver.show(driver.run(arguments.spec, stop_after=arguments.stop_after))
-        else:
-            emitted = driver.run(arguments.spec)
-            text = f"wrote {driver.write(emitted, Path(arguments.output))}"
-    print(text)
+        print(_compiled(arguments))
     return exits.FINE
+
+
+def _compiled(arguments: argparse.Namespace) -> str:
+    """What to print."""
+    from mmspec.compiler import driver
+
+    step = arguments.stop_after or "write"
+    if step not in driver.STEPS:
+        raise _no_step(step, driver.STEPS)
+    if step != "write":
+        return driver.show(driver.run(arguments.spec, stop_after=step)).rstrip("\n")
+    if not arguments.force:
+        folder = arguments.output or driver.run(arguments.spec, stop_after="validate").name
+        _refuse_edited(Path(folder))
+    return f"wrote {driver.run(arguments.spec, 'write', arguments.output)}"
+
+
+def _no_step(step: str, steps: tuple[str, ...]) -> MmspecError:
+    from mmspec.diagnostics import Diagnostic, MmspecError, suggest
+
+    close = suggest(step, steps)
+    advice = f"did you mean `{close}`?" if close else f"one of: {', '.join(steps)}"
+    return MmspecError(Diagnostic("MM606", f"there is no step `{step}`", help=advice))
+
+
+def _refuse_edited(folder: Path) -> None:
+    """Raise MM605 when a file differs from what the manifest beside it says was written."""
+    import json
+    from hashlib import sha256
+
+    from mmspec.diagnostics import Diagnostic, MmspecError
+
+    try:
+        hashes = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+        files = {name: (folder / name).read_bytes() for name in hashes if (folder / name).exists()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    edited = [name for name, content in files.items() if sha256(content).hexdigest() != hashes[name]]
+    if edited:
+        message = f"{folder} was edited since it was compiled: {', '.join(edited)}"
+        advice = "--force replaces it; -o writes elsewhere"
+        raise MmspecError(Diagnostic("MM605", message, help=advice))

@@ -18,7 +18,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation; exit 2 where there is no such code."""
-    from mmspec import diagnostics  # noqa: PLC0415 - lazy
+    from mmspec import diagnostics
 
     if arguments.code is None:
         for code, (title, _) in diagnostics.CODES.items():

@@ -19,7 +19,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print every law: id, statement, when it applies."""
     with output.waiting("loading the laws"):
-        from mmspec.verify import laws  # noqa: PLC0415 - lazy
+        from mmspec.verify import laws
 
         rows = [{"id": law.id, "statement": law.statement} for law in laws.LAWS]
     if arguments.json:

@@ -36,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _suggestion(message: str) -> list[str]:
     """`did you mean ...?` for a command that does not exist."""
-    import difflib  # noqa: PLC0415 - only errors need it
+    import difflib
 
     if "invalid choice: '" not in message or "COMMAND" not in message:
         return []
@@ -50,13 +50,9 @@ class _Version(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_unused: object) -> None:
         """Print the version and exit."""
-        from importlib import metadata  # noqa: PLC0415 - lazy
+        from mmspec.version import __version__
 
-        try:
-            version = metadata.version("mmspec")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"
-        parser.exit(exits.FINE, f"mmspec {version}\n")
+        parser.exit(exits.FINE, f"mmspec {__version__}\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,14 +114,14 @@ def _escape_what_cannot_be_encoded() -> None:
 
 def _failed(error: Exception, as_json: bool) -> int:
     """Say what went wrong; return the exit code."""
-    from mmspec.cli import output  # noqa: PLC0415 - lazy
-    from mmspec.diagnostics import MmspecError  # noqa: PLC0415 - lazy
+    from mmspec.cli import output
+    from mmspec.diagnostics import MmspecError
 
     if isinstance(error, MmspecError):
         output.errors(error, as_json)
         return exits.USAGE
     if os.environ.get("MMSPEC_TRACEBACK"):
-        import traceback  # noqa: PLC0415 - lazy
+        import traceback
 
         traceback.print_exception(error)
     if isinstance(error, OSError) and error.filename is not None:

@@ -29,7 +29,7 @@ def is_colored(stream: TextIO) -> bool:
 
 def machine(value: Any) -> None:
     """Print a value as JSON for a machine; NaN becomes null, keys keep their order."""
-    import json  # noqa: PLC0415 - lazy
+    import json
 
     print(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
@@ -45,7 +45,7 @@ def _finite(value: Any) -> Any:
 
 def errors(error: MmspecError, as_json: bool = False) -> None:
     """Print diagnostics: on stderr for a person, on stdout as `{"errors": [...]}` for a machine."""
-    from mmspec import diagnostics  # noqa: PLC0415 - lazy
+    from mmspec import diagnostics
 
     if as_json:
         machine({"errors": diagnostics.as_json(error.diagnostics)})

@@ -1,0 +1,142 @@
+"""A Spec as boxes and arrows, and each part of it in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmspec.cli.diagram import Box, Graph
+from mmspec.expressions import mask as masks
+from mmspec.schema import fusion, halting, head, modality, routing
+from mmspec.schema.attention import Attention
+from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
+from mmspec.schema.wiring import Wiring, resolve
+
+
+_LONG_MASK = 26
+
+
+def graph(spec: Spec) -> Graph:
+    """Modalities, streams, fusions and heads as boxes, and who reads whom."""
+    wiring = resolve(spec)
+    boxes = [Box(f"m:{n}", "modality", n, modality_lines(m)) for n, m in spec.modalities.items()]
+    edges: list[tuple[str, str]] = []
+    for name in wiring.order:
+        stream = spec.streams[name]
+        entry = f"s:{name}"
+        if _is_shown(stream.source):
+            entry = f"f:{name}"
+            boxes.append(Box(entry, "fusion", stream.source.fusion, fusion_lines(stream)))
+            edges.append((entry, f"s:{name}"))
+        boxes.append(Box(f"s:{name}", "stream", name, stream_lines(stream)))
+        edges += [(source, entry) for source in _sources(wiring, name)]
+    for name, item in spec.heads.items():
+        boxes.append(Box(f"h:{name}", "head", name, head_lines(item)))
+        edges += [(f"s:{stream}", f"h:{name}") for stream in head.sources(item)]
+    return Graph(tuple(boxes), tuple(edges))
+
+
+def _is_shown(source: fusion.Fusion) -> bool:
+    """A fusion has a box of its own unless it only passes one source on."""
+    return not (isinstance(source, fusion.Concat) and len(source.of) == 1)
+
+
+def _sources(wiring: Wiring, stream: str) -> Iterator[str]:
+    for source in wiring.sources[stream]:
+        yield f"{'s' if source.is_stream else 'm'}:{source.name}"
+
+
+def modality_lines(item: modality.Modality) -> tuple[str, ...]:
+    """`tokens ≤ 48 of 256`, `learned`, `optional`."""
+    marks = [item.position] if item.position != "none" else []
+    marks += ["optional"] if item.optional else []
+    return (*_size_lines(item), *([", ".join(marks)] if marks else []))
+
+
+def _size_lines(item: modality.Modality) -> tuple[str, ...]:
+    if isinstance(item, modality.Tokens):
+        return (f"tokens ≤ {item.length.max}", f"vocabulary {item.vocab:,}")
+    if isinstance(item, modality.Image):
+        rows, columns = item.grid
+        size = f"image {item.size[0]}×{item.size[1]}×{item.channels}"
+        return (size, f"{rows}×{columns} patches of {item.patch}")
+    if isinstance(item, modality.Frames):
+        frames = f"{item.kind} ≤ {item.length.max} × {item.features}"
+        patched = f", {item.patch} a token" if item.patch > 1 else ""
+        return (frames, f"{item.rate} Hz{patched}")
+    return (f"table, {len(item.columns)} column" + ("s" if len(item.columns) > 1 else ""),)
+
+
+def tokens(item: modality.Modality) -> str:
+    """The number of tokens of a modality, `≤48`."""
+    if isinstance(item, modality.Tokens):
+        return f"≤{item.length.max}"
+    if isinstance(item, modality.Image):
+        return str(item.grid[0] * item.grid[1])
+    return f"≤{item.max_tokens}" if isinstance(item, modality.Frames) else str(len(item.columns))
+
+
+def stream_lines(item: Stream) -> tuple[str, ...]:
+    """`2 blocks × 64`, `4 heads`, and what is not the default."""
+    heads = f"{item.heads} heads" + (f" ({item.kv_heads} kv)" if item.kv_heads != item.heads else "")
+    lines = [f"{item.depth} × {item.width}, {heads}"]
+    lines += attention_lines(item.attention)
+    for text in (routing_text(item), halting_text(item.halting)):
+        lines += [text] if text else []
+    return tuple(lines)
+
+
+def attention_lines(attention: Attention) -> list[str]:
+    """The mask, one line an operand where it is long."""
+    text = attention_text(attention)
+    if len(text) <= _LONG_MASK:
+        return [text] if text else []
+    return text.replace(" | ", "\n| ").replace(" & ", "\n& ").split("\n")
+
+
+def attention_text(attention: Attention) -> str:
+    """The mask in the language's own words; nothing where everything is seen."""
+    if attention.pairs is not None:
+        return f"{len(attention.pairs)} masks by pair"
+    assert attention.mask is not None
+    text = masks.unparse(attention.mask)
+    return "" if text == "full" else text
+
+
+def routing_text(item: Stream) -> str:
+    """The feed-forward, nothing where it is a plain mlp."""
+    layer = item.feed_forward
+    if isinstance(layer, routing.Experts):
+        return f"{layer.experts} experts, top {layer.choose}"
+    if isinstance(layer, routing.Switch):
+        return f"{layer.experts} experts, switch"
+    return "" if isinstance(layer, routing.Mlp) else f"{layer.kind} feed-forward"
+
+
+def halting_text(item: halting.Halting | None) -> str:
+    """How the depth adapts, nothing where it does not."""
+    if isinstance(item, halting.Ponder):
+        return f"ponder ≤ {item.at_most} steps"
+    return f"exit at {item.head} ≥ {item.threshold:g}" if item is not None else ""
+
+
+def fusion_lines(stream: Stream) -> tuple[str, ...]:
+    """What is special about a fusion."""
+    item = stream.source
+    if isinstance(item, fusion.Latents):
+        return (f"{item.queries} queries",)
+    if isinstance(item, fusion.CrossAttention):
+        sees = attention_lines(item.attention)
+        return (f"{item.of[0]} reads {', '.join(item.of[1:])}", *sees)
+    return (f"{item.depth} deep",) if isinstance(item, fusion.Transformer) else ()
+
+
+def head_lines(item: head.Head) -> tuple[str, ...]:
+    """The kind of a head, then its size."""
+    if isinstance(item, head.Classifier):
+        return ("classifier", f"{item.classes} classes, pool {item.pool}")
+    if isinstance(item, head.Regressor):
+        return ("regressor", f"{item.outputs} outputs, pool {item.pool}")
+    if isinstance(item, head.LanguageModel):
+        return ("language model", "tied to the embedding" if item.tied else "untied")
+    return ("contrastive", f"width {item.width}")

@@ -1,0 +1,60 @@
+"""Write a commented starter spec, NAME.yaml, into this folder; never over a file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from mmspec.cli import exits, starters
+
+NAME: Final = "new"
+SUMMARY: Final = "write a commented starter spec"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", default="model", help="its name (default: model)"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=list(starters.STARTERS),
+        default="classifier",
+        help="what to start from (default: classifier)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the spec and say what to do with it."""
+    name = _checked(arguments.name.removesuffix(".yaml"))
+    path = Path(f"{name}.yaml")
+    _write(path, starters.STARTERS[arguments.kind].replace("NAME", name))
+    print(f"wrote {path}; next: mmspec check {path}, mmspec show {path}, mmspec compile {path}")
+    return exits.FINE
+
+
+def _checked(name: str) -> str:
+    """The name, or MmspecError MM105."""
+    from mmspec.diagnostics import Diagnostic, MmspecError
+    from mmspec.schema.names import check_name
+
+    try:
+        return check_name(name)
+    except ValueError as error:
+        message = f"`{name}` cannot name a spec: {error}"
+        raise MmspecError(Diagnostic("MM105", message)) from None
+
+
+def _write(path: Path, text: str) -> None:
+    from mmspec.diagnostics import Diagnostic, MmspecError
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        advice = "choose another name, or move the file away"
+        raise MmspecError(Diagnostic("MM604", f"{path} exists already", help=advice)) from None
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror or error}"
+        raise MmspecError(Diagnostic("MM603", message)) from None

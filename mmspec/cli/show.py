@@ -1,0 +1,66 @@
+"""Show a model as a tree and as a stream diagram: modalities, streams, fusions, heads."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Final
+
+from mmspec.cli import exits
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mmspec.schema.spec import Spec
+
+NAME: Final = "show"
+SUMMARY: Final = "show a model as a tree and a diagram"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
+    parser.add_argument("spec", metavar="SPEC", help="a spec file")
+    parser.add_argument(
+        "--ascii", action="store_true", help="draw with ASCII characters (also without UTF-8)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw the diagram, then the tree."""
+    from mmspec import text
+    from mmspec.schema.validate import validate
+
+    spec = validate(text.read(arguments.spec))
+    from mmspec.cli import console
+
+    screen = console.stdout()
+    ascii_only = arguments.ascii or not screen.encoding.lower().startswith("utf")
+    _diagram(spec, screen, ascii_only)
+    _tree(spec, screen, ascii_only)
+    return exits.FINE
+
+
+def _diagram(spec: Spec, screen: Console, ascii_only: bool) -> None:
+    """The boxes, or a sentence where the screen is too narrow for them."""
+    from rich.text import Text
+
+    from mmspec.cli import diagram, graph
+
+    drawing = diagram.draw(graph.graph(spec), screen.width - 1, ascii_only)
+    if drawing is None:
+        print(f"(the diagram needs more than {screen.width} columns)", file=sys.stderr)
+        return
+    for row in drawing.rows(ascii_only):
+        line = Text(" ", no_wrap=True, overflow="crop")
+        for run_text, style in row:
+            line.append(run_text, style)
+        screen.print(line)
+    screen.print()
+
+
+def _tree(spec: Spec, screen: Console, ascii_only: bool) -> None:
+    """Every part with its shape and its parameters."""
+    from mmspec.cli import tree
+
+    for line in tree.lines(spec, {}, screen.width, ascii_only):
+        screen.print(line, soft_wrap=True)

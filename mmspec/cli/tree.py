@@ -1,0 +1,169 @@
+"""A Spec as a tree: every part, its shape, its parameters and what it is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from rich.text import Text
+
+from mmspec.cli import graph
+from mmspec.cli.diagram import STYLES, spelt
+from mmspec.schema import head as heads
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import Wiring, resolve
+
+_LEAST_WORDS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: how deep it hangs, its name, shape, parameters and a few words."""
+
+    depth: int
+    name: str
+    style: str = ""
+    shape: str = ""
+    parameters: int | None = None
+    words: str = ""
+
+    @property
+    def count(self) -> str:
+        """The parameters as text."""
+        return "" if self.parameters is None else f"{self.parameters:,}"
+
+
+def lines(
+    spec: Spec, parameters: Mapping[str, int], width: int, ascii_only: bool
+) -> Iterator[Text]:
+    """The tree, line by line; `parameters` by `total`, stream, and `head NAME`."""
+    rows = [_in_ascii(row) if ascii_only else row for row in _rows(spec, parameters)]
+    guides = [_guides(rows, index, ascii_only) for index in range(len(rows))]
+    parts = [row for row in rows if row.shape]
+    widths = (
+        max(6 + len(row.name) for row in parts) + 2,
+        max(len(row.shape) for row in parts) + 2,
+        max(len(row.count) for row in parts),
+    )
+    for (guide, hanging), row in zip(guides, rows, strict=True):
+        if row.shape:
+            yield from _part(row, guide, hanging, widths, width)
+        else:
+            yield from _simple(row, guide, width)
+
+
+def _part(
+    row: Row, guide: str, hanging: str, widths: tuple[int, int, int], width: int
+) -> Iterator[Text]:
+    """A modality, stream or head in columns; its words go on in the last."""
+    name, shape, count = widths
+    columns = row.shape.ljust(shape) + (row.count.rjust(count) + "  " if count else "")
+    indent = name + len(columns)
+    texts = textwrap.wrap(row.words, max(width - indent, _LEAST_WORDS)) or [""]
+    line = _named(row, guide)
+    line.append(" " * (name - len(line)) + columns + texts[0])
+    yield line
+    for text in texts[1:]:
+        yield Text(hanging.ljust(indent), "dim").append(text, "not dim")
+
+
+def _simple(row: Row, guide: str, width: int) -> Iterator[Text]:
+    """The title, a heading or a claim: its name and its words, without columns."""
+    line = _named(row, guide)
+    texts = textwrap.wrap(row.words, width - 3)
+    if row.words and len(line) + 2 + len(row.words) <= width:
+        yield line.append(f"  {row.words}")
+        return
+    yield line
+    yield from (Text(f"│  {text}") for text in texts)
+
+
+def _named(row: Row, guide: str) -> Text:
+    return Text(guide, "dim").append(row.name, f"not dim {row.style}")
+
+
+def _in_ascii(row: Row) -> Row:
+    return replace(row, shape=spelt(row.shape), words=spelt(row.words))
+
+
+def _guides(rows: list[Row], index: int, ascii_only: bool) -> tuple[str, str]:
+    """The branches to the left of a row's name, and of the lines that continue it."""
+    row = rows[index]
+    if not row.depth:
+        return "", ""
+    later = [_has_later(rows, index, depth) for depth in range(1, row.depth + 1)]
+    bar, tee, corner = ("|  ", "|- ", "`- ") if ascii_only else ("│  ", "├─ ", "└─ ")
+    stems = [bar if more else "   " for more in later]
+    return "".join([*stems[:-1], tee if later[-1] else corner]), "".join(stems)
+
+
+def _has_later(rows: list[Row], index: int, depth: int) -> bool:
+    """Another row of this depth follows before one that is less deep."""
+    for row in rows[index + 1 :]:
+        if row.depth <= depth:
+            return row.depth == depth
+    return False
+
+
+def _rows(spec: Spec, parameters: Mapping[str, int]) -> Iterator[Row]:
+    wiring = resolve(spec)
+    total = parameters.get("total")
+    words = [spec.about] if spec.about else []
+    words += [f"{total:,} parameters"] if total is not None else []
+    yield Row(0, spec.name, "bold", words=", ".join(words))
+    yield Row(1, "modalities", "bold")
+    for name, modality in spec.modalities.items():
+        words = ", ".join(graph.modality_lines(modality))
+        yield Row(2, name, STYLES["modality"], f"[B, {graph.tokens(modality)}]", None, words)
+    yield Row(1, "streams", "bold")
+    for name in wiring.order:
+        yield _stream(spec, wiring, name, parameters)
+    yield Row(1, "heads", "bold")
+    for name, head in spec.heads.items():
+        kind, *rest = graph.head_lines(head)
+        words = ", ".join([f"{kind} of {' and '.join(heads.sources(head))}", *rest])
+        shape = _head_shape(spec, wiring, head)
+        yield Row(2, name, STYLES["head"], shape, parameters.get(f"head {name}"), words)
+    if spec.claims:
+        yield Row(1, "claims", "bold")
+    for claim in spec.claims:
+        yield Row(2, claim)
+
+
+def _stream(spec: Spec, wiring: Wiring, name: str, parameters: Mapping[str, int]) -> Row:
+    stream = spec.streams[name]
+    source = stream.source
+    of = ", ".join(source.of)
+    words = [of if source.fusion == "concat" else f"{source.fusion} of {of}"]
+    words += graph.stream_lines(stream)
+    shape = f"[B, {_tokens(spec, wiring, name)}, {stream.width}]"
+    return Row(2, name, STYLES["stream"], shape, parameters.get(name), _joined(words))
+
+
+def _joined(words: list[str]) -> str:
+    """The words with commas, but operators of a mask without."""
+    return ", ".join(words).replace(", | ", " | ").replace(", & ", " & ")
+
+
+def _tokens(spec: Spec, wiring: Wiring, stream: str) -> str:
+    """The tokens of a stream, one term a segment."""
+    return " + ".join(
+        str(segment.count) if segment.modality is None
+        else graph.tokens(spec.modalities[segment.modality])
+        for segment in wiring.segments[stream]
+    )
+
+
+def _head_shape(spec: Spec, wiring: Wiring, head: heads.Head) -> str:
+    if isinstance(head, heads.Classifier):
+        return f"[B, {head.classes}]"
+    if isinstance(head, heads.Regressor):
+        return f"[B, {head.outputs}]"
+    if isinstance(head, heads.Contrastive):
+        return "[B, B]"
+    names = [s.modality for s in wiring.segments[head.source] if s.modality is not None]
+    name = head.modality or next(n for n in names if spec.modalities[n].kind == "tokens")
+    tokens = spec.modalities[name]
+    vocabulary = getattr(tokens, "vocab", 0)
+    return f"[B, {graph.tokens(tokens)}, {vocabulary}]"

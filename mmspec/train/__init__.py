@@ -1,0 +1,1 @@
+"""Training and evaluating a compiled model: deterministic, resumable, logged."""

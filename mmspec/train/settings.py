@@ -1,0 +1,106 @@
+"""What a run is told: checked once, stored beside it, compared when it is resumed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from mmspec.diagnostics import Diagnostic, MmspecError
+
+_FREE: Final = frozenset({"out", "save_every", "spec", "data"})
+"""Settings that a resumed run may change: they do not reach the numbers, or are fingerprinted."""
+
+DEFAULT_STEPS: Final = 1000
+_TIMED_WARMUP: Final = 50
+_LONGEST_WARMUP: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of a run; `steps` or `seconds` (of CPU time) end it."""
+
+    spec: str
+    data: str
+    out: str
+    steps: int | None = None
+    seconds: float | None = None
+    batch: int = 64
+    lr: float = 1e-3
+    warmup: int | None = None
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 0
+    eval_every: int = 0
+    save_every: int = 0
+    drop_modality: float = 0.2
+    augment: bool = False
+    threads: int = 1
+    device: str = "cpu"
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of linear warm-up: as given, else a tenth of the run, at most 100."""
+        if self.warmup is not None:
+            return self.warmup
+        if self.seconds is not None:
+            return _TIMED_WARMUP
+        return min(_LONGEST_WARMUP, self.last_step // 10)
+
+    @property
+    def last_step(self) -> int:
+        """The number of steps, where it is given or defaulted."""
+        return self.steps if self.steps is not None else DEFAULT_STEPS
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    def differences(self, stored: dict[str, Any]) -> list[str]:
+        """`lr: 0.001 here, 0.01 in the run`, for each setting that changes the numbers."""
+        mine = self.as_dict()
+        return [
+            f"{name}: {mine[name]} here, {stored.get(name)} in the run"
+            for name in mine
+            if name not in _FREE and mine[name] != stored.get(name)
+        ]
+
+
+_LOWEST: Final[dict[str, float]] = {
+    "steps": 1,
+    "batch": 1,
+    "warmup": 0,
+    "weight_decay": 0,
+    "eval_every": 0,
+    "save_every": 0,
+    "threads": 1,
+}
+_POSITIVE: Final = ("seconds", "lr", "clip")
+
+
+def check(settings: Settings) -> Settings:
+    """The settings, or MmspecError MM610 with each one that is out of its range."""
+    problems = [text for item in fields(Settings) if (text := _problem(settings, item.name))]
+    if settings.steps is not None and settings.seconds is not None:
+        problems.append("steps and seconds cannot both end a run; give one of them")
+    if problems:
+        raise MmspecError([Diagnostic("MM610", problem) for problem in problems])
+    return settings
+
+
+def _problem(settings: Settings, name: str) -> str:
+    """What is wrong with one setting, or nothing."""
+    value, option = getattr(settings, name), f"--{name.replace('_', '-')}"
+    if not isinstance(value, int | float):
+        return ""
+    if not math.isfinite(value):
+        return f"{option} is a finite number, not {value}"
+    if name in _LOWEST and value < _LOWEST[name]:
+        return f"{option} is at least {_LOWEST[name]:g}, not {value}"
+    if name in _POSITIVE and value <= 0:
+        return f"{option} is above 0, not {value}"
+    if name == "drop_modality" and not 0 <= value < 1:
+        return f"{option} is a share from 0 to below 1, not {value}"
+    if name == "seed" and not 0 <= value < 2**63:
+        return f"{option} is from 0 to 2**63 - 1, not {value}"
+    return ""
