@@ -37,12 +37,13 @@ def _line(row: Row) -> str:
 class Metrics:
     """Appends rows to a run's files; a context manager that closes them."""
 
-    def __init__(self, directory: Path, step: int, seed: int) -> None:
+    def __init__(self, directory: Path, step: int) -> None:
         """Continue after `step` (0: from the beginning)."""
         self._paths = [directory / STEPS, directory / EVALUATIONS]
         for path in self._paths:
             truncate(path, step)
         self._steps, self._evaluations = (path.open("a", encoding="utf-8") for path in self._paths)
+        self._evaluated = {row["step"] for row in read(self._paths[1])}
         self._board = _tensorboard(directory, step)
         self.has_tensorboard = self._board is not None
 
@@ -51,8 +52,10 @@ class Metrics:
         self._write(self._steps, row)
 
     def evaluation(self, row: Row) -> None:
-        """One evaluation: `step` and, for each condition, metrics by name."""
-        self._write(self._evaluations, row)
+        """One evaluation: `step` and, for each condition, metrics by name; once a step."""
+        if row["step"] not in self._evaluated:
+            self._evaluated.add(row["step"])
+            self._write(self._evaluations, row)
 
     def _write(self, file: Any, row: Row) -> None:
         file.write(_line(row))

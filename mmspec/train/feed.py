@@ -1,0 +1,42 @@
+"""What a run needs of its data: batches that depend on the step alone, and the held-out split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A batch: modality tensors (None: absent), lengths and targets, each by name."""
+
+    modalities: dict[str, Tensor | None]
+    lengths: dict[str, Tensor]
+    targets: dict[str, Tensor]
+
+    def to(self, device: torch.device) -> Inputs:
+        """The batch on a device."""
+        moved = {n: None if x is None else x.to(device) for n, x in self.modalities.items()}
+        lengths = {name: tensor.to(device) for name, tensor in self.lengths.items()}
+        targets = {name: tensor.to(device) for name, tensor in self.targets.items()}
+        return Inputs(moved, lengths, targets)
+
+
+class Feed(Protocol):
+    """Data of a run; `fingerprint` changes when the data does."""
+
+    fingerprint: str
+    train_size: int
+    held_out_size: int
+
+    def batch(self, step: int) -> Inputs:
+        """The training batch of a step (counted from 1): a pure function of it."""
+        ...
+
+    def held_out(self, present: frozenset[str], size: int) -> Iterator[Inputs]:
+        """The held-out samples in order, with these modalities alone, `size` at a time."""
+        ...
