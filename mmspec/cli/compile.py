@@ -76,7 +76,9 @@ def _refuse_edited(folder: Path) -> None:
         files = {name: (folder / name).read_bytes() for name in hashes if (folder / name).exists()}
     except (OSError, ValueError, KeyError, TypeError):
         return
-    edited = [name for name, content in files.items() if sha256(content).hexdigest() != hashes[name]]
+    edited = [
+        name for name, content in files.items() if sha256(content).hexdigest() != hashes[name]
+    ]
     if edited:
         message = f"{folder} was edited since it was compiled: {', '.join(edited)}"
         advice = "--force replaces it; -o writes elsewhere"

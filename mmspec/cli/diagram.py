@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mmspec.cli import channel as channels
 from mmspec.cli import layout
 from mmspec.cli.canvas import Canvas
-from mmspec.cli.layout import Channel, Layers, Node
+from mmspec.cli.layout import Layers, Node
 
 _CAPS: Final = (30, 26, 22, 18, 15, 12)
 _SHORTEST_CAP: Final = 9
@@ -75,7 +76,9 @@ class _Drawing:
     def width(self, node: Node) -> int:
         """Columns a node takes."""
         box = self.box(node)
-        return box.width(self.cap) if box else 1
+        if box is None:
+            return 1
+        return max(box.width(self.cap), 2 * len(self.layers.before(node)) + 3)
 
 
 def draw(graph: Graph, columns: int, ascii_only: bool = False) -> Canvas | None:
@@ -113,9 +116,7 @@ def _draw(drawing: _Drawing) -> Canvas:
             _draw_node(drawing, node, top, height)
         top += height
         if level + 1 < len(drawing.layers.rows):
-            found = layout.channel(drawing.layers, level, drawing.centre)
-            _draw_channel(drawing, level, found, top)
-            top += found.height + 1
+            top += _draw_channel(drawing, level, top)
     return drawing.canvas
 
 
@@ -133,7 +134,7 @@ def _draw_node(drawing: _Drawing, node: Node, top: int, height: int) -> None:
         canvas.leave(top + height - 1, centre)
         return
     corner = _BORDERS.get(box.kind, _PLAIN_BORDER)
-    width, style, texts = box.width(drawing.cap), STYLES[box.kind], box.texts(drawing.cap)
+    width, style, texts = drawing.width(node), STYLES[box.kind], box.texts(drawing.cap)
     left = centre - width // 2
     canvas.text(top, left, corner[0] + corner[1] * (width - 2) + corner[2], style)
     for row, text in enumerate(texts, top + 1):
@@ -149,45 +150,29 @@ def _draw_node(drawing: _Drawing, node: Node, top: int, height: int) -> None:
             canvas.leave(top + height - 1, centre)
 
 
-def _draw_channel(drawing: _Drawing, level: int, found: Channel, top: int) -> None:
-    """The lines between a layer and the next: tracks, then stems, then drops with arrow heads."""
+def _draw_channel(drawing: _Drawing, level: int, top: int) -> int:
+    """The lines between a layer and the next, with arrow heads; the rows they take."""
     layers, centre, canvas = drawing.layers, drawing.centre, drawing.canvas
+    room = {node: max(drawing.width(node) // 2 - 1, 1) for node in layers.rows[level + 1]}
+    found = channels.channel(layers, level, centre, room)
     arrow = top + found.height
-    for node, row in found.track.items():
-        canvas.horizontal(top + row, *layout.reach(layers, node, found, centre))
-    for source in layers.rows[level]:
-        rows = {found.track[node] for node in layers.after(source) if node in found.track}
-        if rows:
-            over = _crossed(drawing, found, centre[source], layers.after(source))
-            canvas.vertical(
-                centre[source], top, top + max(rows), frozenset(top + row for row in over)
-            )
-    for node in layers.rows[level + 1]:
-        if not layers.before(node):
-            continue
-        start = found.track.get(node, -1)
-        mine = [node, *(n for n in layers.after(layers.before(node)[0]) if start < 0)]
-        over = _crossed(drawing, found, found.entry[node], mine)
-        if start >= 0:
-            canvas.leave(top + start, found.entry[node])
-        rows_over = frozenset(top + row for row in over)
-        canvas.vertical(found.entry[node], top + start + 1, arrow, rows_over)
-        _finish(drawing, node, arrow, found.entry[node])
-
-
-def _finish(drawing: _Drawing, node: Node, row: int, column: int) -> None:
-    """An arrow head above a box, or the line going on."""
-    if drawing.box(node) is None:
-        drawing.canvas.leave(row, column)
-    else:
-        drawing.canvas.text(row, column, "▼")
-
-
-def _crossed(drawing: _Drawing, found: Channel, column: int, mine: list[Node]) -> set[int]:
-    """Rows of the channel in which another line runs through a column."""
-    crossed: set[int] = set()
-    for node, row in found.track.items():
-        low, high = layout.reach(drawing.layers, node, found, drawing.centre)
-        if node not in mine and low <= column <= high:
-            crossed.add(row)
-    return crossed - {found.track[node] for node in mine if node in found.track}
+    for row, (left, right) in found.spans:
+        canvas.horizontal(top + row, left, right)
+    for line in channels.uprights(layers, level, found, centre):
+        first = 0 if line.top is None else line.top + 1
+        last = found.height if line.bottom is None else line.bottom
+        if line.top is not None:
+            canvas.leave(top + line.top, line.column)
+        over = {
+            top + row
+            for row, (low, high) in found.spans
+            if first <= row < last and low <= line.column <= high
+        }
+        canvas.vertical(line.column, top + first, top + last, frozenset(over))
+    for node, column in found.entries.items():
+        if drawing.box(node) is None:
+            centre[node] = column
+            canvas.leave(arrow, column)
+        else:
+            canvas.text(arrow, column, "▼")
+    return found.height + 1

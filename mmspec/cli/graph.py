@@ -78,7 +78,9 @@ def tokens(item: modality.Modality) -> str:
 
 def stream_lines(item: Stream) -> tuple[str, ...]:
     """`2 blocks × 64`, `4 heads`, and what is not the default."""
-    heads = f"{item.heads} heads" + (f" ({item.kv_heads} kv)" if item.kv_heads != item.heads else "")
+    heads = f"{item.heads} heads" + (
+        f" ({item.kv_heads} kv)" if item.kv_heads != item.heads else ""
+    )
     lines = [f"{item.depth} × {item.width}, {heads}"]
     lines += attention_lines(item.attention)
     for text in (routing_text(item), halting_text(item.halting)):

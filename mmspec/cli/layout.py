@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 _SWEEPS: Final = 8
 _GAP: Final = 3
-_NEAR: Final = 2
 
 Node = tuple[str, int]
 """A box, or where the arrows of a box pass a layer: (id of the box, layer)."""
@@ -122,71 +121,3 @@ def _pushed(
         found[node] = max(wanted[node], least)
         edge = found[node] + half + 1
     return found
-
-
-@dataclass(slots=True)
-class Channel:
-    """The rows between two layers: which row each target's line runs in, and where it enters."""
-
-    track: dict[Node, int] = field(default_factory=dict)
-    entry: dict[Node, int] = field(default_factory=dict)
-    height: int = 0
-
-
-def channel(layers: Layers, level: int, centre: dict[Node, int]) -> Channel:
-    """Rows for the lines that enter each node of layer `level + 1`.
-
-    A line that ends in the column where another box's line starts runs below all of the
-    latter's, so that the two never overlap; where that is impossible it enters a little aside.
-    """
-    found = Channel(entry={n: _entry(layers, n, centre) for n in layers.rows[level + 1]})
-    pending = [node for node in layers.rows[level + 1] if layers.before(node)]
-    while pending:
-        free = [node for node in pending if not _blockers(layers, node, pending, found, centre)]
-        for node in free or pending[:1]:
-            if not free:
-                found.entry[node] += 2
-            pending.remove(node)
-            _assign(layers, node, found, centre)
-    found.height = max((row + 1 for row in found.track.values()), default=0)
-    return found
-
-
-def _entry(layers: Layers, node: Node, centre: dict[Node, int]) -> int:
-    """Where a node's line enters: its centre, or straight below its only source if that is near."""
-    sources = layers.before(node)
-    if len(sources) == 1 and sources[0][0] != node[0]:
-        column = centre[sources[0]]
-        is_box = all(target[0] != node[0] for target in layers.after(node))
-        if is_box and abs(column - centre[node]) <= _NEAR:
-            return column
-    return centre[node]
-
-
-def _blockers(
-    layers: Layers, node: Node, pending: list[Node], found: Channel, centre: dict[Node, int]
-) -> list[Node]:
-    """Nodes whose lines must run above this node's."""
-    above = (n for n in {source for source, _ in layers.arrows} if n[1] == node[1] - 1)
-    same = [source for source in above if centre[source] == found.entry[node]]
-    targets = {target for source in same for target in layers.after(source)}
-    return [target for target in pending if target in targets and target != node]
-
-
-def _assign(layers: Layers, node: Node, found: Channel, centre: dict[Node, int]) -> None:
-    """Give a node's line the first row that is free, below those it has to stay under."""
-    span = reach(layers, node, found, centre)
-    if span[0] == span[1]:
-        return
-    row = 0
-    for other, taken in found.track.items():
-        low, high = reach(layers, other, found, centre)
-        if low <= span[1] + 1 and span[0] <= high + 1:
-            row = max(row, taken + 1)
-    found.track[node] = row
-
-
-def reach(layers: Layers, node: Node, found: Channel, centre: dict[Node, int]) -> tuple[int, int]:
-    """Leftmost and rightmost column of the lines that enter a node."""
-    ends = [centre[source] for source in layers.before(node)] + [found.entry[node]]
-    return min(ends), max(ends)

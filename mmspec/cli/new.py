@@ -15,7 +15,11 @@ SUMMARY: Final = "write a commented starter spec"
 def options(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument(
-        "name", metavar="NAME", nargs="?", default="model", help="its name (default: model)"
+        "name",
+        metavar="NAME",
+        nargs="?",
+        default="model",
+        help="its name (default: model)",
     )
     parser.add_argument(
         "--kind",

@@ -93,6 +93,11 @@ def _show_waiting(message: str, done: threading.Event) -> None:
     turn = 0
     while not done.wait(0.1):
         frame, seconds = _FRAMES[turn % len(_FRAMES)], time.monotonic() - start
-        print(f"\r\x1b[K{frame} {message} {seconds:.0f} s", end="", file=sys.stderr, flush=True)
+        print(
+            f"\r\x1b[K{frame} {message} {seconds:.0f} s",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
         turn += 1
     print("\r\x1b[K", end="", file=sys.stderr, flush=True)

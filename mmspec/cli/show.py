@@ -21,7 +21,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument("spec", metavar="SPEC", help="a spec file")
     parser.add_argument(
-        "--ascii", action="store_true", help="draw with ASCII characters (also without UTF-8)"
+        "--ascii",
+        action="store_true",
+        help="draw with ASCII characters (also without UTF-8)",
     )
 
 
@@ -62,5 +64,20 @@ def _tree(spec: Spec, screen: Console, ascii_only: bool) -> None:
     """Every part with its shape and its parameters."""
     from mmspec.cli import tree
 
-    for line in tree.lines(spec, {}, screen.width, ascii_only):
+    for line in tree.lines(spec, _parameters(spec), screen.width, ascii_only):
         screen.print(line, soft_wrap=True)
+
+
+def _parameters(spec: Spec) -> dict[str, int]:
+    """Parameters of the whole, of each stream and of each head, as `tree.lines` takes them."""
+    from mmspec.compiler.lower.lower import lower
+    from mmspec.verify.costs.total import costs
+
+    plan = lower(spec)
+    counted = costs(plan)
+    modules = {head.module: f"head {head.name}" for head in plan.heads}
+    groups = counted.groups()
+    rows = dict(groups["streams"])
+    rows |= {modules[name]: parts for name, parts in groups["heads"].items()}
+    found = {name: sum(part.parameters for part in parts) for name, parts in rows.items()}
+    return {"total": counted.parameters} | found

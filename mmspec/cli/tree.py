@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -50,7 +51,7 @@ def lines(
         if row.shape:
             yield from _part(row, guide, hanging, widths, width)
         else:
-            yield from _simple(row, guide, width)
+            yield from _simple(row, guide, "|" if ascii_only else "│", width)
 
 
 def _part(
@@ -60,7 +61,7 @@ def _part(
     name, shape, count = widths
     columns = row.shape.ljust(shape) + (row.count.rjust(count) + "  " if count else "")
     indent = name + len(columns)
-    texts = textwrap.wrap(row.words, max(width - indent, _LEAST_WORDS)) or [""]
+    texts = _wrapped(row.words, max(width - indent, _LEAST_WORDS)) or [""]
     line = _named(row, guide)
     line.append(" " * (name - len(line)) + columns + texts[0])
     yield line
@@ -68,15 +69,22 @@ def _part(
         yield Text(hanging.ljust(indent), "dim").append(text, "not dim")
 
 
-def _simple(row: Row, guide: str, width: int) -> Iterator[Text]:
+def _simple(row: Row, guide: str, bar: str, width: int) -> Iterator[Text]:
     """The title, a heading or a claim: its name and its words, without columns."""
     line = _named(row, guide)
-    texts = textwrap.wrap(row.words, width - 3)
+    texts = _wrapped(row.words, width - 3)
     if row.words and len(line) + 2 + len(row.words) <= width:
         yield line.append(f"  {row.words}")
         return
     yield line
-    yield from (Text(f"│  {text}") for text in texts)
+    yield from (Text(f"{bar}  {text}") for text in texts)
+
+
+def _wrapped(words: str, width: int) -> list[str]:
+    """Lines of at most `width` where possible, never cut within parentheses."""
+    glued = re.sub(r"\([^)]*\)", lambda match: match[0].replace(" ", "\xa0"), words)
+    lines = textwrap.wrap(glued, width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\xa0", " ") for line in lines]
 
 
 def _named(row: Row, guide: str) -> Text:
@@ -149,7 +157,8 @@ def _joined(words: list[str]) -> str:
 def _tokens(spec: Spec, wiring: Wiring, stream: str) -> str:
     """The tokens of a stream, one term a segment."""
     return " + ".join(
-        str(segment.count) if segment.modality is None
+        str(segment.count)
+        if segment.modality is None
         else graph.tokens(spec.modalities[segment.modality])
         for segment in wiring.segments[stream]
     )
