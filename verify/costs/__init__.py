@@ -1,0 +1,34 @@
+"""What a model costs, in exact closed forms: parameters, FLOPs, bytes kept, visible pairs."""
+
+from mmspec.verify.costs.part import Part
+from mmspec.verify.costs.polynomial import Polynomial, bounded
+from mmspec.verify.costs.total import (
+    Costs,
+    active_parameters,
+    costs,
+    expected_depth_bound,
+    expected_depth_bounds,
+    expected_steps,
+    flops,
+    pairs_growth,
+    parameters,
+    tokens,
+    visible_pairs,
+)
+
+__all__ = [
+    "Costs",
+    "Part",
+    "Polynomial",
+    "active_parameters",
+    "bounded",
+    "costs",
+    "expected_depth_bound",
+    "expected_depth_bounds",
+    "expected_steps",
+    "flops",
+    "pairs_growth",
+    "parameters",
+    "tokens",
+    "visible_pairs",
+]

@@ -1,0 +1,42 @@
+"""Costs of heads; a head that decides exits is computed at each of them in training."""
+
+from __future__ import annotations
+
+from mmspec.compiler import ir
+from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
+from mmspec.verify.costs.polynomial import BATCH
+
+
+def costs(sizes: Sizes, head: ir.Head) -> Part:
+    """Cost of one head, losses aside."""
+    layers = {"language-model": _language_model, "contrastive": _contrastive}
+    return layers.get(head.kind, _pooled)(sizes, head).part(head.module, "head", head.kind, "")
+
+
+def _pooled(sizes: Sizes, head: ir.Head) -> Cost:
+    """The mean is a tensor of its own; the first or last token is part of all tokens, kept."""
+    value, exits = head.sources[0], sizes.exits(head)
+    cost = linear(BATCH, value.width, head.size, bias=True).repeated(1, exits)
+    if head.pool == "mean":
+        return cost
+    return Cost(cost.parameters, cost.active, cost.dense, cost.useful, sizes.keep(value))
+
+
+def _language_model(sizes: Sizes, head: ir.Head) -> Cost:
+    """A tied table is a parameter of its embedding; one segment of several is kept as a copy."""
+    value = head.sources[0]
+    rows = BATCH * sizes.among(x for x in value.segments if x.name == head.segment)
+    cost = linear(rows, value.width, head.size, bias=False)
+    parameters = 0 if head.tied else cost.parameters
+    kept = cost.kept if len(value.segments) > 1 else sizes.keep(value)
+    return Cost(parameters, parameters, cost.dense, cost.useful, kept)
+
+
+def _contrastive(sizes: Sizes, head: ir.Head) -> Cost:
+    """Two projections of means, and the product of all samples with all samples."""
+    cost = weights(1)
+    for value in head.sources:
+        cost += linear(BATCH, value.width, head.size, bias=False)
+    flops = BATCH * BATCH * (2 * head.size)
+    # Projections, their norms (raw and clamped), and the two sides and a scaled one of the product.
+    return cost + Cost(dense=flops, useful=flops) + keeps(BATCH * (5 * head.size + 4))

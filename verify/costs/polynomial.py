@@ -1,0 +1,183 @@
+"""Exact polynomials in batch, lengths and visible pairs; sympy only where one is printed.
+
+monomial   := ((atom, power), ...) sorted by name
+polynomial := {monomial: whole number or fraction}
+atom       := Symbol(name) | Visible(...)     -- anything that is `Atom`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import sympy
+
+Number = int | Fraction
+Order = tuple[tuple[str, int], ...]
+"""A power product of symbols, such as (("text", 2),); () is 1."""
+
+
+class Atom(Protocol):
+    """What a polynomial is made of: hashable, printable, a whole number once lengths are known."""
+
+    @property
+    def name(self) -> str:
+        """Sorts and tells apart atoms."""
+
+    def evaluate(self, lengths: Mapping[str, int]) -> int:
+        """The value at these lengths."""
+
+    def orders(self) -> frozenset[Order]:
+        """The power products it grows like; empty when it is always 0."""
+
+    def closed(self, long: bool) -> Any:
+        """As a sympy expression; `long`: what it is for all lengths past a bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """The batch size "B", or the number of tokens of a modality, by its name."""
+
+    name: str
+
+    def evaluate(self, lengths: Mapping[str, int]) -> int:
+        """The length of that name."""
+        return lengths[self.name]
+
+    def orders(self) -> frozenset[Order]:
+        """Itself."""
+        return frozenset({((self.name, 1),)})
+
+    def closed(self, long: bool = False) -> sympy.Symbol:
+        """As a symbol of sympy: integer, not negative."""
+        import sympy
+
+        return sympy.Symbol(self.name, integer=True, nonnegative=True)
+
+
+Monomial = tuple[tuple[Any, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Polynomial:
+    """A sum of monomials with exact coefficients; + and * with each other and with numbers."""
+
+    terms: Mapping[Monomial, Number] = field(default_factory=dict)
+
+    def __add__(self, other: Polynomial | Number) -> Polynomial:
+        total = dict(self.terms)
+        for monomial, coefficient in _polynomial(other).terms.items():
+            total[monomial] = total.get(monomial, 0) + coefficient
+        return _without_zeros(total)
+
+    def __mul__(self, other: Polynomial | Number) -> Polynomial:
+        total: dict[Monomial, Number] = {}
+        for left, a in self.terms.items():
+            for right, b in _polynomial(other).terms.items():
+                monomial = _times(left, right)
+                total[monomial] = total.get(monomial, 0) + a * b
+        return _without_zeros(total)
+
+    def __sub__(self, other: Polynomial | Number) -> Polynomial:
+        return self + _polynomial(other) * -1
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def evaluate(self, lengths: Mapping[str, int]) -> Number:
+        """The exact value; `lengths` names every symbol, in tokens ("B": samples)."""
+        total: Number = 0
+        for monomial, coefficient in self.terms.items():
+            for atom, power in monomial:
+                coefficient = coefficient * atom.evaluate(lengths) ** power
+            total += coefficient
+        return int(total) if total == int(total) else total
+
+    def orders(self) -> frozenset[Order]:
+        """The power products that bound it, none of which another one bounds."""
+        found: set[Order] = set()
+        for monomial in self.terms:
+            products: set[Order] = {()}
+            for atom, power in monomial:
+                for _ in range(power):
+                    products = {_merge(a, b) for a in products for b in atom.orders()}
+            found |= products
+        return frozenset(x for x in found if not any(x != y and bounded(x, y) for y in found))
+
+    def closed(self, long: bool = False) -> sympy.Expr:
+        """As a sympy expression, neither expanded nor simplified."""
+        import sympy
+
+        terms = [
+            sympy.Mul(_rational(coefficient), *(atom.closed(long) ** n for atom, n in monomial))
+            for monomial, coefficient in self.terms.items()
+        ]
+        return sympy.Add(*terms)
+
+
+def _polynomial(value: Polynomial | Number) -> Polynomial:
+    return value if isinstance(value, Polynomial) else constant(value)
+
+
+def _without_zeros(terms: dict[Monomial, Number]) -> Polynomial:
+    return Polynomial({monomial: number for monomial, number in terms.items() if number})
+
+
+def _times(left: Monomial, right: Monomial) -> Monomial:
+    powers: dict[Any, int] = dict(left)
+    for atom, power in right:
+        powers[atom] = powers.get(atom, 0) + power
+    return tuple(sorted(powers.items(), key=lambda item: str(item[0].name)))
+
+
+def _merge(left: Order, right: Order) -> Order:
+    powers = dict(left)
+    for name, power in right:
+        powers[name] = powers.get(name, 0) + power
+    return tuple(sorted(powers.items()))
+
+
+def _rational(number: Number) -> sympy.Rational:
+    import sympy
+
+    return sympy.Rational(number.numerator, number.denominator)
+
+
+def constant(number: Number) -> Polynomial:
+    """A polynomial without symbols."""
+    return Polynomial({(): number} if number else {})
+
+
+def variable(atom: Atom) -> Polynomial:
+    """A polynomial that is one atom."""
+    return Polynomial({((atom, 1),): 1})
+
+
+def total(polynomials: Iterable[Polynomial]) -> Polynomial:
+    """The sum of polynomials."""
+    result: dict[Monomial, Number] = {}
+    for polynomial in polynomials:
+        for monomial, coefficient in polynomial.terms.items():
+            result[monomial] = result.get(monomial, 0) + coefficient
+    return _without_zeros(result)
+
+
+def bounded(order: Order, by: Order) -> bool:
+    """`order` is at most `by` for all lengths from 1 up."""
+    powers = dict(by)
+    return all(power <= powers.get(name, 0) for name, power in order)
+
+
+def write_orders(orders: Iterable[Order]) -> str:
+    """`O(B*text^2 + B*text*audio)`; `O(1)` when nothing grows, `0` when there is nothing."""
+    products = [
+        "*".join(name if power == 1 else f"{name}^{power}" for name, power in order) or "1"
+        for order in sorted(orders, key=lambda order: (-sum(power for _, power in order), order))
+    ]
+    return f"O({' + '.join(products)})" if products else "0"
+
+
+BATCH = variable(Symbol("B"))

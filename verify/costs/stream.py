@@ -1,0 +1,74 @@
+"""Costs of streams: projections of their sources, and the blocks and norms of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from mmspec.compiler import ir
+from mmspec.verify.costs import attention, halting, routing
+from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear
+from mmspec.verify.costs.polynomial import Polynomial
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How blocks are run: `depth` of them, the whole `steps` times, `share` of it expected."""
+
+    module: str
+    owner: str
+    depth: int
+    steps: int = 1
+    share: Fraction = Fraction(1)
+
+
+def project(sizes: Sizes, node: ir.Project) -> Part:
+    """Cost of bringing a stream to another width."""
+    cost = linear(sizes.rows(node.source), node.source.width, node.out.width, bias=True)
+    cost = replace(cost, kept=sizes.keep(node.source))
+    return cost.part(node.module, "stream", "linear", node.stream)
+
+
+def norm(rows: Polynomial, width: int, kind: ir.Norm) -> Cost:
+    """A norm; keeps its input, a layer norm also mean and scale, an rms norm scale and product."""
+    parameters = width * (2 if kind.kind == "layer" and kind.bias else 1)
+    kept = rows * width + rows * (2 if kind.kind == "layer" else 1 + width)
+    return Cost(parameters, parameters, kept=kept)
+
+
+def stack(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
+    """Costs of a stream's blocks, norms and halting, as executed in training."""
+    steps, share = halting.steps(node.halting)
+    run = Run(node.module, node.stream, node.depth, steps, share)
+    final = _final_norm(sizes, node) if node.final_norm else Cost()
+    yield from blocks(sizes, node.block, node.source, run, final)
+    yield from halting.costs(sizes, node)
+
+
+def blocks(
+    sizes: Sizes, block: ir.Block, source: ir.Value, run: Run, final: Cost
+) -> Iterator[Part]:
+    """Costs of equal blocks over a value: norms (with a final one), attention, feed-forward."""
+    rows, width = sizes.rows(source), block.width
+    each = norm(rows, width, block.norm).repeated(2)
+    if block.dropout > 0:
+        each += keeps(rows * (2 * width))
+    shared = sizes.keep(source) - rows * width
+    norms = each.repeated(run.depth, run.steps) + keeps(shared) + final
+    yield norms.part(run.module, "stream", block.norm.kind, run.owner)
+    layers = (
+        ("attention", *attention.costs(sizes, block, source)),
+        ("feed_forward", *routing.costs(sizes, block, source)),
+    )
+    for name, concern, kind, cost in layers:
+        cost = cost.repeated(run.depth, run.steps)
+        path = f"{run.module}.blocks.*.{name}"
+        yield cost.part(path, concern, kind, run.owner, run.share)
+
+
+def _final_norm(sizes: Sizes, node: ir.Stack) -> Cost:
+    """The last norm, at every exit or step; the next block keeps the input of all but the last."""
+    rows, width, times = sizes.rows(node.source), node.block.width, halting.ends(node)
+    once = norm(rows, width, node.block.norm)
+    return once.repeated(1, times) + keeps(rows * (-width * (times - 1)))
