@@ -19,6 +19,7 @@ each sample runs alone at its true length, and the results are put together afte
 """
 
 from mmspec.verify.reference.attention import context_pairs, pairs, visible
-from mmspec.verify.reference.model import Result, expected_weights, run
+from mmspec.verify.reference.model import Result, run
+from mmspec.verify.reference.shapes import expected_weights
 
 __all__ = ["Result", "context_pairs", "expected_weights", "pairs", "run", "visible"]

@@ -1,0 +1,84 @@
+"""Weights by name, and the few formulas that every concern needs, written out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights by dotted name below a prefix; read as float64."""
+
+    values: Mapping[str, Tensor]
+    prefix: str = ""
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.values[self.prefix + name].to(torch.float64)
+
+    def at(self, name: str) -> Weights:
+        """The weights of a submodule."""
+        return Weights(self.values, f"{self.prefix}{name}.")
+
+
+def linear(x: Tensor, w: Weights, bias: bool = True) -> Tensor:
+    """x [..., in] -> [..., out]."""
+    y = x @ w["weight"].T
+    return y + w["bias"] if bias else y
+
+
+def linear_shapes(name: str, inputs: int, outputs: int, bias: bool = True) -> Shapes:
+    """Names and shapes of a linear map."""
+    shapes: Shapes = {f"{name}.weight": (outputs, inputs)}
+    return shapes | {f"{name}.bias": (outputs,)} if bias else shapes
+
+
+def layer_norm(x: Tensor, w: Weights, eps: float, bias: bool = True) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, over the features."""
+    centred = x - x.mean(-1, keepdim=True)
+    variance = (centred * centred).mean(-1, keepdim=True)
+    y = centred / torch.sqrt(variance + eps) * w["weight"]
+    return y + w["bias"] if bias else y
+
+
+def rms_norm(x: Tensor, w: Weights, eps: float) -> Tensor:
+    """x / sqrt(mean of squares + eps) * weight."""
+    return x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps) * w["weight"]
+
+
+def log_softmax(x: Tensor) -> Tensor:
+    """x minus the logarithm of its summed exponentials, over the last axis (at least one entry)."""
+    shifted = x - x.max(-1, keepdim=True).values.detach()
+    return shifted - torch.log(torch.exp(shifted).sum(-1, keepdim=True))
+
+
+def softmax(x: Tensor) -> Tensor:
+    """Exponentials over the last axis divided by their sum; -inf gives exactly 0."""
+    exponentials = torch.exp(x - x.max(-1, keepdim=True).values.detach())
+    return exponentials / exponentials.sum(-1, keepdim=True)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)), without overflow."""
+    small = torch.exp(-x.abs())
+    return torch.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def activate(kind: str, x: Tensor) -> Tensor:
+    """One of the activations of a feed-forward."""
+    if kind == "gelu":
+        return x * (1 + torch.erf(x / math.sqrt(2))) / 2
+    if kind == "gelu-tanh":
+        return x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+    if kind == "relu":
+        return torch.where(x > 0, x, torch.zeros_like(x))
+    if kind == "silu":
+        return x * sigmoid(x)
+    assert kind == "quick-gelu", kind
+    return x * sigmoid(1.702 * x)

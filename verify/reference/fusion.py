@@ -1,0 +1,145 @@
+"""Fusion: how the sources of a stream become one sequence, for one sample."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmspec.schema import fusion as kinds
+from mmspec.schema.attention import FULL
+from mmspec.schema.routing import Mlp
+from mmspec.schema.stream import Norm, Stream
+from mmspec.verify.reference import attention
+from mmspec.verify.reference.arithmetic import (
+    Shapes,
+    Weights,
+    layer_norm,
+    linear,
+    linear_shapes,
+    softmax,
+)
+from mmspec.verify.reference.sequence import Run, Sequence, joined, mean_or_zero, with_tokens
+from mmspec.verify.reference.stream import (
+    Layer,
+    Notes,
+    block,
+    block_shapes,
+    norm_shapes,
+    place_of,
+)
+
+EPS = 1e-5
+
+
+def fuse(
+    name: str, stream: Stream, w: Weights, sources: list[Sequence]
+) -> tuple[Sequence, Tensor | None]:
+    """The sequence of stream `name` from its sources (of its width), and gates [n, D] if gated."""
+    fusion = stream.source
+    everything = tuple(run for source in sources for run in source)
+    if isinstance(fusion, kinds.Gated):
+        return _gated(w, sources)
+    if isinstance(fusion, kinds.Latents):
+        read = _context(w, w["queries"], joined(everything), fusion.heads or stream.heads, None)
+        return (Run(name, w["queries"] + read),), None
+    if isinstance(fusion, kinds.CrossAttention):
+        return _cross(fusion, w, sources, fusion.heads or stream.heads), None
+    if isinstance(fusion, kinds.Transformer):
+        return _transformer(fusion, stream, w, sources), None
+    return everything, None
+
+
+def _gated(w: Weights, sources: list[Sequence]) -> tuple[Sequence, Tensor]:
+    """Sources times a softmax, per feature, over those that have a token."""
+    tokens = [joined(source) for source in sources]
+    pooled = torch.stack([mean_or_zero(x) for x in tokens])
+    logits = linear(pooled.reshape(-1), w.at("gate")).reshape(pooled.shape)
+    present = [m for m, x in enumerate(tokens) if x.shape[0]]
+    rows = {}
+    if present:
+        shares = softmax(torch.stack([logits[m] for m in present]).T).T
+        rows = dict(zip(present, shares, strict=True))
+    absent = torch.zeros(pooled.shape[1], dtype=torch.float64)
+    gates = torch.stack([rows.get(m, absent) for m in range(len(sources))])
+    scaled = (
+        with_tokens(source, x * g) for source, x, g in zip(sources, tokens, gates, strict=True)
+    )
+    return tuple(run for source in scaled for run in source), gates
+
+
+def _context(w: Weights, x: Tensor, context: Tensor, heads: int, seen: Tensor | None) -> Tensor:
+    """A(norm_query(x), norm_context(context)): x [n, D], context [m, D], seen bool [n, m]."""
+    inner = w.at("attention")
+    width = x.shape[1] // heads
+    q = linear(layer_norm(x, inner.at("norm_query"), EPS), inner.at("query"))
+    kv = linear(layer_norm(context, inner.at("norm_context"), EPS), inner.at("key_value"))
+    k, v = kv[:, : x.shape[1]], kv[:, x.shape[1] :]
+    if seen is None:
+        seen = torch.ones(x.shape[0], context.shape[0], dtype=torch.bool)
+    outputs = []
+    for head in range(heads):
+        part = slice(head * width, (head + 1) * width)
+        outputs.append(attention.attend(q[:, part], k[:, part], v[:, part], seen)[0])
+    return linear(torch.cat(outputs, 1), inner.at("output"), bias=False)
+
+
+def _cross(
+    fusion: kinds.CrossAttention, w: Weights, sources: list[Sequence], heads: int
+) -> Sequence:
+    first, context = sources[0], tuple(run for source in sources[1:] for run in source)
+    queries = tuple((run.segment, run.count) for run in first)
+    keys = tuple((run.segment, run.count) for run in context)
+    seen = attention.matrix(fusion.attention, queries, keys)
+    x = joined(first)
+    return with_tokens(first, x + _context(w, x, joined(context), heads, seen))
+
+
+def _layer(width: int, heads: int) -> Layer:
+    """The block of a transformer fusion."""
+    return Layer(width, heads, heads, width // heads, Mlp(), Norm(eps=EPS), True)
+
+
+def _transformer(
+    fusion: kinds.Transformer, stream: Stream, w: Weights, sources: list[Sequence]
+) -> Sequence:
+    marked = [
+        with_tokens(source, joined(source) + mark)
+        for source, mark in zip(sources, w["source"], strict=True)
+    ]
+    sequence = tuple(run for source in marked for run in source)
+    place = place_of(sequence, FULL, rotary=False)
+    layer = _layer(stream.width, fusion.heads or stream.heads)
+    x = joined(sequence)
+    for i in range(fusion.depth):
+        x = block(x, layer, w.at(f"blocks.{i}"), place, Notes())
+    return with_tokens(sequence, x)
+
+
+def shapes(stream: Stream) -> Shapes:
+    """Names and shapes of the weights of a stream's fusion."""
+    fusion, width = stream.source, stream.width
+    count = len(fusion.of)
+    if isinstance(fusion, kinds.Gated):
+        return linear_shapes("gate", count * width, count * width)
+    if isinstance(fusion, kinds.Latents):
+        return {"queries": (fusion.queries, width)} | _context_shapes(width)
+    if isinstance(fusion, kinds.CrossAttention):
+        return _context_shapes(width)
+    found: Shapes = {}
+    if isinstance(fusion, kinds.Transformer):
+        found["source"] = (count, width)
+        inner = block_shapes(_layer(width, fusion.heads or stream.heads), ())
+        for i in range(fusion.depth):
+            found |= {f"blocks.{i}.{name}": shape for name, shape in inner.items()}
+    return found
+
+
+def _context_shapes(width: int) -> Shapes:
+    inner = (
+        norm_shapes("norm_query", width, bias=True)
+        | norm_shapes("norm_context", width, bias=True)
+        | linear_shapes("query", width, width)
+        | linear_shapes("key_value", width, 2 * width)
+        | linear_shapes("output", width, width, bias=False)
+    )
+    return {f"attention.{name}": shape for name, shape in inner.items()}

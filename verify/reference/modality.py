@@ -1,0 +1,123 @@
+"""Modality: how one sample's input becomes its tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmspec.schema import modality as kinds
+from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
+
+
+def token_count(modality: kinds.Modality, length: int) -> int:
+    """Tokens of a sample of that raw length (image and table: 1 present, 0 absent)."""
+    if isinstance(modality, kinds.Tokens):
+        return length
+    if isinstance(modality, kinds.Frames):
+        return -(-length // modality.patch)
+    return max_tokens(modality) if length else 0
+
+
+def max_tokens(modality: kinds.Modality) -> int:
+    """Tokens of the longest sample."""
+    if isinstance(modality, kinds.Image):
+        return (modality.size[0] // modality.patch) * (modality.size[1] // modality.patch)
+    if isinstance(modality, kinds.Table):
+        return len(modality.columns)
+    longest = modality.length.max
+    return longest if isinstance(modality, kinds.Tokens) else -(-longest // modality.patch)
+
+
+def longest(modality: kinds.Modality) -> int:
+    """The raw length of the longest sample."""
+    sequential = isinstance(modality, kinds.Tokens | kinds.Frames)
+    return modality.length.max if sequential else 1
+
+
+def embed(modality: kinds.Modality, w: Weights, values: Tensor, length: int) -> Tensor:
+    """Tokens [n, D] of one sample: its values without the batch axis, and its raw length."""
+    if isinstance(modality, kinds.Tokens):
+        x = w["table.weight"][values[:length]]
+    elif isinstance(modality, kinds.Image):
+        x = _image(modality, w, values)
+    elif isinstance(modality, kinds.Frames):
+        x = _frames(modality, w, values[:length])
+    else:
+        x = _table(modality, w, values)
+    return x + _position(modality, w, x.shape[0], x.shape[1])
+
+
+def _image(image: kinds.Image, w: Weights, pixels: Tensor) -> Tensor:
+    p = image.patch
+    patches = [
+        pixels[:, row : row + p, column : column + p].reshape(-1).to(torch.float64)
+        for row in range(0, image.size[0], p)
+        for column in range(0, image.size[1], p)
+    ]
+    return torch.stack([linear(patch, w.at("patch")) for patch in patches])
+
+
+def _frames(frames: kinds.Frames, w: Weights, values: Tensor) -> Tensor:
+    tokens = []
+    for start in range(0, values.shape[0], frames.patch):
+        token = torch.zeros(frames.patch, frames.features, dtype=torch.float64)
+        found = values[start : start + frames.patch].to(torch.float64)
+        token = torch.cat([found, token[found.shape[0] :]])
+        tokens.append(linear(token.reshape(-1), w.at("frames")))
+    return torch.stack(tokens)
+
+
+def _table(table: kinds.Table, w: Weights, row: Tensor) -> Tensor:
+    tokens, numbers, offset = [], 0, 0
+    for value, column in zip(row.to(torch.float64), table.columns.values(), strict=True):
+        if isinstance(column, kinds.Categories):
+            tokens.append(w["categories.weight"][offset + int(value)])
+            offset += column.categories
+        else:
+            tokens.append(value * w["weight"][numbers] + w["bias"][numbers])
+            numbers += 1
+    return torch.stack(tokens)
+
+
+def _position(modality: kinds.Modality, w: Weights, count: int, width: int) -> Tensor:
+    """What is added to the first `count` tokens: [count, D]."""
+    if modality.position == "learned":
+        return w["position"][:count]
+    if modality.position == "sincos":
+        return torch.stack([sincos(t, width) for t in range(count)])
+    if modality.position == "sincos-2d":
+        assert isinstance(modality, kinds.Image)
+        columns = modality.size[1] // modality.patch
+        half = width // 2
+        places = [divmod(t, columns) for t in range(count)]
+        return torch.stack([torch.cat([sincos(r, half), sincos(c, half)]) for r, c in places])
+    return torch.zeros(count, width, dtype=torch.float64)
+
+
+def sincos(t: int, width: int) -> Tensor:
+    """Row t of the sinusoids [D]: sine in even columns, cosine in odd ones."""
+    row = torch.zeros(width, dtype=torch.float64)
+    for i in range(width // 2):
+        angle = torch.tensor(t / 10000 ** (2 * i / width), dtype=torch.float64)
+        row[2 * i], row[2 * i + 1] = torch.sin(angle), torch.cos(angle)
+    return row
+
+
+def shapes(modality: kinds.Modality, width: int) -> Shapes:
+    """Names and shapes of the embedding's weights."""
+    found: Shapes = {}
+    if isinstance(modality, kinds.Tokens):
+        found["table.weight"] = (modality.vocab, width)
+    elif isinstance(modality, kinds.Image):
+        found |= linear_shapes("patch", modality.channels * modality.patch**2, width)
+    elif isinstance(modality, kinds.Frames):
+        found |= linear_shapes("frames", modality.patch * modality.features, width)
+    else:
+        columns = modality.columns.values()
+        codes = [c.categories for c in columns if isinstance(c, kinds.Categories)]
+        numbers = len(modality.columns) - len(codes)
+        found |= {"weight": (numbers, width), "bias": (numbers, width)} if numbers else {}
+        found |= {"categories.weight": (sum(codes), width)} if codes else {}
+    if modality.position == "learned":
+        found["position"] = (max_tokens(modality), width)
+    return found

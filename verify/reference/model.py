@@ -1,0 +1,253 @@
+"""The whole model: streams in order, then heads and losses, each sample alone where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mmspec.schema import head as heads
+from mmspec.schema.check import token_segment
+from mmspec.schema.halting import Exit, Ponder
+from mmspec.schema.objective import Objective
+from mmspec.schema.routing import Experts, Switch
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import Source, Wiring, resolve
+from mmspec.verify.reference import fusion, halting, head, modality, objective, routing, stream
+from mmspec.verify.reference.arithmetic import Weights, linear
+from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
+from mmspec.verify.reference.shapes import embedding_name
+
+Mode = Literal["train", "eval"]
+Inputs = Mapping[str, Tensor | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the emitted model returns, and a trace; see the package's docstring."""
+
+    heads: dict[str, Tensor]
+    loss: Tensor | None
+    losses: dict[str, Tensor]
+    auxiliary: dict[str, Tensor]
+    statistics: dict[str, Tensor]
+    trace: dict[str, tuple[Tensor, ...]]
+
+
+def run(
+    spec: Spec,
+    weights: Mapping[str, Tensor],
+    inputs: Inputs,
+    lengths: Mapping[str, Tensor] | None = None,
+    targets: Mapping[str, Tensor] | None = None,
+    mode: Mode = "eval",
+    record: bool = False,
+) -> Result:
+    """The meaning of a batch; a modality without `lengths` is wholly present in every sample."""
+    assert mode == "eval" or not any(s.dropout for s in spec.streams.values()), "dropout"
+    meaning = _Meaning(spec, Weights(weights), inputs, lengths or {}, mode == "train", record)
+    for name in meaning.wiring.order:
+        meaning.add_stream(name)
+    outputs = {name: meaning.head(name) for name in spec.heads}
+    losses = {n: meaning.loss(n, outputs[n], target) for n, target in (targets or {}).items()}
+    total = None
+    if targets is not None:
+        objectives = {name: spec.objectives.get(name, Objective()) for name in losses}
+        total = torch.zeros((), dtype=torch.float64)
+        total = total + sum(objectives[name].weight * loss for name, loss in losses.items())
+        total = total + sum(meaning.auxiliary.values())
+    return Result(outputs, total, losses, meaning.auxiliary, meaning.statistics, meaning.trace)
+
+
+@dataclass(slots=True)
+class _Meaning:
+    """What has been worked out so far for a batch."""
+
+    spec: Spec
+    weights: Weights
+    inputs: Inputs
+    lengths: Mapping[str, Tensor]
+    training: bool
+    record: bool
+    sequences: dict[str, list[Sequence]] = field(default_factory=dict)
+    outcomes: dict[str, list[halting.Outcome]] = field(default_factory=dict)
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
+    statistics: dict[str, Tensor] = field(default_factory=dict)
+    trace: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+
+    @property
+    def wiring(self) -> Wiring:
+        """The graph of streams."""
+        return resolve(self.spec)
+
+    @property
+    def batch(self) -> int:
+        """Samples in the batch."""
+        return next(
+            len(x) for x in (*self.inputs.values(), *self.lengths.values()) if x is not None
+        )
+
+    def length(self, name: str, sample: int) -> int:
+        """Raw length of a modality in a sample, 0 where it is absent."""
+        values = self.inputs.get(name)
+        if values is None:
+            return 0
+        if name in self.lengths:
+            return int(self.lengths[name][sample])
+        kind = self.spec.modalities[name].kind
+        return 1 if kind in ("image", "table") else values.shape[1]
+
+    def add_stream(self, name: str) -> None:
+        """Run stream `name` over every sample, and note what is counted over the batch."""
+        config, gates = self.spec.streams[name], []
+        self.sequences[name], self.outcomes[name] = [], []
+        fused_samples = []
+        for sample in range(self.batch):
+            sources = [self._source(name, source, sample) for source in self.wiring.sources[name]]
+            fused, gate = fusion.fuse(name, config, self.weights.at(f"{name}_fusion"), sources)
+            outcome = self._run(name, fused)
+            fused_samples.append(joined(fused))
+            gates += [] if gate is None else [gate]
+            self.outcomes[name].append(outcome)
+            self.sequences[name].append(with_tokens(fused, outcome.tokens))
+        if gates:
+            self.statistics[f"{name}.gates"] = torch.stack(gates)
+        self._note_routing(name)
+        self._note_halting(name)
+        self._note_trace(name, fused_samples)
+
+    def _source(self, name: str, source: Source, sample: int) -> Sequence:
+        """The tokens of one source in one sample, brought to the width of stream `name`."""
+        width = self.spec.streams[name].width
+        if source.is_stream:
+            found = self.sequences[source.name][sample]
+            if self.spec.streams[source.name].width == width:
+                return found
+            projection = self.weights.at(f"{source.name}_to_{name}")
+            return with_tokens(found, linear(joined(found), projection))
+        config, length = self.spec.modalities[source.name], self.length(source.name, sample)
+        tokens = torch.zeros(0, width, dtype=torch.float64)
+        if length:
+            values = self.inputs[source.name]
+            assert values is not None
+            w = self.weights.at(embedding_name(self.wiring, source.name, name))
+            tokens = modality.embed(config, w, values[sample], length)
+        return (Run(source.name, tokens, config.position == "rotary"),)
+
+    def _run(self, name: str, fused: Sequence) -> halting.Outcome:
+        config, w = self.spec.streams[name], self.weights.at(f"{name}_stream")
+        place = stream.place_of(fused, config.attention)
+        if isinstance(config.halting, Ponder):
+            return halting.ponder(joined(fused), config, w, place, self.training)
+        classify = None
+        if isinstance(config.halting, Exit) and not self.training:
+            decider = config.halting.head
+            classify = lambda x: self._read(decider, x)  # noqa: E731
+        return halting.run(joined(fused), config, w, place, classify)
+
+    def _note_routing(self, name: str) -> None:
+        """Balance and load of every layer, over the batch."""
+        config, outcomes = self.spec.streams[name], self.outcomes[name]
+        layer = config.feed_forward
+        if not isinstance(layer, Experts | Switch):
+            return
+        times = config.halting.at_most if isinstance(config.halting, Ponder) else 1
+        balances, loads = [], []
+        for row in range(config.depth * times):
+            routed = [o.notes.routed[row] for o in outcomes if row < len(o.notes.routed)]
+            balance, load = routing.balance(layer, routed)
+            balances.append(balance)
+            loads.append(load)
+        self.auxiliary[f"{name}.balance"] = layer.balance * torch.stack(balances).mean()
+        self.statistics[f"{name}.load"] = torch.stack(loads)
+
+    def _note_halting(self, name: str) -> None:
+        rule, outcomes = self.spec.streams[name].halting, self.outcomes[name]
+        depths = torch.tensor([float(o.depth) for o in outcomes], dtype=torch.float64)
+        if isinstance(rule, Exit):
+            self.statistics[f"{name}.depth"] = depths
+        if not isinstance(rule, Ponder):
+            return
+        p = torch.stack([o.halting for o in outcomes if o.halting is not None])
+        expected = (p * torch.arange(1, rule.at_most + 1)).sum(1)
+        self.statistics[f"{name}.halting"] = p
+        self.statistics[f"{name}.steps"] = expected if self.training else depths
+        self.auxiliary[f"{name}.ponder"] = halting.ponder_loss(rule, p)
+
+    def _note_trace(self, name: str, fused: list[Tensor]) -> None:
+        outcomes = self.outcomes[name]
+        self.trace[f"{name}.fused"] = tuple(fused)
+        self.trace[f"{name}.tokens"] = tuple(o.tokens for o in outcomes)
+        layers = max(len(o.notes.weights) for o in outcomes) if self.record else 0
+        for i in range(layers):
+            ran = (o.notes.weights for o in outcomes)
+            self.trace[f"{name}.{i}"] = tuple(w[i] for w in ran if i < len(w))
+
+    def _read(self, name: str, x: Tensor) -> Tensor:
+        """A pooled head's output for one sample."""
+        config = self.spec.heads[name]
+        assert isinstance(config, heads.Classifier | heads.Regressor)
+        return head.read(config, self.weights.at(f"{name}_head"), x)
+
+    def _tokens(self, name: str) -> list[Tensor]:
+        return [joined(sequence) for sequence in self.sequences[name]]
+
+    def head(self, name: str) -> Tensor:
+        """A head's output for the batch."""
+        config = self.spec.heads[name]
+        if isinstance(config, heads.Contrastive):
+            sides = [self._tokens(source) for source in config.source]
+            return head.compare(config, self.weights.at(f"{name}_head"), sides)
+        if isinstance(config, heads.LanguageModel):
+            return self._language_model(name, config)
+        return torch.stack([self._read(name, x) for x in self._tokens(config.source)])
+
+    def _language_model(self, name: str, config: heads.LanguageModel) -> Tensor:
+        segment = token_segment(self.spec, self.wiring, config)
+        assert segment is not None
+        if config.tied:
+            (reader,) = self.wiring.readers(segment)
+            embedding = embedding_name(self.wiring, segment, reader)
+            table = self.weights[f"{embedding}.table.weight"]
+        else:
+            table = self.weights[f"{name}_head.output.weight"]
+        values = self.inputs.get(segment)
+        padded = 0 if values is None else values.shape[1]
+        tokens = [
+            next(run.tokens for run in sequence if run.segment == segment)
+            for sequence in self.sequences[config.source]
+        ]
+        return torch.stack([head.predict(x, table, padded) for x in tokens])
+
+    def loss(self, name: str, output: Tensor, target: Tensor) -> Tensor:
+        """The unweighted loss of a head."""
+        config = self.spec.heads[name]
+        if isinstance(config, heads.Regressor):
+            return objective.mean_squared_error(output, target)
+        if isinstance(config, heads.LanguageModel):
+            segment = token_segment(self.spec, self.wiring, config)
+            assert segment is not None
+            lengths = [self.length(segment, sample) for sample in range(self.batch)]
+            return objective.next_token(output, target, lengths)
+        if isinstance(config, heads.Contrastive):
+            sides = [self._tokens(source) for source in config.source]
+            both = [bool(len(a) and len(b)) for a, b in zip(*sides, strict=True)]
+            return objective.contrastive(output, both)
+        return self._classification(name, config, output, target)
+
+    def _classification(
+        self, name: str, config: heads.Classifier, output: Tensor, target: Tensor
+    ) -> Tensor:
+        """Cross-entropy; of a head with exits in training, the mean over the exits."""
+        smoothing = self.spec.objectives.get(name, Objective()).smoothing
+        rule = self.spec.streams[config.source].halting
+        if not (self.training and isinstance(rule, Exit)):
+            return objective.cross_entropy(output, target, smoothing)
+        losses = []
+        for exits in zip(*(o.exits for o in self.outcomes[config.source]), strict=True):
+            logits = torch.stack([self._read(name, x) for x in exits])
+            losses.append(objective.cross_entropy(logits, target, smoothing))
+        return objective.mean(losses)

@@ -1,0 +1,100 @@
+"""Routing: feed-forward layers, dense, gated and routed, token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmspec.schema import routing as kinds
+from mmspec.verify.reference.arithmetic import (
+    Shapes,
+    Weights,
+    activate,
+    linear,
+    linear_shapes,
+    softmax,
+)
+from mmspec.verify.reference.attention import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What one layer did with one sample: probabilities [n, E], the experts of each token."""
+
+    probabilities: Tensor
+    chosen: list[list[int]]
+
+
+def feed_forward(
+    x: Tensor, layer: kinds.FeedForward, w: Weights, bias: bool, counts: Counts
+) -> tuple[Tensor, Routed | None]:
+    """x [n, D] -> [n, D], with what was routed where."""
+    if isinstance(layer, kinds.Experts | kinds.Switch):
+        return _experts(x, layer, w)
+    if isinstance(layer, kinds.ByModality):
+        pieces = torch.split(x, [count for _, count in counts])
+        named = zip(counts, pieces, strict=True)
+        outputs = [_mlp(piece, layer, w.at(f"{name}_mlp"), bias) for (name, _), piece in named]
+        return torch.cat(outputs), None
+    if isinstance(layer, kinds.Glu):
+        gate = activate(layer.activation, linear(x, w.at("gate"), bias))
+        return linear(gate * linear(x, w.at("up"), bias), w.at("down"), bias), None
+    return _mlp(x, layer, w, bias), None
+
+
+def _mlp(x: Tensor, layer: kinds.Mlp | kinds.ByModality, w: Weights, bias: bool) -> Tensor:
+    return linear(activate(layer.activation, linear(x, w.at("up"), bias)), w.at("down"), bias)
+
+
+def _experts(x: Tensor, layer: kinds.Experts | kinds.Switch, w: Weights) -> tuple[Tensor, Routed]:
+    count, renormalise = 1, False
+    if isinstance(layer, kinds.Experts):
+        count, renormalise = layer.choose, layer.renormalise
+    up, down = w["up"], w["down"]
+    probabilities = softmax(linear(x, w.at("router"), bias=False))
+    outputs, chosen = [], []
+    for token, s in zip(x, probabilities, strict=True):
+        experts = sorted(range(layer.experts), key=lambda e, s=s: (-float(s[e]), e))[:count]
+        total = sum(s[e] for e in experts) if renormalise else 1.0
+        y = torch.zeros_like(token)
+        for e in experts:
+            y = y + s[e] / total * (activate(layer.activation, token @ up[e]) @ down[e])
+        outputs.append(y)
+        chosen.append(experts)
+    return (torch.stack(outputs) if outputs else x), Routed(probabilities, chosen)
+
+
+def balance(layer: kinds.Experts | kinds.Switch, samples: list[Routed]) -> tuple[Tensor, Tensor]:
+    """One layer over the batch: its balance loss E sum f_e P_e, and its load f [E]."""
+    load = torch.zeros(layer.experts, dtype=torch.float64)
+    for sample in samples:
+        for experts in sample.chosen:
+            for e in experts:
+                load[e] += 1
+    load = load / max(1.0, float(load.sum()))
+    rows = [sample.probabilities for sample in samples if len(sample.chosen)]
+    if not rows:
+        return load.sum(), load
+    return layer.experts * (load * torch.cat(rows).mean(0)).sum(), load
+
+
+def shapes(layer: kinds.FeedForward, width: int, bias: bool, segments: tuple[str, ...]) -> Shapes:
+    """Names and shapes of a feed-forward's weights in a stream of that width."""
+    inner = layer.width or 4 * width
+    if isinstance(layer, kinds.Experts | kinds.Switch):
+        router = linear_shapes("router", width, layer.experts, bias=False)
+        up, down = (layer.experts, width, inner), (layer.experts, inner, width)
+        return router | {"up": up, "down": down}
+    if isinstance(layer, kinds.ByModality):
+        names = [f"{segment}_mlp." for segment in segments]
+    else:
+        names = [""]
+    found: Shapes = {}
+    for name in names:
+        if isinstance(layer, kinds.Glu):
+            found |= linear_shapes(f"{name}gate", width, inner, bias)
+        found |= linear_shapes(f"{name}up", width, inner, bias)
+        found |= linear_shapes(f"{name}down", inner, width, bias)
+    return found

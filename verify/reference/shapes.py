@@ -1,0 +1,67 @@
+"""Every weight of a model by name, with its shape."""
+
+from __future__ import annotations
+
+from mmspec.schema import modality as modalities
+from mmspec.schema.check import token_segment
+from mmspec.schema.halting import Ponder
+from mmspec.schema.head import LanguageModel
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import Wiring, resolve
+from mmspec.verify.reference import fusion, head, modality, stream
+from mmspec.verify.reference.arithmetic import Shapes, linear_shapes
+
+
+def embedding_name(wiring: Wiring, name: str, reader: str) -> str:
+    """The module that embeds a modality for the stream that reads it."""
+    several = len(wiring.readers(name)) > 1
+    return f"{name}_embedding_{reader}" if several else f"{name}_embedding"
+
+
+def expected_weights(spec: Spec) -> Shapes:
+    """Name and shape of every weight; a tied head has none of its own."""
+    wiring, found = resolve(spec), Shapes()
+    for name in spec.streams:
+        found |= _sources(spec, wiring, name)
+        found |= _below(f"{name}_fusion", fusion.shapes(spec.streams[name]))
+        found |= _below(f"{name}_stream", _stream(spec, wiring, name))
+    widths = {name: config.width for name, config in spec.streams.items()}
+    for name, config in spec.heads.items():
+        vocab = 0
+        if isinstance(config, LanguageModel):
+            tokens = spec.modalities[token_segment(spec, wiring, config) or ""]
+            assert isinstance(tokens, modalities.Tokens)
+            vocab = tokens.vocab
+        found |= _below(f"{name}_head", head.shapes(config, widths, vocab))
+    return found
+
+
+def _below(prefix: str, shapes: Shapes) -> Shapes:
+    return {f"{prefix}.{name}": shape for name, shape in shapes.items()}
+
+
+def _sources(spec: Spec, wiring: Wiring, name: str) -> Shapes:
+    """Embeddings and projections of what a stream reads."""
+    width, found = spec.streams[name].width, Shapes()
+    for source in wiring.sources[name]:
+        if not source.is_stream:
+            prefix = embedding_name(wiring, source.name, name)
+            found |= _below(prefix, modality.shapes(spec.modalities[source.name], width))
+        elif spec.streams[source.name].width != width:
+            own = spec.streams[source.name].width
+            found |= linear_shapes(f"{source.name}_to_{name}", own, width)
+    return found
+
+
+def _stream(spec: Spec, wiring: Wiring, name: str) -> Shapes:
+    config, found = spec.streams[name], Shapes()
+    segments = tuple(segment.name for segment in wiring.segments[name])
+    inner = stream.block_shapes(stream.layer_of(config), segments)
+    for i in range(config.depth):
+        found |= _below(f"blocks.{i}", inner)
+    if config.final_norm:
+        biased = config.bias and config.norm.kind == "layer"
+        found |= stream.norm_shapes("norm", config.width, biased)
+    if isinstance(config.halting, Ponder):
+        found |= linear_shapes("halt", config.width, 1)
+    return found
