@@ -1,0 +1,178 @@
+"""Inputs to a spec: ragged lengths, absent modalities, contents by a law and a seed, targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mmspec.schema import head as heads
+from mmspec.schema import modality as modalities
+from mmspec.schema.check import token_segment
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import resolve
+from mmspec.verify.strategies import contents
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A batch: `tensors` by modality (None: absent in all), raw `lengths` [B], `targets` by head.
+
+    What stands at or past a sample's length is as random as what stands before it.
+    """
+
+    tensors: dict[str, Tensor | None]
+    lengths: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    batch: int
+    law: str
+    seed: int
+
+    def describe(self) -> str:
+        """In words: the batch, each modality's lengths, the law and the seed."""
+        parts = [
+            f"{name} absent" if values is None else f"{name} of lengths {_list(self.lengths[name])}"
+            for name, values in self.tensors.items()
+        ]
+        return f"batch of {self.batch}: {', '.join(parts)}; contents: {self.law}, seed {self.seed}"
+
+    def __repr__(self) -> str:
+        return f"Inputs({self.describe()})"
+
+    def select(self, indices: Iterable[int]) -> Inputs:
+        """The samples at these indices, in their order; paddings stay as they are."""
+        rows = list(indices)
+        return Inputs(
+            {name: None if x is None else x[rows] for name, x in self.tensors.items()},
+            {name: x[rows] for name, x in self.lengths.items()},
+            {name: x[rows] for name, x in self.targets.items()},
+            len(rows),
+            self.law,
+            self.seed,
+        )
+
+
+def _list(lengths: Tensor) -> str:
+    return ", ".join(str(int(n)) for n in lengths)
+
+
+@st.composite
+def inputs(
+    draw: st.DrawFn,
+    spec: Spec,
+    batch: tuple[int, int] = (2, 4),
+    absent: bool = True,
+    ragged: bool = True,
+) -> Inputs:
+    """A batch for `spec`; at least one modality is present, each sample has at least a token.
+
+    batch: fewest and most samples; absent: whether optional modalities may be missing; ragged:
+    whether samples differ in length (else all have the longest).
+    """
+    count = draw(st.integers(*batch))
+    law = draw(st.sampled_from(sorted(contents.LAWS, key=lambda name: name != "gaussian")))
+    seed = draw(st.integers(0, 2**16))
+    missing = draw(_missing(spec, count)) if absent else {name: set() for name in spec.modalities}
+    generator = torch.Generator().manual_seed(seed)
+    tensors: dict[str, Tensor | None] = {}
+    lengths: dict[str, Tensor] = {}
+    for name, modality in spec.modalities.items():
+        raw = [draw(_length(modality)) if ragged else _longest(modality) for _ in range(count)]
+        raw = [0 if b in missing[name] else n for b, n in enumerate(raw)]
+        lengths[name] = torch.tensor(raw)
+        slack = draw(st.integers(0, _longest(modality) - max(raw))) if ragged and max(raw) else 0
+        absent_everywhere = not max(raw) and draw(st.booleans())
+        padded = max(1, max(raw) + slack)
+        tensors[name] = (
+            None if absent_everywhere else _values(modality, count, padded, law, generator)
+        )
+    targets = {name: _target(spec, name, tensors, count, generator) for name in spec.heads}
+    return Inputs(tensors, lengths, targets, count, law, seed)
+
+
+@st.composite
+def _missing(draw: st.DrawFn, spec: Spec, count: int) -> dict[str, set[int]]:
+    """The samples in which each modality is absent; every sample keeps one modality."""
+    missing: dict[str, set[int]] = {name: set() for name in spec.modalities}
+    optional = [name for name, modality in spec.modalities.items() if modality.optional]
+    for name in optional:
+        missing[name] = draw(st.sets(st.integers(0, count - 1), max_size=count))
+    for sample in range(count):
+        if all(sample in samples for samples in missing.values()):
+            missing[draw(st.sampled_from(optional))].discard(sample)
+    return missing
+
+
+def _longest(modality: modalities.Modality) -> int:
+    """The longest raw length; 1 (present) of an image or a table."""
+    sequential = isinstance(modality, modalities.Tokens | modalities.Frames)
+    return modality.length.max if sequential else 1
+
+
+@st.composite
+def _length(draw: st.DrawFn, modality: modalities.Modality) -> int:
+    """1, a small prime, the longest, or anything between."""
+    longest = _longest(modality)
+    known = sorted({n for n in (1, 2, 3, 7, 13, longest) if n <= longest})
+    return draw(st.one_of(st.sampled_from(known), st.integers(1, longest)))
+
+
+def _values(
+    modality: modalities.Modality,
+    count: int,
+    padded: int,
+    law: str,
+    generator: torch.Generator,
+) -> Tensor:
+    """An input tensor whose sequence axis, if any, has `padded` places."""
+    if isinstance(modality, modalities.Tokens):
+        return contents.codes(law, (count, padded), modality.vocab, generator)
+    if isinstance(modality, modalities.Frames):
+        return contents.numbers(law, (count, padded, modality.features), generator)
+    if isinstance(modality, modalities.Image):
+        return contents.numbers(law, (count, modality.channels, *modality.size), generator)
+    columns = [
+        contents.codes(law, (count,), column.categories, generator).to(torch.float64)
+        if isinstance(column, modalities.Categories)
+        else contents.numbers(law, (count, 1), generator)[:, 0]
+        for column in modality.columns.values()
+    ]
+    return torch.stack(columns, 1)
+
+
+def _target(
+    spec: Spec,
+    name: str,
+    tensors: dict[str, Tensor | None],
+    count: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """A target of a head: about one in eight codes is ignored."""
+    head = spec.heads[name]
+    if isinstance(head, heads.Regressor):
+        return contents.numbers("gaussian", (count, head.outputs), generator)
+    if isinstance(head, heads.Contrastive):
+        return torch.zeros(count)
+    if isinstance(head, heads.Classifier):
+        return _some_ignored(
+            contents.codes("uniform", (count,), head.classes, generator), generator
+        )
+    segment = token_segment(spec, resolve(spec), head)
+    assert segment is not None
+    modality = spec.modalities[segment]
+    assert isinstance(modality, modalities.Tokens)
+    values = tensors[segment]
+    padded = 0 if values is None else values.shape[1]
+    shape = (count, padded)
+    return _some_ignored(contents.codes("uniform", shape, modality.vocab, generator), generator)
+
+
+def _some_ignored(codes: Tensor, generator: torch.Generator) -> Tensor:
+    """One code in eight, at random, replaced by what losses ignore; never all of them."""
+    ignored = torch.rand(codes.shape, generator=generator) < 1 / 8
+    return torch.where(ignored, IGNORED, codes)

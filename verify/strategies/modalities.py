@@ -1,0 +1,89 @@
+"""Modalities of every kind, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+KINDS = ("tokens", "image", "audio", "table", "tokens", "series")
+NAMES = {
+    "tokens": ("text", "title"),
+    "image": ("image", "photo"),
+    "audio": ("audio", "voice"),
+    "table": ("table", "row"),
+    "series": ("motion", "pulse"),
+}
+DIVISOR = {"sincos": 2, "sincos-2d": 4}
+"""What the width of a stream that reads such a position is a multiple of."""
+
+
+@st.composite
+def modalities(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
+    """One to three modalities by name."""
+    found: dict[str, dict[str, Any]] = {}
+    count = draw(st.integers(1, 3))
+    for kind in draw(st.lists(st.sampled_from(KINDS), min_size=count, max_size=count)):
+        free = [name for name in NAMES[kind] if name not in found]
+        if free:
+            found[free[0]] = draw(_modality(kind))
+    return found
+
+
+@st.composite
+def _modality(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"kind": kind, **draw(_BODIES[kind])}
+    positions = ["none", "learned", "sincos", "rotary"]
+    if kind == "table":
+        positions = ["none", "learned"]
+    if kind == "image":
+        positions.append("sincos-2d")
+    position = draw(st.sampled_from(positions))
+    if position != "none":
+        body["position"] = position
+    if draw(st.booleans()):
+        body["optional"] = True
+    return body
+
+
+@st.composite
+def _tokens(draw: st.DrawFn) -> dict[str, Any]:
+    longest = draw(st.integers(1, 13))
+    return {"vocab": draw(st.sampled_from([11, 2, 17, 23])), "length": {"max": longest}}
+
+
+@st.composite
+def _image(draw: st.DrawFn) -> dict[str, Any]:
+    patch, rows, columns = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    body: dict[str, Any] = {"size": [rows * patch, columns * patch], "patch": patch}
+    channels = draw(st.sampled_from([3, 1, 2]))
+    return body if channels == 3 else {**body, "channels": channels}
+
+
+@st.composite
+def _frames(draw: st.DrawFn) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "features": draw(st.sampled_from([1, 3, 5])),
+        "rate": draw(st.sampled_from(["50 Hz", "12.5 Hz"])),
+        "length": {"max": draw(st.integers(1, 17))},
+    }
+    patch = draw(st.integers(1, 4))
+    return body if patch == 1 else {**body, "patch": patch}
+
+
+@st.composite
+def _table(draw: st.DrawFn) -> dict[str, Any]:
+    column = st.one_of(
+        st.just("number"), st.sampled_from([3, 2, 5]).map(lambda n: {"categories": n})
+    )
+    columns = draw(st.lists(column, min_size=1, max_size=4))
+    return {"columns": {f"column{i}": body for i, body in enumerate(columns)}}
+
+
+_BODIES = {
+    "tokens": _tokens(),
+    "image": _image(),
+    "audio": _frames(),
+    "series": _frames(),
+    "table": _table(),
+}

@@ -1,0 +1,159 @@
+"""Random valid specs over the whole language, small enough that a shrunk one can be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from mmspec.schema.spec import Spec
+from mmspec.schema.validate import validate
+from mmspec.text import parse
+from mmspec.verify.strategies import heads
+from mmspec.verify.strategies.modalities import DIVISOR, modalities
+from mmspec.verify.strategies.streams import Node, stream
+
+Body = dict[str, Any]
+
+
+def load(text: str) -> Spec:
+    """The validated spec of a text; raises MmspecError."""
+    return validate(parse(text, "spec.yaml"))
+
+
+def specs() -> SearchStrategy[str]:
+    """YAML text of a valid spec."""
+    return spec_dicts().map(dump)
+
+
+def dump(body: Body) -> str:
+    """A spec's data as YAML text."""
+    return yaml.safe_dump(body, sort_keys=False)
+
+
+@st.composite
+def spec_dicts(draw: st.DrawFn) -> Body:
+    """A valid spec as plain data."""
+    inputs = draw(modalities())
+    body, nodes = draw(_streams(inputs))
+    found = draw(_heads(inputs, body, nodes))
+    spec: Body = {"mmspec": 1, "name": "drawn", "modalities": inputs, "streams": body}
+    spec["heads"] = found
+    rest = draw(heads.objectives(found)) if draw(st.booleans()) else {}
+    if draw(st.sampled_from([False, False, False, True])):
+        some = body[draw(st.sampled_from(sorted(body)))]
+        spec["dims"] = {"d": some["width"]}
+        some["width"] = "d"
+    return spec | ({"objectives": rest} if rest else {})
+
+
+def _modality_node(name: str, body: Body) -> Node:
+    position = body.get("position", "none")
+    rotary = frozenset({name} if position == "rotary" else ())
+    return Node(name, (name,), False, DIVISOR.get(position, 1), rotary)
+
+
+@st.composite
+def _streams(draw: st.DrawFn, inputs: Body) -> tuple[dict[str, Body], dict[str, Node]]:
+    """Streams of modalities, then streams of streams; every modality is read."""
+    bodies: dict[str, Body] = {}
+    nodes: dict[str, Node] = {}
+    sources = {name: _modality_node(name, body) for name, body in inputs.items()}
+    unread = set(inputs)
+    for name in inputs:
+        if draw(st.sampled_from([True, True, False])):
+            own = draw(st.sampled_from([name, f"{name}_reader"]))
+            bodies[own], nodes[own] = draw(stream(own, [sources[name]]))
+            unread.discard(name)
+    for joint in ("joint", "whole", "last")[: draw(st.sampled_from([0, 1, 1, 2, 3]))]:
+        chosen = draw(_sources({**sources, **nodes}))
+        bodies[joint], nodes[joint] = draw(stream(joint, chosen))
+        unread -= {source.name for source in chosen}
+    if unread:
+        rest = [sources[name] for name in sorted(unread)]
+        bodies["rest"], nodes["rest"] = draw(stream("rest", rest))
+    return bodies, nodes
+
+
+@st.composite
+def _sources(draw: st.DrawFn, nodes: dict[str, Node]) -> list[Node]:
+    """What a stream reads: up to three nodes, in any order; seldom the same tokens twice."""
+    overlap = draw(st.sampled_from([False] * 7 + [True]))
+    chosen: list[Node] = []
+    for name in draw(st.permutations(sorted(nodes))):
+        held = {segment for node in chosen for segment in node.segments}
+        if overlap or not held & set(nodes[name].segments):
+            chosen.append(nodes[name])
+    return chosen[: draw(st.sampled_from([2, 1, 3]))]
+
+
+@st.composite
+def _heads(
+    draw: st.DrawFn, inputs: Body, bodies: dict[str, Body], nodes: dict[str, Node]
+) -> dict[str, Body]:
+    """A head for every stream that nothing reads, and some more."""
+    found: dict[str, Body] = {}
+    read = {name for name in bodies for reader in bodies if name in _read(bodies, reader)}
+    for name in bodies:
+        if name in read and draw(st.sampled_from([True, True, True, False])):
+            continue
+        kind, body = draw(_head(name, inputs, bodies, nodes))
+        found[f"{kind}_{name}"] = body
+        _maybe_exit(draw, f"{kind}_{name}", body, bodies[name], name in read)
+    plain = [name for name in bodies if bodies[name].get("halting", {}).get("kind") != "exit"]
+    if len(plain) > 1 and draw(st.booleans()):
+        found[heads.NAMES["contrastive"]] = draw(heads.contrastive(plain))
+    return found
+
+
+def _maybe_exit(draw: st.DrawFn, name: str, head: Body, stream: Body, read: bool) -> None:
+    """Sometimes let the stream of a classifier that alone reads it have exits."""
+    if read or head["kind"] != "classifier" or "halting" in stream or not draw(st.booleans()):
+        return
+    stream["halting"] = {
+        "kind": "exit",
+        "head": name,
+        "threshold": draw(st.sampled_from([0.5, 0.3, 0.8])),
+    }
+    every = draw(st.integers(1, stream["depth"]))
+    stream["halting"] |= {} if every == 1 else {"every": every}
+
+
+def _names(bodies: dict[str, Body], reader: str) -> list[str]:
+    """What a stream's `from` names."""
+    source = bodies[reader]["from"]
+    names: list[str] | str = source["of"] if isinstance(source, dict) else source
+    return [names] if isinstance(names, str) else names
+
+
+def _read(bodies: dict[str, Body], reader: str) -> set[str]:
+    """Streams that a stream reads."""
+    return {name for name in _names(bodies, reader) if name in bodies and name != reader}
+
+
+def _modalities(bodies: dict[str, Body], reader: str) -> set[str]:
+    """Modalities that a stream reads itself."""
+    return {name for name in _names(bodies, reader) if name not in bodies or name == reader}
+
+
+@st.composite
+def _head(
+    draw: st.DrawFn, name: str, inputs: Body, bodies: dict[str, Body], nodes: dict[str, Node]
+) -> tuple[str, Body]:
+    """A short name for a head of a stream, and its body."""
+    segments = [s for s in nodes[name].segments if s not in nodes[name].latents]
+    tokens = [s for s in segments if inputs[s]["kind"] == "tokens"]
+    if tokens and draw(st.booleans()):
+        tieable = {s for s in tokens if _tieable(s, name, bodies)}
+        body = draw(heads.language_model(tokens, tieable))
+    else:
+        body = draw(heads.pooled())
+    return heads.NAMES[body["kind"]], {**body, "from": name}
+
+
+def _tieable(segment: str, stream: str, bodies: dict[str, Body]) -> bool:
+    """Whether the segment is embedded once, in the stream's width."""
+    readers = [name for name in bodies if segment in _modalities(bodies, name)]
+    return len(readers) == 1 and bodies[readers[0]]["width"] == bodies[stream]["width"]

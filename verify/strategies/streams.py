@@ -1,0 +1,175 @@
+"""Streams, as plain data: their own sizes, blocks, fusion and mask, given what they may read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lcm
+from typing import Any
+
+from hypothesis import strategies as st
+
+from mmspec.verify.strategies import masks
+
+WIDTHS = (3, 5, 7)
+INNER = (11, 13, 17, 19, 6)
+ACTIVATIONS = ("gelu", "gelu-tanh", "relu", "silu", "quick-gelu")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A modality or stream that others may read, with its segments.
+
+    `divisor`: what the width of its reader is a multiple of; `rotary`: the segments that need an
+    even head width; `latents`: the segments that are no modality's tokens.
+    """
+
+    name: str
+    segments: tuple[str, ...]
+    is_stream: bool = False
+    divisor: int = 1
+    rotary: frozenset[str] = frozenset()
+    latents: frozenset[str] = frozenset()
+
+
+def fits(fusion: str, sources: list[Node]) -> bool:
+    """Whether a fusion may hold these sources: each segment once."""
+    names = [name for source in sources for name in source.segments]
+    if fusion == "attention":
+        return True
+    if fusion == "cross-attention":
+        own, context = sources[0].segments, names[len(sources[0].segments) :]
+        return len(sources) > 1 and len(set(own)) == len(own) and _once(context)
+    return _once(names) and (fusion == "concat" or len(sources) > 1)
+
+
+def _once(names: list[str]) -> bool:
+    return len(set(names)) == len(names)
+
+
+@st.composite
+def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, Any], Node]:
+    """A stream over these sources, in this order, and the node that it is to others."""
+    kinds = ["concat", "gated", "cross-attention", "transformer", "cross-attention", "attention"]
+    fusion = draw(st.sampled_from([kind for kind in kinds if fits(kind, sources)]))
+    sizes = draw(_sizes(lcm(*(source.divisor for source in sources)), _rotary(sources)))
+    segments: tuple[str, ...] = tuple(s for source in sources for s in source.segments)
+    if fusion == "attention":
+        segments = (name,)
+    elif fusion == "cross-attention":
+        segments = sources[0].segments
+    body: dict[str, Any] = {"from": draw(_source(fusion, sources, sizes)), **sizes}
+    if draw(st.booleans()):
+        body["attention"] = draw(masks.attention(segments, segments))
+    body |= draw(_blocks())
+    if fusion == "attention":
+        return body, Node(name, segments, True, latents=frozenset(segments))
+    rotary = _rotary(sources) & frozenset(segments)
+    latents = frozenset[str]().union(*(source.latents for source in sources))
+    return body, Node(name, segments, True, rotary=rotary, latents=latents)
+
+
+def _rotary(sources: list[Node]) -> frozenset[str]:
+    return frozenset[str]().union(*(source.rotary for source in sources))
+
+
+@st.composite
+def _sizes(draw: st.DrawFn, divisor: int, rotary: frozenset[str]) -> dict[str, Any]:
+    """Depth, width, heads and what goes with them."""
+    heads = draw(st.sampled_from([1, 2, 3, 4]))
+    depth = draw(st.integers(1, 3))
+    prime = draw(st.sampled_from(WIDTHS))
+    shared = draw(st.sampled_from([k for k in (heads, 1, 2) if heads % k == 0]))
+    sizes: dict[str, Any] = {"depth": depth, "heads": heads}
+    if draw(st.booleans()):
+        sizes["head_width"] = draw(st.sampled_from([2, 6] if rotary else [2, 3, 1, 5]))
+        sizes["width"] = prime * divisor
+    else:
+        sizes["width"] = prime * lcm(divisor, heads * (2 if rotary else 1))
+    if shared != heads:
+        sizes["kv_heads"] = shared
+    return sizes
+
+
+@st.composite
+def _source(draw: st.DrawFn, fusion: str, sources: list[Node], sizes: dict[str, Any]) -> Any:
+    """What a stream's `from` says."""
+    names = [source.name for source in sources]
+    if fusion == "concat" and draw(st.booleans()):
+        return names[0] if len(names) == 1 and draw(st.booleans()) else names
+    body: dict[str, Any] = {"fusion": fusion, "of": names}
+    if fusion in ("concat", "gated"):
+        return body
+    width, heads = sizes["width"], sizes["heads"]
+    allowed = [n for n in (heads, 1, 2, 3) if width % n == 0]
+    chosen = draw(st.sampled_from(allowed))
+    if chosen != heads or draw(st.booleans()):
+        body["heads"] = chosen
+    if fusion == "attention":
+        body["queries"] = draw(st.integers(1, 5))
+    if fusion == "transformer" and draw(st.booleans()):
+        body["depth"] = 2
+    if fusion == "cross-attention" and draw(st.booleans()):
+        context = tuple(name for source in sources[1:] for name in source.segments)
+        body["attention"] = draw(masks.attention(sources[0].segments, context))
+    return body
+
+
+@st.composite
+def _blocks(draw: st.DrawFn) -> dict[str, Any]:
+    """Feed-forward, norm, bias and pondering; each is often left at its default."""
+    body: dict[str, Any] = {}
+    if draw(st.booleans()):
+        body["feed_forward"] = draw(_feed_forward())
+    if draw(st.booleans()):
+        body["norm"] = draw(_norm())
+    if draw(st.sampled_from([False, False, False, True])):
+        body["final_norm"] = draw(st.booleans())
+    if draw(st.sampled_from([False, False, False, True])):
+        body["bias"] = False
+    if draw(st.sampled_from([False, False, False, True])):
+        body["halting"] = draw(_ponder())
+    return body
+
+
+@st.composite
+def _feed_forward(draw: st.DrawFn) -> dict[str, Any]:
+    kind = draw(st.sampled_from(["mlp", "glu", "by-modality", "switch", "experts"]))
+    body: dict[str, Any] = {"kind": kind}
+    if draw(st.booleans()):
+        body["width"] = draw(st.sampled_from(INNER))
+    if draw(st.booleans()):
+        body["activation"] = draw(st.sampled_from(ACTIVATIONS))
+    if kind in ("experts", "switch"):
+        body["experts"] = draw(st.integers(1, 5))
+        if draw(st.booleans()):
+            body["balance"] = draw(st.sampled_from([0.5, 0.0, 0.03]))
+    if kind == "experts":
+        body["choose"] = draw(st.integers(1, body["experts"]))
+        if draw(st.booleans()):
+            body["renormalise"] = draw(st.booleans())
+    return body
+
+
+@st.composite
+def _norm(draw: st.DrawFn) -> Any:
+    if draw(st.booleans()):
+        return draw(st.sampled_from(["layer", "rms"]))
+    return {
+        "kind": draw(st.sampled_from(["layer", "rms"])),
+        "eps": draw(st.sampled_from([1e-5, 1e-3, 0.1])),
+        "placement": draw(st.sampled_from(["pre", "post"])),
+    }
+
+
+@st.composite
+def _ponder(draw: st.DrawFn) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "kind": "ponder",
+        "at_most": draw(st.integers(1, 4)),
+        "prior": draw(st.sampled_from([0.3, 0.5, 0.9])),
+    }
+    if draw(st.booleans()):
+        body["weight"] = draw(st.sampled_from([0.5, 0.0]))
+    if draw(st.booleans()):
+        body["threshold"] = draw(st.sampled_from([0.6, 0.3, 0.97]))
+    return body
