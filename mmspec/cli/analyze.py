@@ -21,9 +21,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures."""
     with output.waiting(f"analyzing {arguments.spec}"):
         from mmspec.compiler import driver
+
+        plan = driver.run(arguments.spec, stop_after="lower")
         from mmspec.verify.analyze import analyze
 
-        analysis = analyze(driver.run(arguments.spec, stop_after="lower"))
+        analysis = analyze(plan)
         figures = analysis.as_dict() if arguments.json else {}
     if arguments.json:
         output.machine(figures)

@@ -43,15 +43,16 @@ class Channel:
     def free_row(self, first: int, span: Span) -> int:
         """The first row from `first` on in which nothing touches the span; it is taken."""
         row = first
-        while any(r == row and low <= span[1] + 1 and span[0] <= high + 1
-                  for r, (low, high) in self.spans):  # fmt: skip
+        while any(
+            r == row and low <= span[1] + 1 and span[0] <= high + 1 for r, (low, high) in self.spans
+        ):
             row += 1
         self.spans.append((row, span))
         return row
 
 
 def channel(layers: Layers, level: int, centre: dict[Node, int], room: dict[Node, int]) -> Channel:
-    """Route the arrows from layer `level` to the next; `room`: columns to either side of a centre."""
+    """Route the arrows from a layer to the next; `room`: columns to either side of a centre."""
     found = Channel()
     stems = {centre[node]: node for node in layers.rows[level]}
     targets = [node for node in layers.rows[level + 1] if layers.before(node)]

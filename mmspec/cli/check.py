@@ -60,8 +60,12 @@ def _print(results: dict[str, tuple[Spec | None, tuple[Diagnostic, ...]]]) -> No
 
 
 def _about(spec: Spec) -> str:
-    parts = {"modality": spec.modalities, "stream": spec.streams, "head": spec.heads}
-    text = ", ".join(output.plural(len(items), noun) for noun, items in parts.items())
+    counts = {
+        "modality": len(spec.modalities),
+        "stream": len(spec.streams),
+        "head": len(spec.heads),
+    }
+    text = ", ".join(output.plural(count, noun) for noun, count in counts.items())
     return text.replace("modalitys", "modalities")
 
 

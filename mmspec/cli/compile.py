@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmspec.cli import exits, output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mmspec.diagnostics import MmspecError
 
 NAME: Final = "compile"
@@ -51,6 +52,8 @@ def _compiled(arguments: argparse.Namespace) -> str:
     if step != "write":
         return driver.show(driver.run(arguments.spec, stop_after=step)).rstrip("\n")
     if not arguments.force:
+        from pathlib import Path
+
         folder = arguments.output or driver.run(arguments.spec, stop_after="validate").name
         _refuse_edited(Path(folder))
     return f"wrote {driver.run(arguments.spec, 'write', arguments.output)}"

@@ -13,6 +13,7 @@ from mmspec.cli.layout import Layers, Node
 _CAPS: Final = (30, 26, 22, 18, 15, 12)
 _SHORTEST_CAP: Final = 9
 _BORDERS: Final = {"head": "╔═╗║╚╝╤"}
+_SPELT: Final = {"≤": "<=", "≥": ">=", "\N{MULTIPLICATION SIGN}": "x"}
 _PLAIN_BORDER: Final = "┌─┐│└┘┬"
 STYLES: Final = {
     "modality": "cyan",
@@ -105,7 +106,9 @@ def _in_ascii(graph: Graph) -> Graph:
 
 def spelt(text: str) -> str:
     """The text in ASCII: `<=` for its sign, `x` for the sign of a product."""
-    return text.replace("≤", "<=").replace("≥", ">=").replace("×", "x").replace("·", "-")
+    for sign, word in _SPELT.items():
+        text = text.replace(sign, word)
+    return text
 
 
 def _draw(drawing: _Drawing) -> Canvas:

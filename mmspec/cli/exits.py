@@ -14,7 +14,7 @@ BROKEN_PIPE: Final = 141
 TABLE: Final = """\
 exit codes:
   0    fine
-  1    the command worked and found problems: an invalid spec (check), a refuted claim or law (verify)
+  1    problems found: an invalid spec (check), a claim or law refuted (verify)
   2    bad usage or bad input
   3    internal error; MMSPEC_TRACEBACK=1 shows where
   130  interrupted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from mmspec.cli.diagram import Box, Graph
 from mmspec.expressions import mask as masks
@@ -12,8 +13,8 @@ from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Wiring, resolve
 
-
-_LONG_MASK = 26
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+_LONG_MASK: Final = 26
 
 
 def graph(spec: Spec) -> Graph:
@@ -48,7 +49,7 @@ def _sources(wiring: Wiring, stream: str) -> Iterator[str]:
 
 def modality_lines(item: modality.Modality) -> tuple[str, ...]:
     """`tokens ≤ 48 of 256`, `learned`, `optional`."""
-    marks = [item.position] if item.position != "none" else []
+    marks: list[str] = [item.position] if item.position != "none" else []
     marks += ["optional"] if item.optional else []
     return (*_size_lines(item), *([", ".join(marks)] if marks else []))
 
@@ -58,10 +59,10 @@ def _size_lines(item: modality.Modality) -> tuple[str, ...]:
         return (f"tokens ≤ {item.length.max}", f"vocabulary {item.vocab:,}")
     if isinstance(item, modality.Image):
         rows, columns = item.grid
-        size = f"image {item.size[0]}×{item.size[1]}×{item.channels}"
-        return (size, f"{rows}×{columns} patches of {item.patch}")
+        size = f"image {item.size[0]}{TIMES}{item.size[1]}{TIMES}{item.channels}"
+        return (size, f"{rows}{TIMES}{columns} patches of {item.patch}")
     if isinstance(item, modality.Frames):
-        frames = f"{item.kind} ≤ {item.length.max} × {item.features}"
+        frames = f"{item.kind} ≤ {item.length.max} {TIMES} {item.features}"
         patched = f", {item.patch} a token" if item.patch > 1 else ""
         return (frames, f"{item.rate} Hz{patched}")
     return (f"table, {len(item.columns)} column" + ("s" if len(item.columns) > 1 else ""),)
@@ -77,11 +78,11 @@ def tokens(item: modality.Modality) -> str:
 
 
 def stream_lines(item: Stream) -> tuple[str, ...]:
-    """`2 blocks × 64`, `4 heads`, and what is not the default."""
+    """`2 x 64`, `4 heads`, and what is not the default."""
     heads = f"{item.heads} heads" + (
         f" ({item.kv_heads} kv)" if item.kv_heads != item.heads else ""
     )
-    lines = [f"{item.depth} × {item.width}, {heads}"]
+    lines = [f"{item.depth} {TIMES} {item.width}, {heads}"]
     lines += attention_lines(item.attention)
     for text in (routing_text(item), halting_text(item.halting)):
         lines += [text] if text else []

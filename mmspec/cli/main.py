@@ -52,7 +52,8 @@ class _Version(argparse.Action):
         """Print the version and exit."""
         from mmspec.version import __version__
 
-        parser.exit(exits.FINE, f"mmspec {__version__}\n")
+        print(f"mmspec {__version__}")
+        parser.exit(exits.FINE)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmspec.cli import exits, starters
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME: Final = "new"
 SUMMARY: Final = "write a commented starter spec"
@@ -31,6 +33,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the spec and say what to do with it."""
+    from pathlib import Path
+
     name = _checked(arguments.name.removesuffix(".yaml"))
     path = Path(f"{name}.yaml")
     _write(path, starters.STARTERS[arguments.kind].replace("NAME", name))

@@ -114,7 +114,13 @@ modalities:
   motion:
     {kind: series, features: 3, rate: 50 Hz, length: {max: 100}, patch: 5, position: learned}
   turning:
-    {kind: series, features: 3, rate: 50 Hz, length: {max: 100}, patch: 5, position: learned, optional: true}
+    kind: series
+    features: 3
+    rate: 50 Hz
+    length: {max: 100}
+    patch: 5
+    position: learned
+    optional: true
   wearer: {kind: table, columns: {age: number, side: {categories: 2}}, optional: true}
 
 streams:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from mmspec.cli import exits, output
@@ -95,6 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def settings(arguments: argparse.Namespace) -> Settings:
     """The settings given, the others at their defaults; raises MM610 when out of range."""
+    from dataclasses import fields
+
     from mmspec.train.settings import Settings, check
 
     names = {item.name for item in fields(Settings)}
@@ -131,6 +132,8 @@ def trained(job: Job, resume: bool, quiet: bool = False) -> Outcome:
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
     """The outcome as plain data."""
+    from dataclasses import fields
+
     found = {item.name: getattr(outcome, item.name) for item in fields(outcome)}
     return {k: v if isinstance(v, dict | int | float | None) else str(v) for k, v in found.items()}
 

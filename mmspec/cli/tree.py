@@ -117,9 +117,9 @@ def _has_later(rows: list[Row], index: int, depth: int) -> bool:
 def _rows(spec: Spec, parameters: Mapping[str, int]) -> Iterator[Row]:
     wiring = resolve(spec)
     total = parameters.get("total")
-    words = [spec.about] if spec.about else []
-    words += [f"{total:,} parameters"] if total is not None else []
-    yield Row(0, spec.name, "bold", words=", ".join(words))
+    about = [spec.about] if spec.about else []
+    about += [f"{total:,} parameters"] if total is not None else []
+    yield Row(0, spec.name, "bold", words=", ".join(about))
     yield Row(1, "modalities", "bold")
     for name, modality in spec.modalities.items():
         words = ", ".join(graph.modality_lines(modality))

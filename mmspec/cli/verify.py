@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmspec.cli import exits, output
+from mmspec.cli import output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mmspec.verify.report import Report
 
 NAME: Final = "verify"
@@ -37,4 +38,66 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a report for each spec; exit 1 where anything is refuted."""
-    return exits.FINE
+    if arguments.self_test:
+        return _self_test(arguments)
+    if not arguments.specs:
+        raise _nothing_to_verify()
+    reports = [_report(path, arguments) for path in dict.fromkeys(arguments.specs)]
+    if arguments.junit:
+        from pathlib import Path
+
+        _write_junit(Path(arguments.junit), reports)
+    if arguments.json:
+        output.machine({"reports": [report.as_dict() for report in reports]})
+    return max(report.exit_code for report in reports)
+
+
+def _report(path: str, arguments: argparse.Namespace) -> Report:
+    """Verify one spec, and print its report unless a machine reads it."""
+    with output.waiting(f"verifying {path}"):
+        from mmspec.schema.validate import validate
+        from mmspec.text import read
+
+        validate(read(path))
+        from mmspec.verify.verify import verify
+
+        given: dict[str, Any] = {"seed": arguments.seed}
+        if arguments.examples is not None:
+            given["examples"] = arguments.examples
+        if arguments.law:
+            given["laws"] = tuple(arguments.law)
+        report = verify(path, **given)
+    if not arguments.json:
+        from mmspec.cli import console
+
+        report.render(console.stdout())
+    return report
+
+
+def _write_junit(path: Path, reports: list[Report]) -> None:
+    """All reports as one JUnit file."""
+    from mmspec.verify.report import junit
+
+    path.write_text(junit(reports), encoding="utf-8")
+
+
+def _nothing_to_verify() -> Exception:
+    from mmspec.diagnostics import Diagnostic, MmspecError
+
+    advice = "`mmspec verify specs/gated.yaml`, or --self-test"
+    return MmspecError(Diagnostic("MM607", "name a spec to verify", help=advice))
+
+
+def _self_test(arguments: argparse.Namespace) -> int:
+    """Show that every law catches its planted fault."""
+    with output.waiting("planting a fault for every law"):
+        from mmspec.verify.self_test import self_test
+
+        report = self_test(tuple(arguments.law or ()))
+    if arguments.json:
+        output.machine(report.as_dict())
+    else:
+        from mmspec.cli import console
+
+        report.render(console.stdout())
+    return int(report.exit_code)

@@ -63,7 +63,7 @@ def load(directory: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds on a damaged file
+    except Exception as error:  # noqa: BLE001 - torch raises a dozen kinds on a damaged file
         message = f"{path} is not a checkpoint that can be read: {type(error).__name__}"
         advice = "restore it from a copy, or start another run with --out"
         raise MmspecError(Diagnostic("MM613", message, help=advice)) from None
@@ -72,7 +72,7 @@ def load(directory: Path) -> dict[str, Any] | None:
 
 def random_states() -> dict[str, Any]:
     """The states of the generators that a training step may draw from."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     version, words, gauss = random.getstate()
     return {"torch": torch.get_rng_state(), "cuda": cuda, "python": [version, list(words), gauss]}
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmspec.schema import head as heads
 from mmspec.schema.spec import Spec
-from mmspec.train.feed import Feed, Inputs
+from mmspec.train.feed import Feed
 from mmspec.train.scores import Score, score
 
 _BATCH: Final = 64
@@ -41,7 +41,9 @@ def conditions(spec: Spec) -> dict[str, frozenset[str]]:
     return found
 
 
-def evaluate(model: nn.Module, spec: Spec, feed: Feed, present: Mapping[str, frozenset[str]]) -> Table:
+def evaluate(
+    model: nn.Module, spec: Spec, feed: Feed, present: Mapping[str, frozenset[str]]
+) -> Table:
     """Evaluate under each condition; the model's mode and the random state are as before after."""
     was_training = model.training
     model.eval()
@@ -55,7 +57,9 @@ def evaluate(model: nn.Module, spec: Spec, feed: Feed, present: Mapping[str, fro
 def _evaluate(
     model: nn.Module, spec: Spec, feed: Feed, present: frozenset[str]
 ) -> dict[str, Figures]:
-    size = _GALLERY if any(isinstance(h, heads.Contrastive) for h in spec.heads.values()) else _BATCH
+    size = (
+        _GALLERY if any(isinstance(h, heads.Contrastive) for h in spec.heads.values()) else _BATCH
+    )
     device = next(model.parameters()).device
     scores: dict[str, Score] = {}
     statistics: dict[str, list[float]] = {}
@@ -79,5 +83,3 @@ def _per_sample(statistics: Mapping[str, Tensor]) -> dict[str, list[float]]:
         for name, values in statistics.items()
         if name.rpartition(".")[2] in ("steps", "depth")
     }
-
-

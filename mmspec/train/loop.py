@@ -194,7 +194,7 @@ def _step(job: Job, state: _State) -> Row:
     if output.loss is None:
         message = "no head of the spec has a target in the data"
         raise MmspecError(Diagnostic("MM616", message, help="name a column like the head"))
-    row = {"step": step, "loss": float(output.loss.detach())}
+    row: Row = {"step": step, "loss": float(output.loss.detach())}
     row |= {key: _numbers(getattr(output, key)) for key in ("losses", "auxiliary")}
     state.optimiser.zero_grad(set_to_none=True)
     output.loss.backward()
@@ -216,8 +216,15 @@ def _numbers(parts: dict[str, torch.Tensor]) -> dict[str, float]:
 def _check_finite(row: Row, settings: Settings, state: _State) -> None:
     if math.isfinite(row["loss"]) and math.isfinite(row["grad_norm"]):
         return
-    parts = {"loss": row["loss"], "grad_norm": row["grad_norm"], **row["losses"], **row["auxiliary"]}
-    bad = ", ".join(f"{name} = {value}" for name, value in parts.items() if not math.isfinite(value))
+    parts: dict[str, float] = {
+        "loss": row["loss"],
+        "grad_norm": row["grad_norm"],
+        **row["losses"],
+        **row["auxiliary"],
+    }
+    bad = ", ".join(
+        f"{name} = {value}" for name, value in parts.items() if not math.isfinite(value)
+    )
     kept = Path(settings.out) / checkpoint.NAME
     advice = "lower --lr or --clip, or lengthen --warmup"
     where = f"; {kept} is the last good checkpoint" if kept.exists() else ""

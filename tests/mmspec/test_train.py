@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from training_job import Made, Output, Quiet, Toy, settings, spec
 
 from mmspec.diagnostics import MmspecError
 from mmspec.train import loop, metrics, record
 from mmspec.train.settings import Settings, check
-
-from training_job import Made, Output, Quiet, Toy, settings, spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -205,7 +204,7 @@ class Explodes(Toy):
 
 def test_an_infinite_loss_stops_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     job = loop.Job(Explodes, spec(), Made(), settings(tmp_path / "run"))
-    with pytest.raises(MmspecError, match="step 13: .*last good checkpoint") as error:
+    with pytest.raises(MmspecError, match=r"step 13: .*last good checkpoint") as error:
         loop.train(job, Quiet())
     assert codes(error) == ["MM614"]
     stored = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
