@@ -139,9 +139,8 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
 
 
 def _print(outcome: Outcome) -> None:
-    from mmspec.cli import console, figures
+    from mmspec.cli import figures
 
-    screen = console.stdout()
-    screen.print(figures.table(outcome.table))
+    print("", *figures.table(outcome.table), "", sep="\n")
     print(f"{outcome.step:,} steps in {outcome.seconds:.0f} s of training")
     print(f"run: {outcome.directory}, weights: {outcome.weights}")
