@@ -1,0 +1,58 @@
+"""What every test shares: hypothesis profiles, golden files, one thread for torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+GOLDEN = Path(__file__).parent / "golden"
+"""Where the golden files lie, by the path that a test gives."""
+
+_COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+PROFILES = {
+    "dev": settings(_COMMON, max_examples=50),
+    "ci": settings(_COMMON, max_examples=50, derandomize=True),
+    "deep": settings(_COMMON, max_examples=2000),
+}
+"""Hypothesis profiles; MMSPEC_PROFILE chooses one, else `ci` where CI is set, else `dev`."""
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-golden` rewrites what the `golden` fixture compares with."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files instead of comparing"
+    )
+
+
+def pytest_configure() -> None:
+    """Load the hypothesis profile that the environment chooses."""
+    for name, profile in PROFILES.items():
+        settings.register_profile(name, profile)
+    chosen = os.environ.get("MMSPEC_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+    settings.load_profile(chosen)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`golden(name, text)`: `text` must equal tests/golden/`name`, byte for byte."""
+    update = bool(request.config.getoption("--update-golden"))
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if update:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        assert path.is_file(), f"no golden file {name}: `make golden` writes it"
+        assert text == path.read_text(encoding="utf-8"), (
+            f"{name} has changed: if that is meant, `make golden` and read the diff"
+        )
+
+    return compare
