@@ -28,7 +28,7 @@ class Weights:
 
 
 def linear(x: Tensor, w: Weights, bias: bool = True) -> Tensor:
-    """x [..., in] -> [..., out]."""
+    """X [..., in] -> [..., out]."""
     y = x @ w["weight"].T
     return y + w["bias"] if bias else y
 
@@ -48,12 +48,12 @@ def layer_norm(x: Tensor, w: Weights, eps: float, bias: bool = True) -> Tensor:
 
 
 def rms_norm(x: Tensor, w: Weights, eps: float) -> Tensor:
-    """x / sqrt(mean of squares + eps) * weight."""
+    """X / sqrt(mean of squares + eps) * weight."""
     return x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps) * w["weight"]
 
 
 def log_softmax(x: Tensor) -> Tensor:
-    """x minus the logarithm of its summed exponentials, over the last axis (at least one entry)."""
+    """X minus the logarithm of its summed exponentials, over the last axis (at least one entry)."""
     shifted = x - x.max(-1, keepdim=True).values.detach()
     return shifted - torch.log(torch.exp(shifted).sum(-1, keepdim=True))
 

@@ -84,7 +84,7 @@ def ponder(x: Tensor, stream: Stream, w: Weights, place: Place, training: bool) 
             x = block(x, layer_of(stream), w.at(f"blocks.{i}"), place, notes)
         h = finish(x, stream, w)
         share = left * sigmoid(linear(mean_or_zero(h), w.at("halt")))[0]
-        reached = float(1 - left + share) >= rule.threshold
+        reached = float((1 - left + share).detach()) >= rule.threshold
         last = step == rule.at_most or (reached and not training)
         p.append(left if last else share)
         output = output + p[-1] * h

@@ -30,8 +30,9 @@ def max_tokens(modality: kinds.Modality) -> int:
 
 def longest(modality: kinds.Modality) -> int:
     """The raw length of the longest sample."""
-    sequential = isinstance(modality, kinds.Tokens | kinds.Frames)
-    return modality.length.max if sequential else 1
+    if isinstance(modality, kinds.Tokens | kinds.Frames):
+        return modality.length.max
+    return 1
 
 
 def embed(modality: kinds.Modality, w: Weights, values: Tensor, length: int) -> Tensor:

@@ -30,7 +30,7 @@ class Routed:
 def feed_forward(
     x: Tensor, layer: kinds.FeedForward, w: Weights, bias: bool, counts: Counts
 ) -> tuple[Tensor, Routed | None]:
-    """x [n, D] -> [n, D], with what was routed where."""
+    """Tokens x [n, D] -> [n, D], with what was routed where."""
     if isinstance(layer, kinds.Experts | kinds.Switch):
         return _experts(x, layer, w)
     if isinstance(layer, kinds.ByModality):
@@ -56,7 +56,8 @@ def _experts(x: Tensor, layer: kinds.Experts | kinds.Switch, w: Weights) -> tupl
     probabilities = softmax(linear(x, w.at("router"), bias=False))
     outputs, chosen = [], []
     for token, s in zip(x, probabilities, strict=True):
-        experts = sorted(range(layer.experts), key=lambda e, s=s: (-float(s[e]), e))[:count]
+        order = sorted((-value, e) for e, value in enumerate(s.tolist()))
+        experts = [e for _, e in order[:count]]
         total = sum(s[e] for e in experts) if renormalise else 1.0
         y = torch.zeros_like(token)
         for e in experts:

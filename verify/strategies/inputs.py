@@ -110,8 +110,9 @@ def _missing(draw: st.DrawFn, spec: Spec, count: int) -> dict[str, set[int]]:
 
 def _longest(modality: modalities.Modality) -> int:
     """The longest raw length; 1 (present) of an image or a table."""
-    sequential = isinstance(modality, modalities.Tokens | modalities.Frames)
-    return modality.length.max if sequential else 1
+    if isinstance(modality, modalities.Tokens | modalities.Frames):
+        return modality.length.max
+    return 1
 
 
 @st.composite

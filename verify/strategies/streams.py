@@ -49,7 +49,9 @@ def _once(names: list[str]) -> bool:
 @st.composite
 def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, Any], Node]:
     """A stream over these sources, in this order, and the node that it is to others."""
-    kinds = ["concat", "gated", "cross-attention", "transformer", "cross-attention", "attention"]
+    kinds = ["concat", "gated", "cross-attention", "transformer", "attention"]
+    if len(sources) == 1:
+        kinds = ["concat"] * 5 + ["attention"]
     fusion = draw(st.sampled_from([kind for kind in kinds if fits(kind, sources)]))
     sizes = draw(_sizes(lcm(*(source.divisor for source in sources)), _rotary(sources)))
     segments: tuple[str, ...] = tuple(s for source in sources for s in source.segments)
@@ -94,8 +96,8 @@ def _sizes(draw: st.DrawFn, divisor: int, rotary: frozenset[str]) -> dict[str, A
 def _source(draw: st.DrawFn, fusion: str, sources: list[Node], sizes: dict[str, Any]) -> Any:
     """What a stream's `from` says."""
     names = [source.name for source in sources]
-    if fusion == "concat" and draw(st.booleans()):
-        return names[0] if len(names) == 1 and draw(st.booleans()) else names
+    if fusion == "concat" and draw(st.sampled_from([True, True, False])):
+        return names if len(names) > 1 or draw(st.booleans()) else names[0]
     body: dict[str, Any] = {"fusion": fusion, "of": names}
     if fusion in ("concat", "gated"):
         return body

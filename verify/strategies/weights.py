@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -21,9 +23,9 @@ def weights(spec: Spec, seed: int) -> dict[str, Tensor]:
 
 def _scaled(name: str, values: Tensor) -> Tensor:
     """Norm weights near 1, maps that keep the size of what they map, all else about 1/3."""
-    if name.endswith("norm.weight") or ".norm_" in name and name.endswith(".weight"):
+    if name.endswith("norm.weight") or (".norm_" in name and name.endswith(".weight")):
         return 1 + values / 4
     if values.dim() >= 2 and "embedding" not in name:
         inputs = values.shape[-1] if values.dim() == 2 else values.shape[-2]
-        return values / inputs**0.5
+        return values / math.sqrt(inputs)
     return values / 3

@@ -1,0 +1,107 @@
+"""The strategies: every spec is valid, every feature is drawn, what is shrunk is small."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
+from hypothesis import strategies as st
+
+from mmspec.schema.spec import Spec
+from mmspec.verify.reference import expected_weights
+from mmspec.verify.strategies import inputs, load, spec_dicts, specs, weights
+
+FAST = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def features(spec: Spec) -> set[str]:
+    """What a spec uses, in words."""
+    found = {f"{m.kind} {m.position}" for m in spec.modalities.values()}
+    found |= {f"optional {m.optional}" for m in spec.modalities.values()}
+    found |= {h.kind for h in spec.heads.values()}
+    for stream in spec.streams.values():
+        found |= {stream.source.fusion, stream.feed_forward.kind, stream.feed_forward.activation}
+        found |= {stream.norm.kind, stream.norm.placement, f"bias {stream.bias}"}
+        found.add(stream.halting.kind if stream.halting else "no halting")
+        found.add("pairs" if stream.attention.pairs else "one mask")
+        found |= {"shared keys"} if stream.kv_heads < stream.heads else set()
+        found |= {"own head width"} if stream.head_width * stream.heads != stream.width else set()
+        found |= {"no final norm"} if not stream.final_norm else set()
+    return found
+
+
+EXPECTED = (
+    {f"tokens {p}" for p in ("none", "learned", "sincos", "rotary")}
+    | {f"image {p}" for p in ("none", "learned", "sincos", "rotary", "sincos-2d")}
+    | {"table none", "table learned", "audio sincos", "series rotary", "optional True"}
+    | {"classifier", "regressor", "language-model", "contrastive"}
+    | {"concat", "gated", "attention", "cross-attention", "transformer"}
+    | {"mlp", "glu", "experts", "switch", "by-modality", "gelu-tanh", "relu", "silu", "quick-gelu"}
+    | {"rms", "post", "bias False", "ponder", "exit", "pairs", "shared keys", "own head width"}
+    | {"no final norm"}
+)
+
+
+def test_every_spec_is_valid_and_every_feature_is_drawn() -> None:
+    seen: Counter[str] = Counter()
+
+    @seed(1)
+    @settings(FAST, database=None, phases=[Phase.generate])
+    @given(specs())
+    def collect(text: str) -> None:
+        seen.update(features(load(text)))
+
+    collect()
+    assert EXPECTED - set(seen) == set()
+
+
+def test_what_is_shrunk_is_small() -> None:
+    smallest = find(specs(), lambda text: True, settings=FAST)
+    assert len(smallest.splitlines()) <= 12, smallest
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_inputs_fit_their_spec(data: st.DataObject) -> None:
+    spec = load(data.draw(specs()))
+    batch = data.draw(inputs(spec))
+    assert set(batch.tensors) == set(batch.lengths) == set(spec.modalities)
+    assert set(batch.targets) == set(spec.heads)
+    assert 2 <= batch.batch <= 4
+    for name, values in batch.tensors.items():
+        lengths = batch.lengths[name]
+        assert lengths.shape == (batch.batch,) and lengths.dtype == torch.int64
+        if values is None:
+            assert spec.modalities[name].optional and not lengths.any()
+            continue
+        if not spec.modalities[name].optional:
+            assert bool((lengths > 0).all())
+        sequential = spec.modalities[name].kind not in ("image", "table")
+        assert int(lengths.max()) <= (values.shape[1] if sequential else 1)
+        assert bool(torch.isfinite(values).all())
+    assert bool((torch.stack(list(batch.lengths.values())).sum(0) > 0).all())
+
+
+@settings(max_examples=10)
+@given(st.data())
+def test_a_selection_keeps_its_samples(data: st.DataObject) -> None:
+    spec = load(data.draw(specs()))
+    batch = data.draw(inputs(spec, batch=(3, 3), absent=False))
+    part = batch.select([2, 0])
+    assert part.batch == 2 and "batch of 2" in part.describe()
+    for name, values in batch.tensors.items():
+        found = part.tensors[name]
+        assert values is not None and found is not None
+        assert torch.equal(found[0], values[2]) and part.lengths[name][1] == batch.lengths[name][0]
+
+
+@settings(max_examples=10)
+@given(spec_dicts(), st.integers(0, 5))
+def test_weights_have_every_name_and_a_seed_decides_them(body: dict[str, object], n: int) -> None:
+    import yaml
+
+    spec = load(yaml.safe_dump(body, sort_keys=False))
+    first, again = weights(spec, n), weights(spec, n)
+    assert {name: tuple(w.shape) for name, w in first.items()} == expected_weights(spec)
+    assert all(torch.equal(first[name], again[name]) and bool(first[name].all()) for name in first)
