@@ -39,6 +39,13 @@ def pytest_configure() -> None:
     settings.load_profile(chosen)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what compares golden files, so that `make golden` runs nothing else."""
+    for item in items:
+        if "golden" in getattr(item, "fixturenames", ()):
+            item.add_marker("golden")
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """`golden(name, text)`: `text` must equal tests/golden/`name`, byte for byte."""
