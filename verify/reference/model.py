@@ -54,7 +54,7 @@ def run(
     outputs = {name: meaning.head(name) for name in spec.heads}
     losses = {n: meaning.loss(n, outputs[n], target) for n, target in (targets or {}).items()}
     total = None
-    if targets is not None:
+    if losses:
         objectives = {name: spec.objectives.get(name, Objective()) for name in losses}
         total = torch.zeros((), dtype=torch.float64)
         total = total + sum(objectives[name].weight * loss for name, loss in losses.items())
@@ -149,20 +149,19 @@ class _Meaning:
         return halting.run(joined(fused), config, w, place, classify)
 
     def _note_routing(self, name: str) -> None:
-        """Balance and load of every layer, over the batch."""
-        config, outcomes = self.spec.streams[name], self.outcomes[name]
-        layer = config.feed_forward
+        """Balance and load over the batch, of every layer as often as it ran."""
+        layer, outcomes = self.spec.streams[name].feed_forward, self.outcomes[name]
         if not isinstance(layer, Experts | Switch):
             return
-        times = config.halting.at_most if isinstance(config.halting, Ponder) else 1
         balances, loads = [], []
-        for row in range(config.depth * times):
+        for row in range(max(len(outcome.notes.routed) for outcome in outcomes)):
             routed = [o.notes.routed[row] for o in outcomes if row < len(o.notes.routed)]
             balance, load = routing.balance(layer, routed)
             balances.append(balance)
             loads.append(load)
-        self.auxiliary[f"{name}.balance"] = layer.balance * torch.stack(balances).mean()
         self.statistics[f"{name}.load"] = torch.stack(loads)
+        if layer.balance:
+            self.auxiliary[f"{name}.balance"] = layer.balance * torch.stack(balances).mean()
 
     def _note_halting(self, name: str) -> None:
         rule, outcomes = self.spec.streams[name].halting, self.outcomes[name]
@@ -175,7 +174,8 @@ class _Meaning:
         expected = (p * torch.arange(1, rule.at_most + 1)).sum(1)
         self.statistics[f"{name}.halting"] = p
         self.statistics[f"{name}.steps"] = expected if self.training else depths
-        self.auxiliary[f"{name}.ponder"] = halting.ponder_loss(rule, p)
+        if rule.weight:
+            self.auxiliary[f"{name}.ponder"] = halting.ponder_loss(rule, p)
 
     def _note_trace(self, name: str, fused: list[Tensor]) -> None:
         outcomes = self.outcomes[name]

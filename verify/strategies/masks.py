@@ -27,14 +27,10 @@ def _joined(inner: SearchStrategy[str]) -> SearchStrategy[str]:
     )
 
 
-def across() -> SearchStrategy[str]:
-    """A mask between two different segments."""
-    return st.recursive(_ACROSS, _joined, max_leaves=3)
-
-
-def within() -> SearchStrategy[str]:
-    """A mask of one segment with itself."""
-    return st.recursive(_WITHIN, _joined, max_leaves=4)
+ACROSS = st.recursive(_ACROSS, _joined, max_leaves=3)
+"""A mask between two different segments."""
+WITHIN = st.recursive(_WITHIN, _joined, max_leaves=4)
+"""A mask of one segment with itself."""
 
 
 @st.composite
@@ -46,9 +42,9 @@ def attention(
     if draw(st.booleans()):
         pairs = [(q, k) for q in queries for k in keys]
         chosen = draw(st.lists(st.sampled_from(pairs), min_size=1, unique=True))
-        return {f"{q} -> {k}": draw(within() if q == k else across()) for q, k in chosen}
+        return {f"{q} -> {k}": draw(WITHIN if q == k else ACROSS) for q, k in chosen}
     if alone:
-        return draw(within())
+        return draw(WITHIN)
     if queries == keys and draw(st.booleans()):
         return "causal"
-    return draw(across())
+    return draw(ACROSS)

@@ -16,6 +16,7 @@ from mmspec.verify.strategies.modalities import DIVISOR, modalities
 from mmspec.verify.strategies.streams import Node, stream
 
 Body = dict[str, Any]
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def load(text: str) -> Spec:
@@ -30,7 +31,7 @@ def specs() -> SearchStrategy[str]:
 
 def dump(body: Body) -> str:
     """A spec's data as YAML text."""
-    return yaml.safe_dump(body, sort_keys=False, default_flow_style=None, width=100)
+    return yaml.dump(body, Dumper=_DUMPER, sort_keys=False, default_flow_style=None, width=100)
 
 
 @st.composite
