@@ -18,7 +18,8 @@ def costs(sizes: Sizes, block: ir.Block, source: ir.Value) -> tuple[str, str, Co
     tokens = sizes.tokens(source)
     seen = visible_pairs(sizes, layer.masks, source, (source,))
     scores = products(queries, tokens * tokens, seen)
-    rotated = queries + keys if layer.rotary else 0
+    # Rotation makes queries and keys anew, in an order of axes from which `output` needs a copy.
+    rotated = 2 * queries + keys if layer.rotary else 0
     # The rows of `output` are what the fused kernel made; with them it keeps a sum for each.
     kept = keeps(rows * (queries + 2 * keys + rotated + layer.heads))
     return "attention", f"{layer.heads} heads", projections + scores + kept

@@ -48,5 +48,4 @@ def _transformer(sizes: Sizes, node: ir.Fuse) -> Iterator[Part]:
     yield marks.part(node.module, "fusion", node.kind, node.stream)
     joined = ir.Value(f"{node.out.name}.marked", node.out.segments, node.out.width)
     run = stream.Run(node.module, node.stream, len(node.blocks))
-    for part in stream.blocks(sizes, node.blocks[0], joined, run, Cost()):
-        yield part
+    yield from stream.blocks(sizes, node.blocks[0], joined, run, Cost())

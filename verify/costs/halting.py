@@ -44,13 +44,24 @@ def costs(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
     """Cost of deciding when to halt; exits decide by their head."""
     if not isinstance(node.halting, ir.Ponder):
         return
-    most, width, rows = node.halting.at_most, node.block.width, sizes.rows(node.source)
+    most, width = node.halting.at_most, node.block.width
     once = linear(BATCH, width, 1, bias=True)
     cost = replace(once.repeated(1, most - 1), parameters=width + 1, active=width + 1)
-    # Each step keeps its state, what it adds to the output, and numbers for each sample.
-    states = rows * (width * (most if node.final_norm else 1))
-    cost += keeps(states + rows * (width * most))
+    cost += _kept(sizes, node, node.halting)
     share = Fraction(1)
     if most > 1:
         share = (expected_steps(node.halting) - prior(node.halting)[-1]) / (most - 1)
     yield cost.part(f"{node.module}.halt", "halting", "ponder", node.stream, share)
+
+
+def _kept(sizes: Sizes, node: ir.Stack, ponder: ir.Ponder) -> Cost:
+    """What each step adds to the output, its state, and numbers for each sample.
+
+    The state before a norm is what the next step keeps; a single step is certain, so no state.
+    """
+    states = sizes.rows(node.source) * node.block.width
+    if ponder.at_most == 1:
+        return keeps(states + BATCH)
+    penalty = 3 * ponder.at_most if ponder.weight else 0
+    numbers = keeps(BATCH * (4 * ponder.at_most - 2 + penalty))
+    return numbers + keeps(states * (ponder.at_most + (ponder.at_most if node.final_norm else 1)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mmspec.compiler import ir
+from mmspec.verify.costs.halting import ends
 from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
 from mmspec.verify.costs.polynomial import BATCH
 
@@ -14,12 +17,18 @@ def costs(sizes: Sizes, head: ir.Head) -> Part:
 
 
 def _pooled(sizes: Sizes, head: ir.Head) -> Cost:
-    """The mean is a tensor of its own; the first or last token is part of all tokens, kept."""
-    value, exits = head.sources[0], sizes.exits(head)
-    cost = linear(BATCH, value.width, head.size, bias=True).repeated(1, exits)
+    """The mean is a tensor of its own; the first or last token is part of all tokens, kept.
+
+    Before the last exit these are what the norm made, else what the next block keeps.
+    """
+    value, stack = head.sources[0], sizes.exits(head)
+    exits = ends(stack) if stack else 1
+    cost = linear(BATCH, value.width, head.size, bias=True)
+    cost = cost.repeated(1, exits)
     if head.pool == "mean":
         return cost
-    return Cost(cost.parameters, cost.active, cost.dense, cost.useful, sizes.keep(value))
+    normed = sizes.rows(value) * (value.width * (exits - 1) * bool(stack and stack.final_norm))
+    return replace(cost, kept=sizes.keep(value) + normed)
 
 
 def _language_model(sizes: Sizes, head: ir.Head) -> Cost:

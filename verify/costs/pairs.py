@@ -1,12 +1,7 @@
 """Visible pairs of a mask, as an exact closed form in the lengths.
 
-Every pattern is a signed sum of *cells*, and the meet of two cells is a cell:
-
-    cell := {(q, k): -after <= q - k <= before, step divides q - k,
-                     q and k share a part of every block size, q >= beyond, k >= beyond}
-
-so a mask is a polynomial whose products are meets: A & B = A*B, A | B = A + B - A*B, ~A = 1 - A,
-and its visible pairs are the sum of its cells' sizes, which are arithmetic series.
+They are the signed sum of the sizes of the mask's cells, which are arithmetic series: n tokens
+have n - d pairs at distance d. One formula serves ints and sympy (see `Arithmetic`).
 """
 
 from __future__ import annotations
@@ -21,115 +16,15 @@ from math import lcm
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmspec.compiler import ir
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, unparse
-from mmspec.verify.costs.polynomial import Order, Polynomial, Symbol, constant, variable
+from mmspec.expressions.mask import Mask, unparse
+from mmspec.verify.costs.cells import Cell, cells
+from mmspec.verify.costs.polynomial import Order, Polynomial, Symbol, constant, total, variable
 
 if TYPE_CHECKING:
     import sympy
 
 _PRINTED_PARTS = 64
 _SUMMED_PARTS = 10**6
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A set of pairs (see above); `before` and `after` None: as far as the segment goes."""
-
-    before: int | None = None
-    after: int | None = None
-    step: int = 1
-    blocks: tuple[int, ...] = ()
-    beyond: int = 0
-
-
-Cells = tuple[tuple[Cell, int], ...]
-EVERYTHING: Cells = ((Cell(), 1),)
-
-
-def _meet(one: Cell, other: Cell) -> Cell:
-    before, after = _least(one.before, other.before), _least(one.after, other.after)
-    blocks = _finest({*one.blocks, *other.blocks})
-    return _canonical(
-        before, after, lcm(one.step, other.step), blocks, max(one.beyond, other.beyond)
-    )
-
-
-def _least(one: int | None, other: int | None) -> int | None:
-    return one if other is None else other if one is None else min(one, other)
-
-
-def _finest(sizes: set[int]) -> tuple[int, ...]:
-    """Block sizes without those that another one divides, whose parts lie within."""
-    return tuple(
-        sorted(n for n in sizes if not any(n % finer == 0 for finer in sizes if finer != n))
-    )
-
-
-def _canonical(
-    before: int | None, after: int | None, step: int, blocks: tuple[int, ...], beyond: int
-) -> Cell:
-    """The cell, written the one way in which equal cells are equal."""
-    if blocks:
-        before, after = (_least(reach, blocks[0] - 1) for reach in (before, after))
-    if step > 1:
-        assert before is not None
-        assert after is not None
-        before, after = before // step * step, after // step * step
-    if before == after == 0:
-        return Cell(0, 0, 1, (), beyond)
-    if blocks and step == 1:
-        before, after = (None if reach == blocks[0] - 1 else reach for reach in (before, after))
-    return Cell(before, after, step, blocks, beyond)
-
-
-@lru_cache(maxsize=1024)
-def cells(mask: Mask) -> Cells:
-    """A mask as a signed sum of cells; () when no pair is ever visible."""
-    if isinstance(mask, Pattern):
-        return _pattern(mask)
-    if isinstance(mask, Not):
-        return _sum(EVERYTHING, cells(mask.operand), -1)
-    left, right = cells(mask.left), cells(mask.right)
-    both = _product(left, right)
-    if isinstance(mask, And):
-        return both
-    assert isinstance(mask, Or)
-    return _sum(_sum(left, right, 1), both, -1)
-
-
-def _pattern(mask: Pattern) -> Cells:
-    size = mask.size
-    if mask.name == "none":
-        return ()
-    if mask.name == "full":
-        return EVERYTHING
-    if mask.name == "causal":
-        return ((Cell(after=0), 1),)
-    if mask.name == "window":
-        return ((Cell(size("before"), size("after")), 1),)
-    if mask.name == "dilated":
-        reach = size("reach")
-        return ((_canonical(reach, reach, size("step"), (), 0), 1),)
-    if mask.name == "block":
-        return ((_canonical(None, None, 1, (size("size"),), 0), 1),)
-    assert mask.name == "global", mask.name
-    return (*EVERYTHING, (Cell(beyond=size("count")), -1))
-
-
-def _sum(left: Cells, right: Cells, sign: int) -> Cells:
-    found = dict(left)
-    for cell, count in right:
-        found[cell] = found.get(cell, 0) + sign * count
-    return tuple((cell, count) for cell, count in found.items() if count)
-
-
-def _product(left: Cells, right: Cells) -> Cells:
-    found: dict[Cell, int] = {}
-    for one, a in left:
-        for other, b in right:
-            cell = _meet(one, other)
-            found[cell] = found.get(cell, 0) + a * b
-    return tuple((cell, count) for cell, count in found.items() if count)
 
 
 class Arithmetic(NamedTuple):
@@ -149,11 +44,25 @@ WHOLE = Arithmetic(min, min, lambda size: max(size, 0), True)
 
 def _symbolic(long: bool) -> Arithmetic:
     """sympy's; `long`: every segment's length is past every constant."""
+    if long:
+        return Arithmetic(_low, lambda constant, size: constant, lambda size: size, False)
+    return Arithmetic(_low, _low, lambda size: _high(size, 0), False)
+
+
+@lru_cache(maxsize=4096)
+def _low(one: Any, other: Any) -> Any:
+    """Min of sympy, which would spend milliseconds on looking for a simpler form."""
     import sympy
 
-    if long:
-        return Arithmetic(sympy.Min, lambda constant, size: constant, lambda size: size, False)
-    return Arithmetic(sympy.Min, sympy.Min, lambda size: sympy.Max(size, 0), False)
+    return sympy.Min(one, other, evaluate=False)
+
+
+@lru_cache(maxsize=4096)
+def _high(one: Any, other: Any) -> Any:
+    """Max of sympy, as above."""
+    import sympy
+
+    return sympy.Max(one, other, evaluate=False)
 
 
 def _square(cell: Cell, size: Any, low: Callable[[int, Any], Any]) -> Any:
@@ -197,10 +106,8 @@ def _remainder(cell: Cell, period: int, rest: Any, by: Arithmetic) -> Any:
         return sum(_square(cell, last - first, min) for first, last in parts)
     if len(cell.blocks) == 1:
         return _square(cell, rest, by.low)
-    import sympy
-
     parts = _parts(cell.blocks, 0, period)
-    sizes = (sympy.Max(0, sympy.Min(last, rest) - first) for first, last in parts)
+    sizes = (_high(_low(last, rest) - first, 0) for first, last in parts)
     return sum(_square(cell, size, by.low) for size in sizes)
 
 
@@ -251,12 +158,14 @@ class Visible:
     def orders(self) -> frozenset[Order]:
         """What it grows like as the lengths grow."""
         found = _square_orders(self) if self.square else _rectangle_orders(self)
-        past = {name: self.bound() for name in (self.query, self.key) if isinstance(name, str)}
+        past = {
+            name: max(self.bound(), 1) for name in (self.query, self.key) if isinstance(name, str)
+        }
         return found or frozenset({()} if self.evaluate(past) else ())
 
     def bound(self) -> int:
         """From this length on, the closed form for long segments holds."""
-        bound = 1
+        bound = 0
         for cell, _ in cells(self.mask):
             reach = 0 if cell.blocks else max(cell.before or 0, cell.after or 0)
             period = lcm(*cell.blocks)
@@ -265,20 +174,24 @@ class Visible:
 
     def closed(self, long: bool = False) -> sympy.Expr:
         """As a sympy expression; `long`: for lengths of at least `bound()`."""
-        import sympy
+        return _closed(self, long)
 
-        sizes = [Symbol(x).closed() if isinstance(x, str) else x for x in (self.query, self.key)]
-        by = _symbolic(long)
-        if self.square and any(_many_parts(cell) for cell, _ in cells(self.mask)):
-            return sympy.Function(f"visible[{unparse(self.mask)}]")(sizes[0])
-        total: Any = sympy.Integer(0)
-        for cell, number in cells(self.mask):
-            if self.square:
-                twice = sympy.sympify(_count(cell, sizes[0], by))
-                total += sympy.Rational(number, 2) * twice
-            else:
-                total += number * _side(cell, sizes[0], by) * _side(cell, sizes[1], by)
-        return sympy.expand(total)
+
+@lru_cache(maxsize=1024)
+def _closed(atom: Visible, long: bool) -> sympy.Expr:
+    import sympy
+
+    query, key = (Symbol(x).closed() if isinstance(x, str) else x for x in (atom.query, atom.key))
+    by = _symbolic(long)
+    if atom.square and any(_many_parts(cell) for cell, _ in cells(atom.mask)):
+        return sympy.Function(f"visible[{unparse(atom.mask)}]")(query)
+    terms = [
+        sympy.Rational(number, 2) * _count(cell, query, by)
+        if atom.square
+        else number * _side(cell, query, by) * _side(cell, key, by)
+        for cell, number in cells(atom.mask)
+    ]
+    return sympy.expand(sympy.Add(*terms))
 
 
 def _side(cell: Cell, size: Any, by: Arithmetic) -> Any:
@@ -333,13 +246,14 @@ def _rectangle_orders(atom: Visible) -> frozenset[Order]:
     names = [(x, 1) for x in (atom.query, atom.key) if isinstance(x, str)]
     fixed = [x for x in (atom.query, atom.key) if isinstance(x, int)]
     parts = cells(atom.mask)
-    if len(names) == 2 and sum(number for _, number in parts):
+    everywhere: int = sum(number for _, number in parts)
+    if len(names) == 2 and everywhere:
         return frozenset({tuple(sorted(names))})
     if fixed and names:
-        slope = sum(number * max(fixed[0] - cell.beyond, 0) for cell, number in parts)
+        seen = (number * max(fixed[0] - cell.beyond, 0) for cell, number in parts)
     else:
-        slope = sum(number * cell.beyond for cell, number in parts)
-    return frozenset((name,) for name in names) if slope else frozenset()
+        seen = (number * cell.beyond for cell, number in parts)
+    return frozenset((name,) for name in names) if sum(seen) else frozenset()
 
 
 def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: tuple[Any, Any]) -> Polynomial:
@@ -350,7 +264,7 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: tuple[Any, An
     if square and all(_is_polynomial(cell) for cell, _ in cells(mask)):
         tokens = variable(Symbol(sizes[0]))
         twice = (_square(cell, tokens, min) * number for cell, number in cells(mask))
-        return sum(twice, constant(0)) * Fraction(1, 2)
+        return total(twice) * Fraction(1, 2)
     if not square and not any(cell.beyond for cell, _ in cells(mask)):
         sides = [constant(x) if isinstance(x, int) else variable(Symbol(x)) for x in sizes]
         return sides[0] * sides[1] * sum(number for _, number in cells(mask))

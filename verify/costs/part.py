@@ -140,9 +140,9 @@ class Sizes:
         self.kept.add(value.name)
         return self.rows(value) * value.width
 
-    def exits(self, head: ir.Head) -> int:
-        """How often a head is computed in training."""
+    def exits(self, head: ir.Head) -> ir.Stack | None:
+        """The stack whose exits a head decides."""
         for stack in self.plan.stacks():
             if isinstance(stack.halting, ir.Exit) and stack.halting.head == head.name:
-                return len(stack.halting.after)
-        return 1
+                return stack
+        return None

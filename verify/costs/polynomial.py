@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -26,15 +28,23 @@ class Atom(Protocol):
     @property
     def name(self) -> str:
         """Sorts and tells apart atoms."""
+        ...
 
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The value at these lengths."""
+        ...
 
     def orders(self) -> frozenset[Order]:
         """The power products it grows like; empty when it is always 0."""
+        ...
 
     def closed(self, long: bool) -> Any:
-        """As a sympy expression; `long`: what it is for all lengths past a bound."""
+        """As a sympy expression; `long`: what it is for lengths of at least `bound()`."""
+        ...
+
+    def bound(self) -> int:
+        """The least length from which on the long form holds; 0: there is but one form."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,10 @@ class Symbol:
     def orders(self) -> frozenset[Order]:
         """Itself."""
         return frozenset({((self.name, 1),)})
+
+    def bound(self) -> int:
+        """There is but one form."""
+        return 0
 
     def closed(self, long: bool = False) -> sympy.Symbol:
         """As a symbol of sympy: integer, not negative."""
@@ -105,7 +119,8 @@ class Polynomial:
                 for _ in range(power):
                     products = {_merge(a, b) for a in products for b in atom.orders()}
             found |= products
-        return frozenset(x for x in found if not any(x != y and bounded(x, y) for y in found))
+        highest = {x for x in found if not any(x != y and bounded(x, y) for y in found)}
+        return frozenset(x for x in highest if not _between(x, highest))
 
     def closed(self, long: bool = False) -> sympy.Expr:
         """As a sympy expression, neither expanded nor simplified."""
@@ -116,6 +131,10 @@ class Polynomial:
             for monomial, coefficient in self.terms.items()
         ]
         return sympy.Add(*terms)
+
+    def write(self) -> str:
+        """The text of `closed()`: what sympy reads back."""
+        return " + ".join(_write(*term) for term in self.terms.items()).replace("+ -", "- ") or "0"
 
 
 def _polynomial(value: Polynomial | Number) -> Polynomial:
@@ -140,7 +159,29 @@ def _merge(left: Order, right: Order) -> Order:
     return tuple(sorted(powers.items()))
 
 
-def _rational(number: Number) -> sympy.Rational:
+def _write(monomial: Monomial, coefficient: Number) -> str:
+    """`3*B*text**2`; a fraction keeps its denominator at the end."""
+    factors = [_factor(atom) + f"**{power}" * (power > 1) for atom, power in monomial]
+    whole, over = coefficient.numerator, coefficient.denominator
+    sign = "-" * (whole == -1 and bool(factors))
+    number = [] if abs(whole) == 1 and factors else [str(whole)]
+    return sign + "*".join([*number, *factors]) + f"/{over}" * (over > 1)
+
+
+@lru_cache(maxsize=4096)
+def _factor(atom: Atom) -> str:
+    return atom.name if isinstance(atom, Symbol) else f"({atom.closed(False)})"
+
+
+def _between(order: Order, others: set[Order]) -> bool:
+    """Two others multiply to its square, so the larger of them is at least it."""
+    square = _merge(order, order)
+    return any(
+        _merge(one, other) == square for one, other in combinations(sorted(others - {order}), 2)
+    )
+
+
+def _rational(number: Number) -> Any:
     import sympy
 
     return sympy.Rational(number.numerator, number.denominator)

@@ -92,8 +92,7 @@ def _parts(sizes: Sizes, plan: ir.Plan) -> Iterator[Part]:
             yield from fusion.costs(sizes, node)
         else:
             yield from stream.stack(sizes, node)
-    for node in plan.heads:
-        yield head.costs(sizes, node)
+    yield from (head.costs(sizes, node) for node in plan.heads)
 
 
 def parameters(plan: ir.Plan, scope: str | None = None) -> int:

@@ -1,0 +1,102 @@
+"""The report of `mmspec analyze`: its figures are the costs', as JSON and as text."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+import sympy
+from cost_specs import SHIPPED
+from rich.console import Console
+from sympy.parsing.sympy_parser import parse_expr
+
+import mmspec
+from mmspec.compiler import ir
+from mmspec.verify import costs as costing
+from mmspec.verify.analyze import analyze, human
+
+
+def plan(name: str) -> ir.Plan:
+    """The Plan of a shipped spec."""
+    return mmspec.plan(next(path for path in SHIPPED if path.stem == name))
+
+
+def value(figure: dict[str, Any], form: str, at: dict[str, int]) -> int:
+    """A figure's closed form, read back by sympy."""
+    names = {name: sympy.Symbol(name) for name in at}
+    found = parse_expr(form, local_dict=names).subs([(names[name], n) for name, n in at.items()])
+    assert found.is_Integer or figure["at_longest"] != int(figure["at_longest"])
+    return int(found)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_figures_survive_json_and_closed_forms_give_them(path: Any) -> None:
+    it = mmspec.plan(path)
+    report = json.loads(json.dumps(analyze(it).as_dict()))
+    at = costing.tokens(it, {})
+    totals = report["totals"]
+    assert totals["parameters"] == costing.parameters(it)
+    assert totals["flops_dense"]["at_longest"] == costing.flops(it, {})
+    assert totals["flops_useful"]["at_longest"] == costing.flops(it, {}, useful=True)
+    figures = [totals[name] for name in ("flops_dense", "flops_useful", "activation_bytes")]
+    for figure in (*figures, *report["pairs"].values()):
+        assert value(figure, figure["closed_form"], at) == figure["at_longest"]
+        if "long_form" in figure:
+            long = figure["long_form"]
+            assert all(at[name] >= long["lengths_from"] for name in at if name != "B")
+            assert value(figure, long["closed_form"], at) == figure["at_longest"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_parts_and_groups_add_up(path: Any) -> None:
+    report = analyze(mmspec.plan(path)).as_dict()
+    for figure in ("flops_dense", "flops_useful", "activation_bytes"):
+        parts = sum(part[figure]["at_longest"] for part in report["parts"])
+        grouped = sum(
+            group[figure]["at_longest"]
+            for kind in ("streams", "heads")
+            for group in report[kind].values()
+        )
+        assert parts == grouped == report["totals"][figure]["at_longest"]
+    parameters = sum(part["parameters"] for part in report["parts"])
+    assert parameters == report["totals"]["parameters"]
+
+
+def test_groups_name_what_the_spec_names() -> None:
+    report = analyze(plan("experts_top2")).as_dict()
+    assert list(report["streams"]) == ["text", "late"]
+    assert list(report["experts"]) == ["text", "late"]
+    assert list(report["heads"]) == ["next_head"]
+    assert report["experts"]["text"]["parameters"] == 2 * (8 * 2 * 48 * 96 + 48 * 8)
+    fused = analyze(plan("transformer_fusion")).as_dict()["fusions"]["joint"]
+    block = 4 * 32 + (32 * 96 + 96) + (32 * 32 + 32) + (32 * 128 + 128) + (128 * 32 + 32)
+    assert fused["parameters"] == 3 * 32 + 2 * block
+
+
+def test_growth_of_the_gated_spec() -> None:
+    totals = analyze(plan("gated")).as_dict()["totals"]
+    assert totals["flops_dense"]["growth"] == "O(B*text^2)"
+    assert totals["activation_bytes"]["growth"] == "O(B*text)"
+
+
+def test_the_text_holds_exact_and_readable_figures() -> None:
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    analyze(plan("gated")).render(console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "349,193" in text
+    assert "55,346,304 (55.3 M), O(B*text^2): 1024*B*text**2 + 458752*B*text + 30966912*B" in text
+    assert "pairs(text)      822, O(text): 19*text - 90  (lengths from 9)" in text
+    ponder = Console(file=io.StringIO(), width=120, color_system=None)
+    analyze(plan("ponder")).render(ponder)
+    assert isinstance(ponder.file, io.StringIO)
+    assert "FLOPs expected   1,681,210" in ponder.file.getvalue()
+
+
+def test_numbers_for_people() -> None:
+    numbers = (0, 999, 1000, 55_346_304, 124_439_808, 10**15)
+    assert [human(n) for n in numbers] == ["0", "999", "1 k", "55.3 M", "124 M", "1 P"]
+    assert human(1_987_584, "B") == "1.99 MB"
+    assert human(12, "B") == "12 B"

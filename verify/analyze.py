@@ -1,0 +1,198 @@
+"""The figures of `mmspec analyze`: what a plan costs, as closed forms and at its longest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmspec.compiler import ir
+from mmspec.verify import costs as costing
+from mmspec.verify.costs import Costs, Part, Polynomial
+from mmspec.verify.costs.polynomial import total, write_orders
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+Figures = dict[str, Any]
+_NOTES = (
+    "FLOPs: matrix products (a multiply-add is 2) of one forward in training, B = 1, longest "
+    "inputs;",
+    "dense: masks save nothing; useful: attention counts visible pairs only.",
+    "Kept: bytes autograd keeps for the backward, in float32 with fused attention.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The costs of a plan, and the lengths they are shown at."""
+
+    plan: ir.Plan
+    costs: Costs
+
+    @property
+    def longest(self) -> dict[str, int]:
+        """One sample, every modality at its longest, in tokens."""
+        return costing.tokens(self.plan, {})
+
+    def as_dict(self) -> Figures:
+        """Everything, ready for JSON: totals, groups, streams' pairs and parts."""
+        groups = {
+            group: {name: self._sum(parts) for name, parts in found.items()}
+            for group, found in self.costs.groups().items()
+        }
+        return {
+            "name": self.plan.name,
+            "lengths": self._lengths(),
+            "totals": self._sum(self.costs.parts) | self._expected(),
+            **groups,
+            "pairs": {stack.stream: self._pairs(stack) for stack in self.plan.stacks()},
+            "parts": [self._part(part) for part in self.costs.parts],
+        }
+
+    def render(self, console: Console) -> None:
+        """Print the parts as a table, then totals and visible pairs as closed forms."""
+        console.print(self._table())
+        for line in self._closed_forms():
+            console.print(line, markup=False, soft_wrap=True)
+        for note in _NOTES:
+            console.print(note, style="dim", markup=False)
+
+    def _lengths(self) -> Figures:
+        return {
+            given.name: {
+                "tokens": given.tokens.max,
+                "symbol": given.tokens.symbol,
+                "raw_per_token": given.patch,
+            }
+            for given in self.plan.inputs
+        }
+
+    def _figure(self, polynomial: Polynomial) -> Figures:
+        value = polynomial.evaluate(self.longest)
+        bound = _bound(polynomial)
+        figure: Figures = {
+            "closed_form": polynomial.write(),
+            "growth": write_orders(polynomial.orders()),
+            "at_longest": value if isinstance(value, int) else float(value),
+        }
+        if bound:
+            figure["long_form"] = {"lengths_from": bound, "closed_form": _long(polynomial)}
+        return figure
+
+    def _sum(self, parts: tuple[Part, ...]) -> Figures:
+        return {
+            "parameters": sum(part.parameters for part in parts),
+            "active_parameters": sum(part.active for part in parts),
+            "flops_dense": self._figure(total(part.flops_dense for part in parts)),
+            "flops_useful": self._figure(total(part.flops_useful for part in parts)),
+            "activation_bytes": self._figure(total(part.activation_bytes for part in parts)),
+        }
+
+    def _part(self, part: Part) -> Figures:
+        about = {"name": part.name, "concern": part.concern, "kind": part.kind}
+        return about | {"stream": part.owner or None} | self._sum((part,))
+
+    def _expected(self) -> Figures:
+        """What pondering streams make of the dense FLOPs, where there are any."""
+        steps = costing.expected_steps(self.plan)
+        if not steps:
+            return {}
+        expected = self._figure(self.costs.flops_expected)
+        return {
+            "flops_expected": expected,
+            "expected_steps": {name: float(mean) for name, mean in steps.items()},
+        }
+
+    def _pairs(self, stack: ir.Stack) -> Figures:
+        return self._figure(costing.visible_pairs(self.plan, stack.stream))
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        table = Table(title=f"{self.plan.name}: costs by part", title_justify="left")
+        table.add_column("stream", overflow="fold")
+        table.add_column("part", overflow="fold")
+        table.add_column("kind", style="dim")
+        for name in ("parameters", "dense", "useful", "kept"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("growth of dense", overflow="fold")
+        above: str | None = None
+        for part in self.costs.parts:
+            if above not in (None, part.owner):
+                table.add_section()
+            owner = part.owner if part.owner != above else ""
+            table.add_row(owner, _label(part), part.kind, *self._cells((part,)))
+            above = part.owner
+        table.add_section()
+        table.add_row("all", "", "", *self._cells(self.costs.parts), style="bold")
+        return table
+
+    def _cells(self, parts: tuple[Part, ...]) -> tuple[str, ...]:
+        longest = self.longest
+        dense = total(part.flops_dense for part in parts)
+        useful = total(part.flops_useful for part in parts).evaluate(longest)
+        kept = total(part.activation_bytes for part in parts).evaluate(longest)
+        parameters = sum(part.parameters for part in parts)
+        figures = human(dense.evaluate(longest)), human(useful), human(kept, "B")
+        return f"{parameters:,}", *figures, write_orders(dense.orders())
+
+    def _closed_forms(self) -> list[str]:
+        found, longest = self.costs, self.longest
+        lines = [
+            f"parameters       {found.parameters:,} ({human(found.parameters)}), "
+            f"{found.active:,} active for a token"
+        ]
+        rows = [
+            ("FLOPs dense", found.flops_dense),
+            ("FLOPs useful", found.flops_useful),
+            ("bytes kept", found.activation_bytes),
+        ]
+        if costing.expected_steps(self.plan):
+            rows.append(("FLOPs expected", found.flops_expected))
+        for stack in self.plan.stacks():
+            name = f"pairs({stack.stream})"
+            rows.append((name, costing.visible_pairs(self.plan, stack.stream)))
+        for name, polynomial in rows:
+            value, bound = polynomial.evaluate(longest), _bound(polynomial)
+            past = f"  (lengths from {bound})" if bound else ""
+            shown = f"{int(value):,}" + (f" ({human(value)})" if value >= 1000 else "")
+            growth = write_orders(polynomial.orders())
+            lines.append(f"{name:<16} {shown}, {growth}: {_long(polynomial)}{past}")
+        return lines
+
+
+def _long(polynomial: Polynomial) -> str:
+    """The closed form for long segments, multiplied out."""
+    import sympy
+
+    return str(sympy.expand(polynomial.closed(long=True)))
+
+
+def _bound(polynomial: Polynomial) -> int:
+    """From this length of its segments on, the closed form for long ones holds; 0: always."""
+    return max((atom.bound() for term in polynomial.terms for atom, _ in term), default=0)
+
+
+def _label(part: Part) -> str:
+    """A part's name within its stream."""
+    stream, fusion = f"{part.owner}_stream", f"{part.owner}_fusion"
+    if part.name == stream:
+        return "norms"
+    if part.name == fusion and part.concern == "stream":
+        return "fusion norms"
+    name = part.name.removeprefix(f"{stream}.").removeprefix("blocks.*.")
+    return name.replace(f"{fusion}.blocks.*.", "fusion ")
+
+
+def human(number: Any, unit: str = "") -> str:
+    """Three digits, a prefix and a unit: 55.3 MB."""
+    for power, prefix in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if number >= 10**power:
+            return f"{float(number / 10**power):.3g} {prefix}{unit}"
+    return f"{int(number)} {unit}".rstrip()
+
+
+def analyze(plan: ir.Plan) -> Analysis:
+    """The figures of a plan."""
+    return Analysis(plan, costing.costs(plan))

@@ -1,0 +1,117 @@
+"""Masks as signed sums of cells.
+
+    cell := {(q, k): -after <= q - k <= before, step divides q - k,
+                     q and k share a part of every block size, q >= beyond, k >= beyond}
+
+Every pattern is a signed sum of cells and the meet of two cells is a cell, so a mask is a
+polynomial whose products are meets: A & B = A*B, A | B = A + B - A*B, ~A = 1 - A.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import lcm
+
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A set of pairs (see above); `before` and `after` None: as far as the segment goes."""
+
+    before: int | None = None
+    after: int | None = None
+    step: int = 1
+    blocks: tuple[int, ...] = ()
+    beyond: int = 0
+
+
+Cells = tuple[tuple[Cell, int], ...]
+EVERYTHING: Cells = ((Cell(), 1),)
+
+
+def _meet(one: Cell, other: Cell) -> Cell:
+    before, after = _least(one.before, other.before), _least(one.after, other.after)
+    blocks = _finest({*one.blocks, *other.blocks})
+    return _canonical(
+        before, after, lcm(one.step, other.step), blocks, max(one.beyond, other.beyond)
+    )
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return one if other is None else other if one is None else min(one, other)
+
+
+def _finest(sizes: set[int]) -> tuple[int, ...]:
+    """Block sizes without those that another one divides, whose parts lie within."""
+    return tuple(
+        sorted(n for n in sizes if not any(n % finer == 0 for finer in sizes if finer != n))
+    )
+
+
+def _canonical(
+    before: int | None, after: int | None, step: int, blocks: tuple[int, ...], beyond: int
+) -> Cell:
+    """The cell, written the one way in which equal cells are equal."""
+    if blocks:
+        before, after = (_least(reach, blocks[0] - 1) for reach in (before, after))
+    if step > 1:
+        assert before is not None
+        assert after is not None
+        before, after = before // step * step, after // step * step
+    if before == after == 0:
+        return Cell(0, 0, 1, (), beyond)
+    if blocks and step == 1:
+        before, after = (None if reach == blocks[0] - 1 else reach for reach in (before, after))
+    return Cell(before, after, step, blocks, beyond)
+
+
+@lru_cache(maxsize=1024)
+def cells(mask: Mask) -> Cells:
+    """A mask as a signed sum of cells; () when no pair is ever visible."""
+    if isinstance(mask, Pattern):
+        return _pattern(mask)
+    if isinstance(mask, Not):
+        return _sum(EVERYTHING, cells(mask.operand), -1)
+    left, right = cells(mask.left), cells(mask.right)
+    both = _product(left, right)
+    if isinstance(mask, And):
+        return both
+    assert isinstance(mask, Or)
+    return _sum(_sum(left, right, 1), both, -1)
+
+
+def _pattern(mask: Pattern) -> Cells:
+    size = mask.size
+    if mask.name == "none":
+        return ()
+    if mask.name == "full":
+        return EVERYTHING
+    if mask.name == "causal":
+        return ((Cell(after=0), 1),)
+    if mask.name == "window":
+        return ((Cell(size("before"), size("after")), 1),)
+    if mask.name == "dilated":
+        reach = size("reach")
+        return ((_canonical(reach, reach, size("step"), (), 0), 1),)
+    if mask.name == "block":
+        return ((_canonical(None, None, 1, (size("size"),), 0), 1),)
+    assert mask.name == "global", mask.name
+    return (*EVERYTHING, (Cell(beyond=size("count")), -1))
+
+
+def _sum(left: Cells, right: Cells, sign: int) -> Cells:
+    found = dict(left)
+    for cell, count in right:
+        found[cell] = found.get(cell, 0) + sign * count
+    return tuple((cell, count) for cell, count in found.items() if count)
+
+
+def _product(left: Cells, right: Cells) -> Cells:
+    found: dict[Cell, int] = {}
+    for one, a in left:
+        for other, b in right:
+            cell = _meet(one, other)
+            found[cell] = found.get(cell, 0) + a * b
+    return tuple((cell, count) for cell, count in found.items() if count)
