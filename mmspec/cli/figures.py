@@ -19,7 +19,7 @@ def table(figures: Figures, title: str = "held out") -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as text: the first column to the left, the others to the right, a rule below the first."""
+    """Rows as text: the first column to the left, the others to the right; the first row ruled."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_row(row, widths) for row in rows]
     return [lines[0], "-" * len(lines[0]), *lines[1:]]
