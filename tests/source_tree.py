@@ -42,7 +42,7 @@ class Module:
                 yield f"{self.name}.{node.name}", node
 
     def imported(self) -> Iterator[str]:
-        """What it imports, lazily or not, as `module` or `module.name`; dots lead a relative one."""
+        """What it imports, lazily or not, as `module` or `module.name`; relative ones with dots."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
