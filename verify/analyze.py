@@ -77,7 +77,10 @@ class Analysis:
             "at_longest": value if isinstance(value, int) else float(value),
         }
         if bound:
-            figure["long_form"] = {"lengths_from": bound, "closed_form": _long(polynomial)}
+            figure["long_form"] = {
+                "lengths_from": bound,
+                "closed_form": polynomial.long().write(long=True),
+            }
         return figure
 
     def _sum(self, parts: tuple[Part, ...]) -> Figures:
@@ -158,15 +161,10 @@ class Analysis:
             past = f"  (lengths from {bound})" if bound else ""
             shown = f"{int(value):,}" + (f" ({human(value)})" if value >= 1000 else "")
             growth = write_orders(polynomial.orders())
-            lines.append(f"{name:<16} {shown}, {growth}: {_long(polynomial)}{past}")
+            lines.append(
+                f"{name:<16} {shown}, {growth}: {polynomial.long().write(long=True)}{past}"
+            )
         return lines
-
-
-def _long(polynomial: Polynomial) -> str:
-    """The closed form for long segments, multiplied out."""
-    import sympy
-
-    return str(sympy.expand(polynomial.closed(long=True)))
 
 
 def _bound(polynomial: Polynomial) -> int:
@@ -182,7 +180,7 @@ def _label(part: Part) -> str:
     if part.name == fusion and part.concern == "stream":
         return "fusion norms"
     name = part.name.removeprefix(f"{stream}.").removeprefix("blocks.*.")
-    return name.replace(f"{fusion}.blocks.*.", "fusion ")
+    return name.replace(f"{fusion}.blocks.*.", "fusion ").replace("_", " ")
 
 
 def human(number: Any, unit: str = "") -> str:

@@ -176,6 +176,22 @@ class Visible:
         """As a sympy expression; `long`: for lengths of at least `bound()`."""
         return _closed(self, long)
 
+    def long(self) -> Polynomial:
+        """For lengths of at least `bound()`: a polynomial, unless blocks are cut short."""
+        if any(cell.blocks for cell, _ in cells(self.mask)):
+            return variable(self)
+        query, key = (
+            x if isinstance(x, int) else variable(Symbol(x)) for x in (self.query, self.key)
+        )
+        by = Arithmetic(min, lambda reach, size: reach, lambda size: size, False)
+        twice = (
+            _count(cell, query, by) * number
+            if self.square
+            else _side(cell, query, by) * _side(cell, key, by) * (2 * number)
+            for cell, number in cells(self.mask)
+        )
+        return total(twice) * Fraction(1, 2)
+
 
 @lru_cache(maxsize=1024)
 def _closed(atom: Visible, long: bool) -> sympy.Expr:

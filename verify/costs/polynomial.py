@@ -42,6 +42,10 @@ class Atom(Protocol):
         """As a sympy expression; `long`: what it is for lengths of at least `bound()`."""
         ...
 
+    def long(self) -> Polynomial:
+        """What it is for lengths of at least `bound()`, multiplied out where it can be."""
+        ...
+
     def bound(self) -> int:
         """The least length from which on the long form holds; 0: there is but one form."""
         ...
@@ -64,6 +68,10 @@ class Symbol:
     def bound(self) -> int:
         """There is but one form."""
         return 0
+
+    def long(self) -> Polynomial:
+        """Itself."""
+        return variable(self)
 
     def closed(self, long: bool = False) -> sympy.Symbol:
         """As a symbol of sympy: integer, not negative."""
@@ -122,8 +130,19 @@ class Polynomial:
         highest = {x for x in found if not any(x != y and bounded(x, y) for y in found)}
         return frozenset(x for x in highest if not _between(x, highest))
 
+    def long(self) -> Polynomial:
+        """What it is for lengths of at least its atoms' bounds; the same where they have none."""
+        products = []
+        for monomial, coefficient in self.terms.items():
+            product = constant(coefficient)
+            for atom, power in monomial:
+                for _ in range(power):
+                    product = product * atom.long()
+            products.append(product)
+        return total(products)
+
     def closed(self, long: bool = False) -> sympy.Expr:
-        """As a sympy expression, neither expanded nor simplified."""
+        """As a sympy expression, neither expanded nor simplified; `long`: of `long()`'s atoms."""
         import sympy
 
         terms = [
@@ -132,9 +151,10 @@ class Polynomial:
         ]
         return sympy.Add(*terms)
 
-    def write(self) -> str:
-        """The text of `closed()`: what sympy reads back."""
-        return " + ".join(_write(*term) for term in self.terms.items()).replace("+ -", "- ") or "0"
+    def write(self, long: bool = False) -> str:
+        """The text of `closed(long)`: what sympy reads back."""
+        terms = (_write(monomial, self.terms[monomial], long) for monomial in _sorted(self.terms))
+        return " + ".join(terms).replace("+ -", "- ") or "0"
 
 
 def _polynomial(value: Polynomial | Number) -> Polynomial:
@@ -159,9 +179,19 @@ def _merge(left: Order, right: Order) -> Order:
     return tuple(sorted(powers.items()))
 
 
-def _write(monomial: Monomial, coefficient: Number) -> str:
+def _sorted(monomials: Iterable[Monomial]) -> list[Monomial]:
+    """By the power of their symbols, greatest first, then by name."""
+
+    def key(monomial: Monomial) -> tuple[int, list[str]]:
+        names = [str(atom.name) for atom, power in monomial for _ in range(power)]
+        return -sum(isinstance(atom, Symbol) * power for atom, power in monomial), names
+
+    return sorted(monomials, key=key)
+
+
+def _write(monomial: Monomial, coefficient: Number, long: bool) -> str:
     """`3*B*text**2`; a fraction keeps its denominator at the end."""
-    factors = [_factor(atom) + f"**{power}" * (power > 1) for atom, power in monomial]
+    factors = [_factor(atom, long) + f"**{power}" * (power > 1) for atom, power in monomial]
     whole, over = coefficient.numerator, coefficient.denominator
     sign = "-" * (whole == -1 and bool(factors))
     number = [] if abs(whole) == 1 and factors else [str(whole)]
@@ -169,8 +199,8 @@ def _write(monomial: Monomial, coefficient: Number) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _factor(atom: Atom) -> str:
-    return atom.name if isinstance(atom, Symbol) else f"({atom.closed(False)})"
+def _factor(atom: Atom, long: bool) -> str:
+    return atom.name if isinstance(atom, Symbol) else f"({atom.closed(long)})"
 
 
 def _between(order: Order, others: set[Order]) -> bool:
