@@ -58,7 +58,7 @@ _COUNTS: dict[str, Callable[..., int]] = {
 _PRODUCTS = ("mm", "matmul", "linear", "convolution", "attention", "einsum", "mv", "addr", "outer")
 
 
-class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has none
+class FlopCounter(TorchDispatchMode):
     """Counts, while it is entered, the FLOPs of every matrix product; `by` operator."""
 
     def __init__(self) -> None:
