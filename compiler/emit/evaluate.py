@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-type_of_literal = (bool, int, float, str, type(None))
+LITERALS = (bool, int, float, str, type(None))
 
 
 class NotStatic(Exception):
@@ -52,7 +52,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     **{f.__name__: f for f in (min, max, int, float, str, bool, abs, round, len, sum, any, all)},
     **{f.__name__: f for f in (tuple, sorted, range, zip, enumerate, reversed, list)},
 }
-_METHODS = {
+_METHODS: dict[type, set[str]] = {
     str: {"join", "upper", "lower", "title", "capitalize", "replace", "startswith", "endswith"},
     tuple: {"index", "count"},
 }
@@ -62,7 +62,7 @@ def is_constant(value: object) -> bool:
     """Whether a value may be a constant of a part: exact built-in types, or a frozen dataclass."""
     if type(value) is tuple:
         return all(is_constant(item) for item in value)
-    return type(value) in type_of_literal or _is_record(value)
+    return type(value) in LITERALS or _is_record(value)
 
 
 def literal(value: object) -> ast.expr:
@@ -176,7 +176,7 @@ def _call(node: ast.Call, names: Mapping[str, object]) -> object:
         return _CALLS[name](*arguments, **keywords)
     if isinstance(node.func, ast.Attribute):
         value = evaluate(node.func.value, names)
-        if node.func.attr in _METHODS.get(type(value), ()):
+        if node.func.attr in _METHODS.get(type(value), set()):
             return getattr(value, node.func.attr)(*arguments)
     raise NotStatic(name)
 

@@ -13,11 +13,17 @@ from keyword import iskeyword
 from typing import Any, TypeVar
 
 from mmspec.compiler.emit.evaluate import NotStatic, bindings, dotted, evaluate, literal
+from mmspec.compiler.emit.source import descend
 
 Node = TypeVar("Node", bound=ast.AST)
 LONGEST_FLOAT = 8
 
-_SDPA = {"attn_mask": None, "dropout_p": 0.0, "is_causal": False, "enable_gqa": False}
+_SDPA: dict[str, object] = {
+    "attn_mask": None,
+    "dropout_p": 0.0,
+    "is_causal": False,
+    "enable_gqa": False,
+}
 DEFAULTS: dict[str, dict[str, object]] = {
     "nn.Linear": {"bias": True},
     "nn.LayerNorm": {"eps": 1e-5, "elementwise_affine": True, "bias": True},
@@ -254,7 +260,8 @@ def _is_default(item: ast.keyword, known: Mapping[str, object]) -> bool:
         value = evaluate(item.value, {})
     except NotStatic:
         return False
-    return item.arg in known and repr(known[item.arg]) == repr(value)
+    name = item.arg or "**"
+    return name in known and repr(known[name]) == repr(value)
 
 
 def _text(node: ast.JoinedStr, scope: Scope) -> ast.expr:
@@ -275,7 +282,7 @@ def _comprehension(
     names = frozenset(
         item.id
         for part in node.generators
-        for item in ast.walk(part.target)
+        for item in descend(part.target)
         if isinstance(item, ast.Name)
     )
     inner = hide(scope, names)
@@ -310,7 +317,7 @@ def static_rounds(
         value = scope.value(folded)
     except NotStatic:
         return None
-    names = {item.id for item in ast.walk(loop.target) if isinstance(item, ast.Name)}
+    names = {item.id for item in descend(loop.target) if isinstance(item, ast.Name)}
     counted = isinstance(value, range | enumerate) and "range" in ast.dump(folded)
     if (counted or folded is loop.iter) and not _needs_names(body, names, scope):
         return None
@@ -327,13 +334,13 @@ def _needs_names(body: ast.AST, names: set[str], scope: Scope) -> bool:
     return any(
         item.id in names
         for call in _naming_calls(body, scope)
-        for item in ast.walk(call)
+        for item in descend(call)
         if isinstance(item, ast.Name)
     )
 
 
 def _naming_calls(body: ast.AST, scope: Scope) -> Iterator[ast.Call]:
-    for item in ast.walk(body):
+    for item in descend(body):
         if isinstance(item, ast.Call):
             name = dotted(item.func)
             if name in ("getattr", "setattr", "self.add_module") or name in scope.parts:

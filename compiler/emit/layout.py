@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 
-from mmspec.compiler.emit.printer import ATOM, LIMIT, Printer
+from mmspec.compiler.emit.printer import ATOM, LIMIT, Item, Printer
 from mmspec.compiler.emit.source import COMPOUND, Statement
 
 Piece = tuple[str, ast.expr, int]
@@ -161,7 +161,7 @@ def lay_out(
         inner = [whole] if len(whole) <= LIMIT else _stacked("", pieces, "", indent + 4, printer)
         return [f"{pad}{head}(", *inner, f"{pad}){tail}"]
     if len(pieces) > 1:
-        *first, (word, last, level) = pieces
+        *first, (word, last, _) = pieces
         lead = " ".join([*(w + printer.flat(n, at) for w, n, at in first), word])
         return lay_out(head + lead, last, tail, indent, printer, enclosed)
     return _bracketed(head, node, tail, indent, printer)
@@ -241,7 +241,7 @@ def _bracketed(head: str, node: ast.expr, tail: str, indent: int, printer: Print
 
 
 def _elements(
-    items: Iterable[tuple[str, ast.expr | ast.comprehension]],
+    items: Iterable[Item],
     end: str,
     indent: int,
     printer: Printer,

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmspec.compiler.emit.fold import is_self, rebuild
-from mmspec.compiler.emit.source import Statement, names_read, walk
+from mmspec.compiler.emit.source import Statement, descend, names_read, walk
 from mmspec.compiler.emit.trim import (
     attributes,
+    element_pairs,
     fewer_arguments,
+    fewer_targets,
     is_self_call,
     loop_pairs,
     map_statements,
@@ -142,9 +144,12 @@ class Body:
         for statement in walk(method.body):
             reads = {name for node in statement.header() for name in names_read(node)}
             if isinstance(statement.node, ast.AugAssign):
-                reads |= {i.id for i in ast.walk(statement.node.target) if isinstance(i, ast.Name)}
+                reads |= {i.id for i in descend(statement.node.target) if isinstance(i, ast.Name)}
             targets = self._removable(statement)
-            if targets:
+            pairs = element_pairs(statement.node)
+            if targets and pairs:
+                waiting += [({name}, set(names_read(value))) for name, value in pairs]
+            elif targets:
                 waiting.append((targets, reads))
             else:
                 live |= reads
@@ -172,15 +177,29 @@ class Body:
         for statement in block:
             gap = gap or statement.gap
             left = self._swept(statement, live)
-            if left is not None:
-                out.append(left if left.gap == gap else replace(left, gap=gap))
-                gap = False
+            if left is None:
+                continue
+            if out and self._overwritten(out[-1], left):
+                gap = gap or out.pop().gap
+            out.append(left if left.gap == gap else replace(left, gap=gap))
+            gap = False
         return tuple(out)
+
+    def _overwritten(self, first: Statement, second: Statement) -> bool:
+        """Whether a value is replaced at once by one that does not need it."""
+        if not isinstance(first.node, ast.Assign) or not isinstance(second.node, ast.Assign):
+            return False
+        name = getattr(first.node.targets[0], "id", None)
+        again = getattr(second.node.targets[0], "id", "")
+        fresh = name == again and name not in names_read(second.node.value)
+        return fresh and bool(self._removable(first))
 
     def _swept(self, statement: Statement, live: set[str]) -> Statement | None:
         targets = self._removable(statement)
         if (targets and not targets & live) or to_itself(statement.node):
             return None
+        if targets - live:
+            statement = statement.changed(fewer_targets(statement.node, live))
         node = statement.node
         if not isinstance(node, ast.If | ast.For | ast.While | ast.With):
             return statement
@@ -238,7 +257,7 @@ class Body:
         """Whether evaluating an expression does nothing else."""
         return all(
             self._pure_call(item, seen)
-            for item in ast.walk(node)
+            for item in descend(node)
             if isinstance(item, ast.Call | ast.NamedExpr | ast.Await | ast.Yield)
         )
 
@@ -284,13 +303,13 @@ class Body:
             elif isinstance(node, ast.Assign):
                 pairs.append((node.targets[0], node.value))
             for part in statement.header():
-                for item in ast.walk(part):
+                for item in descend(part):
                     if isinstance(item, ast.comprehension):
                         pairs += loop_pairs(item.target, item.iter)
         for target, value in pairs:
-            owner = owner(value, aliases)
-            if isinstance(target, ast.Name) and owner in self.children:
-                aliases[target.id] = owner or ""
+            found = owner(value, aliases)
+            if isinstance(target, ast.Name) and found in self.children:
+                aliases[target.id] = found or ""
         return aliases
 
     def _rewrite_calls(

@@ -21,7 +21,7 @@ from mmspec.compiler.emit.fold import (
     with_names,
 )
 from mmspec.compiler.emit.printer import LIMIT
-from mmspec.compiler.emit.source import Statement, walk
+from mmspec.compiler.emit.source import Statement, descend, walk
 
 _PRESENT = (ast.Call, ast.List, ast.ListComp, ast.Dict, ast.DictComp, ast.BinOp)
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -73,8 +73,8 @@ class Folder:
                 return self._assert(statement, node)
             case ast.AugAssign():
                 return self._augment(statement, node)
-            case ast.Expr(value=ast.Call()):
-                return self._call(statement, node, node.value)
+            case ast.Expr(value=ast.Call() as call):
+                return self._call(statement, node, call)
             case ast.Assign() | ast.AnnAssign():
                 return self._assign(statement, node)
             case ast.FunctionDef() | ast.ClassDef():
@@ -188,10 +188,10 @@ class Folder:
         done = [self._bind(to, what, static) for to, what in pairs]
         if all(done):
             return ()
+        if isinstance(node, ast.AnnAssign) and (self.init or value is not node.value):
+            return (statement.changed(narrowed(node, value)),)
         if value is node.value:
             return (statement.changed(node),)
-        if isinstance(node, ast.AnnAssign):
-            return (statement.changed(narrowed(node, value)),)
         return (statement.changed(with_fields(node, {"value": value})),)
 
     def _bind(self, target: ast.expr, value: ast.expr, static: bool) -> bool:
@@ -234,11 +234,13 @@ def dataclass_value(node: ast.Constant) -> bool:
 
 
 def narrowed(node: ast.AnnAssign, value: ast.expr) -> ast.stmt:
-    """An annotated assignment whose value is known: no `| None`, no annotation that repeats it."""
-    annotation = without_none(node.annotation) if isinstance(value, _PRESENT) else node.annotation
-    changed = annotation is not node.annotation
-    if changed and isinstance(value, ast.Call) and dotted(value.func) == dotted(annotation):
+    """An annotated assignment whose value is known: no `| None`, no annotation that says less."""
+    made = dotted(value.func) if isinstance(value, ast.Call) else ""
+    if is_self(node.target) and (made.startswith("nn.") or "#" in made):
         return ast.Assign([node.target], value)
+    annotation = without_none(node.annotation) if isinstance(value, _PRESENT) else node.annotation
+    if annotation is node.annotation and value is node.value:
+        return node
     return with_fields(node, {"annotation": annotation, "value": value})
 
 
@@ -272,7 +274,7 @@ def stored(node: ast.stmt) -> set[str]:
             targets = [node.target]
         case ast.With():
             targets = [item.optional_vars for item in node.items if item.optional_vars]
-    names = [item for target in targets for item in ast.walk(target)]
+    names = [item for target in targets for item in descend(target)]
     return {i.id for i in names if isinstance(i, ast.Name) and isinstance(i.ctx, ast.Store)}
 
 

@@ -41,7 +41,17 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.NotIn: "not in",
 }
 _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "-", ast.UAdd: "+", ast.Invert: "~"}
+_BRACKETS: dict[type[ast.expr], tuple[str, str]] = {
+    ast.List: ("[", "]"),
+    ast.ListComp: ("[", "]"),
+    ast.Tuple: ("(", ")"),
+    ast.GeneratorExp: ("(", ")"),
+    ast.Set: ("{", "}"),
+    ast.SetComp: ("{", "}"),
+}
 ATOM = 16
+
+Item = tuple[str, ast.expr | ast.comprehension]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ class Group:
     """A bracketed expression: `head` up to the bracket, labelled items, `tail` from the bracket."""
 
     head: str
-    items: tuple[tuple[str, ast.expr | ast.comprehension], ...]
+    items: tuple[Item, ...]
     tail: str
     display: bool = False
     comma: bool = True
@@ -128,16 +138,16 @@ class Printer:
                 keyed = tuple(("", key) for key in keys)
                 return Group(f"{self.flat(node.value, ATOM)}[", keyed, "]", comma=bare)
             case ast.List() | ast.Tuple() | ast.Set():
-                opening, closing = {"L": "[]", "T": "()", "S": "{}"}[type(node).__name__[0]]
+                opening, closing = _BRACKETS[type(node)]
                 return Group(opening, tuple(("", e) for e in node.elts), closing, display=True)
             case ast.Dict():
                 pairs = zip(node.keys, node.values, strict=True)
                 entries = tuple((f"{self.flat(k)}: " if k else "**", v) for k, v in pairs)
                 return Group("{", entries, "}", display=True)
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
-                opening, closing = {"L": "[]", "S": "{}", "G": "()"}[type(node).__name__[0]]
-                elements = (("", node.elt), *(("", item) for item in node.generators))
-                return Group(opening, elements, closing, display=True, comma=False)
+                opening, closing = _BRACKETS[type(node)]
+                elements: list[Item] = [("", node.elt), *(("", g) for g in node.generators)]
+                return Group(opening, tuple(elements), closing, display=True, comma=False)
             case ast.DictComp():
                 entry = (f"{self.flat(node.key)}: ", node.value)
                 return Group(

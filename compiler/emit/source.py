@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from types import ModuleType
 
 COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.FunctionDef, ast.ClassDef)
@@ -35,7 +35,7 @@ class Statement:
     orelse: tuple[Statement, ...] = ()
 
     def changed(self, node: ast.stmt) -> Statement:
-        """This statement with another node; itself where the node is the same."""
+        """The statement with another node; itself where the node is the same."""
         return self if node is self.node else replace(self, node=node, lines=())
 
     def header(self) -> Iterator[ast.AST]:
@@ -66,12 +66,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """A module-level function, constant or plain class, kept as it is."""
+    """A module-level function, constant or plain class, kept as it is.
+
+    `followers` are statements that complete it, such as the registration of a custom operator.
+    """
 
     name: str
     source: str
-    reads: frozenset[str]
-    node: ast.stmt
+    statement: Statement
+    followers: tuple[Helper, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def library(modules: Sequence[ModuleType]) -> Library:
     return Library(parts, helpers, {k: v for k, v in imports.items() if k not in own})
 
 
-@lru_cache(maxsize=None)
+@cache
 def read_module(module: ModuleType) -> Library:
     """Parse one part module (once per process)."""
     text = inspect.getsource(module)
@@ -116,8 +119,7 @@ def read_module(module: ModuleType) -> Library:
             assert not node.decorator_list, f"{node.name}: parts take no decorator"
             parts[node.name] = Part(node.name, parse_block(node.body, lines))
         else:
-            for name in _defined(node):
-                helpers[name] = _helper(name, node, lines)
+            _keep(node, lines, helpers)
     return Library(parts, helpers, imports)
 
 
@@ -196,27 +198,84 @@ def _import_lines(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]
         yield item.asname or item.name.split(".")[0], f"{prefix}{item.name}{rename}"
 
 
-def _defined(node: ast.stmt) -> Iterator[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        yield node.name
-    elif isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        yield from (target.id for target in targets if isinstance(target, ast.Name))
-    elif isinstance(node, ast.If):
-        raise AssertionError(f"line {node.lineno}: no branch at the top of a part module")
-
-
-def _helper(name: str, node: ast.stmt, lines: Sequence[str]) -> Helper:
+def _keep(node: ast.stmt, lines: Sequence[str], helpers: dict[str, Helper]) -> None:
+    """File a statement under the name it defines, or under the helper it completes."""
+    assert not isinstance(node, ast.If), f"line {node.lineno}: no branch at the top of a module"
     above, _ = _above(_start(node), 0, lines)
-    text = lines[_start(node) - 1 : node.end_lineno]
-    return Helper(name, "\n".join([*above, *text]), frozenset(names_read(node)) - {name}, node)
+    text = "\n".join([*above, *lines[_start(node) - 1 : node.end_lineno]])
+    name = _defined(node)
+    made = Helper(name, text, parse_block([node], lines)[0])
+    if name not in ("", "_"):
+        helpers[name] = made
+        return
+    leader = _completed(node)
+    if leader in helpers:
+        helpers[leader] = replace(helpers[leader], followers=(*helpers[leader].followers, made))
+
+
+def _completed(node: ast.stmt) -> str:
+    """`f` of the statement `f.register(...)` and of a function decorated `@f.register`."""
+    if isinstance(node, ast.FunctionDef) and node.decorator_list:
+        found: ast.AST = node.decorator_list[0]
+    else:
+        found = node.value if isinstance(node, ast.Expr) else node
+    while isinstance(found, ast.Call | ast.Attribute):
+        found = found.func if isinstance(found, ast.Call) else found.value
+    return found.id if isinstance(found, ast.Name) else ""
+
+
+def _defined(node: ast.stmt) -> str:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        return target.id if isinstance(target, ast.Name) else ""
+    return ""
+
+
+def descend(node: ast.AST) -> tuple[ast.AST, ...]:
+    """A node and all below it, in order; kept with the node, since nodes never change."""
+    found: tuple[ast.AST, ...] | None = node.__dict__.get("_descend")
+    if found is None:
+        below: list[ast.AST] = [node]
+        for value in node.__dict__.values():
+            if isinstance(value, ast.AST):
+                below += descend(value)
+            elif isinstance(value, list):
+                for item in value:
+                    if isinstance(item, ast.AST):
+                        below += descend(item)
+        found = tuple(below)
+        node.__dict__["_descend"] = found
+    return found
 
 
 def names_read(node: ast.AST) -> Iterator[str]:
-    """Every name that a node loads."""
-    for item in ast.walk(node):
+    """Every name that a node loads, in order."""
+    for item in descend(node):
         if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load):
             yield item.id
+
+
+def names_bound(statement: Statement) -> set[str]:
+    """Every name that a function binds: its parameters, and all that it stores."""
+    bound: set[str] = set()
+    for inner in walk([statement]):
+        for node in inner.header():
+            for item in descend(node):
+                if isinstance(item, ast.arg):
+                    bound.add(item.arg)
+                elif isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
+                    bound.add(item.id)
+    return bound
+
+
+def names_used(statement: Statement) -> Iterator[str]:
+    """Names of the module that a statement and all inside it read, in order."""
+    local = names_bound(statement) if isinstance(statement.node, ast.FunctionDef) else set()
+    for inner in walk([statement]):
+        for node in inner.header():
+            yield from (name for name in names_read(node) if name not in local)
 
 
 def walk(statements: Iterable[Statement]) -> Iterator[Statement]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mmspec.compiler.emit.fold import is_self, joined, with_fields
-from mmspec.compiler.emit.source import Statement, walk
+from mmspec.compiler.emit.source import Statement, descend, walk
 
 _OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Is: ast.IsNot,
@@ -79,7 +79,7 @@ def attributes(statement: Statement) -> set[str]:
         item.attr
         for inner in walk([statement])
         for node in inner.header()
-        for item in ast.walk(node)
+        for item in descend(node)
         if isinstance(item, ast.Attribute)
     }
 
@@ -88,7 +88,7 @@ def expressions(statement: Statement) -> Iterator[ast.AST]:
     """Every node in a statement and all inside it."""
     for inner in walk([statement]):
         for node in inner.header():
-            yield from ast.walk(node)
+            yield from descend(node)
 
 
 def self_reads(statement: Statement, name: str) -> list[ast.Attribute]:
@@ -132,6 +132,29 @@ def to_itself(node: ast.stmt) -> bool:
     return [getattr(target, "id", "") for target in node.targets] == [node.value.id]
 
 
+def element_pairs(node: ast.stmt) -> list[tuple[str, ast.expr]]:
+    """The assignments that `a, b = c, d` consists of; none for anything else."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Tuple):
+        return []
+    target = node.targets[0]
+    if not isinstance(target, ast.Tuple) or len(target.elts) != len(node.value.elts):
+        return []
+    pairs = zip(target.elts, node.value.elts, strict=True)
+    return [(to.id, value) for to, value in pairs if isinstance(to, ast.Name)]
+
+
+def fewer_targets(node: ast.stmt, live: set[str]) -> ast.stmt:
+    """`a, b = c, d` without what nobody reads."""
+    kept = [(name, value) for name, value in element_pairs(node) if name in live]
+    if not kept:
+        return node
+    names: list[ast.expr] = [ast.Name(name, ast.Store()) for name, _ in kept]
+    values = [value for _, value in kept]
+    if len(kept) == 1:
+        return ast.Assign(names, values[0])
+    return ast.Assign([ast.Tuple(names, ast.Store())], ast.Tuple(values, ast.Load()))
+
+
 def real(block: Sequence[Statement]) -> bool:
     """Whether a block does anything: more than a docstring and `pass`."""
     return any(
@@ -146,7 +169,7 @@ def negated(statement: Statement, node: ast.If) -> Statement:
     test, orelse = opposite(node.test), statement.orelse
     only = orelse[0]
     if len(orelse) == 1 and only.chained and isinstance(only.node, ast.If):
-        body = (replace(only, chained=False),)
+        body: tuple[Statement, ...] = (replace(only, chained=False),)
         if not only.orelse:
             test, body = joined(ast.And(), [test, only.node.test]), only.body
         return replace(statement.changed(with_fields(node, {"test": test})), body=body, orelse=())
