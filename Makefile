@@ -76,7 +76,9 @@ golden: $(READY) ## rewrite the golden files of the tests; read the diff afterwa
 	@$(PY) -m pytest -q -m golden --update-golden
 
 bench: $(READY) ## run the benchmarks; benchmarks/README.md says what they compare
-	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script"; done
+	@for name in start compile_100 gpt2_step; do \
+	  echo "== $$name"; $(PY) benchmarks/$$name.py; \
+	done
 
 clean: ## delete what can be made again, but for .venv and runs/
 	@rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
