@@ -9,33 +9,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from keyword import iskeyword
-from typing import Any, TypeVar
+from typing import Any
 
+from mmspec.compiler.emit.defaults import drop_defaults
 from mmspec.compiler.emit.evaluate import NotStatic, bindings, dotted, evaluate, literal
-from mmspec.compiler.emit.source import descend
+from mmspec.compiler.emit.nodes import descend, identifier, is_self, joined, rebuild
 
-Node = TypeVar("Node", bound=ast.AST)
 LONGEST_FLOAT = 8
-
-_SDPA: dict[str, object] = {
-    "attn_mask": None,
-    "dropout_p": 0.0,
-    "is_causal": False,
-    "enable_gqa": False,
-}
-DEFAULTS: dict[str, dict[str, object]] = {
-    "nn.Linear": {"bias": True},
-    "nn.LayerNorm": {"eps": 1e-5, "elementwise_affine": True, "bias": True},
-    "nn.RMSNorm": {"eps": None, "elementwise_affine": True},
-    "nn.Embedding": {"padding_idx": None, "max_norm": None, "sparse": False},
-    "nn.Dropout": {"p": 0.5, "inplace": False},
-    "nn.GELU": {"approximate": "none"},
-    "F.gelu": {"approximate": "none"},
-    "F.dropout": {"p": 0.5, "training": True},
-    "F.cross_entropy": {"label_smoothing": 0.0, "reduction": "mean", "ignore_index": -100},
-    "F.scaled_dot_product_attention": _SDPA,
-}
 
 
 @dataclass
@@ -66,42 +46,6 @@ class Scope:
             return bool(self.value(node))
         except NotStatic:
             return None
-
-
-def rebuild(node: Node, visit: Callable[[ast.expr], ast.expr]) -> Node:
-    """The node with its expressions visited; itself if none of them changed."""
-    changes: dict[str, object] = {}
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, list):
-            items = [_visit(item, visit) for item in value]
-            if any(new is not old for new, old in zip(items, value, strict=True)):
-                changes[name] = items
-        elif isinstance(value, ast.AST):
-            new = _visit(value, visit)
-            if new is not value:
-                changes[name] = new
-    return with_fields(node, changes) if changes else node
-
-
-def with_fields(node: Node, changes: Mapping[str, object]) -> Node:
-    """A copy of a node with some fields replaced."""
-    fields = {**dict(ast.iter_fields(node)), **changes}
-    return ast.copy_location(type(node)(**fields), node)
-
-
-def _visit(value: Any, visit: Callable[[ast.expr], ast.expr]) -> Any:
-    if isinstance(value, ast.expr):
-        return visit(value)
-    if isinstance(value, ast.keyword | ast.comprehension | ast.withitem | ast.arguments | ast.arg):
-        return rebuild(value, visit)
-    return value
-
-
-def identifier(value: object) -> str:
-    """A string that may become an attribute name; anything else is a programmer's error."""
-    assert type(value) is str and value.isascii() and value.isidentifier(), repr(value)
-    assert not iskeyword(value) and not value.startswith("__"), repr(value)
-    return value
 
 
 def fold(node: ast.expr, scope: Scope) -> ast.expr:
@@ -175,15 +119,6 @@ def _attribute(node: ast.Attribute, scope: Scope) -> ast.expr:
     return settle(node, new, scope)
 
 
-def is_self(node: ast.expr) -> bool:
-    """Whether an expression is `self.x`."""
-    return (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "self"
-    )
-
-
 def fold_test(node: ast.expr, scope: Scope) -> ast.expr:
     """A condition, where only the truth of its parts matters."""
     new = fold(node, scope)
@@ -196,11 +131,6 @@ def fold_test(node: ast.expr, scope: Scope) -> ast.expr:
         if len(kept) < len(truths):
             return joined(new.op, kept) if kept else ast.Constant(not stop)
     return new
-
-
-def joined(op: ast.boolop, values: list[ast.expr]) -> ast.expr:
-    """`and` or `or` of values, or the single one."""
-    return values[0] if len(values) == 1 else ast.BoolOp(op, values)
 
 
 def _bool(node: ast.BoolOp, scope: Scope) -> ast.expr:
@@ -246,22 +176,6 @@ def _call(node: ast.Call, scope: Scope) -> ast.expr:
     if name == "tuple" and isinstance(new.args[0], ast.List):
         return ast.Tuple(new.args[0].elts, ast.Load())
     return settle(node, drop_defaults(new), scope)
-
-
-def drop_defaults(node: ast.Call) -> ast.Call:
-    """The call without keyword arguments that say what torch would do anyway."""
-    known = DEFAULTS.get(dotted(node.func), {})
-    kept = [item for item in node.keywords if not _is_default(item, known)]
-    return node if len(kept) == len(node.keywords) else with_fields(node, {"keywords": kept})
-
-
-def _is_default(item: ast.keyword, known: Mapping[str, object]) -> bool:
-    try:
-        value = evaluate(item.value, {})
-    except NotStatic:
-        return False
-    name = item.arg or "**"
-    return name in known and repr(known[name]) == repr(value)
 
 
 def _text(node: ast.JoinedStr, scope: Scope) -> ast.expr:

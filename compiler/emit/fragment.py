@@ -10,8 +10,9 @@ from keyword import iskeyword
 from mmspec.compiler.emit.imports import import_block
 from mmspec.compiler.emit.inline import Inliner, Variant
 from mmspec.compiler.emit.layout import render, render_statement
-from mmspec.compiler.emit.liveness import ENTRIES, Signature
+from mmspec.compiler.emit.liveness import ENTRIES
 from mmspec.compiler.emit.printer import Printer
+from mmspec.compiler.emit.purity import Signature
 from mmspec.compiler.emit.source import Library, Statement, names_used
 from mmspec.compiler.emit.trim import attributes
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mmspec.compiler.emit.evaluate import NotStatic, literal
-from mmspec.compiler.emit.fold import Scope, fold, is_self, rebuild
+from mmspec.compiler.emit.fold import Scope, fold
+from mmspec.compiler.emit.nodes import descend, is_self, names_read, rebuild
 from mmspec.compiler.emit.partial import Folder
-from mmspec.compiler.emit.source import Library, Statement, descend, names_read, walk
+from mmspec.compiler.emit.source import Library, Statement, walk
 from mmspec.compiler.emit.trim import real, without
 
 

@@ -7,11 +7,12 @@ are known and calls of them can drop arguments.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmspec.compiler.emit.fold import is_self, rebuild
-from mmspec.compiler.emit.source import Statement, descend, names_read, walk
+from mmspec.compiler.emit.nodes import descend, names_read, rebuild
+from mmspec.compiler.emit.purity import Purity, Signature
+from mmspec.compiler.emit.source import Statement, walk
 from mmspec.compiler.emit.trim import (
     attributes,
     element_pairs,
@@ -35,45 +36,14 @@ from mmspec.compiler.emit.trim import (
 Drops = Callable[[ast.Call], tuple[tuple[str, ...], frozenset[str]] | None]
 
 ENTRIES = frozenset({"__init__", "forward", "reset_parameters", "extra_repr"})
-_MUTATORS = frozenset(
-    "append extend insert pop remove clear update setdefault backward manual_seed register_buffer"
-    " register_parameter add_module register_forward_hook".split()
-)
-_BUILTINS = frozenset(
-    "len range min max abs sum int float bool str tuple list dict set zip enumerate reversed sorted"
-    " isinstance getattr any all round".split()
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """A method: its parameters before and after, and whether calling it only computes."""
-
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    pure: bool
-
-    @property
-    def dropped(self) -> frozenset[str]:
-        """Parameters that are gone."""
-        return frozenset(self.before) - frozenset(self.after)
-
-
-Signatures = Mapping[str, Signature]
 
 
 @dataclass
 class Body:
-    """The methods of one class while they shrink.
-
-    children: signatures of the nested part behind each attribute; functions: names whose call only
-    computes; layers: attributes holding torch's own pure layers; keep: parameters that must stay.
-    """
+    """The methods of one class while they shrink; `keep` names parameters that must stay."""
 
     methods: dict[str, Statement]
-    children: Mapping[str, Signatures]
-    functions: frozenset[str]
-    layers: frozenset[str]
+    purity: Purity
     keep: frozenset[str] = frozenset()
     before: dict[str, tuple[str, ...]] = field(default_factory=dict)
     gone: dict[str, set[str]] = field(default_factory=dict)
@@ -88,7 +58,7 @@ class Body:
         for name, method in self.methods.items():
             self.methods[name] = replace(method, body=self._finish(method))
         return {
-            name: Signature(before, parameters(self.methods[name]), self.is_pure(name))
+            name: Signature(before, parameters(self.methods[name]), self.purity.is_pure(name))
             for name, before in self.before.items()
             if name in self.methods
         }
@@ -124,7 +94,8 @@ class Body:
             empty = not real(method.body) and name not in ("__init__", "forward")
             private = name.startswith("_") and not name.startswith("__")
             if empty and not self._escapes(name):
-                self.methods = {caller: without_call(s, name) for caller, s in self.methods.items()}
+                for caller, s in self.methods.items():
+                    self.methods[caller] = without_call(s, name)
             called = any(name in attributes(s) for n, s in self.methods.items() if n != name)
             if (empty or private) and not called:
                 del self.methods[name]
@@ -145,7 +116,7 @@ class Body:
             reads = {name for node in statement.header() for name in names_read(node)}
             if isinstance(statement.node, ast.AugAssign):
                 reads |= {i.id for i in descend(statement.node.target) if isinstance(i, ast.Name)}
-            targets = self._removable(statement)
+            targets = self.purity.removable(statement)
             pairs = element_pairs(statement.node)
             if targets and pairs:
                 waiting += [({name}, set(names_read(value))) for name, value in pairs]
@@ -157,19 +128,6 @@ class Body:
             waiting = [item for item in waiting if not item[0] & live]
             live = live.union(*(reads for _, reads in ready))
         return live
-
-    def _removable(self, statement: Statement) -> set[str]:
-        """The names that a pure assignment to plain names stores."""
-        node = statement.node
-        if not isinstance(node, ast.Assign | ast.AnnAssign):
-            return set()
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        names = [part for t in targets for part in (t.elts if isinstance(t, ast.Tuple) else [t])]
-        if not all(isinstance(name, ast.Name) for name in names):
-            return set()
-        if node.value is not None and not self.pure(node.value):
-            return set()
-        return {name.id for name in names if isinstance(name, ast.Name)}
 
     def _sweep(self, block: Sequence[Statement], live: set[str]) -> tuple[Statement, ...]:
         out: list[Statement] = []
@@ -192,10 +150,10 @@ class Body:
         name = getattr(first.node.targets[0], "id", None)
         again = getattr(second.node.targets[0], "id", "")
         fresh = name == again and name not in names_read(second.node.value)
-        return fresh and bool(self._removable(first))
+        return fresh and bool(self.purity.removable(first))
 
     def _swept(self, statement: Statement, live: set[str]) -> Statement | None:
-        targets = self._removable(statement)
+        targets = self.purity.removable(statement)
         if (targets and not targets & live) or to_itself(statement.node):
             return None
         if targets - live:
@@ -206,11 +164,11 @@ class Body:
         body, orelse = self._sweep(statement.body, live), self._sweep(statement.orelse, live)
         if body != statement.body or orelse != statement.orelse:
             statement = replace(statement, body=body, orelse=orelse)
-        if isinstance(node, ast.For) and not real(body) and self.pure(node.iter):
+        if isinstance(node, ast.For) and not real(body) and self.purity.pure(node.iter):
             return None
         if isinstance(node, ast.If) and not real(body):
             if not real(orelse):
-                return None if self.pure(node.test) else statement
+                return None if self.purity.pure(node.test) else statement
             return negated(statement, node)
         return statement
 
@@ -237,57 +195,15 @@ class Body:
 
         return tuple(map(finish, method.body))
 
-    def is_pure(self, name: str, seen: frozenset[str] = frozenset()) -> bool:
-        """Whether calling an own method only computes a value."""
-        if name in seen or name not in self.methods:
-            return False
-        inner = seen | {name}
-        for statement in walk(self.methods[name].body):
-            node = statement.node
-            text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-            if isinstance(node, ast.Expr | ast.AugAssign | ast.Raise) and not text:
-                return False
-            if isinstance(node, ast.Assign) and not self._removable(statement):
-                return False
-            if not all(self.pure(e, inner) for e in statement.header() if isinstance(e, ast.expr)):
-                return False
-        return True
-
-    def pure(self, node: ast.expr, seen: frozenset[str] = frozenset()) -> bool:
-        """Whether evaluating an expression does nothing else."""
-        return all(
-            self._pure_call(item, seen)
-            for item in descend(node)
-            if isinstance(item, ast.Call | ast.NamedExpr | ast.Await | ast.Yield)
-        )
-
-    def _pure_call(self, node: ast.AST, seen: frozenset[str]) -> bool:
-        if not isinstance(node, ast.Call):
-            return False
-        func = node.func
-        if isinstance(func, ast.Name):
-            return func.id in _BUILTINS or func.id in self.functions
-        if not isinstance(func, ast.Attribute):
-            return False
-        if is_self(func):
-            child = self.children.get(func.attr)
-            if child is not None:
-                return "forward" in child and child["forward"].pure
-            return func.attr in self.layers or self.is_pure(func.attr, seen)
-        if isinstance(func.value, ast.Attribute) and func.value.attr in self.children:
-            found = self.children[func.value.attr].get(func.attr)
-            return found is not None and found.pure
-        return func.attr not in _MUTATORS and not func.attr.endswith("_")
-
     def _child_drops(self, method: Statement) -> Drops:
         aliases = self._aliases(method)
 
         def drops(call: ast.Call) -> tuple[tuple[str, ...], frozenset[str]] | None:
             func, name = call.func, "forward"
             attribute = owner(func, aliases)
-            if attribute not in self.children and isinstance(func, ast.Attribute):
+            if attribute not in self.purity.children and isinstance(func, ast.Attribute):
                 attribute, name = owner(func.value, aliases), func.attr
-            found = self.children.get(attribute or "", {}).get(name)
+            found = self.purity.children.get(attribute or "", {}).get(name)
             return (found.before, found.dropped) if found and found.dropped else None
 
         return drops
@@ -308,7 +224,7 @@ class Body:
                         pairs += loop_pairs(item.target, item.iter)
         for target, value in pairs:
             found = owner(value, aliases)
-            if isinstance(target, ast.Name) and found in self.children:
+            if isinstance(target, ast.Name) and found in self.purity.children:
                 aliases[target.id] = found or ""
         return aliases
 

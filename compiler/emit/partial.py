@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmspec.compiler.emit.evaluate import NotStatic, dotted, evaluate
-from mmspec.compiler.emit.fold import (
-    Scope,
-    fold,
-    fold_test,
-    identifier,
-    is_self,
-    rebuild,
-    static_rounds,
-    with_fields,
-    with_names,
-)
-from mmspec.compiler.emit.printer import LIMIT
-from mmspec.compiler.emit.source import Statement, descend, walk
+from mmspec.compiler.emit.evaluate import NotStatic, dotted
+from mmspec.compiler.emit.fold import Scope, fold, fold_test, static_rounds
+from mmspec.compiler.emit.nodes import descend, identifier, is_self, rebuild, with_fields
+from mmspec.compiler.emit.source import Statement, walk
 
 _PRESENT = (ast.Call, ast.List, ast.ListComp, ast.Dict, ast.DictComp, ast.BinOp)
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -276,38 +264,3 @@ def stored(node: ast.stmt) -> set[str]:
             targets = [item.optional_vars for item in node.items if item.optional_vars]
     names = [item for target in targets for item in descend(target)]
     return {i.id for i in names if isinstance(i, ast.Name) and isinstance(i.ctx, ast.Store)}
-
-
-def document(statement: Statement, values: Mapping[str, object]) -> Statement:
-    """A docstring with the values of constants in the place of `{name}`."""
-
-    def value(match: re.Match[str]) -> str:
-        try:
-            found = evaluate(ast.parse(match[1], mode="eval").body, values)
-        except NotStatic:
-            return match[0]
-        return quoted(found)
-
-    lines = tuple(re.sub(r"\{([a-z_][\w.]*)\}", value, line) for line in statement.lines)
-    if lines == statement.lines:
-        return statement
-    wide = LIMIT - statement.column
-    return replace(statement, lines=tuple(p for x in lines for p in _wrapped(x, wide)))
-
-
-def quoted(value: object) -> str:
-    """The text of a constant inside a docstring; it can neither end nor escape it."""
-    if type(value) is tuple:
-        return ", ".join(quoted(item) for item in value)
-    text = f"{value:g}" if type(value) is float else str(value)
-    return text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    pad = line[: len(line) - len(line.lstrip())]
-    if len(line) <= width:
-        return [line]
-    return textwrap.wrap(line, width, subsequent_indent=pad, break_long_words=False)
-
-
-__all__ = ["Folder", "document", "narrowed", "stored", "with_names", "without_none"]

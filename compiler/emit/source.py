@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
 
+from mmspec.compiler.emit.nodes import descend, names_read
+
 COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.FunctionDef, ast.ClassDef)
 
 
@@ -231,30 +233,6 @@ def _defined(node: ast.stmt) -> str:
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         return target.id if isinstance(target, ast.Name) else ""
     return ""
-
-
-def descend(node: ast.AST) -> tuple[ast.AST, ...]:
-    """A node and all below it, in order; kept with the node, since nodes never change."""
-    found: tuple[ast.AST, ...] | None = node.__dict__.get("_descend")
-    if found is None:
-        below: list[ast.AST] = [node]
-        for value in node.__dict__.values():
-            if isinstance(value, ast.AST):
-                below += descend(value)
-            elif isinstance(value, list):
-                for item in value:
-                    if isinstance(item, ast.AST):
-                        below += descend(item)
-        found = tuple(below)
-        node.__dict__["_descend"] = found
-    return found
-
-
-def names_read(node: ast.AST) -> Iterator[str]:
-    """Every name that a node loads, in order."""
-    for item in descend(node):
-        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load):
-            yield item.id
 
 
 def names_bound(statement: Statement) -> set[str]:

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from mmspec.compiler.emit.fold import is_self, joined, with_fields
-from mmspec.compiler.emit.source import Statement, descend, walk
+from mmspec.compiler.emit.nodes import descend, is_self, joined, with_fields
+from mmspec.compiler.emit.source import Statement, walk
 
 _OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Is: ast.IsNot,
