@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmspec.compiler.emit.nodes import descend, names_read, rebuild
-from mmspec.compiler.emit.purity import Purity, Signature
+from mmspec.compiler.emit.purity import BUILTINS, Purity, Signature
 from mmspec.compiler.emit.source import Statement, walk
 from mmspec.compiler.emit.trim import (
+    Gaps,
     attributes,
     element_pairs,
+    expressions,
     fewer_arguments,
     fewer_targets,
     is_self_call,
@@ -131,16 +133,15 @@ class Body:
 
     def _sweep(self, block: Sequence[Statement], live: set[str]) -> tuple[Statement, ...]:
         out: list[Statement] = []
-        gap = False
+        gaps = Gaps()
         for statement in block:
-            gap = gap or statement.gap
             left = self._swept(statement, live)
+            gap = gaps.after(statement.gap, left is not None, real(out))
             if left is None:
                 continue
             if out and self._overwritten(out[-1], left):
-                gap = gap or out.pop().gap
+                gap = out.pop().gap
             out.append(left if left.gap == gap else replace(left, gap=gap))
-            gap = False
         return tuple(out)
 
     def _overwritten(self, first: Statement, second: Statement) -> bool:
@@ -197,6 +198,7 @@ class Body:
 
     def _child_drops(self, method: Statement) -> Drops:
         aliases = self._aliases(method)
+        self._stays_inside(method, aliases)
 
         def drops(call: ast.Call) -> tuple[tuple[str, ...], frozenset[str]] | None:
             func, name = call.func, "forward"
@@ -207,6 +209,17 @@ class Body:
             return (found.before, found.dropped) if found and found.dropped else None
 
         return drops
+
+    def _stays_inside(self, method: Statement, aliases: dict[str, str]) -> None:
+        """A nested part whose calls lose arguments must not be called by anybody else."""
+        calls = (node for node in expressions(method) if isinstance(node, ast.Call))
+        for call in calls:
+            if isinstance(call.func, ast.Name) and call.func.id in BUILTINS:
+                continue
+            for item in call.args:
+                found = self.purity.children.get(owner(item, aliases) or "", {})
+                lost = any(signature.dropped for signature in found.values())
+                assert not lost, f"line {call.lineno}: a part is passed on, but its calls change"
 
     def _aliases(self, method: Statement) -> dict[str, str]:
         """Locals that hold a nested part: loop variables over, and items of, `self.x`."""

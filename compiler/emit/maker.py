@@ -55,6 +55,7 @@ class Maker:
         members = self.host.library.parts[self.part].members
         scope = self._scope()
         methods = self._fold(members, scope)
+        methods = {n: _without_declarations(m, scope.present) for n, m in methods.items()}
         self._find_children(methods)
         methods = {n: self._agree(m) for n, m in methods.items()}
         self._find_children(methods)
@@ -147,7 +148,7 @@ class Maker:
                 lacking = {p for s in child.signatures.values() for p in s.dropped} & keep
                 if len({c.id for c in group}) > 1 and lacking:
                     again = self.host.specialise(
-                        child.part, child.bound, child.owner, child.keep | lacking
+                        child.part, child.bound, self.owner, child.keep | lacking
                     )
                     renamed[child.id] = again.id
         return _renamed(method, renamed)
@@ -187,8 +188,9 @@ class Maker:
                 out += [_documented(methods[node.name], values)] if node.name in methods else []
             elif isinstance(node, ast.AnnAssign) and node.value is None:
                 name = dotted(node.target)
-                if name in stored or name in texts:
-                    out.append(_narrow(member, node, name in scope.present))
+                optional = without_none(node.annotation) is not node.annotation
+                if (name in stored or name in texts) and not (optional and name in scope.present):
+                    out.append(member)
             else:
                 out.append(document(member, values))
         return tuple(self._with_classes(member) for member in out)
@@ -297,8 +299,16 @@ def _documented(method: Statement, values: Mapping[str, object]) -> Statement:
     return method if new is first else replace(method, body=(new, *method.body[1:]))
 
 
-def _narrow(member: Statement, node: ast.AnnAssign, present: bool) -> Statement:
-    annotation = without_none(node.annotation)
-    if not present or annotation is node.annotation:
-        return member
-    return member.changed(with_fields(node, {"annotation": annotation}))
+def _without_declarations(method: Statement, present: set[str]) -> Statement:
+    """A method without `self.x: T` where the one assignment left says what it is."""
+    kept = tuple(
+        item
+        for item in method.body
+        if not (
+            isinstance(item.node, ast.AnnAssign)
+            and item.node.value is None
+            and isinstance(item.node.target, ast.Attribute)
+            and item.node.target.attr in present
+        )
+    )
+    return method if len(kept) == len(method.body) else replace(method, body=kept)

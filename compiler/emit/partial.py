@@ -10,6 +10,7 @@ from mmspec.compiler.emit.evaluate import NotStatic, dotted
 from mmspec.compiler.emit.fold import Scope, fold, fold_test, static_rounds
 from mmspec.compiler.emit.nodes import descend, identifier, is_self, rebuild, with_fields
 from mmspec.compiler.emit.source import Statement, walk
+from mmspec.compiler.emit.trim import Gaps, real
 
 _PRESENT = (ast.Call, ast.List, ast.ListComp, ast.Dict, ast.DictComp, ast.BinOp)
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -31,13 +32,12 @@ class Folder:
     def block(self, statements: Iterable[Statement]) -> tuple[Statement, ...]:
         """The statements that are left of a block."""
         out: list[Statement] = []
-        gap = False
+        gaps = Gaps()
         for statement in statements:
-            gap = gap or statement.gap
             left = self.statement(statement)
+            gap = gaps.after(statement.gap, bool(left), real(out))
             if left:
                 out += [replace(left[0], gap=gap), *left[1:]]
-                gap = False
             if out and leaves(out[-1]):
                 break
         return tuple(out)

@@ -13,7 +13,7 @@ _MUTATORS = frozenset(
     "append extend insert pop remove clear update setdefault backward manual_seed register_buffer"
     " register_parameter add_module register_forward_hook".split()
 )
-_BUILTINS = frozenset(
+BUILTINS = frozenset(
     "len range min max abs sum int float bool str tuple list dict set zip enumerate reversed sorted"
     " isinstance getattr any all round".split()
 )
@@ -91,7 +91,7 @@ class Purity:
             return False
         func = node.func
         if isinstance(func, ast.Name):
-            return func.id in _BUILTINS or func.id in self.functions
+            return func.id in BUILTINS or func.id in self.functions
         if not isinstance(func, ast.Attribute):
             return False
         if is_self(func):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mmspec.compiler.emit.nodes import descend, is_self, joined, with_fields
 from mmspec.compiler.emit.source import Statement, walk
@@ -153,6 +153,24 @@ def fewer_targets(node: ast.stmt, live: set[str]) -> ast.stmt:
     if len(kept) == 1:
         return ast.Assign(names, values[0])
     return ast.Assign([ast.Tuple(names, ast.Store())], ast.Tuple(values, ast.Load()))
+
+
+@dataclass
+class Gaps:
+    """Blank lines of a block that loses statements: paragraphs stay apart, none is left over."""
+
+    pending: bool = False
+    first: bool | None = None
+
+    def after(self, gap: bool, kept: bool, inside: bool) -> bool:
+        """Whether a blank line precedes a statement; `inside`: others precede it in the block."""
+        if not kept:
+            self.pending = inside and (self.pending or gap)
+            self.first = gap if not inside and self.first is None else self.first
+            return False
+        found = self.pending or gap if self.first is None else self.first
+        self.pending, self.first = False, None
+        return found
 
 
 def real(block: Sequence[Statement]) -> bool:

@@ -29,14 +29,20 @@ def check_name(name: str) -> str:
     """Return `name` if it can safely become part of a Python identifier, else raise ValueError."""
     if not _NAME.fullmatch(name):
         raise ValueError("a name is a lower-case letter, then letters, digits or _ (at most 40)")
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
+    if keyword.iskeyword(name) or name in RESERVED:
         raise ValueError(f"`{name}` is a reserved word; choose another name")
     if "__" in name or name.endswith("_"):
         raise ValueError("a name has no double underscore and does not end in one")
+    return name
+
+
+def check_part_name(name: str) -> str:
+    """As `check_name`, for modalities, streams and heads: they become variables and modules."""
     if ENDINGS.search(name):
         raise ValueError(f"`{name}` holds a part that the compiler uses ({_PARTS}); rename it")
-    return name
+    return check_name(name)
 
 
 _PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, _to_, ..."
 Name = Annotated[str, AfterValidator(check_name)]
+PartName = Annotated[str, AfterValidator(check_part_name)]

@@ -11,7 +11,7 @@ from mmspec.schema.base import Model, Size
 from mmspec.schema.claim import Claim
 from mmspec.schema.head import Head
 from mmspec.schema.modality import Modality
-from mmspec.schema.names import Name
+from mmspec.schema.names import Name, PartName
 from mmspec.schema.objective import Objective
 from mmspec.schema.stream import Stream
 from mmspec.text import Document
@@ -24,9 +24,9 @@ class Spec(Model):
     name: Name
     about: str = Field(default="", max_length=500)
     dims: dict[Name, Size] = {}
-    modalities: dict[Name, Modality] = Field(min_length=1)
-    streams: dict[Name, Stream] = Field(min_length=1)
-    heads: dict[Name, Head] = Field(min_length=1)
+    modalities: dict[PartName, Modality] = Field(min_length=1)
+    streams: dict[PartName, Stream] = Field(min_length=1)
+    heads: dict[PartName, Head] = Field(min_length=1)
     objectives: dict[Name, Objective] = {}
     claims: tuple[Claim, ...] = ()
 

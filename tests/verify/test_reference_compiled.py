@@ -1,0 +1,123 @@
+"""The compiled model means what the reference says, in float64: outputs, losses and gradients."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from mmspec.schema.spec import Spec
+from mmspec.verify.reference import Result, expected_weights, run
+from mmspec.verify.reference.model import Mode
+from mmspec.verify.strategies import Inputs, inputs, load, specs, weights
+
+SHIPPED = sorted(
+    path for path in (Path(__file__).parents[2] / "specs").glob("*.yaml") if path.stem != "gpt2"
+)
+
+
+@lru_cache(maxsize=64)
+def build(text: str) -> tuple[Spec, type[nn.Module]]:
+    """The spec of a text and its compiled class."""
+    from mmspec.compiler.emit.emit import emit
+    from mmspec.compiler.load import load as load_package
+    from mmspec.compiler.lower.lower import lower
+
+    spec = load(text)
+    return spec, load_package(emit(lower(spec), spec))
+
+
+def same(name: str, found: Tensor, expected: Tensor, slack: float = 0.0) -> None:
+    """Assert |found - expected| <= 1e-10 + 1e-8 |expected| + slack, but where that is NaN."""
+    assert found.shape == expected.shape, (name, found.shape, expected.shape)
+    valid = ~torch.isnan(expected)
+    error = (found.to(torch.float64) - expected)[valid].abs()
+    allowed = 1e-10 + 1e-8 * expected[valid].abs() + slack
+    worst = float((error / allowed).max()) if error.numel() else 0.0
+    assert worst <= 1, f"{name}: {worst:.3g} times the tolerance\n{found}\n{expected}"
+
+
+def same_all(kind: str, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Assert the same names with the same values."""
+    assert set(found) == set(expected), (kind, set(found), set(expected))
+    for name, value in expected.items():
+        same(f"{kind} {name}", found[name], value.detach())
+
+
+def objective(heads: dict[str, Tensor], loss: Tensor, both: dict[str, Tensor]) -> Tensor:
+    """The loss, and every output that the reference calls valid, as one number."""
+    total = loss
+    for name, values in heads.items():
+        shares = torch.cos(torch.arange(values.numel(), dtype=torch.float64)).reshape(values.shape)
+        valid = ~torch.isnan(both[name])
+        total = total + (values[valid] * shares[valid]).sum()
+    return total
+
+
+def compare(spec: Spec, model_class: type[nn.Module], batch: Inputs, seed: int, mode: Mode) -> None:
+    """Assert that one batch means the same to both."""
+    w = {n: x.requires_grad_() for n, x in weights(spec, seed).items()}
+    expected = run(spec, w, batch.tensors, batch.lengths, batch.targets, mode)
+    model = model_class().double().train(mode == "train")
+    model.load_state_dict({name: x.detach() for name, x in w.items()})
+    out: Any = model(**batch.tensors, lengths=batch.lengths, targets=batch.targets)
+    found = {name: getattr(out.heads, name) for name in spec.heads}
+    same_all("head", found, expected.heads)
+    same_all("loss", out.losses, expected.losses)
+    same_all("auxiliary", out.auxiliary, expected.auxiliary)
+    same_all("statistic", out.statistics, expected.statistics)
+    assert expected.loss is not None
+    same("total", out.loss, expected.loss.detach())
+    _same_gradients(model, w, objective(found, out.loss, expected.heads), expected)
+
+
+def _same_gradients(model: nn.Module, w: dict[str, Tensor], total: Tensor, ref: Result) -> None:
+    assert ref.loss is not None
+    reference = objective(ref.heads, ref.loss, ref.heads)
+    assert total.requires_grad == reference.requires_grad
+    if not reference.requires_grad:
+        return
+    names = list(w)
+    expected = torch.autograd.grad(reference, [w[n] for n in names], allow_unused=True)
+    parameters = dict(model.named_parameters())
+    found = torch.autograd.grad(total, [parameters[n] for n in names], allow_unused=True)
+    largest = max(float(x.abs().max()) for x in expected if x is not None)
+    for name, mine, theirs in zip(names, expected, found, strict=True):
+        zero = torch.zeros_like(w[name])
+        same(
+            f"gradient of {name}",
+            zero if theirs is None else theirs,
+            zero if mine is None else mine,
+            slack=1e-10 * largest,
+        )
+
+
+@settings(max_examples=40)
+@given(st.data(), st.integers(0, 99), st.sampled_from(["train", "eval"]))
+def test_a_drawn_spec(data: st.DataObject, seed: int, mode: Mode) -> None:
+    spec, model = build(data.draw(specs()))
+    for stream in spec.streams.values():
+        event(f"{stream.source.fusion}, {stream.feed_forward.kind}")
+    compare(spec, model, data.draw(inputs(spec)), seed, mode)
+
+
+@settings(max_examples=40)
+@given(specs())
+def test_the_weights_have_the_names_of_the_language(text: str) -> None:
+    spec, model = build(text)
+    found = {name: tuple(value.shape) for name, value in model().state_dict().items()}
+    assert found == expected_weights(spec)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@settings(max_examples=2)
+@given(data=st.data(), mode=st.sampled_from(["train", "eval"]))
+def test_a_shipped_spec(path: Path, data: st.DataObject, mode: Mode) -> None:
+    spec, model = build(path.read_text(encoding="utf-8"))
+    compare(spec, model, data.draw(inputs(spec)), 0, mode)
