@@ -234,7 +234,10 @@ Node = Embed | Project | Fuse | Stack
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """kind: classifier, regressor, language-model, contrastive; `size`: classes, outputs, vocab, width."""
+    """kind: classifier, regressor, language-model or contrastive.
+
+    size: classes, outputs, vocab or width.
+    """
 
     name: str
     module: str

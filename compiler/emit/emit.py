@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import model
+from mmspec.compiler.emit.fragment import Fragment
+from mmspec.compiler.emit.imports import import_block
 from mmspec.compiler.emit.package import Package, manifest
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.specialise import Specialiser
@@ -16,16 +19,146 @@ from mmspec.compiler.emit.wiring import Lines
 from mmspec.schema.resolved import dump
 from mmspec.schema.spec import Spec
 
-ATTENTION = ("visible", "rotation", "rotate", "Attention", "CrossAttention")
-"""What goes to the package's attention.py, beside the masks (classes by the end of their name)."""
+ATTENTION = frozenset({"visible", "rotation", "rotate", "Attention", "CrossAttention"})
+"""Helpers and parts that go to the package's attention.py, beside the masks."""
+
+STANDARD = (
+    "from collections.abc import Mapping",
+    "from typing import NamedTuple",
+    "import torch",
+    "import torch.nn.functional as F",
+    "from torch import Tensor, nn",
+)
+"""What the wiring may need, besides what the parts import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A top-level function, class or constant of the package."""
+
+    name: str
+    source: str
+    uses: frozenset[str]
 
 
 def emit(plan: ir.Plan, spec: Spec) -> Package:
     """Emit the package of a plan; the same spec and version give the same bytes."""
-    file = f"{plan.name}.yaml"
-    specialiser = Specialiser(model.part_modules(), reserved=_reserved(plan))
+    specialiser = Specialiser(model.part_modules(), reserved=model.reserved(plan))
     requests = Requests(plan, specialiser)
-    fragment = specialiser.finish()
     lines = Lines(requests)
     model.forward(plan, lines)
-    return fragment, lines, file
+    fragment = specialiser.finish(_read("\n".join(lines.body)))
+    attention = [_definition(tidy(source)) for source in lines.masks]
+    main: list[Definition] = []
+    for part, definition in _parts(fragment):
+        (attention if part in ATTENTION else main).append(definition)
+    main += [_definition(tidy(text)) for text in model.classes(plan, requests, lines)]
+    return _package(plan, spec, fragment.imports, attention, main)
+
+
+def _parts(fragment: Fragment) -> Iterable[tuple[str, Definition]]:
+    """Helpers by their name, then classes by the part they come from."""
+    for source in fragment.functions:
+        definition = _definition(source)
+        yield definition.name.rstrip("_0123456789"), definition
+    for item in fragment.classes:
+        yield item.part, _definition(item.source)
+
+
+def _package(
+    plan: ir.Plan,
+    spec: Spec,
+    imports: frozenset[str],
+    attention: list[Definition],
+    main: list[Definition],
+) -> Package:
+    """Distribute definitions over files; each file imports what it uses."""
+    homes: dict[str, str] = {}
+    lines = [*STANDARD, *(line for line in imports if "mmspec" not in line)]
+    files: dict[str, str] = {}
+    grouped = [line.rpartition(" ")[2] for line in imports if ".parts.grouped import" in line]
+    if grouped:
+        homes.update(dict.fromkeys(grouped, "grouped"))
+        files["grouped.py"] = _grouped(plan.name)
+    if attention:
+        files["attention.py"] = _file(
+            plan, "Attention of the model, and who sees whom.", attention, lines, homes
+        )
+        homes.update({item.name: "attention" for item in attention})
+    files["model.py"] = _file(plan, model.summary(plan), main, lines, homes)
+    public = [f"{plan.class_name}{suffix}" for suffix in ("", "Heads", "Output")]
+    files["__init__.py"] = model.package_init(plan, public)
+    files["spec.yaml"] = dump(spec)
+    counts = {"modules": sum("class " in item.source for item in main)}
+    ordered = {name: files[name] for name in sorted(files)}
+    ordered["manifest.json"] = manifest(ordered, files["spec.yaml"], counts)
+    return Package(plan.name, plan.class_name, ordered)
+
+
+def _file(
+    plan: ir.Plan,
+    what: str,
+    definitions: list[Definition],
+    imports: list[str],
+    homes: dict[str, str],
+) -> str:
+    """The text of one module."""
+    used = frozenset[str]().union(*(item.uses for item in definitions))
+    own = {item.name for item in definitions}
+    needed = [line for line in imports if _bound(line) & used - own]
+    needed += [f"from .{homes[name]} import {name}" for name in sorted(used & homes.keys())]
+    head = model.header(plan, what) + "\nfrom __future__ import annotations\n"
+    block = import_block(_narrowed(needed, used))
+    body = "\n\n\n".join(item.source.rstrip() for item in definitions)
+    return f"{head}\n{block}\n\n\n{body}\n"
+
+
+def _narrowed(lines: Iterable[str], used: frozenset[str]) -> list[str]:
+    """`from x import a, b` with the names that are used only."""
+    found = []
+    for line in lines:
+        head, _, names = line.partition(" import ")
+        if line.startswith("import "):
+            found.append(line)
+            continue
+        found += [f"{head} import {name}" for name in names.split(", ") if name in used]
+    return found
+
+
+def _bound(line: str) -> set[str]:
+    """Names that an import line binds."""
+    names = line.rpartition("import ")[2].split(", ")
+    return {name.rpartition(" as ")[2] for name in names}
+
+
+def _definition(source: str) -> Definition:
+    node = ast.parse(source).body[0]
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        assert isinstance(target, ast.Name)
+        name = target.id
+    else:
+        assert isinstance(node, ast.FunctionDef | ast.ClassDef), source
+        name = node.name
+    return Definition(name, source, frozenset(_read(source)))
+
+
+def _read(source: str) -> set[str]:
+    """Names that a piece of source reads; those in annotations too."""
+    return {
+        node.id
+        for node in ast.walk(ast.parse(_as_function(source)))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def _as_function(source: str) -> str:
+    body = "\n".join(f"    {line}" for line in source.splitlines())
+    return f"def _():\n{body}"
+
+
+def _grouped(name: str) -> str:
+    """The operators of grouped rows, in a namespace of the package's own."""
+    from mmspec.compiler.parts import grouped
+
+    return inspect.getsource(grouped).replace('"mmspec::', f'"mmspec_{name}::')

@@ -50,9 +50,10 @@ class Class:
 
 @dataclass(frozen=True, slots=True)
 class EmittedClass:
-    """A class as text."""
+    """A class as text, and the part that it comes from."""
 
     name: str
+    part: str
     source: str
 
 
@@ -88,7 +89,6 @@ class _Assembly:
             self.seen.add(name)
             if name in self.library.imports:
                 line = self.library.imports[name]
-                assert "mmspec" not in line, f"`{line}`: its module is not among the part modules"
                 self.imports.add(line)
             elif name in self.inliner.variants:
                 self._variant(self.inliner.variants[name])
@@ -140,7 +140,7 @@ def assemble(
         classes[item.id].handle.name = names[item.id]
         header = f"class {names[item.id]}(nn.Module):"
         body = render(item.members, 4, printer) or ["    pass"]
-        emitted.append(EmittedClass(names[item.id], "\n".join([header, *body])))
+        emitted.append(EmittedClass(names[item.id], item.part, "\n".join([header, *body])))
     return Fragment(tuple(emitted), tuple(assembly.functions), frozenset(assembly.imports))
 
 

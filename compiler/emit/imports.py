@@ -6,6 +6,8 @@ import re
 import sys
 from collections.abc import Iterable
 
+from mmspec.compiler.emit.printer import LIMIT
+
 
 def import_block(lines: Iterable[str]) -> str:
     """One block of import statements from lines that import one name each."""
@@ -19,12 +21,18 @@ def import_block(lines: Iterable[str]) -> str:
     for line in plain:
         sections.setdefault(_section(line), []).append(line)
     for module in sorted(found):
-        names = ", ".join(sorted(found[module], key=_order))
-        sections.setdefault(_section(module), []).append(f"from {module} import {names}")
+        names = sorted(found[module], key=_order)
+        line = f"from {module} import {', '.join(names)}"
+        if len(line) > LIMIT:
+            line = "\n".join([f"from {module} import (", *(f"    {n}," for n in names), ")"])
+        sections.setdefault(_section(module), []).append(line)
     return "\n\n".join("\n".join(sections[key]) for key in sorted(sections))
 
 
 def _section(line: str) -> int:
+    """The standard library, what is installed, the package itself."""
+    if line.startswith((".", "from .")):
+        return 2
     top = line.removeprefix("import ").split(" ")[0].split(".")[0]
     return 0 if top in sys.stdlib_module_names else 1
 

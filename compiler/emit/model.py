@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections.abc import Iterator
 from types import ModuleType
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import wiring
+from mmspec.compiler.emit.package import BANNER
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.wiring import Lines
+from mmspec.version import __version__
 
 LEGEND = "b batch, t tokens, d width, h heads, w head width, f hidden width, e experts, r rows"
 
@@ -22,12 +24,13 @@ def part_modules() -> tuple[ModuleType, ...]:
         halting,
         head,
         modality,
+        model,
         objective,
         routing,
         stream,
     )
 
-    return modality, attention, routing, stream, fusion, halting, head, objective
+    return modality, attention, routing, stream, fusion, halting, head, objective, model
 
 
 def forward(plan: ir.Plan, lines: Lines) -> None:
@@ -61,7 +64,7 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
     lines.write("")
     for head in plan.heads:
         wiring.head(plan, head, lines)
-    lines.write("", "losses: dict[str, Tensor] = {}", "terms: list[Tensor] = []")
+    lines.write("", "losses: dict[str, Tensor] = {}")
     wiring.losses(plan, lines)
     outputs = ", ".join(f"{head.name}={head.name}_logits" for head in plan.heads)
     lines.write(
@@ -75,16 +78,22 @@ def _names(names: list[str]) -> str:
     return f"({quoted},)" if len(names) == 1 else f"({quoted})"
 
 
-def model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[str]:
-    """The source of the model's output types and class."""
+def classes(plan: ir.Plan, requests: Requests, lines: Lines) -> tuple[str, ...]:
+    """The sources of the model's output types and of its class."""
+    written = (_heads_class(plan), _output_class(plan), _model_class(plan, requests, lines))
+    return tuple("\n".join(block) + "\n" for block in written)
+
+
+def _heads_class(plan: ir.Plan) -> Iterator[str]:
     yield f"class {plan.class_name}Heads(NamedTuple):"
     yield '    """What each head says."""'
     yield ""
     for head in plan.heads:
         yield f"    {head.name}: Tensor"
         yield f'    """{_meaning(head)}"""'
-    yield ""
-    yield ""
+
+
+def _output_class(plan: ir.Plan) -> Iterator[str]:
     yield f"class {plan.class_name}Output(NamedTuple):"
     yield '    """Heads, losses where targets were given, auxiliary losses and statistics."""'
     yield ""
@@ -93,8 +102,9 @@ def model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[str
     yield "    losses: dict[str, Tensor]"
     yield "    auxiliary: dict[str, Tensor]"
     yield "    statistics: dict[str, Tensor]"
-    yield ""
-    yield ""
+
+
+def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[str]:
     yield f"class {plan.class_name}(nn.Module):"
     yield from _docstring(plan)
     yield ""
@@ -127,7 +137,7 @@ def _meaning(head: ir.Head) -> str:
 
 
 def _docstring(plan: ir.Plan) -> Iterator[str]:
-    yield f'    """The model of the spec `{plan.name}`.'
+    yield f'    """{summary(plan)}'
     yield ""
     yield "    Inputs:"
     for given in plan.inputs:
@@ -139,15 +149,35 @@ def _docstring(plan: ir.Plan) -> Iterator[str]:
     yield '    """'
 
 
-def header(plan: ir.Plan, spec_name: str, what: str) -> str:
-    """The docstring of an emitted file: what it is, where it comes from, the legend."""
-    command = f"mmspec compile {spec_name}"
-    return textwrap.dedent(
-        f'''\
-        """{what}
+def summary(plan: ir.Plan) -> str:
+    """What a model is, in one line: the spec's own words where they are plain ones."""
+    about = " ".join(plan.about.split()).rstrip(".")
+    if about and re.fullmatch(r"[A-Za-z0-9 ,;:()+/%=-]+", about) and len(about) < 80:
+        return f"{plan.class_name}: {about}."
+    return f"The model of the spec `{plan.name}`."
 
-        Compiled by mmspec from {spec_name}; edit the spec and run `{command}`, not this file.
-        Shapes: {LEGEND}.
-        """
-        '''
+
+def header(plan: ir.Plan, what: str) -> str:
+    """The docstring of an emitted file: what it is, where it comes from, the legend."""
+    return (
+        f'"""{what}\n\n'
+        f"{BANNER} {__version__} from the spec `{plan.name}` (spec.yaml); change that, not this.\n"
+        f'Shapes: {LEGEND}.\n"""\n'
     )
+
+
+def package_init(plan: ir.Plan, public: list[str]) -> str:
+    """The text of `__init__.py`."""
+    names = ", ".join(f'"{name}"' for name in sorted(public))
+    return (
+        f'"""{summary(plan)}\n\n{BANNER} {__version__} from the spec `{plan.name}`.\n"""\n\n'
+        f"from .model import {', '.join(sorted(public))}\n\n"
+        f"__all__ = [{names}]\n"
+    )
+
+
+def reserved(plan: ir.Plan) -> frozenset[str]:
+    """Names that the wiring defines, so that no part may have them."""
+    own = {f"{plan.class_name}{suffix}" for suffix in ("", "Heads", "Output")}
+    masks = {f"{node.stream}_mask" for node in plan.nodes if not isinstance(node, ir.Embed)}
+    return frozenset(own | masks | {f"{name.removesuffix('_mask')}_fusion_mask" for name in masks})

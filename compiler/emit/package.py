@@ -1,4 +1,4 @@
-"""Plan -> the files of a package, and writing them so that a killed run leaves the old one whole."""
+"""Files of a package, and writing them so that a killed run leaves the old one whole."""
 
 from __future__ import annotations
 

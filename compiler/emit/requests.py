@@ -52,7 +52,7 @@ def stack(node: ir.Stack) -> tuple[str, dict[str, Any]]:
     if isinstance(node.halting, ir.Ponder):
         return "PonderStack", {**constants, "ponder": node.halting}
     if isinstance(node.halting, ir.Exit):
-        return "ExitStack", {**constants, "exit": node.halting}
+        return "ExitStack", {**constants, "leave": node.halting}
     return "Stack", constants
 
 

@@ -1,4 +1,4 @@
-"""The wiring of a model: Plan -> the lines of its `__init__` and `forward`, and its output types."""
+"""The wiring of a model: Plan -> the lines of its `__init__` and `forward`."""
 
 from __future__ import annotations
 
@@ -216,7 +216,8 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
         x = xs[0]
         segments = [segment.name for segment in node.sources[0].segments]
         if len(segments) > 1:
-            x = f"{x}.split({lines.count(node.sources[0])}, dim=1)[{segments.index(node.segment or '')}]"
+            at = segments.index(node.segment or "")
+            x = f"torch.split({x}, {lines.count(node.sources[0])}, dim=1)[{at}]"
         if node.tied:
             lines.write(f"{out} = F.linear({x}, self.{node.tied}.table.weight)")
         else:
@@ -246,16 +247,24 @@ def _exit_stack(plan: ir.Plan, node: ir.Head) -> ir.Stack | None:
 def losses(plan: ir.Plan, lines: Lines) -> None:
     """The objective of each head that `targets` names, and their weighted sum."""
     for node in plan.heads:
-        loss = _scaled(node.weight, f'losses["{node.name}"]')
+        lines.write(f'if "{node.name}" in targets:')
+        if _exit_stack(plan, node) is None:
+            lines.write(f'    losses["{node.name}"] = {_loss(node, plan, lines)}')
+            continue
+        each = f'cross_entropy(exit_bc, targets["{node.name}"], {node.smoothing!r})'
         lines.write(
-            f'if "{node.name}" in targets:',
-            f'    losses["{node.name}"] = {_loss(plan, node, lines)}',
-            f"    terms.append({loss})",
+            f"    exits = [{each} for exit_bc in {node.name}_exits]",
+            f'    losses["{node.name}"] = torch.stack(exits).mean()',
         )
-    lines.write("loss = torch.stack([*terms, *auxiliary.values()]).sum() if terms else None")
+    weights = {node.name: node.weight for node in plan.heads if node.weight != 1}
+    if weights:
+        shown = ", ".join(f'"{name}": {weight!r}' for name, weight in weights.items())
+        lines.write(f"loss = weighted_total(losses, auxiliary, {{{shown}}})")
+    else:
+        lines.write("loss = total(losses, auxiliary)")
 
 
-def _loss(plan: ir.Plan, node: ir.Head, lines: Lines) -> str:
+def _loss(node: ir.Head, plan: ir.Plan, lines: Lines) -> str:
     out, target = f"{node.name}_logits", f'targets["{node.name}"]'
     if node.loss == "contrastive":
         sides = [
@@ -270,10 +279,7 @@ def _loss(plan: ir.Plan, node: ir.Head, lines: Lines) -> str:
         return f"next_token({out}, {target}, {lines.valids[embedding.out.name]})"
     if node.loss == "mse":
         return f"F.mse_loss({out}, {target})"
-    if _exit_stack(plan, node) is None:
-        return f"cross_entropy({out}, {target}, {node.smoothing!r})"
-    each = f"cross_entropy(exit_bc, {target}, {node.smoothing!r})"
-    return f"torch.stack([{each} for exit_bc in {node.name}_exits]).mean()"
+    return f"cross_entropy({out}, {target}, {node.smoothing!r})"
 
 
 def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:

@@ -28,9 +28,7 @@ def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     """Turn each pair (i, i + w/2) of the head width by its angle (RoFormer, half-split)."""
     cos_ti, sin_ti = (table.to(x_bhtw.dtype) for table in turn)
     first, second = x_bhtw.chunk(2, dim=-1)
-    return torch.cat(
-        (first * cos_ti - second * sin_ti, second * cos_ti + first * sin_ti), dim=-1
-    )
+    return torch.cat((first * cos_ti - second * sin_ti, second * cos_ti + first * sin_ti), dim=-1)
 
 
 class Attention(nn.Module):
@@ -47,9 +45,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, heads * self.head_width, bias=attention.bias)
         self.output = nn.Linear(self.heads * self.head_width, width, bias=attention.bias)
 
-    def forward(
-        self, x_btd: Tensor, mask: Tensor | None, turn: tuple[Tensor, Tensor]
-    ) -> Tensor:
+    def forward(self, x_btd: Tensor, mask: Tensor | None, turn: tuple[Tensor, Tensor]) -> Tensor:
         qkv_bthw = self.qkv(x_btd).unflatten(-1, (-1, self.head_width))
         q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
             (self.heads, self.kv_heads, self.kv_heads), dim=1

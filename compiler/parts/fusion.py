@@ -24,7 +24,8 @@ class GatedFusion(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """All tokens, and the gates [B, sources, D]."""
         pooled = [mean_pool(x_btd, valid) for x_btd, valid in zip(parts, valids, strict=True)]
-        score_bnd = self.gate(torch.cat(pooled, dim=-1)).unflatten(-1, (self.sources, -1))
+        score_bf: Tensor = self.gate(torch.cat(pooled, dim=-1))
+        score_bnd = torch.unflatten(score_bf, -1, (self.sources, -1))
         present = [
             score_bnd.new_full((score_bnd.shape[0],), x_btd.shape[1] > 0, dtype=torch.bool)
             if valid is None
@@ -34,7 +35,7 @@ class GatedFusion(nn.Module):
         absent_bn1 = ~torch.stack(present, dim=1)[..., None]
         lowest = torch.finfo(score_bnd.dtype).min
         gate_bnd = score_bnd.masked_fill(absent_bn1, lowest).softmax(dim=1)
-        gates = gate_bnd.split(1, dim=1)
+        gates = torch.split(gate_bnd, 1, dim=1)
         y_btd = torch.cat([x * gate for x, gate in zip(parts, gates, strict=True)], dim=1)
         return y_btd, gate_bnd
 
@@ -51,13 +52,12 @@ class AttentionFusion(nn.Module):
     def reset_parameters(self) -> None:
         nn.init.normal_(self.queries, std=0.02)
 
-    def forward(
-        self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]
-    ) -> Tensor:
+    def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
         context_btd = torch.cat(parts, dim=1)
         mask = visible(None, join_valid(parts, valids))
         x_bqd = self.queries.expand(context_btd.shape[0], -1, -1)
-        return x_bqd + self.attention(x_bqd, context_btd, mask)
+        read_bqd: Tensor = self.attention(x_bqd, context_btd, mask)
+        return x_bqd + read_bqd
 
 
 class CrossAttentionFusion(nn.Module):
@@ -75,7 +75,8 @@ class CrossAttentionFusion(nn.Module):
     ) -> Tensor:
         context_btd = torch.cat(parts[1:], dim=1)
         mask = visible(mask_qk, join_valid(parts[1:], valids[1:]))
-        return parts[0] + self.attention(parts[0], context_btd, mask)
+        read_btd: Tensor = self.attention(parts[0], context_btd, mask)
+        return parts[0] + read_btd
 
 
 class TransformerFusion(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor
 @torch.library.custom_op("mmspec::grouped_matmul", mutates_args=())
 def grouped_matmul(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
     """Rows sorted by expert, `rows_e` of them for each: row r times the matrix of its expert."""
-    parts = x_ri.split(rows_e.tolist())
+    parts = torch.split(x_ri, rows_e.tolist())
     return torch.cat([rows @ weight for rows, weight in zip(parts, weight_eio, strict=True)])
 
 
@@ -24,7 +24,7 @@ def _(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
 def grouped_outer(x_ri: Tensor, y_ro: Tensor, rows_e: Tensor) -> Tensor:
     """For each expert the sum over its rows of x_r outer y_r: [E, I, O]."""
     sizes = rows_e.tolist()
-    pairs = zip(x_ri.split(sizes), y_ro.split(sizes), strict=True)
+    pairs = zip(torch.split(x_ri, sizes), torch.split(y_ro, sizes), strict=True)
     return torch.stack([x.T @ y for x, y in pairs])
 
 

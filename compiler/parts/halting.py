@@ -96,13 +96,13 @@ class ExitStack(nn.Module):
     """{depth} blocks; in evaluation a sample leaves once the head is confident."""
 
     def __init__(
-        self, block: ir.Block, depth: int, final_norm: bool, causal: bool, exit: ir.Exit
+        self, block: ir.Block, depth: int, final_norm: bool, causal: bool, leave: ir.Exit
     ) -> None:
         super().__init__()
         self.final_norm = final_norm
         self.head_width = block.attention.head_width
-        self.after = exit.after
-        self.threshold = exit.threshold
+        self.after = leave.after
+        self.threshold = leave.threshold
         self.blocks = nn.ModuleList([Block(block, causal) for _ in range(depth)])
         if final_norm:
             if block.norm.kind == "rms":

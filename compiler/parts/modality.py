@@ -92,7 +92,6 @@ class ImageEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        self.patch.reset_parameters()
         if self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
@@ -111,7 +110,7 @@ class ImageEmbedding(nn.Module):
 
 
 class FrameEmbedding(nn.Module):
-    """Frames [B, F, {features}] -> a token for each {patch} frames; frames past the length are 0."""
+    """Frames [B, F, {features}] -> a token for each {patch}; frames past the length are 0."""
 
     def __init__(
         self, features: int, patch: int, width: int, position: str, max_tokens: int
@@ -126,7 +125,6 @@ class FrameEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        self.frames.reset_parameters()
         if self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
@@ -136,7 +134,7 @@ class FrameEmbedding(nn.Module):
             frames_bfc = frames_bfc.masked_fill(~real_bf[..., None], 0.0)
         if self.patch > 1:
             frames_bfc = F.pad(frames_bfc, (0, 0, 0, -frames_bfc.shape[1] % self.patch))
-            frames_bfc = frames_bfc.unflatten(1, (-1, self.patch)).flatten(2)
+            frames_bfc = torch.unflatten(frames_bfc, 1, (-1, self.patch)).flatten(2)
         x_btd: Tensor = self.frames(frames_bfc)
         if self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
@@ -169,8 +167,6 @@ class TableEmbedding(nn.Module):
         if self.numbers:
             nn.init.normal_(self.weight)
             nn.init.zeros_(self.bias)
-        if self.codes:
-            self.categories.reset_parameters()
         if self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 

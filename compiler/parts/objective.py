@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,3 +40,20 @@ def present(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
     if valid_bt is None:
         return x_btd.new_full((x_btd.shape[0],), x_btd.shape[1] > 0, dtype=torch.bool)
     return valid_bt.any(dim=1)
+
+
+def total(losses: Mapping[str, Tensor], auxiliary: Mapping[str, Tensor]) -> Tensor | None:
+    """The sum of all losses; None where no target was given."""
+    if not losses:
+        return None
+    return torch.stack([*losses.values(), *auxiliary.values()]).sum()
+
+
+def weighted_total(
+    losses: Mapping[str, Tensor], auxiliary: Mapping[str, Tensor], weights: Mapping[str, float]
+) -> Tensor | None:
+    """The weighted sum of all losses (weight 1 where none is named); None without a target."""
+    if not losses:
+        return None
+    weighted = [weights.get(name, 1.0) * loss for name, loss in losses.items()]
+    return torch.stack([*weighted, *auxiliary.values()]).sum()

@@ -91,7 +91,6 @@ class Experts(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        self.router.reset_parameters()
         nn.init.normal_(self.up, std=self.up.shape[1] ** -0.5)
         nn.init.normal_(self.down, std=self.down.shape[1] ** -0.5)
 
@@ -148,5 +147,5 @@ class ByModality(nn.Module):
         routing: list[Routing],
     ) -> Tensor:
         mlps = [getattr(self, f"{segment}_mlp") for segment in self.segments]
-        parts = zip(mlps, x_btd.split(counts, dim=1), strict=True)
+        parts = zip(mlps, torch.split(x_btd, counts, dim=1), strict=True)
         return torch.cat([mlp(part_btd) for mlp, part_btd in parts], dim=1)
