@@ -35,11 +35,12 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A model input; shape holds ints and the names "B" and "F" (tokens or frames)."""
+    """A model input; shape holds ints and "B", "T" (tokens), "F" (frames); `longest`: of T or F."""
 
     name: str
     kind: str
     shape: tuple[int | str, ...]
+    longest: int | None
     dtype: str
     tokens: Tokens
     patch: int

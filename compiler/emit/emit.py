@@ -19,7 +19,9 @@ from mmspec.compiler.emit.wiring import Lines
 from mmspec.schema.resolved import dump
 from mmspec.schema.spec import Spec
 
-ATTENTION = frozenset({"visible", "rotation", "rotate", "Attention", "CrossAttention"})
+ATTENTION = frozenset(
+    {"visible", "visible_keys", "rotation", "rotate", "Attention", "CrossAttention"}
+)
 """Helpers and parts that go to the package's attention.py, beside the masks."""
 
 STANDARD = (
@@ -47,7 +49,7 @@ def emit(plan: ir.Plan, spec: Spec) -> Package:
     requests = Requests(plan, specialiser)
     lines = Lines(requests)
     model.forward(plan, lines)
-    fragment = specialiser.finish(_read("\n".join(lines.body)))
+    fragment = specialiser.finish(_read("\n".join(lines.statements())))
     attention = [_definition(tidy(source)) for source in lines.masks]
     main: list[Definition] = []
     for part, definition in _parts(fragment):

@@ -122,7 +122,7 @@ def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[st
     yield "        lengths: Mapping[str, Tensor] | None = None,"
     yield "        targets: Mapping[str, Tensor] | None = None,"
     yield f"    ) -> {plan.class_name}Output:"
-    for line in lines.body:
+    for line in lines.statements():
         yield f"        {line}" if line else ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -29,6 +31,16 @@ class Lines:
         """Append statements."""
         self.body.extend(lines)
 
+    def statements(self) -> list[str]:
+        """The statements, without those that only name what nobody reads."""
+        body = self.body
+        while True:
+            words = Counter(word for line in body for word in re.findall(r"\w+", line))
+            left = [line for line in body if not _idle(line, words)]
+            if len(left) == len(body):
+                return body
+            body = left
+
     def values(self, values: tuple[ir.Value, ...]) -> str:
         """A tuple display of the tokens of some values."""
         return _tuple([self.tensors[value.name] for value in values])
@@ -42,6 +54,12 @@ class Lines:
         return _tuple([self.counts[segment.name] for segment in value.segments])
 
 
+def _idle(line: str, words: Counter[str]) -> bool:
+    """Whether a line names a value that appears nowhere else, and does nothing more."""
+    name, found, value = line.partition(" = ")
+    return bool(found) and name.isidentifier() and words[name] == 1 and "self." not in value
+
+
 def _tuple(items: list[str]) -> str:
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
 
@@ -53,16 +71,18 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     arguments = {"ids_bt": name, "pixels_bchw": name, "frames_bfc": name, "row_bc": name}
     arguments["length_b"] = f'lengths.get("{name}")'
     call = lines.requests.call(node.module, arguments)
+    expected = _expected(given)
     if given.optional:
         like = f"self.{node.module}.{lines.requests.weight(node)}"
         lines.write(
             f"if {name} is None:",
             f"    {x} = absent(batch, {node.out.width}, {like})",
             "else:",
+            f"    {expected}",
             f"    {x} = {call}",
         )
     else:
-        lines.write(f"{x} = {call}")
+        lines.write(expected, f"{x} = {call}")
     lines.tensors[node.out.name], lines.valids[node.out.name] = x, f"{node.out.name}_bt"
     length = f'lengths.get("{name}")'
     tokens = f"{x}.shape[1]"
@@ -75,6 +95,13 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     lines.write(f"{node.out.name}_bt = {value}")
     fixed = node.out.segments[0].tokens.symbol is None and not given.optional
     lines.counts.setdefault(name, str(node.out.segments[0].tokens.max) if fixed else tokens)
+
+
+def _expected(given: ir.Input) -> str:
+    """The statement that checks the shape of an input."""
+    sizes = ", ".join(str(size) if isinstance(size, int) else "None" for size in given.shape)
+    longest = "" if given.longest is None else f", {given.longest}"
+    return f'expect("{given.name}", {given.name}, ({sizes}){longest})'
 
 
 def project(node: ir.Project, lines: Lines) -> None:
@@ -100,9 +127,9 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
     if node.module is None:
         lines.write(f"{x} = torch.cat({parts}, dim=1)")
         return
-    arguments = {"parts": parts, "valids": valids, "mask_qk": "None"}
+    arguments = {"parts": parts, "valids": valids, "mask": "None"}
     if node.kind == "cross-attention":
-        arguments["mask_qk"] = _cross_mask(node, lines)
+        arguments["mask"] = _cross_mask(node, lines)
     call = lines.requests.call(node.module, arguments)
     if node.kind == "gated":
         lines.write(f'{x}, statistics["{node.stream}.gates"] = {call}')
@@ -113,11 +140,16 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
 def _cross_mask(node: ir.Fuse, lines: Lines) -> str:
     keys = tuple(segment for value in node.sources[1:] for segment in value.segments)
     queries = node.sources[0].segments
+    others = node.sources[1:]
+    valid = lines.valids[others[0].name]
+    if len(others) > 1:
+        valid = f"join_valid({lines.values(others)}, {lines.validities(others)})"
     if masks.is_full(node.masks, queries, keys):
-        return "None"
+        return f"visible_keys({valid})"
     name = f"{node.stream}_fusion_mask"
     lines.masks.append(masks.function(name, f"fusion {node.stream}", node.masks, queries, keys))
-    return _mask_call(name, queries, keys, lines, lines.tensors[node.sources[0].name])
+    seen = _mask_call(name, queries, keys, lines, lines.tensors[node.sources[0].name])
+    return f"visible({seen}, {valid})"
 
 
 def _mask_call(
@@ -132,15 +164,15 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     source, segments = lines.tensors[node.source.name], node.source.segments
     valid = lines.valids[node.source.name]
     pairs = node.block.attention.masks
-    mask = "None"
+    mask = f"visible_keys({valid})"
     if not masks.is_full(pairs, segments, segments) and not masks.is_causal(pairs, segments):
         name = f"{node.stream}_mask"
         lines.masks.append(masks.function(name, f"stream {node.stream}", pairs, segments, segments))
-        mask = _mask_call(name, segments, segments, lines, source)
+        mask = f"visible({_mask_call(name, segments, segments, lines, source)}, {valid})"
     arguments = {
         "x_btd": source,
         "valid_bt": valid,
-        "mask_qk": mask,
+        "mask": mask,
         "positions_t": _positions(node, lines, source),
         "counts": lines.count(node.source),
         "routing": f"{node.stream}_routing",
@@ -217,7 +249,8 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
         segments = [segment.name for segment in node.sources[0].segments]
         if len(segments) > 1:
             at = segments.index(node.segment or "")
-            x = f"torch.split({x}, {lines.count(node.sources[0])}, dim=1)[{at}]"
+            counts = ", ".join(lines.counts[segment] for segment in segments)
+            x = f"torch.split({x}, [{counts}], dim=1)[{at}]"
         if node.tied:
             lines.write(f"{out} = F.linear({x}, self.{node.tied}.table.weight)")
         else:

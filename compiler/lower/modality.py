@@ -30,19 +30,20 @@ def lower_input(context: Context, name: str) -> ir.Input:
     """The model's input of a modality."""
     modality = context.spec.modalities[name]
     shape: tuple[int | str, ...]
-    dtype = "float32"
+    dtype, longest = "float32", None
     if isinstance(modality, schema.Tokens):
-        shape, dtype = ("B", "F"), "int64"
+        shape, dtype, longest = ("B", "T"), "int64", modality.length.max
     elif isinstance(modality, schema.Image):
         shape = ("B", modality.channels, *modality.size)
     elif isinstance(modality, schema.Frames):
-        shape = ("B", "F", modality.features)
+        shape, longest = ("B", "F", modality.features), modality.length.max
     else:
         shape = ("B", len(modality.columns))
     return ir.Input(
         name=name,
         kind=modality.kind,
         shape=shape,
+        longest=longest,
         dtype=dtype,
         tokens=tokens(context, name),
         patch=modality.patch if isinstance(modality, schema.Frames) else 1,

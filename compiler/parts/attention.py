@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from mmspec.compiler import ir
 
 
-def visible(mask_qk: Tensor | None, valid_bk: Tensor | None) -> Tensor | None:
-    """Mask of the spec and validity of the keys together: bool [B or 1, 1, Tq, Tk]."""
-    if valid_bk is None:
-        return None if mask_qk is None else mask_qk[None, None]
-    valid_b11k = valid_bk[:, None, None, :]
-    return valid_b11k if mask_qk is None else mask_qk & valid_b11k
+def visible_keys(valid_bk: Tensor | None) -> Tensor | None:
+    """The valid keys, the same for every query: bool [B, 1, 1, Tk]; None: all of them."""
+    return None if valid_bk is None else valid_bk[:, None, None, :]
+
+
+def visible(mask_qk: Tensor, valid_bk: Tensor | None) -> Tensor:
+    """The keys that the mask shows and that are valid: bool [B or 1, 1, Tq, Tk]."""
+    return mask_qk[None, None] if valid_bk is None else mask_qk & valid_bk[:, None, None, :]
 
 
 def rotation(positions_t: Tensor, head_width: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import CrossAttention, visible
+from mmspec.compiler.parts.attention import CrossAttention, visible_keys
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, join_valid, mean_pool
 
@@ -54,7 +54,7 @@ class AttentionFusion(nn.Module):
 
     def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
         context_btd = torch.cat(parts, dim=1)
-        mask = visible(None, join_valid(parts, valids))
+        mask = visible_keys(join_valid(parts, valids))
         x_bqd = self.queries.expand(context_btd.shape[0], -1, -1)
         read_bqd: Tensor = self.attention(x_bqd, context_btd, mask)
         return x_bqd + read_bqd
@@ -70,17 +70,15 @@ class CrossAttentionFusion(nn.Module):
     def forward(
         self,
         parts: tuple[Tensor, ...],
-        valids: tuple[Tensor | None, ...],
-        mask_qk: Tensor | None,
+        mask: Tensor | None,
     ) -> Tensor:
         context_btd = torch.cat(parts[1:], dim=1)
-        mask = visible(mask_qk, join_valid(parts[1:], valids[1:]))
         read_btd: Tensor = self.attention(parts[0], context_btd, mask)
         return parts[0] + read_btd
 
 
 class TransformerFusion(nn.Module):
-    """{depth} full-attention blocks over all tokens, each source marked by an embedding."""
+    """Full attention over all tokens, {depth} deep, each source marked by an embedding."""
 
     def __init__(self, sources: int, depth: int, block: ir.Block) -> None:
         super().__init__()
@@ -100,7 +98,7 @@ class TransformerFusion(nn.Module):
         routing: list[Routing],
     ) -> Tensor:
         valid_bt = join_valid(parts, valids)
-        mask = visible(None, valid_bt)
+        mask = visible_keys(valid_bt)
         marked = [x_btd + mark_d for x_btd, mark_d in zip(parts, self.source, strict=True)]
         x_btd = torch.cat(marked, dim=1)
         for block in self.blocks:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import rotation, visible
+from mmspec.compiler.parts.attention import rotation
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, RmsNorm, mean_pool
 
@@ -19,7 +19,7 @@ def rows(tensor: Tensor | None, keep_b: Tensor) -> Tensor | None:
 
 
 class PonderStack(nn.Module):
-    """{depth} blocks applied up to {ponder.at_most} times, until halted (PonderNet 2021)."""
+    """A step of depth {depth}, taken up to {ponder.at_most} times until halted (PonderNet 2021)."""
 
     def __init__(
         self, block: ir.Block, depth: int, final_norm: bool, causal: bool, ponder: ir.Ponder
@@ -41,14 +41,13 @@ class PonderStack(nn.Module):
     def forward(
         self,
         x_btd: Tensor,
-        valid_bt: Tensor | None,
-        mask_qk: Tensor | None,
+        mask: Tensor | None,
         positions_t: Tensor,
+        valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The expected state, the halting probabilities [B, N] and the steps [B]."""
-        mask = visible(mask_qk, valid_bt)
         turn = rotation(positions_t, self.head_width)
         batch = x_btd.shape[0]
         y_btd = torch.zeros_like(x_btd)
@@ -93,7 +92,7 @@ def ponder_penalty(p_bn: Tensor, prior: float) -> Tensor:
 
 
 class ExitStack(nn.Module):
-    """{depth} blocks; in evaluation a sample leaves once the head is confident."""
+    """Depth {depth}; in evaluation a sample leaves once the head is confident."""
 
     def __init__(
         self, block: ir.Block, depth: int, final_norm: bool, causal: bool, leave: ir.Exit
@@ -113,15 +112,14 @@ class ExitStack(nn.Module):
     def forward(
         self,
         x_btd: Tensor,
-        valid_bt: Tensor | None,
-        mask_qk: Tensor | None,
+        mask: Tensor | None,
         positions_t: Tensor,
+        valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],
         head: Callable[[Tensor, Tensor | None], Tensor],
     ) -> tuple[list[Tensor], Tensor]:
         """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
-        mask = visible(mask_qk, valid_bt)
         turn = rotation(positions_t, self.head_width)
         states: list[Tensor] = []
         y_btd = torch.zeros_like(x_btd)

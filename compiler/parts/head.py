@@ -36,7 +36,7 @@ def pick(x_btd: Tensor, valid_bt: Tensor | None, first: bool) -> Tensor:
 
 
 class PooledHead(nn.Module):
-    """{size} outputs from the {pool} token of a stream."""
+    """Outputs [B, {size}], read from the {pool} token of a stream."""
 
     def __init__(self, width: int, size: int, pool: str) -> None:
         super().__init__()

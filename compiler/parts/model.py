@@ -18,6 +18,19 @@ def known(
     return given
 
 
+def expect(name: str, x: Tensor, shape: tuple[int | None, ...], longest: int | None = None) -> None:
+    """Raise ValueError unless `x` has the shape (None: any size) and axis 1 at most `longest`."""
+    found = tuple(x.shape)
+    fits = len(found) == len(shape) and all(
+        size in (None, given) for size, given in zip(shape, found, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must be [{wanted}], is {list(found)}")
+    if longest is not None and found[1] > longest:
+        raise ValueError(f"{name} has {found[1]} positions, at most {longest} are allowed")
+
+
 def batch_size(*inputs: Tensor | None) -> int:
     """Samples in the batch, from the first input that is there."""
     return next(x.shape[0] for x in inputs if x is not None)

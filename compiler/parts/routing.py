@@ -147,5 +147,5 @@ class ByModality(nn.Module):
         routing: list[Routing],
     ) -> Tensor:
         mlps = [getattr(self, f"{segment}_mlp") for segment in self.segments]
-        parts = zip(mlps, torch.split(x_btd, counts, dim=1), strict=True)
+        parts = zip(mlps, torch.split(x_btd, list(counts), dim=1), strict=True)
         return torch.cat([mlp(part_btd) for mlp, part_btd in parts], dim=1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention, rotation, visible
+from mmspec.compiler.parts.attention import Attention, rotation
 from mmspec.compiler.parts.routing import ByModality, Experts, Glu, Mlp, Routing
 
 
@@ -106,7 +106,7 @@ class Block(nn.Module):
 
 
 class Stack(nn.Module):
-    """{depth} blocks, one after the other."""
+    """Blocks one after the other, {depth} in all."""
 
     def __init__(self, block: ir.Block, depth: int, final_norm: bool, causal: bool) -> None:
         super().__init__()
@@ -124,13 +124,12 @@ class Stack(nn.Module):
     def forward(
         self,
         x_btd: Tensor,
-        valid_bt: Tensor | None,
-        mask_qk: Tensor | None,
+        mask: Tensor | None,
         positions_t: Tensor,
+        valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],
     ) -> Tensor:
-        mask = visible(mask_qk, valid_bt)
         turn = rotation(positions_t, self.head_width)
         for block in self.blocks:
             x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
