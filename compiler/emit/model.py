@@ -51,8 +51,11 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
     if any(given.optional for given in plan.inputs):
         given_names = ", ".join(names)
         lines.write(f"batch = batch_size({given_names})")
+    stacked = True
     for node in plan.nodes:
-        lines.write("")
+        if not isinstance(node, ir.Stack) or stacked:
+            lines.write("")
+        stacked = isinstance(node, ir.Stack)
         if isinstance(node, ir.Embed):
             wiring.embed(plan, node, lines)
         elif isinstance(node, ir.Project):

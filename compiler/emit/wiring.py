@@ -292,9 +292,9 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
     weights = {node.name: node.weight for node in plan.heads if node.weight != 1}
     if weights:
         shown = ", ".join(f'"{name}": {weight!r}' for name, weight in weights.items())
-        lines.write(f"loss = weighted_total(losses, auxiliary, {{{shown}}})")
+        lines.write(f"loss = weighted_loss(losses, auxiliary, {{{shown}}})")
     else:
-        lines.write("loss = total(losses, auxiliary)")
+        lines.write("loss = total_loss(losses, auxiliary)")
 
 
 def _loss(node: ir.Head, plan: ir.Plan, lines: Lines) -> str:

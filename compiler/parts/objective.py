@@ -42,14 +42,14 @@ def present(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
     return valid_bt.any(dim=1)
 
 
-def total(losses: Mapping[str, Tensor], auxiliary: Mapping[str, Tensor]) -> Tensor | None:
+def total_loss(losses: Mapping[str, Tensor], auxiliary: Mapping[str, Tensor]) -> Tensor | None:
     """The sum of all losses; None where no target was given."""
     if not losses:
         return None
     return torch.stack([*losses.values(), *auxiliary.values()]).sum()
 
 
-def weighted_total(
+def weighted_loss(
     losses: Mapping[str, Tensor], auxiliary: Mapping[str, Tensor], weights: Mapping[str, float]
 ) -> Tensor | None:
     """The weighted sum of all losses (weight 1 where none is named); None without a target."""

@@ -33,9 +33,13 @@ def _parse_pair(key: str) -> tuple[str, str]:
 class Attention(Model):
     """Either `mask` for the whole sequence, or `pairs`: (query, key) segment names to masks."""
 
-    mask: InstanceOf[masks.Pattern] | InstanceOf[masks.And] | InstanceOf[masks.Or] | InstanceOf[
-        masks.Not
-    ] | None = None
+    mask: (
+        InstanceOf[masks.Pattern]
+        | InstanceOf[masks.And]
+        | InstanceOf[masks.Or]
+        | InstanceOf[masks.Not]
+        | None
+    ) = None
     pairs: dict[tuple[str, str], Any] | None = None
 
     @model_validator(mode="before")

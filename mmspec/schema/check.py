@@ -22,7 +22,16 @@ ACROSS = frozenset({"full", "none", "global"})
 def check(spec: Spec, wiring: Wiring) -> None:
     """Raise one MmspecError with every problem found."""
     found: list[Diagnostic] = []
-    for rule in (_modalities, _streams, _attention, _fusions, _halting, _heads, _objectives, _claims):
+    for rule in (
+        _modalities,
+        _streams,
+        _attention,
+        _fusions,
+        _halting,
+        _heads,
+        _objectives,
+        _claims,
+    ):
         for error in rule(spec, wiring):
             found.extend(error.diagnostics)
     if found:
@@ -34,23 +43,39 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
         at = ("modalities", name, "position")
         if not wiring.readers(name):
             yield problem(
-                spec, "MM304", f"no stream reads modality `{name}`", "modalities", name,
+                spec,
+                "MM304",
+                f"no stream reads modality `{name}`",
+                "modalities",
+                name,
                 help="name it in a stream's `from`, or remove it",
             )
         if modality.position == "sincos-2d" and not isinstance(modality, modalities.Image):
-            yield problem(spec, "MM305", "sincos-2d needs an image's rows and columns", *at,
-                          help="write sincos, learned or rotary")
+            yield problem(
+                spec,
+                "MM305",
+                "sincos-2d needs an image's rows and columns",
+                *at,
+                help="write sincos, learned or rotary",
+            )
         if isinstance(modality, modalities.Table) and modality.position not in ("none", "learned"):
-            yield problem(spec, "MM305", "columns of a table have no order to place", *at,
-                          help="write none or learned")
+            yield problem(
+                spec,
+                "MM305",
+                "columns of a table have no order to place",
+                *at,
+                help="write none or learned",
+            )
         for stream in wiring.readers(name):
             divisor = {"sincos": 2, "sincos-2d": 4}.get(modality.position, 1)
             if spec.streams[stream].width % divisor:
                 yield problem(
-                    spec, "MM306",
+                    spec,
+                    "MM306",
                     f"{modality.position} needs a width divisible by {divisor}; "
                     f"stream `{stream}` has {spec.streams[stream].width}",
-                    *at, help="change the stream's width or the position",
+                    *at,
+                    help="change the stream's width or the position",
                 )
 
 
@@ -59,16 +84,27 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     read |= {name for head in spec.heads.values() for name in heads.sources(head)}
     for name, stream in spec.streams.items():
         if name not in read:
-            yield problem(spec, "MM307", f"nothing reads stream `{name}`", "streams", name,
-                          help="let a stream or a head read it, or remove it")
+            yield problem(
+                spec,
+                "MM307",
+                f"nothing reads stream `{name}`",
+                "streams",
+                name,
+                help="let a stream or a head read it, or remove it",
+            )
         rotary = any(
             s.modality and spec.modalities[s.modality].position == "rotary"
             for s in wiring.segments[name]
         )
         if rotary and stream.head_width % 2:
-            yield problem(spec, "MM308",
-                          f"rotary turns pairs: head width {stream.head_width} is odd",
-                          "streams", name, help="choose an even head width")
+            yield problem(
+                spec,
+                "MM308",
+                f"rotary turns pairs: head width {stream.head_width} is odd",
+                "streams",
+                name,
+                help="choose an even head width",
+            )
 
 
 def _attention(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
@@ -84,16 +120,25 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
         at = ("streams", name, "from")
         count = getattr(source, "heads", None) or stream.heads
         if not isinstance(source, fusions.Concat | fusions.Gated) and stream.width % count:
-            yield problem(spec, "MM309",
-                          f"width {stream.width} is not a multiple of the fusion's {count} heads",
-                          *at, help="give the fusion `heads` that divide the width")
+            yield problem(
+                spec,
+                "MM309",
+                f"width {stream.width} is not a multiple of the fusion's {count} heads",
+                *at,
+                help="give the fusion `heads` that divide the width",
+            )
         if isinstance(source, fusions.CrossAttention):
             first, *rest = (wiring.source_segments(x) for x in wiring.sources[name])
             queries = tuple(s.name for s in first)
             keys = tuple(s.name for group in rest for s in group)
             if len(set(keys)) < len(keys):
-                yield problem(spec, "MM303", "two context sources bring the same tokens", *at,
-                              help="name each modality once among the context")
+                yield problem(
+                    spec,
+                    "MM303",
+                    "two context sources bring the same tokens",
+                    *at,
+                    help="name each modality once among the context",
+                )
             yield from _mask(spec, source.attention, queries, keys, (*at, "attention"))
 
 
@@ -114,9 +159,13 @@ def _mask(
         for name, among in ((query, queries), (key, keys)):
             if name not in among:
                 close = suggest(name, among)
-                yield problem(spec, "MM310", f"no segment `{name}` here", *here,
-                              help=f"did you mean `{close}`?" if close else
-                              f"segments: {', '.join(among)}")
+                yield problem(
+                    spec,
+                    "MM310",
+                    f"no segment `{name}` here",
+                    *here,
+                    help=f"did you mean `{close}`?" if close else f"segments: {', '.join(among)}",
+                )
         yield from _across(spec, mask, query == key, here)
 
 
@@ -131,17 +180,22 @@ def _flat(
         yield from _across(spec, mask, True, at)
 
 
-def _across(
-    spec: Spec, mask: masks.Mask, same: bool, at: tuple[str, ...]
-) -> Iterator[MmspecError]:
+def _across(spec: Spec, mask: masks.Mask, same: bool, at: tuple[str, ...]) -> Iterator[MmspecError]:
     for pattern in masks.patterns(mask):
         if pattern.name not in masks.COMPILED:
-            yield problem(spec, "MM401", f"mask `{pattern.name}` is not compiled yet", *at,
-                          help=f"compiled today: {', '.join(sorted(masks.COMPILED))}")
+            yield problem(
+                spec,
+                "MM401",
+                f"mask `{pattern.name}` is not compiled yet",
+                *at,
+                help=f"compiled today: {', '.join(sorted(masks.COMPILED))}",
+            )
         elif not same and pattern.name not in ACROSS:
             yield problem(
-                spec, "MM311",
-                f"`{pattern.name}` compares positions, and these segments have no common axis", *at,
+                spec,
+                "MM311",
+                f"`{pattern.name}` compares positions, and these segments have no common axis",
+                *at,
                 help="write masks by pair, such as {text -> text: causal, text -> image: full}",
             )
 
@@ -153,19 +207,33 @@ def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
         at = ("streams", name, "halting")
         head = spec.heads.get(stream.halting.head)
         if not isinstance(head, heads.Classifier) or head.source != name:
-            yield problem(spec, "MM312",
-                          f"exits need a classifier that reads stream `{name}`", *at,
-                          help="name such a head in `head`")
+            yield problem(
+                spec,
+                "MM312",
+                f"exits need a classifier that reads stream `{name}`",
+                *at,
+                help="name such a head in `head`",
+            )
         if stream.halting.every > stream.depth:
-            yield problem(spec, "MM313",
-                          f"an exit every {stream.halting.every} blocks of {stream.depth}", *at,
-                          help="choose `every` at most the depth")
+            yield problem(
+                spec,
+                "MM313",
+                f"an exit every {stream.halting.every} blocks of {stream.depth}",
+                *at,
+                help="choose `every` at most the depth",
+            )
         readers = [h for h, head in spec.heads.items() if name in heads.sources(head)]
-        readers += [s for s, x in wiring.sources.items() if any(y.is_stream and y.name == name for y in x)]
+        readers += [
+            s for s, x in wiring.sources.items() if any(y.is_stream and y.name == name for y in x)
+        ]
         if readers != [stream.halting.head]:
-            yield problem(spec, "MM314",
-                          f"a stream with exits is read by its head alone, not by {', '.join(readers)}",
-                          *at, help="give the other readers a stream of their own")
+            yield problem(
+                spec,
+                "MM314",
+                f"a stream with exits is read by its head alone, not by {', '.join(readers)}",
+                *at,
+                help="give the other readers a stream of their own",
+            )
 
 
 def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
@@ -173,20 +241,34 @@ def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
         unknown = [s for s in heads.sources(head) if s not in spec.streams]
         for stream in unknown:
             close = suggest(stream, list(spec.streams))
-            yield problem(spec, "MM315", f"head `{name}` reads `{stream}`, which is no stream",
-                          "heads", name, "from", help=f"did you mean `{close}`?" if close else
-                          f"streams: {', '.join(spec.streams)}")
+            yield problem(
+                spec,
+                "MM315",
+                f"head `{name}` reads `{stream}`, which is no stream",
+                "heads",
+                name,
+                "from",
+                help=f"did you mean `{close}`?" if close else f"streams: {', '.join(spec.streams)}",
+            )
         if isinstance(head, heads.LanguageModel) and not unknown:
             yield from _language_model(spec, wiring, name, head)
         if isinstance(head, heads.Contrastive) and head.source[0] == head.source[1]:
-            yield problem(spec, "MM316", "a contrastive head compares two different streams",
-                          "heads", name, "from", help="name two streams")
+            yield problem(
+                spec,
+                "MM316",
+                "a contrastive head compares two different streams",
+                "heads",
+                name,
+                "from",
+                help="name two streams",
+            )
 
 
 def token_segment(spec: Spec, wiring: Wiring, head: heads.LanguageModel) -> str | None:
     """The tokens segment a language-model head predicts, None when it isn't unique."""
     names = [
-        s.name for s in wiring.segments[head.source]
+        s.name
+        for s in wiring.segments[head.source]
         if s.modality and isinstance(spec.modalities[s.modality], modalities.Tokens)
     ]
     if head.modality is not None:
@@ -199,32 +281,70 @@ def _language_model(
 ) -> Iterator[MmspecError]:
     segment = token_segment(spec, wiring, head)
     if segment is None:
-        yield problem(spec, "MM317", f"head `{name}` needs one tokens segment of `{head.source}`",
-                      "heads", name, help="name it with `modality`")
+        yield problem(
+            spec,
+            "MM317",
+            f"head `{name}` needs one tokens segment of `{head.source}`",
+            "heads",
+            name,
+            help="name it with `modality`",
+        )
         return
     readers = wiring.readers(segment)
     if head.tied and len(readers) != 1:
-        yield problem(spec, "MM318", f"`{segment}` is embedded {len(readers)} times: tied to which?",
-                      "heads", name, help="write tied: false")
+        yield problem(
+            spec,
+            "MM318",
+            f"`{segment}` is embedded {len(readers)} times: tied to which?",
+            "heads",
+            name,
+            help="write tied: false",
+        )
     elif head.tied and spec.streams[readers[0]].width != spec.streams[head.source].width:
-        yield problem(spec, "MM318", "a tied head needs the embedding's width",
-                      "heads", name, help="write tied: false, or make the widths equal")
+        yield problem(
+            spec,
+            "MM318",
+            "a tied head needs the embedding's width",
+            "heads",
+            name,
+            help="write tied: false, or make the widths equal",
+        )
 
 
 def _objectives(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     for name, objective in spec.objectives.items():
         head = spec.heads.get(name)
         if head is None:
-            yield problem(spec, "MM319", f"no head `{name}`", "objectives", name,
-                          help=f"heads: {', '.join(spec.heads)}")
+            yield problem(
+                spec,
+                "MM319",
+                f"no head `{name}`",
+                "objectives",
+                name,
+                help=f"heads: {', '.join(spec.heads)}",
+            )
             continue
         expected = DEFAULT_LOSS[head.kind]
         if objective.loss not in (None, expected):
-            yield problem(spec, "MM320", f"a {head.kind} head is trained by {expected}",
-                          "objectives", name, "loss", help=f"write {expected}, or leave it out")
+            yield problem(
+                spec,
+                "MM320",
+                f"a {head.kind} head is trained by {expected}",
+                "objectives",
+                name,
+                "loss",
+                help=f"write {expected}, or leave it out",
+            )
         if objective.smoothing and expected != "cross-entropy":
-            yield problem(spec, "MM320", "smoothing goes with cross-entropy",
-                          "objectives", name, "smoothing", help="leave it out")
+            yield problem(
+                spec,
+                "MM320",
+                "smoothing goes with cross-entropy",
+                "objectives",
+                name,
+                "smoothing",
+                help="leave it out",
+            )
 
 
 def _claims(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
@@ -232,9 +352,14 @@ def _claims(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     for position, text in enumerate(spec.claims):
         for name in sorted(_claim_names(claims.parse(text)) - known):
             close = suggest(name, sorted(known))
-            yield problem(spec, "MM321", f"claim `{text}` names `{name}`, which is nothing here",
-                          "claims", position, help=f"did you mean `{close}`?" if close else
-                          f"known: {', '.join(sorted(known))}")
+            yield problem(
+                spec,
+                "MM321",
+                f"claim `{text}` names `{name}`, which is nothing here",
+                "claims",
+                position,
+                help=f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(known))}",
+            )
 
 
 def _claim_names(claim: claims.Claim) -> set[str]:

@@ -48,9 +48,7 @@ class Contrastive(Model):
     temperature: Positive = 0.07
 
 
-Head = Annotated[
-    Classifier | Regressor | LanguageModel | Contrastive, Field(discriminator="kind")
-]
+Head = Annotated[Classifier | Regressor | LanguageModel | Contrastive, Field(discriminator="kind")]
 
 
 def sources(head: Classifier | Regressor | LanguageModel | Contrastive) -> tuple[str, ...]:

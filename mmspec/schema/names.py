@@ -16,10 +16,14 @@ RESERVED = frozenset(
     + ["q", "k", "device", "terms", "present", "absent", "visible", "rotation", "rotate"]
     + ["int", "float", "bool", "str", "list", "dict", "tuple", "len", "range", "super", "sum"]
     + ["min", "max", "any", "all", "zip", "enumerate", "print", "type", "object", "none"]
+    + ["known", "expect", "batch_size", "patches", "valid_tokens", "valid_whole", "join_valid"]
+    + ["visible_keys", "cross_entropy", "next_token", "contrastive", "total_loss", "weighted_loss"]
+    + ["ponder_penalty", "exits", "numpy", "triton", "mmspec"]
 )
 
 ENDINGS = re.compile(
-    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing)$"
+    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits)$"
+    r"|_(b|bt|bn|bc|btd|mlp|projection)$"
     r"|_to_|_sees_|_embedding_|_tokens_"
 )
 """The compiler builds its own names with these, so that none of the user's can meet them."""

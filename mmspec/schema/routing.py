@@ -60,6 +60,4 @@ class ByModality(_Common):
     kind: Literal["by-modality"]
 
 
-FeedForward = Annotated[
-    Mlp | Glu | Experts | Switch | ByModality, Field(discriminator="kind")
-]
+FeedForward = Annotated[Mlp | Glu | Experts | Switch | ByModality, Field(discriminator="kind")]

@@ -84,8 +84,9 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
         text = f"did you mean `{close}`?" if close else "remove it"
         return Diagnostic("MM101", f"unknown key `{last}`", document.key_span(*keys), where, text)
     if kind == "missing":
-        return Diagnostic("MM102", f"`{last}` is missing", document.span(*keys[:-1]), where,
-                          f"add `{last}: ...`")
+        return Diagnostic(
+            "MM102", f"`{last}` is missing", document.span(*keys[:-1]), where, f"add `{last}: ...`"
+        )
     if kind in ("union_tag_invalid", "literal_error"):
         return _choice(value, context, span, where)
     if kind == "union_tag_not_found":
