@@ -43,7 +43,7 @@ def inputs(plan: ir.Plan, batch: int, raw: Lengths, device: str) -> dict[str, Te
     """Zeros of every input's shape."""
     made = {}
     for given in plan.inputs:
-        sizes = {"B": batch, "F": raw.get(given.name, 0)}
+        sizes = {"B": batch, "F": raw.get(given.name, 0), "T": raw.get(given.name, 0)}
         shape = [sizes[size] if isinstance(size, str) else size for size in given.shape]
         dtype = torch.int64 if given.dtype == "int64" else torch.float32
         made[given.name] = torch.zeros(*shape, dtype=dtype, device=device)
