@@ -1,0 +1,42 @@
+"""Rows before encoding: one raw value a column and row, and which rows are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """Sound as samples [n], float32 in -1 to 1, and the number of samples a second."""
+
+    samples: NDArray[np.float32]
+    rate: int
+
+
+Raw = str | int | float | NDArray[Any] | Waveform | Mapping[str, Any] | Sequence[Any] | None
+"""A value as it was found; None: absent (a modality) or unlabelled (a target)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows before encoding.
+
+    `columns`: by name, one raw value a row: image uint8 [H, W] or [H, W, C] (or floats in 0 to 1);
+    audio a Waveform or float32 [F, features]; series float32 [F, features]; tokens text or ints;
+    table a mapping of column to value; target text, a number or several numbers. A sequence may
+    open its files on access, and raises MmspecError where it cannot.
+    """
+
+    name: str
+    columns: Mapping[str, Sequence[Raw]]
+    held_out: NDArray[np.bool_]
+    """[N], true where the row is not trained on."""
+    rows: Sequence[str]
+    """How an error names a row: `birds.csv:12`, `openmoji 41`."""
+    fingerprint: str
+    """Changes when the data does."""
