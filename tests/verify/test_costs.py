@@ -35,7 +35,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def lengths(plan: ir.Plan, numerator: int, denominator: int) -> dict[str, int]:
     """Raw lengths: a fraction of each modality's longest, no whole number of tokens."""
-    longest = {x.name: x.tokens.max * x.patch for x in plan.inputs if x.tokens.symbol}
+    longest = {x.name: x.longest for x in plan.inputs if x.longest}
     return {name: max(1, n * numerator // denominator) for name, n in longest.items()}
 
 
