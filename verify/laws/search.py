@@ -1,0 +1,130 @@
+"""Looking for a counterexample: hypothesis with a fixed seed, its shrunk example in words."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis import errors as trouble
+from hypothesis.strategies import SearchStrategy
+
+from mmspec.verify.laws.law import Law, Search
+from mmspec.verify.outcome import Broken, Outcome, held, not_checked, refuted
+from mmspec.verify.subject import Subject, words
+
+__all__ = ["Broken", "Vacuous", "describe", "search"]
+
+T = TypeVar("T")
+
+
+class Vacuous(Exception):
+    """The example holds nothing that a check speaks of: no masked key, no pad."""
+
+
+@dataclass(slots=True)
+class _Tally(Generic[T]):
+    """What has been tried; `last` is the failing example met last: in the end the shrunk one."""
+
+    check: Callable[[T], None]
+    tried: int = 0
+    vacuous: int = 0
+    last: tuple[T, Exception] | None = None
+
+    def try_one(self, example: T) -> None:
+        """Check one example."""
+        self.tried += 1
+        try:
+            self.check(example)
+        except Vacuous:
+            self.vacuous += 1
+        except (trouble.UnsatisfiedAssumption, trouble.StopTest):
+            self.tried -= 1
+            raise
+        except Exception as error:
+            self.last = (example, error)
+            raise
+
+
+def search(
+    law: Law,
+    subject: Subject,
+    search: Search,
+    strategy: SearchStrategy[T],
+    check: Callable[[T], None],
+) -> Outcome:
+    """Try `check` on examples of `strategy`: held, or refuted by the smallest that breaks it.
+
+    The check raises `Broken` (refuted), `Vacuous` (nothing to look at: more than half of the
+    examples make the law "not checked") or whatever the model raises, which refutes as well.
+    Any other exception is a fault of the check itself and is raised.
+    """
+    tally = _Tally(check)
+    try:
+        _run(tally, strategy, search)
+    except trouble.Unsatisfiable:
+        return not_checked(law.id, law.statement, "no input of this spec can be drawn for it")
+    except trouble.FlakyFailure:
+        if tally.last is None:
+            raise
+        return _refuted(law, subject, *tally.last, search, " (not on every run)")
+    except Exception as error:
+        if tally.last is None or not _is_found(error):
+            raise
+        return _refuted(law, subject, *tally.last, search)
+    if 2 * tally.vacuous > tally.tried:
+        why = f"{tally.vacuous} of {tally.tried} inputs held nothing that it speaks of"
+        return not_checked(law.id, law.statement, why)
+    return held(law.id, law.statement, tally.tried - tally.vacuous, search.seed)
+
+
+def _run(tally: _Tally[T], strategy: SearchStrategy[T], search: Search) -> None:
+    """Run hypothesis; raises what the shrunk example raises."""
+
+    def try_one(example: T) -> None:
+        tally.try_one(example)
+
+    settings = hypothesis.settings(
+        max_examples=search.examples,
+        database=None,
+        deadline=None,
+        suppress_health_check=tuple(HealthCheck.__members__.values()),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+    )
+    hypothesis.seed(search.seed)(settings(hypothesis.given(strategy)(try_one)))()
+
+
+def _is_found(error: Exception) -> bool:
+    """Whether an exception speaks of the model and not of the check."""
+    if isinstance(error, Broken | RuntimeError):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(frame.filename.startswith("<mmspec ") for frame in frames)
+
+
+def _refuted(
+    law: Law, subject: Subject, example: Any, error: Exception, search: Search, how: str = ""
+) -> Outcome:
+    broken = error if isinstance(error, Broken) else None
+    what = broken.what if broken else f"the model fails with {words(error)}"
+    where = broken.where if broken else ()
+    told = broken.counterexample if broken else ""
+    span = subject.where(*where) if where else None
+    found = refuted(law.id, law.statement, what + how, span, told or describe(example))
+    return replace(found, seed=search.seed)
+
+
+def describe(example: Any) -> str:
+    """An example in words: its own `describe()`, the parts of a tuple, else its repr."""
+    own = getattr(example, "describe", None)
+    if callable(own):
+        return str(own())
+    if isinstance(example, tuple):
+        return "; ".join(describe(part) for part in example)
+    return str(example)
