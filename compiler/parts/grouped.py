@@ -11,8 +11,13 @@ from torch import Tensor
 @torch.library.custom_op("mmspec::grouped_matmul", mutates_args=())
 def grouped_matmul(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
     """Rows sorted by expert, `rows_e` of them for each: row r times the matrix of its expert."""
-    parts = torch.split(x_ri, rows_e.tolist())
-    return torch.cat([rows @ weight for rows, weight in zip(parts, weight_eio, strict=True)])
+    y_ro = x_ri.new_empty(x_ri.shape[0], weight_eio.shape[2])
+    sizes = rows_e.tolist()
+    for x, weight, y in zip(
+        torch.split(x_ri, sizes), weight_eio, torch.split(y_ro, sizes), strict=True
+    ):
+        torch.mm(x, weight, out=y)
+    return y_ro
 
 
 @grouped_matmul.register_fake
@@ -23,9 +28,13 @@ def _(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
 @torch.library.custom_op("mmspec::grouped_outer", mutates_args=())
 def grouped_outer(x_ri: Tensor, y_ro: Tensor, rows_e: Tensor) -> Tensor:
     """For each expert the sum over its rows of x_r outer y_r: [E, I, O]."""
+    weight_eio = x_ri.new_empty(rows_e.shape[0], x_ri.shape[1], y_ro.shape[1])
     sizes = rows_e.tolist()
-    pairs = zip(torch.split(x_ri, sizes), torch.split(y_ro, sizes), strict=True)
-    return torch.stack([x.T @ y for x, y in pairs])
+    for x, y, weight in zip(
+        torch.split(x_ri, sizes), torch.split(y_ro, sizes), weight_eio, strict=True
+    ):
+        torch.mm(x.T, y, out=weight)
+    return weight_eio
 
 
 @grouped_outer.register_fake

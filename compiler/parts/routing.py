@@ -102,7 +102,8 @@ class Experts(nn.Module):
         routing: list[Routing],
     ) -> Tensor:
         precise = torch.promote_types(x_btd.dtype, torch.float32)
-        probability_bte = self.router(x_btd).to(precise).softmax(dim=-1)
+        score_bte: Tensor = self.router(x_btd)
+        probability_bte = score_bte.to(precise).softmax(dim=-1)
         weight_btk, expert_btk = probability_bte.topk(self.choose, dim=-1)
         if self.renormalise:
             weight_btk = weight_btk / weight_btk.sum(dim=-1, keepdim=True)
@@ -110,12 +111,14 @@ class Experts(nn.Module):
 
         order_r = expert_btk.flatten().argsort(stable=True)
         rows_e = F.one_hot(expert_btk.flatten(), self.experts).sum(dim=0)
-        x_rd = x_btd.flatten(0, 1)[order_r // self.choose]
-        h_rf = activate(grouped_matmul(x_rd, self.up, rows_e), self.activation)
-        y_rd = grouped_matmul(h_rf, self.down, rows_e)
+        # The router's dtype is the one that autocast wants, where it is on.
+        up, down = self.up.to(score_bte.dtype), self.down.to(score_bte.dtype)
+        x_rd = x_btd.flatten(0, 1)[order_r // self.choose].to(score_bte.dtype)
+        h_rf = activate(grouped_matmul(x_rd, up, rows_e), self.activation)
+        y_rd = grouped_matmul(h_rf, down, rows_e)
         y_rd = y_rd * weight_btk.flatten()[order_r, None].to(y_rd.dtype)
-        y_btd = torch.zeros_like(x_btd).flatten(0, 1)
-        return y_btd.index_add(0, order_r // self.choose, y_rd).view_as(x_btd)
+        y_td = torch.zeros_like(x_btd, dtype=y_rd.dtype).flatten(0, 1)
+        return y_td.index_add(0, order_r // self.choose, y_rd).view_as(x_btd)
 
     def balance(
         self, probability_bte: Tensor, expert_btk: Tensor, valid_bt: Tensor | None
