@@ -1,0 +1,80 @@
+"""Encoded columns: arrays of one shape, or of any length, from which batches are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Maybe = Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Values [N, ...] of one shape: images as uint8 [N, C, H, W], tables as float32 [N, columns]."""
+
+    values: Array
+    present: NDArray[np.bool_]
+
+    @classmethod
+    def pack(cls, items: Sequence[Maybe], shape: tuple[int, ...], kind: type) -> Fixed:
+        """The values of all rows; None becomes zeros that are not present."""
+        values = np.zeros((len(items), *shape), kind)
+        for index, item in enumerate(items):
+            if item is not None:
+                values[index] = item
+        return cls(values, np.array([item is not None for item in items], bool))
+
+    def take(self, rows: Array, shown: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """float32 [B, ...], pixels as -1 to 1, and int64 [B]: 1, or 0 where it is not shown."""
+        taken = self.values[rows]
+        values = taken / np.float32(127.5) - 1 if taken.dtype == np.uint8 else taken
+        values[~shown] = 0
+        return values.astype(np.float32, copy=False), shown.astype(np.int64)
+
+    def parts(self) -> tuple[Array, ...]:
+        """What a fingerprint is made of."""
+        return self.values, self.present
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Values of any length, one after the other; row i has values[starts[i]:starts[i + 1]]."""
+
+    values: Array
+    starts: NDArray[np.int64]
+    cut: int
+    """Rows that were longer than allowed."""
+
+    @classmethod
+    def pack(cls, items: Sequence[Maybe], longest: int, empty: Array) -> Ragged:
+        """The values of all rows, each cut to `longest`; None becomes no values like `empty`."""
+        kept = [empty if item is None else item[:longest] for item in items]
+        starts = np.cumsum([0, *(len(item) for item in kept)], dtype=np.int64)
+        cut = sum(item is not None and len(item) > longest for item in items)
+        return cls(np.concatenate([empty, *kept]), starts, cut)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which rows have any value: bool [N]."""
+        return np.diff(self.starts) > 0
+
+    def take(self, rows: Array, shown: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """[B, longest of the batch, ...], zeros past each end, and lengths int64 [B]."""
+        lengths = np.where(shown, self.starts[rows + 1] - self.starts[rows], 0)
+        shape = (len(rows), max(1, int(lengths.max(initial=0))), *self.values.shape[1:])
+        padded = np.zeros(shape, self.values.dtype)
+        for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            padded[index, :length] = self.values[self.starts[row] : self.starts[row] + length]
+        return padded, lengths
+
+    def parts(self) -> tuple[Array, ...]:
+        """What a fingerprint is made of."""
+        return self.values, self.starts
+
+
+Column = Fixed | Ragged

@@ -1,0 +1,50 @@
+"""What is wrong with data: coded, placed at a row and a column, gathered before it is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from mmspec.diagnostics import Diagnostic, MmspecError
+
+_MOST: Final = 10
+"""So many are shown; the rest is likely the same."""
+
+
+def fault(code: str, message: str, help: str = "") -> MmspecError:  # noqa: A002 - as in Diagnostic
+    """One problem, not yet placed."""
+    return MmspecError(Diagnostic(code, message, help=help))
+
+
+def package_missing(package: str, purpose: str) -> MmspecError:
+    """MM512: a package of the extra `demo` is not installed."""
+    return fault("MM512", f"{purpose} needs {package}", 'pip install "mmspec[demo]"')
+
+
+@dataclass(slots=True)
+class Faults:
+    """Problems of the rows of one data set, raised together."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+
+    @contextmanager
+    def at(self, row: str, column: str) -> Iterator[None]:
+        """Keep what is raised inside, with its place; raise once there are many."""
+        try:
+            yield
+        except MmspecError as error:
+            place = f"{row}, column `{column}`"
+            self.found += [d if d.where else replace(d, where=place) for d in error.diagnostics]
+            if len(self.found) >= _MOST:
+                self.check()
+
+    def add(self, error: MmspecError) -> None:
+        """Keep a problem that has no row."""
+        self.found += error.diagnostics
+
+    def check(self) -> None:
+        """Raise MmspecError with everything found so far, if anything was."""
+        if self.found:
+            raise MmspecError(self.found[:_MOST])
