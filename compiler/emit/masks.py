@@ -87,8 +87,8 @@ def _function(
     yield f"def {name}({lengths}, device: torch.device) -> Tensor:"
     yield f'    """Which keys each query of {owner} sees: bool [Tq, Tk].'
     yield ""
-    for query, key, mask in pairs:
-        yield f"    {query} sees {key}: {masks.unparse(mask)}"
+    for seeing, seen, mask in pairs:
+        yield f"    {seeing} sees {seen}: {masks.unparse(mask)}"
     yield '    """'
     if len(queries) == len(keys) == 1:
         yield from _indices(queries[0].name, keys[0].name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmspec.compiler import ir
 from mmspec.compiler.lower import attention
 from mmspec.compiler.lower.context import Context
+from mmspec.expressions import mask as masks
 from mmspec.schema import fusion as schema
 
 
@@ -50,7 +51,7 @@ def _segments(
 
 def _block(width: int, heads: int, sources: tuple[ir.Value, ...]) -> ir.Block:
     names = [segment.name for value in sources for segment in value.segments]
-    full = attention.masks.Pattern("full", ())
+    full = masks.Pattern("full", ())
     return ir.Block(
         width=width,
         attention=ir.Attention(

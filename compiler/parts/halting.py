@@ -31,6 +31,7 @@ class PonderStack(nn.Module):
         self.threshold = ponder.threshold
         self.prior = ponder.prior
         self.blocks = nn.ModuleList([Block(block, causal) for _ in range(depth)])
+        self.norm: nn.Module
         if final_norm:
             if block.norm.kind == "rms":
                 self.norm = RmsNorm(block.width, block.norm.eps)
@@ -103,6 +104,7 @@ class ExitStack(nn.Module):
         self.after = leave.after
         self.threshold = leave.threshold
         self.blocks = nn.ModuleList([Block(block, causal) for _ in range(depth)])
+        self.norm: nn.Module
         if final_norm:
             if block.norm.kind == "rms":
                 self.norm = RmsNorm(block.width, block.norm.eps)

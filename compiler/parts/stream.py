@@ -54,6 +54,9 @@ class Block(nn.Module):
         super().__init__()
         self.placement = block.norm.placement
         self.rate = block.dropout
+        self.attention_norm: nn.Module
+        self.feed_forward_norm: nn.Module
+        self.feed_forward: nn.Module
         width, norm, kind = block.width, block.norm, block.feed_forward
         if norm.kind == "rms":
             self.attention_norm = RmsNorm(width, norm.eps)
@@ -115,6 +118,7 @@ class Stack(nn.Module):
         self.head_width = block.attention.head_width
         self.causal = causal
         self.blocks = nn.ModuleList([Block(block, causal) for _ in range(depth)])
+        self.norm: nn.Module
         if final_norm:
             if block.norm.kind == "rms":
                 self.norm = RmsNorm(block.width, block.norm.eps)

@@ -15,7 +15,7 @@ Maybe = Array | None
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Values [N, ...] of one shape: images as uint8 [N, C, H, W], tables as float32 [N, columns]."""
+    """Values of one shape: images as uint8 [N, C, H, W], tables as float32 [N, columns]."""
 
     values: Array
     present: NDArray[np.bool_]
@@ -31,10 +31,11 @@ class Fixed:
 
     def take(self, rows: Array, shown: NDArray[np.bool_]) -> tuple[Array, Array]:
         """float32 [B, ...], pixels as -1 to 1, and int64 [B]: 1, or 0 where it is not shown."""
-        taken = self.values[rows]
-        values = taken / np.float32(127.5) - 1 if taken.dtype == np.uint8 else taken
+        values = self.values[rows].astype(np.float32)
+        if self.values.dtype == np.uint8:
+            values = values / np.float32(127.5) - 1
         values[~shown] = 0
-        return values.astype(np.float32, copy=False), shown.astype(np.int64)
+        return values, shown.astype(np.int64)
 
     def parts(self) -> tuple[Array, ...]:
         """What a fingerprint is made of."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -30,7 +30,7 @@ class Faults:
     found: list[Diagnostic] = field(default_factory=list)
 
     @contextmanager
-    def at(self, row: str, column: str) -> Iterator[None]:
+    def at(self, row: str, column: str) -> Generator[None]:
         """Keep what is raised inside, with its place; raise once there are many."""
         try:
             yield

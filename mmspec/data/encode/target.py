@@ -1,0 +1,42 @@
+"""Targets: class ids, and numbers to regress on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmspec.data.encode.names import Names
+from mmspec.data.encode.values import described, finite, numbers
+from mmspec.data.faults import fault
+from mmspec.data.source import Raw
+
+IGNORED: Final = -100
+"""The class id of a row without a label."""
+_BETWEEN: Final = re.compile(r"[\s,;]+")
+
+
+def label(classes: Names, raw: Raw) -> int:
+    """A class id; raises MM505, MM507 or MM508."""
+    if isinstance(raw, str | int | np.integer):
+        return classes.id(raw)
+    raise fault("MM505", f"a label is a name or a class id, not {described(raw)}")
+
+
+def regressed(outputs: int, raw: Raw) -> NDArray[Any]:
+    """float32 [outputs] from a number, a list, or numbers in text; raises MM505 or MM506."""
+    given = _parsed(raw) if isinstance(raw, str) else raw
+    values = np.atleast_1d(numbers(given, "a target"))
+    if values.shape != (outputs,):
+        found = f"{values.size} numbers" if values.ndim == 1 else described(values)
+        raise fault("MM505", f"the target has {found}, the head {outputs} outputs")
+    return finite(values.astype(np.float32), "the target")
+
+
+def _parsed(text: str) -> list[float]:
+    try:
+        return [float(word) for word in _BETWEEN.split(text.strip())]
+    except ValueError:
+        raise fault("MM505", f"a target is numbers, not {described(text)}") from None
