@@ -1,0 +1,227 @@
+"""Influence, followed through a plan in execution order; what it is made of is left open.
+
+    walk(plan, origin, algebra) -> {(value, segment): Reach}
+
+`algebra` says what a relation is (a class, see `symbolic.py`; a matrix, see `exact.py`); `origin`
+is a modality (its tokens as they are embedded) or a stream (its tokens as they leave it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import numpy as np
+
+from mmspec.compiler import ir
+from mmspec.expressions.mask import Mask, Pattern, unparse
+
+R = TypeVar("R")
+FULL = Pattern("full")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where influence starts: the tokens of a modality, or those that leave a stream."""
+
+    kind: Literal["modality", "stream"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach(Generic[R]):
+    """How the origin reaches the tokens of a segment, and by which steps, in words."""
+
+    relation: R
+    path: tuple[str, ...] = ()
+
+
+class Algebra(Protocol[R]):
+    """What relations are, and how they compose."""
+
+    def nothing(self, segment: ir.Segment) -> R:
+        """The segment's tokens depend on nothing of the origin."""
+        ...
+
+    def own(self, segment: ir.Segment) -> R:
+        """The segment's tokens are the origin's."""
+        ...
+
+    def see(self, query: ir.Segment, key: ir.Segment, mask: Mask, reach: R) -> R:
+        """What queries depend on when they see keys that depend on that."""
+        ...
+
+    def join(self, one: R, other: R) -> R:
+        """Both."""
+        ...
+
+    def has_tokens(self, value: ir.Value) -> bool:
+        """Whether a sample may hold tokens of it."""
+        ...
+
+    def weight(self, segment: ir.Segment, relation: R) -> int:
+        """0: nothing; 2: what the question asks about; 1: something else."""
+        ...
+
+
+State = dict[tuple[str, str], Reach[R]]
+
+
+def walk(plan: ir.Plan, origin: Origin, algebra: Algebra[R]) -> State[R]:
+    """How the origin reaches every segment of every value."""
+    walker = _Walk(origin, algebra)
+    for node in plan.nodes:
+        walker.step(node, plan)
+    return walker.state
+
+
+@dataclass(slots=True)
+class _Walk(Generic[R]):
+    origin: Origin
+    algebra: Algebra[R]
+    state: State[R] = field(default_factory=dict)
+
+    def step(self, node: ir.Node, plan: ir.Plan) -> None:
+        """Follow one node."""
+        if isinstance(node, ir.Embed):
+            self._embed(node)
+        elif isinstance(node, ir.Project):
+            self._put(node.out, self._row(node.source))
+        elif isinstance(node, ir.Fuse):
+            self._put(node.out, self._fused(node))
+        else:
+            self._put(node.out, self._stacked(node, _head_of(node, plan)))
+
+    def _embed(self, node: ir.Embed) -> None:
+        is_origin = self.origin == Origin("modality", node.modality)
+        make = self.algebra.own if is_origin else self.algebra.nothing
+        self._put(node.out, [Reach(make(segment)) for segment in node.out.segments])
+
+    def _row(self, value: ir.Value) -> list[Reach[R]]:
+        return [self.state[value.name, segment.name] for segment in value.segments]
+
+    def _put(self, value: ir.Value, row: list[Reach[R]]) -> None:
+        for segment, reach in zip(value.segments, row, strict=True):
+            self.state[value.name, segment.name] = reach
+
+    def _better(self, segment: ir.Segment, one: Reach[R], other: Reach[R]) -> Reach[R]:
+        """Both; the path is that of the one which the question asks about, else the first."""
+        weigh = self.algebra.weight
+        heavier = weigh(segment, other.relation) > weigh(segment, one.relation)
+        relation = self.algebra.join(one.relation, other.relation)
+        return Reach(relation, other.path if heavier else one.path)
+
+    def _see(
+        self, queries: Iterable[ir.Segment], key: ir.Segment, mask: Mask, reach: Reach[R], how: str
+    ) -> list[Reach[R]]:
+        """What the queries get from one segment of keys; `how` is appended to the path."""
+        path = reach.path if reach.path[-1:] == (how,) else (*reach.path, how)
+        see = self.algebra.see
+        return [Reach(see(query, key, mask, reach.relation), path) for query in queries]
+
+    def _fused(self, node: ir.Fuse) -> list[Reach[R]]:
+        segments = [s for value in node.sources for s in value.segments]
+        row = [reach for value in node.sources for reach in self._row(value)]
+        if node.kind == "gated":
+            if sum(self.algebra.has_tokens(value) for value in node.sources) < 2:
+                return row
+            how = f"the gates of `{node.stream}` pool {{key}}"
+            return self._mixed(node.out.segments, row, segments, row, how)
+        if node.kind == "attention":
+            none = [Reach(self.algebra.nothing(segment)) for segment in node.out.segments]
+            how = f"the queries of `{node.stream}` see {{key}}"
+            return self._mixed(node.out.segments, none, segments, row, how)
+        if node.kind == "cross-attention":
+            own = len(node.sources[0].segments)
+            context = dict(zip([s.name for s in segments[own:]], row[own:], strict=True))
+            known = {s.name: s for s in segments[own:]}
+            return self._attended(node, node.masks, row[:own], (known, context))
+        if node.kind == "transformer":
+            for block in node.blocks:
+                row = self._block(node, block, row)
+        return row
+
+    def _mixed(
+        self,
+        queries: tuple[ir.Segment, ...],
+        row: list[Reach[R]],
+        keys: list[ir.Segment],
+        reaches: list[Reach[R]],
+        how: str,
+    ) -> list[Reach[R]]:
+        """Every query's own reach, and that of every key: a mean over tokens, say."""
+        for key, reach in zip(keys, reaches, strict=True):
+            seen = self._see(queries, key, FULL, reach, how.format(key=key.name))
+            row = [self._better(q, a, b) for q, a, b in zip(queries, row, seen, strict=True)]
+        return row
+
+    def _attended(
+        self,
+        node: ir.Fuse | ir.Stack,
+        masks: tuple[tuple[str, str, Mask], ...],
+        row: list[Reach[R]],
+        context: tuple[dict[str, ir.Segment], dict[str, Reach[R]]],
+    ) -> list[Reach[R]]:
+        """The residual, and all that the masks let each query see of the context."""
+        queries = {segment.name: segment for segment in node.out.segments}
+        found = dict(zip(queries, row, strict=True))
+        known, reaches = context
+        for query, key, mask in masks:
+            how = f"in `{node.stream}` {query} sees {key} by `{unparse(mask)}`"
+            (seen,) = self._see((queries[query],), known[key], mask, reaches[key], how)
+            found[query] = self._better(queries[query], found[query], seen)
+        return list(found.values())
+
+    def _block(
+        self, node: ir.Fuse | ir.Stack, block: ir.Block, row: list[Reach[R]]
+    ) -> list[Reach[R]]:
+        known = {segment.name: segment for segment in node.out.segments}
+        context = dict(zip(known, row, strict=True))
+        return self._attended(node, block.attention.masks, row, (known, context))
+
+    def _stacked(self, node: ir.Stack, head: ir.Head | None) -> list[Reach[R]]:
+        if self.origin == Origin("stream", node.stream):
+            return [Reach(self.algebra.own(segment)) for segment in node.out.segments]
+        row = self._row(node.source)
+        halting = node.halting
+        if isinstance(halting, ir.Ponder):
+            row = self._blocks(node, row, node.depth * (halting.at_most - 1))
+            pooled = row if halting.at_most > 1 else []
+            row = self._blocks(node, row, node.depth)
+            how = f"the halting of `{node.stream}` pools {{key}}"
+            return self._mixed(
+                node.out.segments, row, list(node.out.segments)[: len(pooled)], pooled, how
+            )
+        if isinstance(halting, ir.Exit) and len(halting.after) > 1:
+            assert head is not None
+            row = self._blocks(node, row, halting.after[-2])
+            pooled = row
+            row = self._blocks(node, row, node.depth - halting.after[-2])
+            how = f"head `{head.name}` decides about the exit of `{node.stream}` from {{key}}"
+            return self._mixed(node.out.segments, row, list(node.out.segments), pooled, how)
+        return self._blocks(node, row, node.depth)
+
+    def _blocks(self, node: ir.Stack, row: list[Reach[R]], depth: int) -> list[Reach[R]]:
+        """After so many blocks; stops early where a block adds nothing."""
+        for _ in range(depth):
+            after = self._block(node, node.block, row)
+            if all(_same(a.relation, b.relation) for a, b in zip(row, after, strict=True)):
+                return after
+            row = after
+        return row
+
+
+def _same(one: Any, other: Any) -> bool:
+    return np.array_equal(one, other)
+
+
+def _head_of(stack: ir.Stack, plan: ir.Plan) -> ir.Head | None:
+    """The head that decides about a stack's exits."""
+    if not isinstance(stack.halting, ir.Exit):
+        return None
+    name = stack.halting.head
+    return next(head for head in plan.heads if head.name == name)
