@@ -42,11 +42,11 @@ def image(path: Path) -> NDArray[Any]:
 
 def _plain_mode(mode: str, is_transparent: bool) -> str:
     """The mode to convert to, so that each channel is a number of light."""
-    if mode.startswith("I;16") or mode in ("L", "LA", "RGB", "RGBA"):
+    if mode[:1] in ("I", "F") or mode in ("L", "LA", "RGB", "RGBA"):
         return "RGBA" if is_transparent and mode in ("L", "RGB") else mode
     if mode == "1":
         return "L"
-    return "RGBA" if mode in ("PA", "RGBa", "La") or is_transparent else "RGB"
+    return "RGBA" if mode in ("PA", "RGBa") or is_transparent else "RGB"
 
 
 def sound(path: Path) -> Waveform | NDArray[Any]:

@@ -46,7 +46,7 @@ def _light(raw: Raw) -> NDArray[Any]:
 
 def _top(pixels: NDArray[Any]) -> float:
     """The value of full brightness."""
-    if pixels.dtype == np.uint16:
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
         return 65535.0
     return 1.0 if pixels.dtype.kind in "bf" else _WHITE
 

@@ -18,15 +18,15 @@ from mmspec.diagnostics import suggest
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of the ids 0, 1, ... of a column, none where the ids stand in the data."""
+    """The names of the ids 0, 1, ... of a column; None where the ids stand in the data."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] | None
     count: int
     """Ids that the spec allows."""
 
     def id(self, raw: Raw) -> int:
         """The id of a value; raises MM507 where it is out of range, MM508 where it is unknown."""
-        if self.names:
+        if self.names is not None:
             if str(raw) in self.names:
                 return self.names.index(str(raw))
             close = suggest(str(raw), self.names)
@@ -44,7 +44,7 @@ class Names:
 def learn(training: Iterable[Raw], every: Iterable[Raw], count: int) -> Names:
     """The names of the training rows' values; raises MM509 where they are more than `count`."""
     if all(_is_whole(value) for value in every if value is not None):
-        return Names((), count)
+        return Names(None, count)
     names = tuple(sorted({str(value) for value in training if value is not None}))
     if len(names) > count:
         shown = ", ".join(names[:10]) + ", ..."

@@ -23,7 +23,9 @@ def learn(modality: Table, rows: Sequence[Raw], is_training: NDArray[np.bool_]) 
     tables = [row if isinstance(row, Mapping) else {} for row in rows]
     training = [row for row, kept in zip(tables, is_training, strict=True) if kept]
     return {
-        key: names.learn([r.get(key) for r in training], [r.get(key) for r in tables], kind.categories)
+        key: names.learn(
+            [r.get(key) for r in training], [r.get(key) for r in tables], kind.categories
+        )
         for key, kind in modality.columns.items()
         if isinstance(kind, Categories)
     }
