@@ -88,6 +88,10 @@ _TABLE = """
 | MM615 | run in use | Another process trains in this folder. |
 | MM616 | nothing to learn | No head has a target in the data, so there is no loss. |
 | MM617 | device not available | The device asked for is not there, or torch was built without it. |
+| MM701 | claim refuted | The model does not keep the claim; the message says what was found instead. |
+| MM702 | law refuted | The model breaks a law that every model owes its spec; the smallest input found is shown. |
+| MM703 | no such law | `mmspec laws` lists the laws by id. |
+| MM704 | examples out of range | The inputs to try for each law are from 1 to 1,000,000; seeds are whole numbers from 0. |
 """
 
 

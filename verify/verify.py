@@ -1,0 +1,73 @@
+"""Verify a spec: its claims, then every law."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from mmspec.diagnostics import Diagnostic, MmspecError, suggest
+from mmspec.verify.claims import check_claims
+from mmspec.verify.laws import LAWS, Law, Search
+from mmspec.verify.outcome import Broken, Outcome, not_checked, refuted
+from mmspec.verify.report import Report
+from mmspec.verify.subject import Subject
+
+EXAMPLES = 50
+"""Inputs to try for each law, unless told."""
+
+_MOST = 1_000_000
+
+
+def verify(
+    path: str | os.PathLike[str],
+    examples: int = EXAMPLES,
+    seed: int = 0,
+    laws: Sequence[str] | None = None,
+) -> Report:
+    """What is proved, held, refuted or not checked of the spec at `path`.
+
+    laws: ids of the laws to check, and then no claims; None: all laws, and the claims.
+    Raises MmspecError when the spec is not valid, or a law or number is not to be had.
+    """
+    chosen = LAWS if laws is None else tuple(law_of(name) for name in laws)
+    if not (1 <= examples <= _MOST and seed >= 0):
+        told = f"{examples} examples from seed {seed}"
+        raise MmspecError(
+            Diagnostic("MM704", f"cannot try {told}", help=f"1 to {_MOST:,} examples, a seed >= 0")
+        )
+    return report(Subject.of(path), Search(examples, seed), chosen, claims=laws is None)
+
+
+def report(subject: Subject, search: Search, laws: Sequence[Law], claims: bool = True) -> Report:
+    """The report of a subject; a self test gives one with a faulty package."""
+    return Report(
+        path=subject.path,
+        name=subject.spec.name,
+        claims=tuple(check_claims(subject)) if claims else (),
+        laws=tuple(check_law(law, subject, search) for law in dict.fromkeys(laws)),
+        source=subject.document.text,
+    )
+
+
+def check_law(law: Law, subject: Subject, search: Search) -> Outcome:
+    """What became of one law; not checked, with the reason, where it does not apply."""
+    try:
+        why = law.applies(subject)
+        if why is not None:
+            return not_checked(law.id, law.statement, why)
+        return law.check(subject, search)
+    except Broken as broken:
+        span = subject.where(*broken.where) if broken.where else None
+        example = broken.counterexample or "no input needed"
+        return refuted(law.id, law.statement, broken.what, span, example)
+
+
+def law_of(name: str) -> Law:
+    """The law of an id, in capitals or not; raises MmspecError MM703."""
+    known = {law.id: law for law in LAWS}
+    if name.upper() in known:
+        return known[name.upper()]
+    close = suggest(name.upper(), known)
+    listed = f"laws: {', '.join(known)}"
+    advice = f"did you mean {close}? {listed}" if close else listed
+    raise MmspecError(Diagnostic("MM703", f"there is no law `{name}`", help=advice))
