@@ -81,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and print the held-out figures; exit 130 where Ctrl-C ended the run early."""
     with output.waiting(f"compiling {arguments.spec} and loading {arguments.data}"):
         job = prepared(settings(arguments))
+    _note_data(job)
     outcome = trained(job, arguments.resume, quiet=arguments.json)
     if arguments.json:
         output.machine(as_dict(outcome))
@@ -128,6 +129,15 @@ def trained(job: Job, resume: bool, quiet: bool = False) -> Outcome:
 
     with progress.listener(job.spec.name, quiet, output.is_terminal(sys.stderr)) as listener:
         return train(job, listener, resume)
+
+
+def _note_data(job: Job) -> None:
+    """On stderr: which columns were found, which values are absent or were cut."""
+    from mmspec.train.data import EncodedFeed
+
+    if isinstance(job.feed, EncodedFeed):
+        for line in job.feed.notes:
+            output.note(line)
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Fixed:
     @classmethod
     def pack(cls, items: Sequence[Maybe], shape: tuple[int, ...], kind: type) -> Fixed:
         """The values of all rows; None becomes zeros that are not present."""
-        values = np.zeros((len(items), *shape), kind)
+        values: Array = np.zeros((len(items), *shape), kind)
         for index, item in enumerate(items):
             if item is not None:
                 values[index] = item

@@ -80,7 +80,8 @@ def rotations(batch: int, source: np.random.Generator) -> Array:
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ]
-    return np.array(rows, np.float32).transpose(2, 0, 1)
+    found: Array = np.array(rows, np.float32).transpose(2, 0, 1)
+    return found
 
 
 def rotated(series_btf: Array, rotation_bij: Array) -> Array:
@@ -88,4 +89,5 @@ def rotated(series_btf: Array, rotation_bij: Array) -> Array:
     batch, frames, features = series_btf.shape
     vectors = series_btf.reshape(batch, frames, features // 3, 3)
     turned = np.einsum("bij,btgj->btgi", rotation_bij, vectors)
-    return np.ascontiguousarray(turned.reshape(series_btf.shape), np.float32)
+    found: Array = np.ascontiguousarray(turned.reshape(series_btf.shape), np.float32)
+    return found

@@ -24,6 +24,7 @@ Encoder = Callable[[Raw], Any]
 Targets = Mapping[str, NDArray[Any]]
 _SUPPLIED: Final = (heads.LanguageModel, heads.Contrastive)
 """Heads whose targets are the inputs themselves."""
+_LEARNING: Final = "the training rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,10 @@ def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
     advice = "" if modality.optional else "fill it, or write `optional: true` in the spec"
     if isinstance(modality, Table):
         values, is_training = work.source.columns[name], ~work.source.held_out
-        codes = table.learn(modality, values, is_training)
+        codes: table.Codes = {}
+        with work.faults.at(_LEARNING, name):
+            codes = table.learn(modality, values, is_training)
+        work.faults.check()
         rows = work.each(name, partial(table.encode, modality, codes), advice)
         return Fixed.pack(rows, (len(modality.columns),), np.float32)
     if isinstance(modality, Image):
@@ -166,8 +170,8 @@ def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
 
 
 def _encode_frames(modality: Frames, raw: Raw) -> NDArray[Any]:
-    module = audio if modality.kind == "audio" else frames
-    return module.encode(modality, raw)
+    kind = audio.encode if modality.kind == "audio" else frames.encode
+    return kind(modality, raw)
 
 
 def _frames(items: Sequence[Maybe], modality: Frames) -> Ragged:
@@ -183,7 +187,10 @@ def _labels(
     training = [v for v, out in zip(values, work.source.held_out, strict=True) if not out]
     if all(value is None for value in training):
         raise fault("MM510", f"no training row has a value of `{name}`", "label some rows")
-    known = names.learn(training, values, head.classes)
+    known = names.Names(None, 0)
+    with work.faults.at(_LEARNING, name):
+        known = names.learn(training, values, head.classes)
+    work.faults.check()
     if known.names is not None:
         classes[name] = known.names
     ids = work.each(name, partial(target.label, known), absent="")

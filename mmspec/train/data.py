@@ -74,9 +74,11 @@ class EncodedFeed:
         tensors: dict[str, torch.Tensor | None] = dict.fromkeys(self._spec.modalities)
         lengths: dict[str, torch.Tensor] = {}
         turns = batches.rotations(len(rows), source) if source else None
-        for name in shown.keys() & self._data.modalities.keys():
+        for name, column in self._data.modalities.items():
+            if name not in shown:
+                continue
             modality = self._spec.modalities[name]
-            values, counts = self._data.modalities[name].take(rows, shown[name])
+            values, counts = column.take(rows, shown[name])
             if source is not None and turns is not None:
                 values = _varied(modality, values, turns, source)
             tensors[name] = torch.from_numpy(values)

@@ -51,7 +51,8 @@ def log_mel(sound: Waveform, bands: int, rate: Fraction, most: int) -> NDArray[A
     size = 1 << (max(window, sound.rate // _FINEST) - 1).bit_length()
     power = np.abs(np.fft.rfft(frames_fw, size) / (np.hanning(window).sum() / 2)) ** 2
     levels = np.log10(np.maximum(power @ _filters(sound.rate, size, bands), _FLOOR))
-    return (levels / 4 + 1).astype(np.float32)
+    found: NDArray[Any] = (levels / 4 + 1).astype(np.float32)
+    return found
 
 
 @lru_cache(maxsize=16)

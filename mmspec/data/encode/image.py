@@ -25,7 +25,8 @@ def encode(modality: Image, raw: Raw) -> NDArray[Any]:
     light_chw = light_hwc.transpose(2, 0, 1)
     if light_chw.shape[1:] != modality.size:
         light_chw = _resized(light_chw, modality.size)
-    return np.rint(light_chw).clip(0, _WHITE).astype(np.uint8)
+    pixels: NDArray[Any] = np.rint(light_chw).clip(0, _WHITE).astype(np.uint8)
+    return pixels
 
 
 def _light(raw: Raw) -> NDArray[Any]:
@@ -60,7 +61,7 @@ def _channels(light: NDArray[Any], wanted: int) -> NDArray[Any]:
         light = colour * alpha + _WHITE * (1 - alpha)
     given = light.shape[2]
     if wanted == 1 and given == 3:
-        return (light @ _LUMA)[:, :, None]
+        light = (light @ _LUMA)[:, :, None]
     if wanted in (3, 4) and given == 1:
         light = light.repeat(3, axis=2)
     if wanted == 4 and light.shape[2] == 3:
