@@ -153,6 +153,10 @@ def lay_out(
     line = f"{pad}{head}{printer.flat(node)}{tail}"
     if len(line) <= LIMIT:
         return [line]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.operand, _OPERATION):
+        sign = printer.flat(node)[0]
+        inner = lay_out("", node.operand, "", indent + 4, printer, enclosed=True)
+        return [f"{pad}{head}{sign}(", *inner, f"{pad}){tail}"]
     pieces = _pieces(node, printer)
     if len(pieces) > 1 and not _ends_in_bracket(pieces, head, indent, printer):
         if enclosed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from mmspec.compiler import ir
@@ -87,11 +88,13 @@ def _function(
     yield f"def {name}({lengths}, device: torch.device) -> Tensor:"
     yield f'    """Which keys each query of {owner} sees: bool [Tq, Tk].'
     yield ""
-    for seeing, seen, mask in pairs:
-        yield f"    {seeing} sees {seen}: {masks.unparse(mask)}"
+    for seeing, seen, mask in pairs or ((queries[0].name, keys[0].name, NONE),):
+        text = f"{seeing} sees {seen}: {masks.unparse(mask)}"
+        yield from textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="        ")
     yield '    """'
     if len(queries) == len(keys) == 1:
-        yield from _indices(queries[0].name, keys[0].name)
+        if _uses_index(pairs, queries[0].name, keys[0].name):
+            yield from _indices(queries[0].name, keys[0].name)
         yield f"    return {_block(pairs, queries[0].name, keys[0].name)}"
         return
     for query in queries:

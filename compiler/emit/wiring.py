@@ -194,12 +194,12 @@ def _run(node: ir.Stack, lines: Lines, call: str) -> None:
     lines.tensors[node.out.name] = x
     if isinstance(node.halting, ir.Ponder):
         lines.write(
-            f"{x}, {name}_halting_bn, {name}_steps_b = {call}",
-            f'statistics["{name}.halting"] = {name}_halting_bn',
-            f'statistics["{name}.steps"] = {name}_steps_b',
+            f"{x}, halting_bn, steps_b = {call}",
+            f'statistics["{name}.halting"] = halting_bn',
+            f'statistics["{name}.steps"] = steps_b',
         )
         if node.halting.weight:
-            penalty = f"ponder_penalty({name}_halting_bn, {node.halting.prior!r})"
+            penalty = f"ponder_penalty(halting_bn, {node.halting.prior!r})"
             lines.write(f'auxiliary["{name}.ponder"] = {_scaled(node.halting.weight, penalty)}')
     elif isinstance(node.halting, ir.Exit):
         lines.write(f'{name}_states, statistics["{name}.depth"] = {call}')
@@ -250,7 +250,8 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
         if len(segments) > 1:
             at = segments.index(node.segment or "")
             counts = ", ".join(lines.counts[segment] for segment in segments)
-            x = f"torch.split({x}, [{counts}], dim=1)[{at}]"
+            lines.write(f"{node.name}_parts = torch.split({x}, [{counts}], dim=1)")
+            x = f"{node.name}_parts[{at}]"
         if node.tied:
             lines.write(f"{out} = F.linear({x}, self.{node.tied}.table.weight)")
         else:

@@ -22,7 +22,7 @@ RESERVED = frozenset(
 )
 
 ENDINGS = re.compile(
-    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits)$"
+    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts)$"
     r"|_(b|bt|bn|bc|btd|mlp|projection)$"
     r"|_to_|_sees_|_embedding_|_tokens_"
 )
