@@ -29,7 +29,7 @@ def load(name: str, spec: Spec) -> Source:
     if name in BUILTIN:
         return builtin(name)
     path = Path(name)
-    if path.is_file() or path.suffix.lower() in manifest.ENDINGS:
+    if path.is_file():
         return manifest.load(path, spec)
     raise _unknown(name, path)
 
