@@ -68,7 +68,8 @@ def shifted(image_bchw: Array, source: np.random.Generator) -> Array:
 def _moved(size: int, batch: int, source: np.random.Generator) -> Array:
     """Where each place of a moved axis comes from, int64 [B, size]."""
     offset_b = source.integers(-(size // _SHIFT), size // _SHIFT, batch, endpoint=True)
-    return np.clip(np.arange(size) + offset_b[:, None], 0, size - 1)
+    places: Array = np.clip(np.arange(size) + offset_b[:, None], 0, size - 1)
+    return places
 
 
 def rotations(batch: int, source: np.random.Generator) -> Array:

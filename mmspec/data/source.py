@@ -18,7 +18,17 @@ class Waveform:
     rate: int
 
 
-Raw = str | int | float | NDArray[Any] | Waveform | Mapping[str, Any] | Sequence[Any] | None
+Raw = (
+    str
+    | int
+    | float
+    | np.number[Any]
+    | NDArray[Any]
+    | Waveform
+    | Mapping[str, Any]
+    | Sequence[Any]
+    | None
+)
 """A value as it was found; None: absent (a modality) or unlabelled (a target)."""
 
 
