@@ -92,6 +92,7 @@ _TABLE = """
 | MM702 | law refuted | The model breaks a law that every model owes its spec; the smallest input found is shown. |
 | MM703 | no such law | `mmspec laws` lists the laws by id. |
 | MM704 | examples out of range | The inputs to try for each law are from 1 to 1,000,000; seeds are whole numbers from 0. |
+| MM705 | claim not decided | The claim says nothing about this spec, or it could be neither proved nor refuted. |
 """
 
 

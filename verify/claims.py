@@ -33,7 +33,7 @@ def check_claims(subject: Subject) -> Iterator[Outcome]:
 def check_claim(subject: Subject, text: str, position: int) -> Outcome:
     """What became of the claim that stands at that position of `claims`."""
     claim = claims.parse(text)
-    verdict = _Claim(subject, claims.unparse(claim), position)
+    verdict = _Claim(subject, " ".join(text.split()), position)
     why = _meaningless(subject.plan, claim)
     if why:
         return verdict.open(why)
@@ -117,7 +117,15 @@ def _number(bound: Fraction | int) -> str:
 def _flops_form(plan: ir.Plan, useful: bool) -> str:
     found = costing.costs(plan)
     polynomial = found.flops_useful if useful else found.flops_dense
-    return f"closed form {polynomial.long().write(long=True)}, B = 1"
+    return f"{_form(polynomial)}, B = 1"
+
+
+def _form(polynomial: costing.Polynomial) -> str:
+    """The closed form for long inputs, and from which length on it holds."""
+    atoms = (atom for monomial in polynomial.terms for atom, _ in monomial)
+    bound = max((atom.bound() for atom in atoms), default=0)
+    past = f", for lengths from {bound}" if bound else ""
+    return f"closed form {polynomial.long().write(long=True)}{past}"
 
 
 def _sum_form(plan: ir.Plan, scope: str | None, active: bool) -> str:
@@ -164,10 +172,7 @@ def _growth(verdict: _Claim, claim: claims.Growth) -> Outcome:
     plan = verdict.subject.plan
     orders = costing.pairs_growth(plan, claim.argument)
     form = costing.visible_pairs(plan, claim.argument)
-    told = (
-        f"pairs({claim.argument}) grows like {write_orders(orders)} "
-        f"(closed form {form.long().write(long=True)})"
-    )
+    told = f"pairs({claim.argument}) grows like {write_orders(orders)} ({_form(form)})"
     if all(costing.bounded(order, claim.order) for order in orders):
         return verdict.proved(told)
     allowed = write_orders([tuple(sorted(claim.order))])
@@ -176,7 +181,7 @@ def _growth(verdict: _Claim, claim: claims.Growth) -> Outcome:
 
 def _causal(verdict: _Claim, claim: claims.Causal) -> Outcome:
     questions = flow.causality(verdict.subject.plan, claim.stream)
-    said = "no token of {} depends on a later one, for {}: every way there keeps its order"
+    said = "no token of {} depends on a later one, for {}"
     return _asked(verdict, questions, said)
 
 
@@ -202,7 +207,8 @@ def _asked(verdict: _Claim, questions: tuple[flow.Question, ...], said: str) -> 
     admits = any(answer.never == "every length the spec admits" for answer in answers)
     scope = "every length the spec admits" if admits else "every length"
     places = dict.fromkeys(f"{q.segment} in `{q.stream}`" for q in questions)
-    return verdict.proved(said.format(" and ".join(places), scope))
+    how = " (decided at the longest ones, of which all others are parts)" if admits else ""
+    return verdict.proved(said.format(" and ".join(places), scope) + how)
 
 
 def _shown(verdict: _Claim, path: flow.Path) -> Outcome:

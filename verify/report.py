@@ -41,13 +41,18 @@ class Report:
         return tuple(outcome for outcome in self.outcomes if outcome.status == "refuted")
 
     @property
+    def problems(self) -> tuple[Outcome, ...]:
+        """What is false, and claims that could not be decided."""
+        undecided = (claim for claim in self.claims if claim.status == "not checked")
+        return (*self.refutations, *undecided)
+
+    @property
     def exit_code(self) -> int:
         """1 where anything is refuted or a claim could not be checked, else 0.
 
         A law that says why it was not checked is no fault of the spec's; a claim must be decided.
         """
-        undecided = any(claim.status == "not checked" for claim in self.claims)
-        return int(bool(self.refutations) or undecided)
+        return int(bool(self.problems))
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -61,16 +66,16 @@ class Report:
         }
 
     def render(self, console: Console) -> None:
-        """A table on a terminal, else one line an outcome; then each refutation in full."""
+        """A table on a terminal, else one line an outcome; then each problem in full."""
         if console.is_terminal:
             self._render_table(console)
         else:
             for outcome in self.outcomes:
                 _print(console, f"{self.path}: {outcome.status}: {outcome.name}: {_line(outcome)}")
-        for outcome in self.refutations:
+        for outcome in self.problems:
             console.print()
-            self._render_refutation(console, outcome)
-        if self.refutations:
+            self._render_problem(console, outcome)
+        if self.problems:
             console.print()
         _print(console, f"{self.path}: {self.summary()}")
 
@@ -100,7 +105,7 @@ class Report:
             table.add_section()
         console.print(table)
 
-    def _render_refutation(self, console: Console, outcome: Outcome) -> None:
+    def _render_problem(self, console: Console, outcome: Outcome) -> None:
         from rich.text import Text
 
         colored = console.is_terminal and not console.no_color
@@ -110,7 +115,10 @@ class Report:
             _print(console, f"counterexample: {outcome.counterexample}")
 
     def diagnostic(self, outcome: Outcome) -> Diagnostic:
-        """A refutation as the kind of error that users know."""
+        """A problem as the kind of error that users know."""
+        if outcome.status == "not checked":
+            message = f"`{outcome.name}` cannot be decided: {outcome.detail}"
+            return Diagnostic("MM705", message, outcome.span)
         if outcome in self.claims:
             return Diagnostic(
                 "MM701", f"`{outcome.name}` is refuted: {outcome.detail}", outcome.span
@@ -127,7 +135,7 @@ def _title(outcome: Outcome) -> str:
 
 
 def _found(outcome: Outcome) -> str:
-    """How much was tried, and what came of it."""
+    """What came of it, and of how many inputs."""
     if outcome.status != "held":
         return outcome.detail
     tried = f"{outcome.examples:,} input{'s' * (outcome.examples != 1)}, seed {outcome.seed}"

@@ -43,7 +43,10 @@ class Path:
     pairs: tuple[tuple[int, int], ...]
 
     def __str__(self) -> str:
-        return "; ".join(self.steps) or f"`{self.question.stream}` reads {self.question.segment}"
+        return (
+            "; ".join(self.steps)
+            or f"stream `{self.question.stream}` reads {self.question.segment}"
+        )
 
 
 Scope = Literal["every length", "every length the spec admits"]

@@ -129,11 +129,11 @@ class _Walk(Generic[R]):
         if node.kind == "gated":
             if sum(self.algebra.has_tokens(value) for value in node.sources) < 2:
                 return row
-            how = f"the gates of `{node.stream}` pool {{key}}"
+            how = f"the gates of stream `{node.stream}` pool {{key}}"
             return self._mixed(node.out.segments, row, segments, row, how)
         if node.kind == "attention":
             none = [Reach(self.algebra.nothing(segment)) for segment in node.out.segments]
-            how = f"the queries of `{node.stream}` see {{key}}"
+            how = f"the queries of stream `{node.stream}` see {{key}}"
             return self._mixed(node.out.segments, none, segments, row, how)
         if node.kind == "cross-attention":
             own = len(node.sources[0].segments)
@@ -171,7 +171,7 @@ class _Walk(Generic[R]):
         found = dict(zip(queries, row, strict=True))
         known, reaches = context
         for query, key, mask in masks:
-            how = f"in `{node.stream}` {query} sees {key} by `{unparse(mask)}`"
+            how = f"in stream `{node.stream}`, {query} sees {key} (`{unparse(mask)}`)"
             (seen,) = self._see((queries[query],), known[key], mask, reaches[key], how)
             found[query] = self._better(queries[query], found[query], seen)
         return list(found.values())
@@ -192,7 +192,7 @@ class _Walk(Generic[R]):
             row = self._blocks(node, row, node.depth * (halting.at_most - 1))
             pooled = row if halting.at_most > 1 else []
             row = self._blocks(node, row, node.depth)
-            how = f"the halting of `{node.stream}` pools {{key}}"
+            how = f"the halting of stream `{node.stream}` pools {{key}}"
             return self._mixed(
                 node.out.segments, row, list(node.out.segments)[: len(pooled)], pooled, how
             )
@@ -201,7 +201,7 @@ class _Walk(Generic[R]):
             row = self._blocks(node, row, halting.after[-2])
             pooled = row
             row = self._blocks(node, row, node.depth - halting.after[-2])
-            how = f"head `{head.name}` decides about the exit of `{node.stream}` from {{key}}"
+            how = f"head `{head.name}` decides from {{key}} when stream `{node.stream}` is left"
             return self._mixed(node.out.segments, row, list(node.out.segments), pooled, how)
         return self._blocks(node, row, node.depth)
 
