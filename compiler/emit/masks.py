@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from mmspec.compiler import ir
 from mmspec.expressions import mask as masks
 
+_LONG = 60
 FULL = masks.Pattern("full", ())
 NONE = masks.Pattern("none", ())
 Pairs = tuple[tuple[str, str, masks.Mask], ...]
@@ -71,6 +72,34 @@ def expression(mask: masks.Mask) -> str:
     return f"(q < {mask.get('count')}) | (k < {mask.get('count')})"
 
 
+def terms(mask: masks.Mask) -> tuple[list[str], str]:
+    """A mask as one expression, or as a statement a pattern and what joins them when long."""
+    whole = expression(mask)
+    if len(whole) <= _LONG:
+        return [], whole
+    names: dict[masks.Pattern, str] = {}
+    joined = _joined(mask, names)
+    return [f"{name} = {expression(pattern)}" for pattern, name in names.items()], joined
+
+
+def _joined(mask: masks.Mask, names: dict[masks.Pattern, str]) -> str:
+    if isinstance(mask, masks.Pattern):
+        number = sum(pattern.name == mask.name for pattern in names) + 1
+        names.setdefault(mask, f"{mask.name}{number if number > 1 else ''}_qk")
+        return names[mask]
+    if isinstance(mask, masks.Not):
+        inner = _joined(mask.operand, names)
+        return f"~{inner}" if isinstance(mask.operand, masks.Pattern) else f"~({inner})"
+    sign = "&" if isinstance(mask, masks.And) else "|"
+    sides = [
+        f"({_joined(side, names)})"
+        if isinstance(side, masks.Or) and sign == "&"
+        else _joined(side, names)
+        for side in (mask.left, mask.right)
+    ]
+    return f" {sign} ".join(sides)
+
+
 def function(name: str, owner: str, pairs: Pairs, queries: Segments, keys: Segments) -> str:
     """The source of a mask function: lengths of the segments -> bool [Tq, Tk]."""
     return "\n".join(_function(name, owner, pairs, queries, keys)) + "\n"
@@ -95,14 +124,14 @@ def _function(
     if len(queries) == len(keys) == 1:
         if _uses_index(pairs, queries[0].name, keys[0].name):
             yield from _indices(queries[0].name, keys[0].name)
-        yield f"    return {_block(pairs, queries[0].name, keys[0].name)}"
+        yield from _block(pairs, queries[0].name, keys[0].name, "return")
         return
     for query in queries:
         for key in keys:
-            block = _block(pairs, query.name, key.name)
             if _uses_index(pairs, query.name, key.name):
                 yield from _indices(query.name, key.name)
-            yield f"    {query.name}_sees_{key.name} = {block}"
+            target = f"{query.name}_sees_{key.name} ="
+            yield from _block(pairs, query.name, key.name, target)
     yield "    return torch.cat("
     yield "        ["
     for query in queries:
@@ -125,9 +154,13 @@ def _uses_index(pairs: Pairs, query: str, key: str) -> bool:
     return _mask(pairs, query, key) not in (FULL, NONE)
 
 
-def _block(pairs: Pairs, query: str, key: str) -> str:
+def _block(pairs: Pairs, query: str, key: str, target: str) -> Iterator[str]:
+    """Statements that give `target` the mask of a pair."""
     mask = _mask(pairs, query, key)
     if mask in (FULL, NONE):
         fill = "ones" if mask == FULL else "zeros"
-        return f"torch.{fill}({query}, {key}, dtype=torch.bool, device=device)"
-    return expression(mask)
+        yield f"    {target} torch.{fill}({query}, {key}, dtype=torch.bool, device=device)"
+        return
+    before, last = terms(mask)
+    yield from (f"    {statement}" for statement in before)
+    yield f"    {target} {last}"

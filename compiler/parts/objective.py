@@ -19,7 +19,7 @@ def next_token(logits_btv: Tensor, ids_bt: Tensor, valid_bt: Tensor | None) -> T
     """Cross-entropy of position t with token t + 1, over the valid t + 1."""
     if valid_bt is not None:
         ids_bt = ids_bt.masked_fill(~valid_bt, -100)
-    following_bt = F.pad(ids_bt[:, 1:], (0, 1), value=-100)
+    following_bt = F.pad(ids_bt, (0, 1), value=-100)[:, 1:]
     total = F.cross_entropy(logits_btv.flatten(0, 1), following_bt.flatten(), reduction="sum")
     return total / (following_bt != -100).sum().clamp(min=1)
 

@@ -23,7 +23,7 @@ RESERVED = frozenset(
 
 ENDINGS = re.compile(
     r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts)$"
-    r"|_(b|bt|bn|bc|btd|mlp|projection)$"
+    r"|_(b|bt|bn|bc|btd|qk|mlp|projection)$"
     r"|_to_|_sees_|_embedding_|_tokens_"
 )
 """The compiler builds its own names with these, so that none of the user's can meet them."""
