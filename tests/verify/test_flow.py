@@ -156,7 +156,15 @@ def test_the_shortest_lengths_are_those_of_the_mask() -> None:
     assert path.pairs == ((5, 6),)
 
 
-def test_masks_that_never_meet_carry_nothing() -> None:
+def test_a_round_trip_whose_attentiondo_not_meet_is_causal() -> None:
+    attention = '{text -> text: causal, text -> image: "~global(1)", image -> text: global(1)}'
+    question = flow.causality(one(attention, depth=3), "text")[0]
+    assert flow.ask(one(attention, depth=3), question).never == "every length the spec admits"
+    leaky = one(attention.replace("~global(1)", "full"), depth=3)
+    assert flow.ask(leaky, question).path is not None
+
+
+def test_attentionthat_never_meet_carry_nothing() -> None:
     streams = """
   both:
     {from: [text, image], depth: 1, width: 8, heads: 2, attention: {image -> text: "~global(12)"}}
