@@ -75,10 +75,26 @@ def test_a_leak_that_only_long_inputs_show_is_found() -> None:
     assert flow.relation(masks.parse("causal | (block(3) & none)"), True) is flow.Relation.PAST
 
 
-def test_a_mask_whose_cases_are_too_many_is_not_called_causal() -> None:
-    mask = masks.parse("causal & (block(61) | block(67) | block(71))")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("causal & (block(61) | block(67) | block(71))", flow.Relation.PAST),
+        ("window(before=9000)", flow.Relation.PAST),
+        ("window(before=9000) | none", flow.Relation.PAST),
+        ("window(before=9000) & none", flow.Relation.NONE),
+        ("window(before=9000, after=1)", flow.Relation.ANY),
+        ("window(before=9000) | block(2)", flow.Relation.ANY),
+        ("~(window(before=9000) | ~causal)", flow.Relation.ANY),
+    ],
+)
+def test_a_mask_of_too_many_cases_is_bounded_by_its_patterns(
+    text: str, expected: flow.Relation
+) -> None:
+    mask = masks.parse(text)
     assert deciding_length(mask) > LARGEST
-    assert flow.relation(mask, True) is flow.Relation.ANY
+    assert flow.relation(mask, True) is expected
+    across = flow.Relation.NONE if expected is flow.Relation.NONE else flow.Relation.ANY
+    assert flow.relation(mask, False) is across
 
 
 @pytest.mark.parametrize(

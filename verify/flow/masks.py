@@ -65,15 +65,31 @@ def _pattern(pattern: Pattern, q: npt.NDArray[np.int64], k: npt.NDArray[np.int64
 def relation(mask: Mask, within: bool) -> Relation:
     """What a mask connects at any length; `within`: queries and keys are of one segment.
 
-    Exact, but ANY where the table that decides it would have more than LARGEST rows.
+    Exact, but where the table that decides it would have more than LARGEST rows: there it is a
+    bound, read off the mask's patterns.
     """
     size = deciding_length(mask)
     if size > LARGEST:
-        return Relation.ANY
+        bound = _bound(mask)
+        return bound if within or bound is Relation.NONE else Relation.ANY
     seen = table(mask, size, size)
     if not seen.any():
         return Relation.NONE
     return Relation.PAST if within and not np.triu(seen, 1).any() else Relation.ANY
+
+
+def _bound(mask: Mask) -> Relation:
+    """What a mask within a segment connects at most."""
+    if isinstance(mask, And):
+        return min(_bound(mask.left), _bound(mask.right))
+    if isinstance(mask, Or):
+        return max(_bound(mask.left), _bound(mask.right))
+    if isinstance(mask, Not):
+        return Relation.ANY
+    if mask.name == "none":
+        return Relation.NONE
+    behind = mask.name == "causal" or (mask.name == "window" and mask.size("after") == 0)
+    return Relation.PAST if behind else Relation.ANY
 
 
 def deciding_length(mask: Mask) -> int:

@@ -10,11 +10,14 @@ import numpy as np
 
 from mmspec.compiler import ir
 from mmspec.verify.flow.exact import longest, matrices
-from mmspec.verify.flow.masks import LARGEST, Bools, Relation
+from mmspec.verify.flow.masks import Bools, Relation
 from mmspec.verify.flow.symbolic import Classes
 from mmspec.verify.flow.walk import Origin, walk
 
 Lengths = Mapping[str, int]
+
+_CAPS = (16, 128, 2048)
+"""Lengths that matrices are made for, one after the other: most leaks show early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +74,26 @@ def ask(plan: ir.Plan, question: Question) -> Answer:
     found = classes[question.stream, question.segment]
     if found.relation is Relation.NONE or (question.later and found.relation is Relation.PAST):
         return Answer(question, "every length")
-    most = longest(plan)
-    lengths = {
-        given.name: min(given.tokens.max, LARGEST) if given.tokens.symbol else given.tokens.max
-        for given in plan.inputs
-    }
-    path = _path(plan, question, lengths)
-    if path is not None:
-        return Answer(question, path=_shortest(plan, path))
+    most, lengths = longest(plan), dict[str, int]()
+    for cap in _CAPS:
+        if (shorter := _capped(plan, cap)) == lengths:
+            break
+        lengths = shorter
+        path = _path(plan, question, lengths)
+        if path is not None:
+            return Answer(question, path=_shortest(plan, path))
     if lengths == most:
         return Answer(question, "every length the spec admits")
     why = f"nothing flows at lengths up to {max(lengths.values())}; longer ones were not looked at"
     return Answer(question, why=why)
+
+
+def _capped(plan: ir.Plan, cap: int) -> dict[str, int]:
+    """The longest lengths up to a cap; those that do not vary stay."""
+    return {
+        given.name: min(given.tokens.max, cap) if given.tokens.symbol else given.tokens.max
+        for given in plan.inputs
+    }
 
 
 def _path(plan: ir.Plan, question: Question, lengths: Lengths) -> Path | None:
