@@ -72,7 +72,6 @@ _TABLE = """
 | MM510 | empty split | No rows at all, none to train on, or none held out. |
 | MM511 | unknown split | A `split` cell is `train` or `held-out` (also `test`, `val`, `valid`, `validation`, `dev`). |
 | MM512 | package missing | Reading this kind of data needs a package that is not installed; the message names it. |
-| MM513 | row without input | A row has no modality at all, so there is nothing to learn from. |
 | MM601 | output is a file | A package is written into a folder, and a file has its name. |
 | MM602 | folder not ours | The folder holds files that mmspec did not write, so it is left alone. |
 | MM603 | files cannot be written | The output cannot be created or replaced, for the reason given. |

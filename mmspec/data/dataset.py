@@ -21,7 +21,8 @@ from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens
 from mmspec.schema.spec import Spec
 
 Encoder = Callable[[Raw], Any]
-Targets = Mapping[str, NDArray[Any]]
+Array = NDArray[Any]
+Targets = Mapping[str, Array]
 _SUPPLIED: Final = (heads.LanguageModel, heads.Contrastive)
 """Heads whose targets are the inputs themselves."""
 _LEARNING: Final = "the training rows"
@@ -44,6 +45,11 @@ class Dataset:
         """Which rows have a modality: bool [N], all false where the data lacks it."""
         found = self.modalities.get(modality)
         return np.zeros(len(self.held_out), bool) if found is None else found.present
+
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """Which rows have any modality, bool [N]: the others are left out."""
+        return _filled(self.modalities)
 
     def fingerprint(self) -> str:
         """A hash of every encoded value, and of the split."""
@@ -77,7 +83,8 @@ class _Encoding:
                 if raw is not None:
                     found[index] = encode(raw)
                 if absent and (found[index] is None or np.size(found[index]) == 0):
-                    raise fault("MM504", "no value" if raw is None else "empty", absent)
+                    state = "has no value" if raw is None else "is empty"
+                    raise fault("MM504", f"`{name}` {state}", absent)
         self.faults.check()
         return found
 
@@ -95,12 +102,15 @@ class _Encoding:
 
 
 def encode(source: Source, spec: Spec) -> Dataset:
-    """Encode the columns that a spec names; raises MmspecError MM501 to MM513."""
-    _check_split(source)
+    """Encode the columns that a spec names; raises MmspecError MM501 to MM512."""
+    total = len(source.rows)
+    assert all(len(column) == total for column in source.columns.values()), source.name
+    _check_split(source.name, ~source.held_out, source.held_out)
     work = _Encoding(source, spec)
     _check_columns(work)
     found = {n: _modality(work, n, m) for n, m in spec.modalities.items() if n in source.columns}
-    _check_rows(work, found)
+    filled = _filled(found)
+    _check_split(source.name, filled & ~source.held_out, filled & source.held_out)
     classes: dict[str, tuple[str, ...]] = {}
     targets: dict[str, NDArray[Any]] = {}
     for name, head in spec.heads.items():
@@ -112,40 +122,37 @@ def encode(source: Source, spec: Spec) -> Dataset:
     return Dataset(found, targets, source.held_out.astype(bool), classes, notes)
 
 
-def _check_split(source: Source) -> None:
+def _filled(found: Mapping[str, Column]) -> NDArray[np.bool_]:
+    present: NDArray[np.bool_] = np.any([column.present for column in found.values()], axis=0)
+    return present
+
+
+def _check_split(name: str, is_training: Array, is_held_out: Array) -> None:
     """Raise MM510 where there is nothing to train on, or nothing held out."""
-    total, held_out = len(source.rows), int(source.held_out.sum())
-    assert all(len(column) == total for column in source.columns.values()), source.name
-    advice = "name the split of each row in a column `split`: train or held-out"
-    if not total:
-        raise fault("MM510", f"`{source.name}` has no rows", "add a row a sample")
-    if held_out in (0, total):
-        what = "held out" if not held_out else "to train on"
-        raise fault("MM510", f"none of the {total} rows of `{source.name}` is {what}", advice)
+    if not len(is_training):
+        raise fault("MM510", f"`{name}` has no rows", "add a row a sample")
+    for rows, what in ((is_training, "to train on"), (is_held_out, "held out")):
+        if not rows.any():
+            advice = "name the split of each row in a column `split`: train or held-out"
+            message = f"`{name}` has {len(rows)} rows, and none with a value is {what}"
+            raise fault("MM510", message, advice)
 
 
 def _check_columns(work: _Encoding) -> None:
     """Raise MM503 for each column that the spec needs and the data lacks."""
     columns = work.source.columns
+    has_any = not columns.keys().isdisjoint(work.spec.modalities)
     for name, modality in work.spec.modalities.items():
-        if name not in columns and not modality.optional:
+        if name not in columns and not (modality.optional and has_any):
             advice = "add the column, or write `optional: true`"
+            advice = (
+                "the data needs at least one of the modalities" if modality.optional else advice
+            )
             work.faults.add(work.missing("modalities", name, advice))
     for name, head in work.spec.heads.items():
         if name not in columns and not isinstance(head, _SUPPLIED):
             advice = "add the column, or leave the head out"
             work.faults.add(work.missing("heads", name, advice))
-    work.faults.check()
-
-
-def _check_rows(work: _Encoding, found: Mapping[str, Column]) -> None:
-    """Raise MM513 for rows that have nothing."""
-    filled = np.zeros(len(work.source.rows), bool)
-    for column in found.values():
-        filled |= column.present
-    for index in np.flatnonzero(~filled):
-        with work.faults.at(work.source.rows[int(index)], ", ".join(work.spec.modalities)):
-            raise fault("MM513", "no modality has a value", "fill one, or leave the row out")
     work.faults.check()
 
 
@@ -208,6 +215,10 @@ def _notes(work: _Encoding, found: Mapping[str, Column], targets: Targets) -> li
     total = len(work.source.rows)
     lines = [f"{work.source.name}: columns {', '.join([*found, *targets])}"]
     lines += [f"{name}: not in the data" for name in work.spec.modalities if name not in found]
+    empty = [work.source.rows[int(index)] for index in np.flatnonzero(~_filled(found))]
+    if empty:
+        shown = ", ".join(empty[:3]) + (", ..." if len(empty) > 3 else "")
+        lines.append(f"left out: {len(empty):,} of {total:,} rows without any modality ({shown})")
     for name, column in found.items():
         absent = total - int(column.present.sum())
         if absent:

@@ -11,6 +11,7 @@ from mmspec.diagnostics import Diagnostic, MmspecError
 
 _MOST: Final = 10
 """So many are shown; the rest is likely the same."""
+_REST: Final = f"the first {_MOST} problems are shown, there may be more"
 
 
 def fault(code: str, message: str, help: str = "") -> MmspecError:  # noqa: A002 - as in Diagnostic
@@ -38,6 +39,8 @@ class Faults:
             place = f"{row}, column `{column}`"
             self.found += [d if d.where else replace(d, where=place) for d in error.diagnostics]
             if len(self.found) >= _MOST:
+                last = self.found[_MOST - 1]
+                self.found[_MOST - 1] = replace(last, help=f"{last.help}; {_REST}".strip("; "))
                 self.check()
 
     def add(self, error: MmspecError) -> None:

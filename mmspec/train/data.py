@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 
 def open_feed(spec: Spec, settings: Settings) -> EncodedFeed:
-    """The data that the settings name, encoded for a spec; raises MmspecError MM500 to MM513."""
+    """The data that the settings name, encoded for a spec; raises MmspecError MM500 to MM512."""
     found = dataset.encode(registry.load(settings.data, spec), spec)
     return EncodedFeed(found, spec, settings)
 
@@ -33,8 +33,8 @@ class EncodedFeed:
 
     def __init__(self, data: Dataset, spec: Spec, settings: Settings) -> None:
         self._data, self._spec, self._settings = data, spec, settings
-        self._training = np.flatnonzero(~data.held_out)
-        self._held_out = np.flatnonzero(data.held_out)
+        self._training = np.flatnonzero(data.filled & ~data.held_out)
+        self._held_out = np.flatnonzero(data.filled & data.held_out)
         self._supplied = {name: _sides(spec, name) for name in spec.heads}
         self.fingerprint = data.fingerprint()
         self.train_size = len(self._training)

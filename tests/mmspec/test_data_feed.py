@@ -127,6 +127,14 @@ def test_hiding_is_as_frequent_as_asked_and_never_hides_all() -> None:
     assert shown[2::3, 1].all()
 
 
+def test_each_step_hides_and_varies_anew() -> None:
+    present, optional = np.ones((50, 2), bool), np.array([True, True])
+    first, second = (batches.shown(present, optional, 0.5, 1, step) for step in (1, 2))
+    assert (first != second).any()
+    one, two = (batches.varying(1, step).random() for step in (1, 2))
+    assert one != two
+
+
 def test_when_all_would_be_hidden_either_may_stay() -> None:
     present, optional = np.ones((4000, 2), bool), np.array([True, True])
     shown = batches.shown(present, optional, 0.8, 1, 1)
@@ -175,6 +183,14 @@ def test_a_modality_without_a_column_is_absent() -> None:
     with pytest.raises(MmspecError, match="MM503") as error:
         feed(spec("text", "image", required=True), source)
     assert "modalities.image" in str(error.value)
+
+
+def test_rows_without_anything_are_left_out() -> None:
+    source = made([1, 1], text=["a", None, "b", None, "c"], label=[0, 1, 2, 0, 1])
+    found = feed(spec("text"), source, batch=9)
+    assert (found.train_size, found.held_out_size) == (2, 1)
+    assert sorted(found.batch(1).targets["label"].tolist()) == [0, 2]
+    assert "left out: 2 of 5 rows without any modality (made 1, made 3)" in found.notes
 
 
 def test_a_value_that_must_be_there() -> None:

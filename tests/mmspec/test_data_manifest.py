@@ -101,6 +101,13 @@ def test_the_split_is_by_content_alone(folder: Path) -> None:
     assert mixed.held_out[:1000].tolist() == mixed.held_out[1000:].tolist()
 
 
+def test_the_split_does_not_depend_on_the_order_of_columns(folder: Path) -> None:
+    rows = [(str(i), "ab"[i % 2]) for i in range(100)]
+    one = csv(folder, "\n".join(["text,label", *(f"{t},{n}" for t, n in rows)]), "text")
+    two = csv(folder, "\n".join(["label,text", *(f"{n},{t}" for t, n in rows)]), "text")
+    assert one.held_out.tolist() == two.held_out.tolist()
+
+
 def test_the_fingerprint_follows_the_cells(folder: Path) -> None:
     one, two = (csv(folder, f"text,label\na,{label}\n", "text") for label in "xy")
     again = csv(folder, "text,label\r\na,x\r\n\r\n", "text")
@@ -116,7 +123,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "a split": ("MM511", "text,label,split\na,b,trian\n", "`trian` names no split"),
     "no split": ("MM511", "text,label,split\na,b,\n", "rows.csv:2, column `split`"),
     "no rows": ("MM510", "text,label\n", "no rows"),
-    "none held out": ("MM510", "text,label,split\na,b,train\n", "none of the 1 rows"),
+    "none held out": ("MM510", "text,label,split\na,b,train\n", "none with a value is held out"),
     "none to train on": ("MM510", "text,label,split\na,b,test\n", "to train on"),
     "no labels": ("MM510", "text,label,split\na,,train\nb,c,test\n", "no training row has"),
     "no column": ("MM503", "text,lable,split\na,b,train\na,b,test\n", "did you mean lable?"),
@@ -130,7 +137,8 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "no sound": ("MM501", "audio,label,split\nnote.txt,b,train\nb,b,test\n", "cannot be read"),
     "no array": ("MM501", "motion,label,split\nnote.txt,b,train\nb,b,test\n", "not an array"),
     "no numbers": ("MM501", "motion,label,split\nbad.csv,b,train\nb,b,test\n", "cannot be read"),
-    "nothing": ("MM513", "text,label,split\n,b,train\na,b,test\n", "rows.csv:2"),
+    "nothing": ("MM510", "text,label,split\n,b,train\na,b,test\n", "to train on"),
+    "nothing to use": ("MM503", "words,label,split\na,b,train\na,b,test\n", "no column `text`"),
     "unknown label": ("MM508", "text,label,split\na,b,train\na,c,test\n", "rows.csv:3"),
     "too many": (
         "MM509",
@@ -168,6 +176,7 @@ def test_all_that_is_wrong_is_told_at_once_but_not_without_end(folder: Path) -> 
     with pytest.raises(MmspecError) as error:
         dataset.encode(csv(folder, "\n".join(["image,label,split", *rows]), *ALL), spec(*ALL))
     assert [d.code for d in error.value.diagnostics] == ["MM501"] * 10
+    assert str(error.value).endswith("the first 10 problems are shown, there may be more")
 
 
 def unknown(name: str, folder: Path) -> str:
