@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from mmspec.cli import exits, output
+from mmspec.cli import cache, exits, output
 
 if TYPE_CHECKING:
     from mmspec.diagnostics import Diagnostic
@@ -29,34 +29,57 @@ def run(arguments: argparse.Namespace) -> int:
         _print_json(results)
     else:
         _print(results)
-    codes = {d.code for _, found in results.values() for d in found}
+    codes = {d.code for result in results.values() for d in result.found}
     if "MM001" in codes:
         return exits.USAGE
     return exits.PROBLEMS if codes else exits.FINE
 
 
-def _check(path: str) -> tuple[Spec | None, tuple[Diagnostic, ...]]:
-    """The spec, or what is wrong with it."""
+class Result(NamedTuple):
+    """What a valid spec holds, in words, or what is wrong with it."""
+
+    about: str
+    found: tuple[Diagnostic, ...] = ()
+
+
+def _check(path: str) -> Result:
+    """The answer for one spec; one that was found fine before is not read again."""
+    try:
+        with open(path, "rb") as file:
+            entry = cache.key(file.read())
+    except OSError:
+        return _judge(path)
+    known = cache.recall(entry)
+    if known is not None:
+        return Result(known)
+    result = _judge(path)
+    if not result.found:
+        cache.remember(entry, result.about)
+    return result
+
+
+def _judge(path: str) -> Result:
+    """Read and validate a spec."""
     from mmspec import text
     from mmspec.diagnostics import MmspecError
     from mmspec.schema.validate import validate
 
     try:
-        return validate(text.read(path)), ()
+        return Result(_about(validate(text.read(path))))
     except MmspecError as error:
-        return None, error.diagnostics
+        return Result("", error.diagnostics)
 
 
-def _print(results: dict[str, tuple[Spec | None, tuple[Diagnostic, ...]]]) -> None:
-    from mmspec import diagnostics
+def _print(results: dict[str, Result]) -> None:
+    for path, result in results.items():
+        if not result.found:
+            print(f"{path}: fine ({result.about})")
+            continue
+        from mmspec import diagnostics
 
-    for path, (spec, found) in results.items():
-        if spec is not None:
-            print(f"{path}: fine ({_about(spec)})")
-        else:
-            text = diagnostics.render(found, color=output.is_colored(sys.stderr))
-            print(text, end="\n\n", file=sys.stderr, flush=True)
-            print(f"{path}: {output.plural(len(found), 'problem')}")
+        text = diagnostics.render(result.found, color=output.is_colored(sys.stderr))
+        print(text, end="\n\n", file=sys.stderr, flush=True)
+        print(f"{path}: {output.plural(len(result.found), 'problem')}")
 
 
 def _about(spec: Spec) -> str:
@@ -69,11 +92,11 @@ def _about(spec: Spec) -> str:
     return text.replace("modalitys", "modalities")
 
 
-def _print_json(results: dict[str, tuple[Spec | None, tuple[Diagnostic, ...]]]) -> None:
+def _print_json(results: dict[str, Result]) -> None:
     from mmspec import diagnostics
 
     rows: list[dict[str, Any]] = [
-        {"path": path, "valid": spec is not None, "errors": diagnostics.as_json(found)}
-        for path, (spec, found) in results.items()
+        {"path": path, "valid": not result.found, "errors": diagnostics.as_json(result.found)}
+        for path, result in results.items()
     ]
     output.machine({"specs": rows})

@@ -92,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # none of ours: not looked for
     _escape_what_cannot_be_encoded()
     arguments = parser().parse_args(argv)
     try:
