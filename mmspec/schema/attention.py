@@ -61,4 +61,4 @@ class Attention(Model):
         return value
 
 
-FULL = Attention(mask=masks.Pattern("full", ()))
+FULL = Attention.model_construct(mask=masks.Pattern("full", ()))

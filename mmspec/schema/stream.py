@@ -31,8 +31,8 @@ class Stream(Model):
     kv_heads: Size = 0
     head_width: Size = 0
     attention: Attention = FULL
-    feed_forward: FeedForward = Mlp()
-    norm: Norm = Norm()
+    feed_forward: FeedForward = Mlp.model_construct()
+    norm: Norm = Norm.model_construct()
     final_norm: bool = True
     bias: bool = True
     dropout: Fraction01 = 0.0
