@@ -88,7 +88,8 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
             "MM102", f"`{last}` is missing", document.span(*keys[:-1]), where, f"add `{last}: ...`"
         )
     if kind in ("union_tag_invalid", "literal_error"):
-        return _choice(value, context, span, where)
+        inner = _holding(value, context.get("tag"))
+        return _choice(value, context, document.span(*keys, *inner), ".".join([where, *inner]))
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "'kind'")).strip("'")
         return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add `{tag}: ...`")
@@ -98,6 +99,12 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
     shown = value if isinstance(value, str | int | float) else type(value).__name__
     hint = scalars.hint(value) if isinstance(value, str) else None
     return Diagnostic("MM104", f"{_lower(item['msg'])}, not `{shown}`", span, where, hint or "")
+
+
+def _holding(value: Any, tag: Any) -> tuple[str, ...]:
+    """The key of a mapping under which the tag of a union stands."""
+    entries = value.items() if isinstance(value, Mapping) else ()
+    return next(((str(key),) for key, entry in entries if str(entry) == str(tag)), ())
 
 
 def _choice(value: Any, context: Mapping[str, Any], span: Any, where: str) -> Diagnostic:
