@@ -1,0 +1,82 @@
+"""The README shows what the commands print, word for word."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mmspec
+from mmspec.cli.main import main
+from mmspec.compiler import driver
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GATED = ROOT / "specs" / "gated.yaml"
+
+
+def block_after(text: str, language: str = "") -> str:
+    """The first code block of a language after some text."""
+    found = re.search(rf"```{language}\n(.*?)```", README[README.index(text) :], re.DOTALL)
+    assert found, text
+    return found[1]
+
+
+def test_the_spec_is_the_shipped_one() -> None:
+    shown = block_after("## A spec, and what comes out", "yaml")
+    assert shown == GATED.read_text(encoding="utf-8").partition("\n")[2]
+
+
+def test_the_code_is_what_the_compiler_writes() -> None:
+    files = driver.run(GATED, "emit").files
+    for piece in re.split(
+        r"^# gated/", block_after("no line of it branches", "python"), flags=re.M
+    ):
+        if piece:
+            name, _, code = piece.partition("\n")
+            assert code.strip("\n") in files[name.partition(",")[0]], name
+
+
+@pytest.mark.parametrize("command", ["analyze", "verify"])
+def test_the_answers_are_what_the_commands_print(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    arguments = [command, "specs/gated.yaml"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out.splitlines()
+    for line in block_after(f"`mmspec {' '.join(arguments)}`").splitlines():
+        assert line in printed
+
+
+def test_the_error_is_what_check_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong = GATED.read_text(encoding="utf-8").replace("fusion: gated", "fusion: gatde")
+    Path("wrong.yaml").write_text(wrong, encoding="utf-8")
+    assert main(["check", "wrong.yaml"]) == 1
+    assert block_after("A wrong one is told") in capsys.readouterr().err
+
+
+def test_the_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.chdir(ROOT)
+    code = block_after("without writing a file", "python")
+    given: dict[str, Any] = {
+        "pixels_bchw": torch.randn(2, 3, 64, 64),
+        "ids_bt": torch.randint(0, 256, (2, 7)),
+        "n_b": torch.tensor([7, 4]),
+        "y_b": torch.tensor([0, 8]),
+    }
+    exec(compile(code, "README.md", "exec"), given)
+    assert given["out"].loss is not None
+    assert given["Gated"] is mmspec.compile(GATED)
+
+
+def test_every_page_that_is_linked_is_there() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).is_file(), link
