@@ -72,6 +72,7 @@ _TABLE = """
 | MM510 | empty split | No rows at all, none to train on, or none held out. |
 | MM511 | unknown split | A `split` cell is `train` or `held-out` (also `test`, `val`, `valid`, `validation`, `dev`). |
 | MM512 | package missing | Reading this kind of data needs a package that is not installed; the message names it. |
+| MM513 | set not fetched | A data set that no Python package holds is not on this machine, or could not be fetched. |
 | MM601 | output is a file | A package is written into a folder, and a file has its name. |
 | MM602 | folder not ours | The folder holds files that mmspec did not write, so it is left alone. |
 | MM603 | files cannot be written | The output cannot be created or replaced, for the reason given. |
