@@ -35,6 +35,7 @@ class GatedFusion(nn.Module):
         absent_bn1 = ~torch.stack(present, dim=1)[..., None]
         lowest = torch.finfo(score_bnd.dtype).min
         gate_bnd = score_bnd.masked_fill(absent_bn1, lowest).softmax(dim=1)
+        gate_bnd = gate_bnd.masked_fill(absent_bn1, 0.0)
         gates = torch.split(gate_bnd, 1, dim=1)
         y_btd = torch.cat([x * gate for x, gate in zip(parts, gates, strict=True)], dim=1)
         return y_btd, gate_bnd

@@ -104,7 +104,9 @@ class Experts(nn.Module):
         precise = torch.promote_types(x_btd.dtype, torch.float32)
         score_bte: Tensor = self.router(x_btd)
         probability_bte = score_bte.to(precise).softmax(dim=-1)
-        weight_btk, expert_btk = probability_bte.topk(self.choose, dim=-1)
+        # Not topk: of equal probabilities the expert of lower number comes first.
+        ranked_bte, order_bte = probability_bte.sort(dim=-1, descending=True, stable=True)
+        weight_btk, expert_btk = ranked_bte[..., : self.choose], order_bte[..., : self.choose]
         if self.renormalise:
             weight_btk = weight_btk / weight_btk.sum(dim=-1, keepdim=True)
         routing.append(self.balance(probability_bte, expert_btk, valid_bt))

@@ -55,7 +55,12 @@ class Attention(nn.Module):
     scale: float
 
     def __init__(
-        self, width: int, sizes: Sizes, bias: bool = True, causal: bool = False, rotary: bool = False
+        self,
+        width: int,
+        sizes: Sizes,
+        bias: bool = True,
+        causal: bool = False,
+        rotary: bool = False,
     ) -> None:
         super().__init__()
         assert width <= LIMIT, "too wide"
@@ -182,6 +187,8 @@ class Stream(nn.Module):
 
 class Towers(nn.Module):
     """One tower each for {names}."""
+
+    last: nn.Linear
 
     def __init__(self, names: tuple[str, ...], widths: tuple[int, ...], width: int) -> None:
         super().__init__()

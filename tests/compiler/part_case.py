@@ -1,0 +1,82 @@
+"""What the tests of the parts share: float64 weights and inputs, values and gradients compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from mmspec.compiler import ir
+from mmspec.expressions import mask as masks
+
+Part = TypeVar("Part", bound=nn.Module)
+FULL = (("x", "x", masks.parse("full")),)
+_GENERATOR = torch.Generator()
+
+
+def normal(*shape: int) -> Tensor:
+    """Float64 Gaussian numbers that take a gradient, new ones at every call."""
+    return torch.randn(shape, generator=_GENERATOR, dtype=torch.float64).requires_grad_()
+
+
+def filled(part: Part, seed: int = 0) -> Part:
+    """The part in float64 with a random value in every parameter, norms and biases too.
+
+    What `normal` draws from here on hangs on the seed alone.
+    """
+    _GENERATOR.manual_seed(seed)
+    part = part.double()
+    with torch.no_grad():
+        for value in part.parameters():
+            value.copy_(normal(*value.shape) * 0.6)
+    return part
+
+
+def weights(part: nn.Module) -> dict[str, Tensor]:
+    """Its parameters by the names that the language gives them."""
+    return dict(part.named_parameters())
+
+
+def same(found: Tensor, expected: Tensor) -> None:
+    """Assert equality up to the rounding of float64."""
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+def same_gradients(found: Tensor, expected: Tensor, leaves: Sequence[Tensor]) -> None:
+    """Assert equal values, and equal gradients of every leaf (none counts as 0)."""
+    same(found, expected)
+    if not leaves:
+        return
+    shares = torch.cos(torch.arange(found.numel(), dtype=torch.float64)).reshape(found.shape)
+    ours, theirs = (
+        torch.autograd.grad((y * shares).sum(), list(leaves), allow_unused=True, retain_graph=True)
+        for y in (found, expected)
+    )
+    for leaf, a, b in zip(leaves, ours, theirs, strict=True):
+        none = torch.zeros_like(leaf)
+        same(none if a is None else a, none if b is None else b)
+
+
+def valid_until(lengths: Sequence[int], tokens: int) -> Tensor:
+    """bool [B, T]: the tokens before each length."""
+    rows = [[t < length for t in range(tokens)] for length in lengths]
+    return torch.tensor(rows, dtype=torch.bool).view(len(lengths), tokens)
+
+
+def attention(heads: int = 3, kv_heads: int = 3, head_width: int = 4, **keys: bool) -> ir.Attention:
+    """Attention of a block; keys: rotary, bias."""
+    rotary, bias = keys.get("rotary", False), keys.get("bias", True)
+    return ir.Attention(FULL, heads, kv_heads, head_width, rotary, bias)
+
+
+def block(feed_forward: ir.FeedForward | None = None, **keys: object) -> ir.Block:
+    """A block of width 12 with 3 heads; keys: those of ir.Norm, `attention`, `dropout`."""
+    norm = {"kind": "layer", "eps": 1e-5, "placement": "pre", "bias": True}
+    norm |= {name: value for name, value in keys.items() if name in norm}
+    attend = keys.get("attention", attention())
+    dropout = keys.get("dropout", 0.0)
+    assert isinstance(attend, ir.Attention) and isinstance(dropout, float)
+    layer = feed_forward or ir.Mlp(width=7, activation="gelu", bias=True)
+    return ir.Block(12, attend, layer, ir.Norm(**norm), dropout)  # type: ignore[arg-type]

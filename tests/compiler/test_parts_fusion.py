@@ -1,0 +1,165 @@
+"""Fusions against loops: gates over who is there, latents, cross-attention, marked sources."""
+
+from __future__ import annotations
+
+import naive
+import pytest
+import torch
+from part_case import block, filled, normal, same, same_gradients, valid_until, weights
+from torch import Tensor
+
+from mmspec.compiler.parts.attention import visible, visible_keys
+from mmspec.compiler.parts.fusion import (
+    AttentionFusion,
+    CrossAttentionFusion,
+    GatedFusion,
+    TransformerFusion,
+)
+from mmspec.compiler.parts.routing import Routing
+
+B, D = 4, 6
+SIZES = (3, 5, 2)
+LENGTHS = ([3, 1, 0, 0], [5, 0, 2, 0], [2, 0, 1, 0])
+"""Valid tokens of each source by sample: all there, one there, one absent, none at all."""
+
+
+def sources() -> tuple[Tensor, ...]:
+    """Three sources of different lengths."""
+    return tuple(normal(B, size, D) for size in SIZES)
+
+
+def valids() -> tuple[Tensor, ...]:
+    """Their validity."""
+    return tuple(valid_until(lengths, size) for lengths, size in zip(LENGTHS, SIZES, strict=True))
+
+
+def gates(part: GatedFusion, parts: tuple[Tensor, ...], b: int, counts: list[int]) -> Tensor:
+    """The gates [n, D] of a sample whose sources hold so many valid tokens."""
+    pooled: naive.Vector = []
+    for x, count in zip(parts, counts, strict=True):
+        pooled += naive.mean(naive.vectors(x[b, :count]) if count else [], [True] * count, D)
+    scores = naive.linear(weights(part), "gate", pooled)
+    rows = [[naive.zero() for _ in range(D)] for _ in parts]
+    present = [m for m, count in enumerate(counts) if count]
+    for i in range(D):
+        shares = naive.softmax([scores[m * D + i] for m in present])
+        for m, share in zip(present, shares, strict=True):
+            rows[m][i] = share
+    return naive.stacked(rows)
+
+
+def test_gates_weigh_the_sources_that_are_there() -> None:
+    part = filled(GatedFusion(3, D))
+    parts = sources()
+    out, found = part(parts, valids())
+    expected = [gates(part, parts, b, [lengths[b] for lengths in LENGTHS]) for b in range(B)]
+    leaves = [*parts, *part.parameters()]
+    same_gradients(found, torch.stack(expected), leaves)
+    pieces = []
+    for m, x in enumerate(parts):
+        pieces.append(torch.stack([x[b] * expected[b][m] for b in range(B)]))
+    same_gradients(out, torch.cat(pieces, dim=1), leaves)
+    assert torch.equal(found[3], torch.zeros(3, D, dtype=torch.float64))
+    same(found[:3].sum(1), torch.ones(3, D, dtype=torch.float64))
+
+
+def test_a_source_without_tokens_has_no_gate() -> None:
+    """An absent modality is [B, 0, D] with every token of it valid."""
+    part = filled(GatedFusion(3, D))
+    parts = sources()
+    empty = (parts[0], parts[1][:, :0], parts[2])
+    _, found = part(empty, (None, None, None))
+    assert torch.equal(found[:, 1], torch.zeros(B, D, dtype=torch.float64))
+    expected = [gates(part, empty, b, [3, 0, 2]) for b in range(B)]
+    same(found, torch.stack(expected))
+
+
+def test_what_an_absent_source_holds_changes_nothing() -> None:
+    part = filled(GatedFusion(3, D))
+    parts = sources()
+    out, found = part(parts, valids())
+    other = parts[1].detach().clone()
+    other[1] = 1e6
+    again, gated = part((parts[0], other, parts[2]), valids())
+    same(gated[1], found[1])
+    same(again[1, :3], out[1, :3])
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e30])
+def test_large_scores_leave_an_absent_source_out(scale: float) -> None:
+    part = filled(GatedFusion(2, D)).float()
+    with torch.no_grad():
+        part.gate.bias.fill_(-scale)
+    parts = (torch.zeros(1, 3, D), torch.zeros(1, 5, D))
+    _, found = part(parts, (valid_until([0], 3), valid_until([5], 5)))
+    assert torch.equal(found[0], torch.stack([torch.zeros(D), torch.ones(D)]))
+
+
+def reading(part: AttentionFusion, parts: tuple[Tensor, ...], sees: list[bool], b: int) -> Tensor:
+    """The latents of one sample."""
+    context = naive.vectors(torch.cat([x[b] for x in parts]))
+    queries = naive.vectors(part.queries)
+    inner = naive.under(weights(part), "attention")
+    read = naive.cross_attention(inner, queries, context, [sees] * len(queries), 3)
+    return part.queries + naive.stacked(read)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_latents_read_all_tokens(padded: bool) -> None:
+    part = filled(AttentionFusion(7, D, 3))
+    parts = sources()
+    given = valids() if padded else (None, None, None)
+    found = part(parts, given)
+    assert found.shape == (B, 7, D)
+    for b in range(B):
+        counts = [lengths[b] for lengths in LENGTHS] if padded else SIZES
+        sees = [t < n for n, size in zip(counts, SIZES, strict=True) for t in range(size)]
+        leaves = [*parts, *part.parameters()]
+        same_gradients(found[b], reading(part, parts, sees, b), leaves)
+    if padded:
+        assert torch.equal(found[3], part.queries)
+
+
+@pytest.mark.parametrize("kind", ["full", "padded", "masked"])
+def test_the_first_source_reads_the_others(kind: str) -> None:
+    part = filled(CrossAttentionFusion(D, 2))
+    parts = sources()
+    valid = torch.cat(valids()[1:], dim=1)
+    pattern = torch.tensor([[(q + k) % 3 == 0 for k in range(7)] for q in range(3)])
+    pattern[2] = False
+    mask = {
+        "full": None,
+        "padded": visible_keys(valid),
+        "masked": visible(pattern, valid),
+    }[kind]
+    found = part(parts, mask)
+    inner = naive.under(weights(part), "attention")
+    for b in range(B):
+        rows = [[True] * 7] * 3
+        if kind != "full":
+            shown = torch.ones(3, 7, dtype=torch.bool) if kind == "padded" else pattern
+            rows = (shown & valid[b]).tolist()
+        context = naive.vectors(torch.cat([parts[1][b], parts[2][b]]))
+        read = naive.cross_attention(inner, naive.vectors(parts[0][b]), context, rows, 2)
+        expected = parts[0][b] + naive.stacked(read)
+        same_gradients(found[b], expected, [*parts, *part.parameters()])
+    if kind == "masked":
+        assert torch.equal(found[:, 2], parts[0][:, 2])
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_transformer_over_marked_sources(padded: bool) -> None:
+    part = filled(TransformerFusion(3, 2, block()))
+    parts = tuple(normal(B, size, 12) for size in SIZES)
+    given = valids() if padded else (None, None, None)
+    turn, routing = (torch.ones(0), torch.zeros(0)), list[Routing]()
+    found = part(parts, given, turn, SIZES, routing)
+    assert part.source.shape == (3, 12)
+    for b in range(B):
+        x = torch.cat([x[b] + part.source[m] for m, x in enumerate(parts)])[None]
+        counts = [lengths[b] for lengths in LENGTHS] if padded else SIZES
+        sees = [t < n for n, size in zip(counts, SIZES, strict=True) for t in range(size)]
+        for layer in part.blocks:
+            x = layer(x, torch.tensor(sees)[None, None, None], turn, None, SIZES, routing)
+        same_gradients(found[b], x[0], [*parts, *part.parameters()])
+    assert routing == []

@@ -1,0 +1,165 @@
+"""Blocks and stacks against loops: norms, their placement, dropout, pooling, validity."""
+
+from __future__ import annotations
+
+import naive
+import pytest
+import torch
+from part_case import attention, block, filled, normal, same, same_gradients, valid_until, weights
+from torch import Tensor
+
+from mmspec.compiler import ir
+from mmspec.compiler.parts.attention import rotation, visible_keys
+from mmspec.compiler.parts.routing import Routing
+from mmspec.compiler.parts.stream import Block, RmsNorm, Stack, join_valid, mean_pool
+
+B, T, D = 2, 5, 12
+LENGTHS = [5, 3]
+COUNTS = (2, 3)
+NO_TURN = (torch.ones(0), torch.zeros(0))
+KINDS: dict[str, ir.FeedForward] = {
+    "mlp": ir.Mlp(7, "gelu", True),
+    "glu": ir.Glu(7, "silu", False),
+    "experts": ir.Experts(5, "gelu-tanh", 3, 2, True, 0.01),
+    "by-modality": ir.ByModality(7, "quick-gelu", True, ("a", "b")),
+}
+
+
+def feed_forward(w: naive.Weights, kind: str, x: naive.Vector, at: int) -> naive.Vector:
+    """A layer of KINDS on the token at that place."""
+    if kind == "mlp":
+        return naive.mlp(w, x, "gelu")
+    if kind == "glu":
+        return naive.glu(w, x, "silu")
+    if kind == "experts":
+        return naive.experts(w, x, 2, "gelu-tanh", True)[0]
+    segment = "a" if at < COUNTS[0] else "b"
+    return naive.mlp(naive.under(w, f"{segment}_mlp"), x, "quick-gelu")
+
+
+def added(a: naive.Matrix, b: naive.Matrix) -> naive.Matrix:
+    """The sum of two lists of vectors."""
+    return [[x + y for x, y in zip(p, q, strict=True)] for p, q in zip(a, b, strict=True)]
+
+
+def one_block(
+    w: naive.Weights, x: naive.Matrix, kind: str, norm: ir.Norm, length: int
+) -> naive.Matrix:
+    """A block as docs/language.md writes it, pre or post, for one sample."""
+
+    def normed(name: str, rows: naive.Matrix) -> naive.Matrix:
+        return [naive.norm(w, name, row, norm.eps, norm.kind) for row in rows]
+
+    def attend(rows: naive.Matrix) -> naive.Matrix:
+        sees = [[k < length for k in range(T)]] * T
+        return naive.self_attention(naive.under(w, "attention"), rows, sees, (3, 3, 4))
+
+    def forward(rows: naive.Matrix) -> naive.Matrix:
+        inner = naive.under(w, "feed_forward")
+        return [feed_forward(inner, kind, row, at) for at, row in enumerate(rows)]
+
+    if norm.placement == "pre":
+        x = added(x, attend(normed("attention_norm", x)))
+        return added(x, forward(normed("feed_forward_norm", x)))
+    x = normed("attention_norm", added(x, attend(x)))
+    return normed("feed_forward_norm", added(x, forward(x)))
+
+
+def expected(part: Block, x: Tensor, kind: str, norm: ir.Norm) -> Tensor:
+    """The block's loops over the batch."""
+    runs = [one_block(weights(part), naive.vectors(x[b]), kind, norm, LENGTHS[b]) for b in range(B)]
+    return torch.stack([naive.stacked(run) for run in runs])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("placement", ["pre", "post"])
+@pytest.mark.parametrize("norm", ["layer", "bare", "rms"])
+def test_a_block(kind: str, placement: str, norm: str) -> None:
+    name, bias = ("rms", False) if norm == "rms" else ("layer", norm == "layer")
+    made = block(KINDS[kind], kind=name, eps=1e-3, placement=placement, bias=bias)
+    part, x = filled(Block(made, causal=False)), normal(B, T, D)
+    assert ("attention_norm.bias" in weights(part)) is (norm == "layer")
+    valid = valid_until(LENGTHS, T)
+    found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing]())
+    same_gradients(found, expected(part, x, kind, made.norm), [x, *part.parameters()])
+
+
+def test_rms_norm_starts_at_one_and_divides_by_the_root_mean_square() -> None:
+    part, x = RmsNorm(3, 0.25).double(), torch.tensor([[3.0, -4.0, 0.0]], dtype=torch.float64)
+    assert part.weight.tolist() == [1, 1, 1]
+    scale = (25 / 3 + 0.25) ** -0.5
+    same(part(x), torch.tensor([[3 * scale, -4 * scale, 0]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("placement", ["pre", "post"])
+def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None:
+    made = block(placement=placement, dropout=0.4)
+    part, x = filled(Block(made, causal=False)), normal(B, T, D)
+    arguments = (None, NO_TURN, None, COUNTS, list[Routing]())
+    masks: list[Tensor] = []
+
+    def record(_: object, inputs: tuple[Tensor], output: Tensor) -> None:
+        masks.append((output != 0).double())
+        same(output, inputs[0] * masks[-1] / 0.6)
+
+    part.dropout.register_forward_hook(record)
+    trained = part.train()(x, *arguments)
+    assert len(masks) == 2 and all(0.2 < mask.mean() < 0.95 for mask in masks)
+    masks.clear()
+    torch.manual_seed(0)
+    assert not torch.equal(part(x, *arguments), trained)
+    plain = filled(Block(block(placement=placement), causal=False))
+    plain.load_state_dict(part.state_dict())
+    part = part.eval()
+    part.dropout._forward_hooks.clear()
+    assert torch.equal(part(x, *arguments), plain(x, *arguments))
+
+
+@pytest.mark.parametrize("final_norm", [True, False])
+@pytest.mark.parametrize("kind", ["layer", "rms"])
+def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, kind: str) -> None:
+    made = block(kind=kind, attention=attention(rotary=True))
+    part, x = filled(Stack(made, 3, final_norm, causal=True)), normal(B, T, D)
+    assert {name.partition(".")[0] for name in weights(part)} == (
+        {"blocks", "norm"} if final_norm else {"blocks"}
+    )
+    positions = torch.tensor([0, 0, 0, 1, 2])
+    y = x
+    for index in range(3):
+        turn = rotation(positions, 4)
+        y = part.blocks[index](y, None, turn, None, COUNTS, list[Routing]())
+    if final_norm:
+        rows = [naive.norm(weights(part), "norm", v, 1e-5, kind) for v in naive.vectors(y[0])]
+        y = torch.stack([naive.stacked(rows), part.norm(y)[1]])
+    found = part(x, None, positions, None, COUNTS, list[Routing]())
+    same_gradients(found, y, [x, *part.parameters()])
+
+
+def test_every_layer_reports_its_routing() -> None:
+    part, x = filled(Stack(block(KINDS["experts"]), 3, True, False)), normal(B, T, D)
+    routing: list[Routing] = []
+    part(x, None, torch.zeros(T), None, COUNTS, routing)
+    assert [layer.load_e.shape for layer in routing] == [(3,)] * 3
+
+
+def test_mean_pool_skips_invalid_tokens() -> None:
+    x, lengths = normal(3, 5, 7), [5, 2, 0]
+    rows = [
+        naive.mean(naive.vectors(x[b]), [t < lengths[b] for t in range(5)], 7) for b in range(3)
+    ]
+    same_gradients(mean_pool(x, valid_until(lengths, 5)), naive.stacked(rows), [x])
+    same(mean_pool(x, None), mean_pool(x, valid_until([5, 5, 5], 5)))
+    with_nan = x.detach().clone()
+    with_nan[1, 3] = torch.nan
+    assert mean_pool(with_nan, valid_until(lengths, 5)).isfinite().all()
+    nothing = torch.zeros(3, 7, dtype=torch.float64)
+    assert torch.equal(mean_pool(x[:, :0], None), nothing)
+    assert torch.equal(mean_pool(x[:, :0], valid_until(lengths, 0)), nothing)
+
+
+def test_join_valid() -> None:
+    parts = (normal(2, 3, 1), normal(2, 2, 1), normal(2, 0, 1))
+    assert join_valid(parts, (None, None, None)) is None
+    found = join_valid(parts, (None, valid_until([1, 0], 2), None))
+    assert found is not None
+    assert found.tolist() == [[True, True, True, True, False], [True, True, True, False, False]]
