@@ -47,20 +47,22 @@ def manifest(files: Mapping[str, str], spec_text: str, counts: Mapping[str, int]
 def write(package: Package, directory: Path) -> Path:
     """Write a package to `directory` atomically; refuse to replace what is not ours.
 
-    Raises MmspecError when `directory` holds something that mmspec did not write.
+    Raises MmspecError when `directory` holds something that mmspec did not write. A link to a
+    folder stays a link.
     """
     directory = Path(os.path.abspath(directory))
-    _refuse_strangers(directory)
+    target = Path(os.path.realpath(directory))
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        _refuse_strangers(directory)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise _cannot_write(directory, error) from None
     try:
         for name, text in package.files.items():
             _write_file(fresh / name, text)
         fresh.chmod(0o755)
-        _swap(fresh, directory)
+        _swap(fresh, target)
     except OSError as error:
         raise _cannot_write(directory, error) from None
     finally:
@@ -109,9 +111,10 @@ def _refuse_strangers(directory: Path) -> None:
             (Diagnostic("MM601", f"{directory} is a file", help="choose a folder with -o"),)
         )
     try:
-        known = set(json.loads((directory / "manifest.json").read_text())["files"])
+        written = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        known = set(written["files"]) if "mmspec" in written else set[str]()
     except (OSError, ValueError, KeyError, TypeError):
-        known = set()
+        known = set[str]()
     ours = known | {"manifest.json", "__pycache__"}
     strange = sorted(entry.name for entry in directory.iterdir() if entry.name not in ours)
     if strange or (not known and any(directory.iterdir())):

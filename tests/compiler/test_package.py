@@ -1,0 +1,217 @@
+"""Writing a package: whole or not at all whenever it is killed, never over the user's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from mmspec.compiler import driver
+from mmspec.compiler.emit import package
+from mmspec.compiler.emit.package import Package
+from mmspec.diagnostics import MmspecError
+from mmspec.version import __version__
+
+ROOT = Path(__file__).parents[2]
+SPEC = ROOT / "specs" / "ponder.yaml"
+
+
+def made(word: str, *extra: str) -> Package:
+    """A package of three files or more that hold a word."""
+    files = {name: f"{name} {word}\n" * 50 for name in ("__init__.py", "model.py", *extra)}
+    files["manifest.json"] = package.manifest(files, word, {"modules": 1})
+    return Package("small", "Small", files)
+
+
+def held(folder: Path) -> dict[str, str]:
+    """The files of a folder by name."""
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+
+
+def code(folder: Path, files: Package | None = None) -> str:
+    """The code of the error that writing to a folder raises."""
+    with pytest.raises(MmspecError) as caught:
+        package.write(files or made("new"), folder)
+    (found,) = caught.value.diagnostics
+    assert found.help
+    return found.code
+
+
+def test_a_package_is_written_and_replaced(tmp_path: Path) -> None:
+    first, second = made("old", "attention.py"), made("new")
+    assert package.write(first, tmp_path / "deep" / "small") == tmp_path / "deep" / "small"
+    assert held(tmp_path / "deep" / "small") == first.files
+    package.write(second, tmp_path / "deep" / "small")
+    assert held(tmp_path / "deep" / "small") == second.files
+    assert os.listdir(tmp_path / "deep") == ["small"]
+    assert (tmp_path / "deep" / "small").stat().st_mode & 0o777 == 0o755
+
+
+def test_an_empty_folder_and_a_cache_are_nothing(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    package.write(made("old"), tmp_path / "small")
+    (tmp_path / "small" / "__pycache__").mkdir()
+    package.write(made("new"), tmp_path / "small")
+    assert held(tmp_path / "small") == made("new").files
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for word in ("old", "new"):
+        assert package.write(made(word), tmp_path / "link") == tmp_path / "link"
+        assert held(tmp_path / "real") == made(word).files
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "real"]
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "{", '{"files": ["notes.txt"]}', "\udcff"])
+def test_a_folder_with_strangers_is_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert code(tmp_path) == "MM602"
+    (tmp_path / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert code(tmp_path) == "MM602"
+    assert sorted(os.listdir(tmp_path)) == ["manifest.json", "notes.txt"]
+
+
+def test_a_package_with_a_file_added_is_left_alone(tmp_path: Path) -> None:
+    package.write(made("old"), tmp_path / "small")
+    (tmp_path / "small" / "notes.txt").write_text("mine")
+    assert code(tmp_path / "small") == "MM602"
+    assert held(tmp_path / "small") == {**made("old").files, "notes.txt": "mine"}
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "small").write_text("mine")
+    assert code(tmp_path / "small") == "MM601"
+    assert code(tmp_path / "small" / "below") == "MM603"
+    assert (tmp_path / "small").read_text() == "mine"
+
+
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_name_may_be_too_long(tmp_path: Path, length: int) -> None:
+    assert code(tmp_path / ("x" * length)) == "MM603"
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_full_disk_leaves_the_old_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    if before:
+        package.write(made("old"), tmp_path / "small")
+    left = iter([None, None])
+
+    def fsync(file: int) -> None:
+        if next(left, "full"):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert code(tmp_path / "small") == "MM603"
+    assert os.listdir(tmp_path) == (["small"] if before else [])
+    assert not before or held(tmp_path / "small") == made("old").files
+
+
+KILLED = """
+import itertools, os, signal, sys
+from pathlib import Path
+from mmspec.compiler.emit import package
+from mmspec.compiler.emit.package import Package
+
+root, exchange = Path(sys.argv[1]), sys.argv[2] == "True"
+if not exchange:
+    package._exchange = lambda first, second: False
+
+
+def made(word):
+    return Package("small", "Small", {name: f"{name} {word}" * 50 for name in "abc"} | MANIFEST)
+
+
+MANIFEST = {"manifest.json": '{"mmspec": "1", "files": {"a": "", "b": "", "c": ""}}'}
+for number in itertools.count():
+    folder = root / str(number) / "small"
+    package.write(made("old"), folder)
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def trace(frame, event, argument):
+            global left
+            if frame.f_code.co_filename != package.__file__:
+                return None
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        sys.settrace(trace)
+        package.write(made("new"), folder)
+        sys.settrace(None)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    folders = [folder, *folder.parent.glob(".small.*.old")]
+    found = [p for p in folders if p.exists()]
+    words = [{path.name: path.read_text() for path in p.iterdir()} for p in found]
+    whole = [word for word in ("old", "new") if dict(made(word).files) in words[:1]]
+    print(number, status, *whole or ["broken"], found[0].name)
+    package.write(made("last"), folder)
+    again = {path.name: path.read_text() for path in folder.iterdir()}
+    assert again == made("last").files, number
+    if status == 0:
+        break
+"""
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_killed_at_any_line_it_leaves_a_whole_package(tmp_path: Path, exchange: bool) -> None:
+    """SIGKILL before each line of the writer: the folder holds the old package, or the new one.
+
+    Where the system cannot exchange two folders, the old one may stand beside, under `.old`.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), str(exchange)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rounds = [line.split() for line in done.stdout.splitlines()]
+    assert len(rounds) > 40 and rounds[-1][1:] == ["0", "new", "small"]
+    words = [row[2] for row in rounds]
+    assert words == ["old"] * words.count("old") + ["new"] * words.count("new")
+    assert {row[1] for row in rounds[:-1]} == {"9"}
+    places = {row[3] for row in rounds}
+    assert places == {"small"} or not exchange
+
+
+def test_the_manifest_says_what_was_written(tmp_path: Path) -> None:
+    folder = driver.run(SPEC, "write", tmp_path / "ponder")
+    files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    said = json.loads(files.pop("manifest.json"))
+    assert said["mmspec"] == __version__
+    assert said["files"] == {name: sha256(data).hexdigest() for name, data in files.items()}
+    assert said["spec_sha256"] == sha256(files["spec.yaml"]).hexdigest()
+    assert sorted(files) == ["__init__.py", "attention.py", "model.py", "spec.yaml"]
+
+
+def test_the_same_spec_is_the_same_bytes(tmp_path: Path) -> None:
+    folder = driver.run(SPEC, "write", tmp_path / "ponder")
+    first = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    again = driver.run(SPEC, "write", tmp_path / "ponder")
+    assert {path.name: path.read_bytes() for path in Path(again).iterdir()} == first
+    resolved = driver.run(Path(folder) / "spec.yaml", "write", tmp_path / "again")
+    assert {path.name: path.read_bytes() for path in Path(resolved).iterdir()} == first
+
+
+def test_the_digest_is_of_names_and_contents() -> None:
+    assert made("old").digest == made("old").digest
+    moved = dict(made("old").files)
+    moved["model2.py"] = moved.pop("model.py")
+    digests = {made("old").digest, made("new").digest, Package("small", "Small", moved).digest}
+    assert len(digests) == 3
