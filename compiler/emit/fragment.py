@@ -11,6 +11,7 @@ from mmspec.compiler.emit.imports import import_block
 from mmspec.compiler.emit.inline import Inliner, Variant
 from mmspec.compiler.emit.layout import render, render_statement
 from mmspec.compiler.emit.liveness import ENTRIES
+from mmspec.compiler.emit.nodes import with_fields
 from mmspec.compiler.emit.printer import Printer
 from mmspec.compiler.emit.purity import Signature
 from mmspec.compiler.emit.source import Library, Statement, names_used
@@ -110,8 +111,7 @@ class _Assembly:
         assert isinstance(node, ast.FunctionDef)
         statement = variant.statement
         if final != variant.helper:
-            renamed = ast.FunctionDef(**{**dict(ast.iter_fields(node)), "name": final})
-            statement = statement.changed(renamed)
+            statement = statement.changed(with_fields(node, {"name": final}))
         self.functions.append("\n".join(render_statement(statement, 0, Printer(self.names))))
 
 

@@ -150,7 +150,7 @@ class Body:
             return False
         name = getattr(first.node.targets[0], "id", None)
         again = getattr(second.node.targets[0], "id", "")
-        fresh = name == again and name not in names_read(second.node.value)
+        fresh = name == again and again not in names_read(second.node.value)
         return fresh and bool(self.purity.removable(first))
 
     def _swept(self, statement: Statement, live: set[str]) -> Statement | None:

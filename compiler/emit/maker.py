@@ -36,6 +36,7 @@ class Workshop(Protocol):
         self, part: str, constants: Mapping[str, object], owner: str, keep: frozenset[str] = ...
     ) -> Class:
         """The class of a part with its constants."""
+        ...
 
 
 @dataclass

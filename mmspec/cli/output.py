@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -71,7 +71,7 @@ def plural(count: int, noun: str) -> str:
 
 
 @contextmanager
-def waiting(message: str) -> Iterator[None]:
+def waiting(message: str) -> Generator[None]:
     """Show on stderr that work goes on, once it has taken more than a moment."""
     done = threading.Event()
     worker = threading.Thread(target=_show_waiting, args=(message, done), daemon=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -108,7 +108,7 @@ class Smoothed:
 
 
 @contextmanager
-def listener(name: str, quiet: bool, terminal: bool) -> Iterator[Listener]:
+def listener(name: str, quiet: bool, terminal: bool) -> Generator[Listener]:
     """The listener that fits: silent, a bar on a terminal, or lines."""
     if quiet or not terminal:
         yield Silent() if quiet else Lines(name)

@@ -22,6 +22,7 @@ from mmspec.data.source import Source, Waveform
 
 Floats = NDArray[np.float64]
 _VERSION: Final = 1
+_COMPONENTS: Final = 64
 _STRENGTHS: Final = (1.0, 5.0, 25.0, 125.0)
 SUBSETS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "openmoji": (("image",), ("text",), ("image", "text")),
@@ -112,13 +113,13 @@ def _ngrams(texts: list[str], train: NDArray[np.bool_]) -> Floats:
 
 
 def _pixels(images: NDArray[np.uint8], train: NDArray[np.bool_]) -> Floats:
-    """64 principal components of the picture at 32 by 32."""
+    """Principal components of the picture at 32 by 32."""
     from sklearn.decomposition import PCA
 
     count, height, width, channels = images.shape
     blocks = images.reshape(count, 32, height // 32, 32, width // 32, channels)
     flat = blocks.mean(axis=(2, 4)).reshape(count, -1) / 255
-    reduced = PCA(64, random_state=0).fit(flat[train]).transform(flat)
+    reduced = PCA(_COMPONENTS, random_state=0).fit(flat[train]).transform(flat)
     return np.asarray(_scaled(reduced, train), np.float64)
 
 
@@ -136,7 +137,8 @@ def _motion(window: NDArray[Any]) -> Floats:
     axes = window.astype(np.float64)
     quartiles = np.quantile(axes, [0.25, 0.5, 0.75], axis=0)
     spectrum = np.log1p(np.abs(np.fft.rfft(axes - axes.mean(0), axis=0))[1:9])
-    together = np.corrcoef(axes.T + 1e-9 * np.arange(len(axes)))[np.triu_indices(axes.shape[1], 1)]
+    related = np.atleast_2d(np.corrcoef(axes.T + 1e-9 * np.arange(len(axes))))
+    together = related[np.triu_indices(axes.shape[1], 1)]
     shape = [
         axes.mean(0),
         axes.std(0),

@@ -72,7 +72,7 @@ def read(root: Path) -> Source:
     arrays = cache.arrays(f"stamps-{stamp}", lambda: _decode(stamps))
     ends = np.cumsum(arrays["samples"])
     sounds = np.split(arrays["audio"], ends[:-1]) if len(ends) else []
-    audio = [Waveform(sound.astype(np.float32) / 32767, RATE) for sound in sounds]
+    audio = [Waveform(np.float32(1 / 32767) * sound, RATE) for sound in sounds]
     return Source(
         name="stamps",
         columns={
@@ -147,4 +147,5 @@ def _sound(path: Path) -> NDArray[np.int16]:
     count = round(len(mono) * RATE / rate)
     spectrum = np.fft.rfft(mono)[: count // 2 + 1]
     sound = np.fft.irfft(spectrum, count) * (count / max(len(mono), 1))
-    return np.round(np.clip(sound[:LONGEST], -1, 1) * 32767).astype(np.int16)
+    loud: NDArray[np.int16] = np.round(np.clip(sound[:LONGEST], -1, 1) * 32767).astype(np.int16)
+    return loud

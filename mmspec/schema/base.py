@@ -14,7 +14,9 @@ from mmspec.expressions import dimension
 class Model(BaseModel):
     """A frozen, strict pydantic model that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="forbid", strict=True, populate_by_name=True
+    )
 
 
 def first_message(error: MmspecError) -> str:

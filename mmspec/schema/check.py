@@ -1,4 +1,4 @@
-"""Checks across parts of a spec: masks fit segments, heads fit streams, positions fit modalities."""
+"""What a model of pydantic cannot say: rules that join several parts of a spec."""
 
 from __future__ import annotations
 

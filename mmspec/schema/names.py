@@ -11,14 +11,14 @@ from pydantic import AfterValidator
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 RESERVED = frozenset(
-    ["self", "torch", "nn", "math", "tensor", "model", "lengths", "targets", "heads", "loss"]
-    + ["losses", "auxiliary", "statistics", "count", "index", "batch", "b", "training", "output"]
-    + ["q", "k", "device", "terms", "present", "absent", "visible", "rotation", "rotate"]
-    + ["int", "float", "bool", "str", "list", "dict", "tuple", "len", "range", "super", "sum"]
-    + ["min", "max", "any", "all", "zip", "enumerate", "print", "type", "object", "none"]
-    + ["known", "expect", "batch_size", "patches", "valid_tokens", "valid_whole", "join_valid"]
-    + ["visible_keys", "cross_entropy", "next_token", "contrastive", "total_loss", "weighted_loss"]
-    + ["ponder_penalty", "exits", "numpy", "triton", "mmspec"]
+    """
+    self torch nn math tensor model lengths targets heads loss losses auxiliary statistics
+    count index batch b training output q k device terms present absent visible rotation
+    rotate int float bool str list dict tuple len range super sum min max any all zip
+    enumerate print type object none known expect batch_size patches valid_tokens valid_whole
+    join_valid visible_keys cross_entropy next_token contrastive total_loss weighted_loss
+    ponder_penalty exits numpy triton mmspec
+    """.split()
 )
 
 ENDINGS = re.compile(

@@ -23,11 +23,11 @@ class Spec(Model):
     mmspec: Literal[1]
     name: Name
     about: str = Field(default="", max_length=500)
-    dims: dict[Name, Size] = {}
+    dims: dict[Name, Size] = Field(default_factory=dict)
     modalities: dict[PartName, Modality] = Field(min_length=1)
     streams: dict[PartName, Stream] = Field(min_length=1)
     heads: dict[PartName, Head] = Field(min_length=1)
-    objectives: dict[Name, Objective] = {}
+    objectives: dict[Name, Objective] = Field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
 
     _document: Document | None = PrivateAttr(default=None)

@@ -12,8 +12,7 @@ from mmspec.expressions import dimension
 from mmspec.schema.check import check
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import resolve
-from mmspec.text import Document
-from mmspec.text import scalars
+from mmspec.text import Document, scalars
 
 
 def validate(document: Document) -> Spec:
@@ -145,7 +144,9 @@ def _vocabulary() -> set[str]:
 
 
 _TAGS = frozenset(
-    ["tokens", "image", "audio", "series", "table", "mlp", "glu", "experts", "switch"]
-    + ["by-modality", "ponder", "exit", "concat", "gated", "attention", "cross-attention"]
-    + ["transformer", "classifier", "regressor", "language-model", "contrastive"]
+    """
+    tokens image audio series table mlp glu experts switch by-modality ponder exit concat
+    gated attention cross-attention transformer classifier regressor language-model
+    contrastive
+    """.split()
 )

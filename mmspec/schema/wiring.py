@@ -49,7 +49,7 @@ def _own(modality: str) -> Segment:
     return Segment(modality, modality)
 
 
-def problem(spec: Spec, code: str, message: str, *keys: Any, help: str = "") -> MmspecError:
+def problem(spec: Spec, code: str, message: str, *keys: Any, help: str = "") -> MmspecError:  # noqa: A002 - as in Diagnostic
     """A single diagnostic at the value that `keys` lead to."""
     where = ".".join(str(key) for key in keys)
     return MmspecError((Diagnostic(code, message, spec.span(*keys), where, help),))

@@ -72,7 +72,7 @@ def load(directory: Path) -> dict[str, Any] | None:
 
 def random_states() -> dict[str, Any]:
     """The states of the generators that a training step may draw from."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     version, words, gauss = random.getstate()
     return {"torch": torch.get_rng_state(), "cuda": cuda, "python": [version, list(words), gauss]}
 

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -271,7 +271,7 @@ def _finish(job: Job, state: _State, metrics: Metrics, listener: Listener) -> Ou
 
 
 @contextmanager
-def _repeatable(settings: Settings) -> Iterator[None]:
+def _repeatable(settings: Settings) -> Generator[None]:
     """Fixed threads and deterministic algorithms while a run lasts."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(settings.threads)
@@ -284,7 +284,7 @@ def _repeatable(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
+def _stop_on_interrupt() -> Generator[threading.Event]:
     """The first Ctrl-C ends the run after the step under way; a second one at once."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

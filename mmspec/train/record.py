@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ def identity(settings: Settings, spec_digest: str, data_fingerprint: str) -> dic
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Generator[None]:
     """Hold the folder for this process; raises MM615 when another holds it, MM603 when unable."""
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ def test_the_second_answer_is_remembered_and_the_same(
     spec.write_text(SPEC, encoding="utf-8")
     assert main(["check", str(spec)]) == 0
     first = capsys.readouterr().out
-    read = []
+    read: list[str] = []
     monkeypatch.setattr(check, "_judge", read.append)
     assert main(["check", str(spec)]) == 0
     assert capsys.readouterr().out == first

@@ -19,8 +19,17 @@ from mmspec.diagnostics import (
 )
 
 ROOT = Path(__file__).parents[2]
-HUNDREDS = {0: "reading", 1: "schema", 2: "expressions", 3: "parts", 4: "not compiled", 5: "data"}
-HUNDREDS |= {6: "training", 7: "verification"}
+HUNDREDS = {
+    0: "reading",
+    1: "schema",
+    2: "expressions",
+    3: "parts",
+    4: "not compiled",
+    5: "data",
+} | {
+    6: "training",
+    7: "verification",
+}
 ONE = Diagnostic(
     "MM202", "`q` is not among `dims`", Span("a.yaml", 2, 8, 2, 11), "streams.x", "use d"
 )

@@ -59,7 +59,8 @@ def _peer(w: dict[str, Tensor], query: Tensor, context: Tensor) -> Tensor:
         nn.functional.layer_norm(x, (6,), part[f"{n}.weight"], part[f"{n}.bias"], 1e-5)
         for x, n in ((query, "norm_query"), (context, "norm_context"))
     )
-    return layer(q[None], c[None], c[None])[0][0]
+    read: Tensor = layer(q[None], c[None], c[None])[0]
+    return read[0]
 
 
 def _names() -> list[str]:

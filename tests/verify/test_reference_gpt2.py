@@ -48,7 +48,8 @@ def peer() -> GPT2LMHeadModel:
         bos_token_id=0,
         eos_token_id=0,
     )
-    model = GPT2LMHeadModel(config).double().eval()
+    model = GPT2LMHeadModel(config)
+    model.double().train(False)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return model
@@ -56,7 +57,7 @@ def peer() -> GPT2LMHeadModel:
 
 def translated(model: GPT2LMHeadModel) -> dict[str, Tensor]:
     """Its weights under the names of the language."""
-    theirs = dict(model.transformer.named_parameters())
+    theirs: dict[str, Tensor] = dict(model.transformer.named_parameters())
     found = {
         "text_embedding.table.weight": theirs["wte.weight"],
         "text_embedding.position": theirs["wpe.weight"],

@@ -30,7 +30,8 @@ def test_next_token_by_a_loop() -> None:
     logits = normal(2, 4, 5)
     target = torch.tensor([[1, 2, -100, 4], [3, 0, 1, 2]])
     pairs = [(0, 0, 2), (0, 2, 4), (1, 0, 0)]
-    expected = -sum(logits[b, t].log_softmax(0)[code] for b, t, code in pairs) / 3
+    terms = [logits[b, t].log_softmax(0)[code] for b, t, code in pairs]
+    expected = -torch.stack(terms).sum() / 3
     close(next_token(logits, target, [4, 2]), expected)
 
 

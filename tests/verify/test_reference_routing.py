@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from reference_cases import close, normal, one_stream
+from torch import Tensor
 
 from mmspec.schema.routing import ByModality, Experts, Switch
 from mmspec.verify.reference import run
@@ -12,7 +15,7 @@ from mmspec.verify.reference.arithmetic import Weights, activate
 from mmspec.verify.reference.routing import Routed, balance, feed_forward
 from mmspec.verify.strategies import weights
 
-PEERS = {
+PEERS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": torch.nn.functional.gelu,
     "gelu-tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
     "relu": torch.relu,

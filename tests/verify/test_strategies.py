@@ -12,7 +12,8 @@ from mmspec.schema.spec import Spec
 from mmspec.verify.reference import expected_weights
 from mmspec.verify.strategies import inputs, load, spec_dicts, specs, weights
 
-FAST = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+_ALL = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+FAST = settings(max_examples=300, deadline=None, suppress_health_check=_ALL)
 
 
 def features(spec: Spec) -> set[str]:
@@ -73,7 +74,7 @@ def test_inputs_fit_their_spec(data: st.DataObject) -> None:
         lengths = batch.lengths[name]
         assert lengths.shape == (batch.batch,) and lengths.dtype == torch.int64
         if values is None:
-            assert spec.modalities[name].optional and not lengths.any()
+            assert spec.modalities[name].optional and int(lengths.sum()) == 0
             continue
         if not spec.modalities[name].optional:
             assert bool((lengths > 0).all())

@@ -79,6 +79,7 @@ def ponder(x: Tensor, stream: Stream, w: Weights, place: Place, training: bool) 
     assert isinstance(rule, Ponder)
     left, output = torch.ones((), dtype=torch.float64), torch.zeros_like(x)
     p: list[Tensor] = []
+    step = 0
     for step in range(1, rule.at_most + 1):
         for i in range(stream.depth):
             x = block(x, layer_of(stream), w.at(f"blocks.{i}"), place, notes)

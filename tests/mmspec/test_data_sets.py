@@ -1,0 +1,169 @@
+"""The built-in sets: what they hold, how they are split, and what is said where they are not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from mmspec.data import fetch, openmoji, registry, split, stamps, topics, watch
+from mmspec.data.baselines import baselines
+from mmspec.data.source import Source, Waveform
+from mmspec.diagnostics import MmspecError
+
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="4cm" height="2cm">
+<rect width="99" height="9"/></svg>"""
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_openmoji_is_what_was_measured() -> None:
+    """1,898 pairs, nine groups, the largest a fifth: figures of the survey of data sets."""
+    source = openmoji.load()
+    labels = source.columns["label"]
+    assert len(labels) == 1898
+    assert len(set(map(str, labels))) == 9
+    assert int(source.held_out.sum()) == 380
+    held = Counter(str(labels[row]) for row in np.flatnonzero(source.held_out).tolist())
+    assert held.most_common(1)[0][1] / 380 == pytest.approx(0.203, abs=0.005)
+    images = np.stack([np.asarray(image) for image in source.columns["image"]])
+    assert images.shape == (1898, 64, 64, 3)
+    assert ((images != 255).sum(axis=(1, 2, 3)) > 100).all()
+
+
+def test_topics_is_the_text_of_the_help() -> None:
+    source = topics.load()
+    text = "".join(map(str, source.columns["text"]))
+    assert '"import" statement' in text
+    assert not source.held_out[: len(source.held_out) * 8 // 10].any()
+    assert source.held_out.mean() == pytest.approx(0.1, abs=0.01)
+
+
+def _recordings(path: Path) -> None:
+    """A file laid out as seglearn's: four recordings of two people, 50 values a second."""
+    signals = [np.full((50 * seconds, 6), seconds, np.float64) for seconds in (2, 3, 5, 4)]
+    content = {
+        "X": signals,
+        "y": np.array([0, 1, 1, 0]),
+        "y_labels": ["PEN", "ABD"],
+        "subject": np.array([1, 3, 4, 2]),
+        "side": np.array([0.0, 1.0, 1.0, 0.0]),
+        "X_labels": ["ax", "ay", "az", "wx", "wy", "wz"],
+    }
+    np.save(path, np.array(content, dtype=object), allow_pickle=True)
+
+
+def test_watch_cuts_windows_and_holds_people_out(tmp_path: Path) -> None:
+    _recordings(tmp_path / "watch.npy")
+    source = watch.windows(tmp_path / "watch.npy")
+    assert source.columns["label"] == ["PEN"] * 1 + ["ABD"] * 2 + ["ABD"] * 4 + ["PEN"] * 3
+    assert source.held_out.tolist() == [True] + [False] * 6 + [True] * 3
+    assert np.asarray(source.columns["gyroscope"][3]).shape == (100, 3)
+    assert source.columns["side"][1] == {"side": 1}
+    assert source.rows[2] == "watch 1 at 1 s"
+
+
+def test_watch_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: ModuleSpec | None = None
+    monkeypatch.setattr(watch, "find_spec", lambda name: nothing)
+    with pytest.raises(MmspecError) as caught:
+        watch.load()
+    assert caught.value.diagnostics[0].code == "MM512"
+    assert "pip install --no-deps seglearn==1.2.5" in caught.value.diagnostics[0].help
+
+
+def _stamp(folder: Path, name: str, english: str, drawn: bool = False) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [english, "af.utf8=nee", f"fr.utf8=Un {english}"]
+    (folder / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    if drawn:
+        (folder / f"{name}.svg").write_text(SVG)
+    else:
+        Image.new("RGBA", (90, 30), (200, 0, 0, 255)).save(folder / f"{name}.png")
+    samples = np.sin(np.arange(8000) / 8)
+    soundfile.write(folder / f"{name}_desc_fr.ogg", samples, 8000, format="OGG", subtype="VORBIS")
+
+
+def test_stamps_of_a_folder_laid_out_as_the_package(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stamps, "FEWEST", 2)
+    for index in range(5):
+        _stamp(
+            tmp_path / "s" / "animals" / "birds", f"duck{index}", f"duck {index // 2}", index == 3
+        )
+    _stamp(tmp_path / "s" / "town", "lonely", "house")
+    _stamp(tmp_path / "s" / "animals", "cow_mirror", "cow")
+    source = stamps.read(tmp_path / "s")
+    assert source.columns["label"] == ["animals"] * 5
+    assert source.columns["text"][4] == "Un duck 2"
+    image = np.asarray(source.columns["image"][0])
+    assert image[32, 32].tolist() == [200, 0, 0] and image[0, 0].tolist() == [255, 255, 255]
+    sound = source.columns["audio"][0]
+    assert isinstance(sound, Waveform)
+    assert sound.rate == 16_000 and len(sound.samples) == 16_000
+    assert np.abs(np.fft.rfft(sound.samples)).argmax() == pytest.approx(8000 / 8 / 2 / np.pi, abs=1)
+    assert source.held_out[0] == source.held_out[1]
+    again = stamps.read(tmp_path / "s")
+    assert np.array_equal(
+        np.asarray(again.columns["image"][3]), np.asarray(source.columns["image"][3])
+    )
+
+
+def test_stamps_that_were_not_fetched_say_how(own_cache: Path) -> None:
+    with pytest.raises(MmspecError) as caught:
+        registry.builtin("stamps")
+    assert caught.value.diagnostics[0].code == "MM513"
+    assert "make stamps" in caught.value.diagnostics[0].help
+
+
+def test_fetching_without_apt_says_what_to_do_by_hand(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert fetch.main(["stamps"]) == 2
+    said = capsys.readouterr().err
+    assert "apt-get is not on this machine" in said and "apt-get download" in said
+    assert not (own_cache / "stamps").exists()
+
+
+def test_folds_spread_every_label_and_keep_groups_together() -> None:
+    labels = ["a"] * 50 + ["b"] * 25 + ["c"] * 7
+    found = split.folds(labels)
+    for label, most in (("a", 10), ("b", 5), ("c", 2)):
+        counts = Counter(found[[i for i, x in enumerate(labels) if x == label]].tolist())
+        assert max(counts.values()) == most
+    groups = [str(index // 3) for index in range(600)]
+    grouped = split.grouped_folds(groups)
+    assert all(len(set(grouped[i : i + 3].tolist())) == 1 for i in range(0, 600, 3))
+    assert (grouped == 0).mean() == pytest.approx(0.2, abs=0.06)
+
+
+def test_baselines_learn_what_can_be_learnt(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text says the label, the picture says nothing."""
+    random = np.random.default_rng(0)
+    labels = ["dog" if index % 3 else "cat" for index in range(90)]
+    texts = [f"a {label} that is number {index}" for index, label in enumerate(labels)]
+    images = [random.integers(0, 255, (64, 64, 3), np.uint8) for _ in labels]
+    held_out = np.arange(90) % 5 == 0
+    columns: dict[str, Any] = {"image": images, "text": texts, "label": labels}
+    rows = [str(index) for index in range(90)]
+    source = Source("openmoji", columns, held_out, rows, "made")
+    monkeypatch.setattr("mmspec.data.baselines._COMPONENTS", 16)
+    found = baselines(source)
+    assert list(found) == ["majority", "image", "text", "image, text"]
+    assert found["majority"] == pytest.approx(12 / 18)
+    assert found["text"] == 1.0 > found["image"]
+    assert baselines(source) == found
