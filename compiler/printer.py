@@ -47,6 +47,7 @@ def _text(value: Any) -> str:
         return f"{value.name} [B, {' + '.join(map(_text, value.segments))}, {value.width}]"
     if isinstance(value, ir.Segment):
         marks = [mark for mark in ("rotary", "optional") if getattr(value, mark)]
+        marks += ["latents"] if value.modality is None else []
         return f"{value.name}:{_text(value.tokens)}" + "".join(f" {mark}" for mark in marks)
     if isinstance(value, ir.Tokens):
         return str(value.max) if value.symbol is None else f"{value.symbol}<={value.max}"
