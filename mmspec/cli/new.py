@@ -21,7 +21,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         nargs="?",
         default="model",
-        help="its name (default: model)",
+        help="its name, or the path of its file (default: model)",
     )
     parser.add_argument(
         "--kind",
@@ -35,8 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the spec and say what to do with it."""
     from pathlib import Path
 
-    name = _checked(arguments.name.removesuffix(".yaml"))
-    path = Path(f"{name}.yaml")
+    given = Path(arguments.name)
+    name = _checked(given.name.removesuffix(".yaml"))
+    path = given.with_name(f"{name}.yaml")
     _write(path, starters.STARTERS[arguments.kind].replace("NAME", name))
     print(f"wrote {path}; next: mmspec check {path}, mmspec show {path}, mmspec compile {path}")
     return exits.FINE
@@ -45,10 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _checked(name: str) -> str:
     """The name, or MmspecError MM105."""
     from mmspec.diagnostics import Diagnostic, MmspecError
-    from mmspec.schema.names import check_name
+    from mmspec.schema.names import check_package_name
 
     try:
-        return check_name(name)
+        return check_package_name(name)
     except ValueError as error:
         message = f"`{name}` cannot name a spec: {error}"
         raise MmspecError(Diagnostic("MM105", message)) from None

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mmspec.diagnostics import Diagnostic, MmspecError, Span
 from mmspec.text import nodes, scalars
+from mmspec.text.commas import opened, rejoined_items, rejoined_pairs
 
 MAX_BYTES: Final = 1 << 20
 MAX_NODES: Final = 100_000
@@ -103,9 +104,13 @@ def _check_characters(text: str, path: str) -> None:
     if match[0] == "\ufeff" and match.start() == 0:
         message, advice = "the file begins with a byte order mark", "save it as UTF-8 without one"
         raise MmspecError(Diagnostic("MM002", message, span, help=advice))
-    message = f"the character U+{ord(match[0]):04X} is not allowed"
+    message = _not_allowed(match[0])
     advice = "end lines with a line feed" if match[0] == "\r" else "remove it"
     raise MmspecError(Diagnostic("MM003", message, span, help=advice))
+
+
+def _not_allowed(character: str) -> str:
+    return f"the character U+{ord(character):04X} is not allowed"
 
 
 class _Builder:
@@ -127,13 +132,16 @@ class _Builder:
         if isinstance(node, nodes.ScalarNode):
             return self._scalar(node, keys)
         if isinstance(node, nodes.SequenceNode):
-            if node.flow and self._cut(node.items, keys):
+            items = rejoined_items(node.items, self.lines) if node.flow else node.items
+            if node.flow and self._cut(items, keys):
                 return []
-            return [self.build(item, (*keys, i)) for i, item in enumerate(node.items)]
+            return [self.build(item, (*keys, i)) for i, item in enumerate(items)]
         return self._mapping(node, keys)
 
     def _scalar(self, node: nodes.ScalarNode, keys: Keys) -> scalars.Scalar:
         if not node.plain:
+            if match := _FORBIDDEN.search(node.text):
+                self._problem("MM003", _not_allowed(match[0]), node.span, keys, "remove it")
             return node.text
         try:
             return scalars.resolve(node.text)
@@ -143,9 +151,10 @@ class _Builder:
 
     def _mapping(self, node: nodes.MappingNode, keys: Keys) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        if node.flow and self._cut([value for _, value in node.items], keys):
+        pairs = rejoined_pairs(node.items, self.lines) if node.flow else node.items
+        if node.flow and self._cut([value for _, value in pairs], keys):
             return found
-        for key_node, value in node.items:
+        for key_node, value in pairs:
             key = self._key(key_node, keys)
             if key is None:
                 continue
@@ -185,7 +194,7 @@ class _Builder:
     def _cut(self, values: list[nodes.Node], keys: Keys) -> bool:
         """Note a value that lost what follows its comma, such as `window(before=7, after=7)`."""
         for value in values:
-            if isinstance(value, nodes.ScalarNode) and value.plain and _opened(value.text):
+            if isinstance(value, nodes.ScalarNode) and value.plain and opened(value.text):
                 message = f"a comma ends `{value.text}` here, inside brackets"
                 advice = f'quote the value: "{self._until_closed(value.span)}"'
                 self._problem("MM015", message, value.span, keys, advice)
@@ -196,10 +205,6 @@ class _Builder:
         """The rest of the line from a value's start to the comma or bracket that should end it."""
         rest = self.lines[span.line - 1][span.column - 1 :]
         for at, character in enumerate(rest):
-            if character in ",]}" and not _opened(rest[:at]):
+            if character in ",]}" and not opened(rest[:at]):
                 return rest[:at].rstrip()
         return rest.rstrip()
-
-
-def _opened(text: str) -> bool:
-    return text.count("(") > text.count(")")

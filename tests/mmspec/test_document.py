@@ -165,8 +165,9 @@ REFUSED = {
     "a: .NaN\n": ("MM014", 1, 4),
     "a: 1e999\n": ("MM014", 1, 4),
     "a: " + "9" * 5000: ("MM014", 1, 4),
-    "a: {mask: window(before=7, after=7)}\n": ("MM015", 1, 11),
-    "a: [flops(text=64, audio=2) <= 1e9]\n": ("MM015", 1, 5),
+    "a: {mask: window(before=7, after: 7)}\n": ("MM015", 1, 11),
+    "a: {mask: window(before=7, after=7}\n": ("MM015", 1, 11),
+    "a: [flops(text=64, 'audio=2) <= 1e9']\n": ("MM015", 1, 5),
     "\ufeffa: 1\n": ("MM002", 1, 1),
     "a: 1\nb: \x00\n": ("MM003", 2, 4),
     "a: \x1b[2J\n": ("MM003", 1, 4),
@@ -197,9 +198,22 @@ def test_all_problems_come_at_once() -> None:
     ]
 
 
+def test_commas_inside_parentheses_do_not_end_a_value() -> None:
+    found = parse("a: {b: 1, m: window(before=7, after=7) | f(1, 2), c: 2}\n")
+    assert found.data["a"] == {"b": 1, "m": "window(before=7, after=7) | f(1, 2)", "c": 2}
+    span = found.span("a", "m")
+    assert (span.column, span.end_column) == (14, 49)
+    assert parse("a: [flops(x=64, y=2) <= 1e9, causal(x)]\n").data["a"] == [
+        "flops(x=64, y=2) <= 1e9",
+        "causal(x)",
+    ]
+    pairs = parse("a: {x -> x: window(before=1,\n  after=2), y -> x: full}\n")
+    assert pairs.data["a"] == {"x -> x": "window(before=1, after=2)", "y -> x": "full"}
+
+
 def test_a_value_cut_by_a_comma_is_shown_quoted() -> None:
-    (found,) = problems("a: {b: 1, m: window(before=7, after=7) | global(1), c: 2}\n")
-    assert found.help == 'quote the value: "window(before=7, after=7) | global(1)"'
+    (found,) = problems("a: {b: 1, m: window(before=7, after: 7) | global(1), c: 2}\n")
+    assert found.help == 'quote the value: "window(before=7, after: 7) | global(1)"'
     assert parse("a: {m: (causal), f: global(1)}\n").data["a"] == {
         "m": "(causal)",
         "f": "global(1)",
