@@ -12,16 +12,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mmspec.cli import exits, figures, output
 
 if TYPE_CHECKING:
     from mmspec.schema.spec import Spec
-    from mmspec.train.loop import Outcome
+    from mmspec.train.loop import Job, Outcome
 
 ROOT: Final = Path(__file__).parents[2]
 MARKER: Final = ".demo"
+RUN: Final = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,16 @@ def _run(arguments: argparse.Namespace) -> int:
     name, demo = arguments.name, DEMOS[arguments.name]
     folder: Path = arguments.out or Path("runs") / f"demo-{name}"
     spec_path = ROOT / "specs" / f"{name}.yaml"
-    _begin(folder)
+    _refuse(folder)
     with output.waiting(f"compiling specs/{name}.yaml and loading {demo.data}"):
-        package, job = _prepare(demo, spec_path, folder, arguments)
+        job = _prepare(demo, spec_path, folder, arguments)
+        _empty(folder)
+        package = _write(spec_path, folder)
     from mmspec.cli.train import trained
 
     outcome = trained(job, resume=False)
     if outcome.interrupted:
+        output.note(f"stopped after step {outcome.step}, before the end")
         return exits.INTERRUPTED
     with output.waiting(f"fitting the baselines of {demo.data} on the same split"):
         bars = _baselines(demo.data)
@@ -82,31 +86,49 @@ def _run(arguments: argparse.Namespace) -> int:
     return exits.FINE
 
 
-def _begin(folder: Path) -> None:
-    """An empty folder of ours; what an earlier demonstration left there goes, nothing else."""
+def _refuse(folder: Path) -> None:
+    """Raise MM602 where the folder is not that of an earlier demonstration."""
     from mmspec.diagnostics import Diagnostic, MmspecError
 
-    if folder.exists() and not (folder / MARKER).exists():
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not is_empty and not (folder / MARKER).exists():
         message = f"{folder} is not the folder of a demonstration"
         raise MmspecError(Diagnostic("MM602", message, help="choose another with --out"))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / MARKER).touch()
 
 
-def _prepare(
-    demo: Demo, spec_path: Path, folder: Path, arguments: argparse.Namespace
-) -> tuple[Path, Any]:
-    """The package, written, and the job that trains its model."""
-    from mmspec.cli.train import prepared
+def _empty(folder: Path) -> None:
+    """What an earlier demonstration left goes; raises MM615 while it still trains, or MM603."""
+    from mmspec.diagnostics import Diagnostic, MmspecError
+    from mmspec.train import record
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).touch()
+        with record.locked(folder / RUN):
+            for entry in [path for path in folder.iterdir() if path.name != MARKER]:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    except OSError as error:
+        message = f"cannot use {folder}: {error.strerror or error}"
+        raise MmspecError(Diagnostic("MM603", message, help="choose another --out")) from None
+
+
+def _write(spec_path: Path, folder: Path) -> Path:
+    """The package, in the folder."""
     from mmspec.compiler import driver
+
+    written: Path = driver.run(spec_path, "write", folder / spec_path.stem)
+    return written
+
+
+def _prepare(demo: Demo, spec_path: Path, folder: Path, arguments: argparse.Namespace) -> Job:
+    """The model and its data; nothing is written. Raises MmspecError where they are not there."""
+    from mmspec.cli.train import prepared
     from mmspec.train.settings import Settings, check
 
-    package = driver.run(spec_path, "write", folder / spec_path.stem)
     settings = Settings(
         spec=str(spec_path),
         data=demo.data,
-        out=str(folder / "run"),
+        out=str(folder / RUN),
         seconds=arguments.seconds,
         batch=demo.batch,
         lr=demo.lr,
@@ -114,7 +136,7 @@ def _prepare(
         drop_modality=demo.drop_modality,
         augment=demo.augment,
     )
-    return package, prepared(check(settings))
+    return prepared(check(settings))
 
 
 def _baselines(data: str) -> dict[str, float]:
@@ -149,12 +171,14 @@ def _bar(bars: Mapping[str, float], names: Sequence[str]) -> str:
     return figures.number(bars.get(", ".join(names)))
 
 
-def _show_use(package: Path, folder: Path, demo: Demo, job: Any) -> None:
+def _show_use(package: Path, folder: Path, demo: Demo, job: Job) -> None:
     """Where the package is, and the lines that import and call it, run in another process."""
     import torch
 
     from mmspec.train import checkpoint
+    from mmspec.train.data import EncodedFeed
 
+    assert isinstance(job.feed, EncodedFeed)
     state = checkpoint.load(Path(job.settings.out))
     assert state is not None
     torch.save(state["model"], folder / "weights.pt")

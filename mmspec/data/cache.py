@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +21,22 @@ def folder() -> Path:
 
 
 def arrays(name: str, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """Arrays by name, made the first time; a cache that cannot be written is no error."""
+    """Arrays by name, made the first time.
+
+    A cache that is damaged is made anew; one that cannot be written is no error.
+    """
     path = folder() / f"{name}.npz"
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         made = make()
-    try:
+    fresh = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        np.savez(fresh, **made)  # type: ignore[arg-type]  # its stubs take a flag of that type too
-        fresh.replace(path)
-    except OSError:
-        return made
+        try:
+            np.savez(fresh, **made)  # type: ignore[arg-type]  # its stubs take a flag of that type
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
     return made

@@ -26,7 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fetch and unpack; exit 2 with what to do by hand where it cannot be had."""
     parser = argparse.ArgumentParser(prog="python -m mmspec.data.fetch", description=__doc__)
     parser.add_argument("name", choices=["stamps"], help="the data set")
-    parser.add_argument("file", nargs="?", type=Path, help="a package that was fetched by hand")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        help="the package fetched by hand, or the folder it unpacks to",
+    )
     given = parser.parse_args(arguments)
     try:
         fetch_stamps(given.file)
@@ -37,22 +42,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fetch_stamps(file: Path | None = None) -> Path:
-    """The folder of the stamps, filled the first time; raises MmspecError (MM513)."""
+    """The folder of the stamps, filled the first time or from a package or folder that is given.
+
+    Raises MmspecError: MM513 where they cannot be had, MM603 where they cannot be kept.
+    """
     target = stamps.folder()
     if target.is_dir() and file is None:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".stamps.", dir=target.parent))
     try:
-        package = file or _download(fresh)
-        print(f"unpacking {package.name}", file=sys.stderr)
-        _run(["dpkg-deb", "-x", str(package.resolve()), str(fresh / "unpacked")], fresh)
-        if target.is_dir():
-            shutil.rmtree(target)
-        (fresh / "unpacked").rename(target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".stamps.", dir=target.parent) as fresh:
+            _replace(target, _unpacked(file or _download(Path(fresh)), Path(fresh)), Path(fresh))
+    except OSError as error:
+        message = f"cannot write {target}: {error.strerror or error}"
+        raise fault("MM603", message, "MMSPEC_CACHE names another folder") from None
     return target
+
+
+def _unpacked(given: Path, fresh: Path) -> Path:
+    """What a package or a folder holds, as a new folder in `fresh`; raises MM513 if not stamps."""
+    found = fresh / "unpacked"
+    print(f"unpacking {given.name}", file=sys.stderr)
+    if given.is_dir():
+        shutil.copytree(given, found)
+    else:
+        _run(["dpkg-deb", "-x", str(given.resolve()), str(found)], fresh)
+    if not (found / stamps.INSIDE).is_dir():
+        raise fault("MM513", f"{given} has no {stamps.INSIDE}", BY_HAND)
+    return found
+
+
+def _replace(target: Path, found: Path, fresh: Path) -> None:
+    """Put a folder in the place of another, which goes with `fresh`."""
+    if target.is_dir():
+        target.rename(fresh / "old")
+    found.rename(target)
 
 
 def _download(folder: Path) -> Path:

@@ -30,5 +30,23 @@ def grouped_folds(groups: Sequence[str], count: int = 5) -> NDArray[np.int64]:
     return np.array([_hash(group) % count for group in groups], np.int64)
 
 
+def linked(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """A group for each row: rows that share either name are in one, and so are theirs.
+
+    A group is called by the least `first` in it.
+    """
+    above: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def top(node: tuple[int, str]) -> tuple[int, str]:
+        while above.setdefault(node, node) != node:
+            node = above[node]
+        return node
+
+    for one, other in zip(first, second, strict=True):
+        low, high = sorted((top((0, one)), top((1, other))))
+        above[high] = low
+    return [top((0, one))[1] for one in first]
+
+
 def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

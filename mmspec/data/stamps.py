@@ -2,7 +2,7 @@
 
 Debian package tuxpaint-stamps-default (GPL-2): loaded, never copied. `python -m mmspec.data.fetch
 stamps` brings it. Columns `image`, `text`, `audio` and `label`, the ten folders with at least
-twenty such stamps; a fifth of the English captions is held out: no caption is on both sides.
+twenty such stamps; a fifth of the captions is held out: none, English or French, is on both sides.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -21,15 +22,16 @@ from numpy.typing import NDArray
 from mmspec.data import cache
 from mmspec.data.faults import fault, package_missing
 from mmspec.data.source import Source, Waveform
-from mmspec.data.split import grouped_folds
+from mmspec.data.split import grouped_folds, linked
 
 LANGUAGE: Final = "fr"
 SIZE: Final = 64
 RATE: Final = 16_000
 LONGEST: Final = 2 * RATE
 FEWEST: Final = 20
-_VERSION: Final = 1
-_INSIDE: Final = Path("usr/share/tuxpaint/stamps")
+_VERSION: Final = 2
+INSIDE: Final = Path("usr/share/tuxpaint/stamps")
+"""Where the package keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def folder() -> Path:
 
 def load() -> Source:
     """The stamps that were fetched; raises MmspecError (MM513) where they were not."""
-    root = folder() / _INSIDE
+    root = folder() / INSIDE
     if not root.is_dir():
         advice = "`make stamps`, or python -m mmspec.data.fetch stamps"
         raise fault("MM513", "the Tux Paint stamps are not on this machine", advice)
@@ -68,8 +70,9 @@ def read(root: Path) -> Source:
     stamps = sorted(_stamps(root), key=lambda item: str(item.picture))
     common = {name for name, n in Counter(s.category for s in stamps).items() if n >= FEWEST}
     stamps = [item for item in stamps if item.category in common]
-    stamp = f"{LANGUAGE}-{SIZE}-{RATE}-{len(stamps)}-{_VERSION}"
+    stamp = f"{LANGUAGE}-{SIZE}-{RATE}-{_digest(stamps)}-{_VERSION}"
     arrays = cache.arrays(f"stamps-{stamp}", lambda: _decode(stamps))
+    groups = linked([item.english for item in stamps], [item.caption for item in stamps])
     ends = np.cumsum(arrays["samples"])
     sounds = np.split(arrays["audio"], ends[:-1]) if len(ends) else []
     audio = [Waveform(np.float32(1 / 32767) * sound, RATE) for sound in sounds]
@@ -81,7 +84,7 @@ def read(root: Path) -> Source:
             "audio": audio,
             "label": [item.category for item in stamps],
         },
-        held_out=grouped_folds([item.english for item in stamps]) == 0,
+        held_out=grouped_folds(groups) == 0,
         rows=[f"stamps {item.picture.relative_to(root)}" for item in stamps],
         fingerprint=f"stamps {stamp}",
     )
@@ -101,6 +104,16 @@ def _stamps(root: Path) -> Iterator[Stamp]:
         if english.strip() and caption.strip():
             category = text.relative_to(root).parts[0]
             yield Stamp(picture, speech, english.strip(), caption.strip(), category)
+
+
+def _digest(stamps: list[Stamp]) -> str:
+    """A hash of every name, size, caption and category."""
+    found = blake2b(digest_size=8)
+    for item in stamps:
+        sizes = [path.stat().st_size for path in (item.picture, item.speech)]
+        words = (item.picture.name, item.english, item.caption, item.category)
+        found.update(f"{words} {sizes}".encode())
+    return found.hexdigest()
 
 
 def _decode(stamps: list[Stamp]) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from mmspec.data import fetch, openmoji, registry, split, stamps, topics, watch
+from mmspec.data import cache, fetch, openmoji, registry, split, stamps, topics, watch
 from mmspec.data.baselines import baselines
 from mmspec.data.source import Source, Waveform
 from mmspec.diagnostics import MmspecError
@@ -135,6 +135,53 @@ def test_fetching_without_apt_says_what_to_do_by_hand(
     said = capsys.readouterr().err
     assert "apt-get is not on this machine" in said and "apt-get download" in said
     assert not (own_cache / "stamps").exists()
+
+
+def test_a_folder_that_was_unpacked_by_hand_takes_the_place_of_the_set(
+    tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("first", "second"):
+        _stamp(tmp_path / name / stamps.INSIDE / "animals", name, "duck")
+        assert fetch.main(["stamps", str(tmp_path / name)]) == 0
+        kept = stamps.folder() / stamps.INSIDE / "animals"
+        assert [path.stem for path in kept.glob("*.png")] == [name]
+    (tmp_path / "other").mkdir()
+    assert fetch.main(["stamps", str(tmp_path / "other")]) == 2
+    assert "MM513" in capsys.readouterr().err
+    assert kept.is_dir()
+    assert [path.name for path in own_cache.iterdir()] == ["stamps"]
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "file" / "cache"))
+    assert fetch.main(["stamps"]) == 2
+    assert "MM603" in capsys.readouterr().err
+    assert cache.arrays("made", lambda: {"a": np.arange(3)})["a"].tolist() == [0, 1, 2]
+
+
+def test_a_damaged_cache_is_made_anew(own_cache: Path) -> None:
+    made: list[int] = []
+
+    def make() -> dict[str, Any]:
+        made.append(1)
+        return {"a": np.arange(1000)}
+
+    for cut in (None, None, 2000, 10, 0):
+        if cut is not None:
+            path = own_cache / "made.npz"
+            path.write_bytes(path.read_bytes()[:cut])
+        assert cache.arrays("made", make)["a"].sum() == 499_500
+    assert len(made) == 4
+    assert [path.name for path in own_cache.iterdir()] == ["made.npz"]
+
+
+def test_rows_that_share_a_name_are_in_one_group() -> None:
+    english = ["a", "b", "c", "d", "a", "e"]
+    french = ["1", "2", "2", "3", "4", "4"]
+    assert split.linked(english, french) == ["a", "b", "b", "d", "a", "a"]
 
 
 def test_folds_spread_every_label_and_keep_groups_together() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmspec.cli import demo
+from mmspec.train import record
 
 
 def test_the_demonstration_ends_with_lines_that_run(
@@ -38,3 +39,25 @@ def test_a_folder_of_the_user_is_left_alone(
     assert demo.main(["gated", "--out", str(tmp_path)]) == 2
     assert "MM602" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_what_an_earlier_run_made_stays_until_the_next_can_begin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".demo").touch()
+    (tmp_path / "weights.pt").touch()
+    arguments = ["gated", "--out", str(tmp_path), "--seconds"]
+    assert demo.main([*arguments, "0"]) == 2
+    with record.locked(tmp_path / "run"):
+        assert demo.main([*arguments, "1"]) == 2
+    said = capsys.readouterr().err
+    assert "MM610" in said and "MM615" in said
+    assert (tmp_path / "weights.pt").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert demo.main(["gated", "--out", str(tmp_path / "file" / "here")]) == 2
+    assert "MM603" in capsys.readouterr().err
