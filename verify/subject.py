@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mmspec.verify.strategies import Inputs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Subject:
     """A spec and all that is made of it; `given` replaces the package that would be emitted."""
 
@@ -31,6 +31,9 @@ class Subject:
     spec: Spec
     plan: ir.Plan
     given: Package | None = None
+
+    def __repr__(self) -> str:
+        return f"Subject({self.path!r})"
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], package: Package | None = None) -> Subject:
@@ -95,6 +98,11 @@ class Subject:
 
         w = self.weights(seed)
         return run(self.spec, w, batch.tensors, batch.lengths, batch.targets, mode, record)
+
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What checks of this subject share: models, weights."""
+        return {}
 
     @cached_property
     def parameters(self) -> int:

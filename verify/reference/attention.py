@@ -117,13 +117,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> tuple[Tensor, Tenso
     A query that sees no key reads 0.
     """
     scores = q @ k.T / q.shape[1] ** 0.5
-    rows = []
-    for row, allowed in zip(scores, seen, strict=True):
-        weights = torch.zeros_like(row)
-        if allowed.any():
-            weights = softmax(torch.where(allowed, row, -torch.inf))
-        rows.append(weights)
-    weights = torch.stack(rows) if rows else scores
+    if not seen.any():
+        weights = torch.zeros_like(scores)
+        return weights @ v, weights
+    blind = ~seen.any(1, keepdim=True)
+    weights = softmax(torch.where(seen | blind, scores, -torch.inf))
+    weights = torch.where(seen, weights, 0.0)
     return weights @ v, weights
 
 

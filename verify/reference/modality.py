@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -95,6 +97,7 @@ def _position(modality: kinds.Modality, w: Weights, count: int, width: int) -> T
     return torch.zeros(count, width, dtype=torch.float64)
 
 
+@lru_cache(maxsize=4096)
 def sincos(t: int, width: int) -> Tensor:
     """Row t of the sinusoids [D]: sine in even columns, cosine in odd ones."""
     row = torch.zeros(width, dtype=torch.float64)

@@ -1,0 +1,143 @@
+"""The inputs of laws: a batch, the mode, the weights, and which lengths the model is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mmspec.expressions import mask as masks
+from mmspec.schema import modality as modalities
+from mmspec.schema.fusion import CrossAttention
+from mmspec.schema.spec import Spec
+from mmspec.verify.laws.law import Search
+from mmspec.verify.reference.model import Mode
+from mmspec.verify.strategies import Inputs, inputs
+from mmspec.verify.subject import Subject
+
+LARGE = 5_000_000
+"""Parameters above which a model is tried on fewer inputs, with one choice of weights."""
+FEW, MANY = 12, 128
+"""Tokens that most examples hold at most, and any."""
+SHARPS = (1.0, 6.0, 20.0, -6.0)
+"""Factors on the weights that decide when to halt; 1 comes first."""
+MODES: tuple[Mode, ...] = ("eval", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A batch and how it is run; `untold`: modalities whose lengths are left to the tensors.
+
+    sharp: a factor on the weights that decide when to halt (not 1: a ponder is also more eager).
+    """
+
+    batch: Inputs
+    mode: Mode = "eval"
+    seed: int = 0
+    untold: frozenset[str] = frozenset()
+    sharp: float = 1.0
+
+    def describe(self) -> str:
+        """In words."""
+        parts = [self.batch.describe(), {"eval": "evaluation", "train": "training"}[self.mode]]
+        if not self.batch.targets:
+            parts.append("no targets")
+        if self.untold:
+            parts.append(f"no lengths given for {', '.join(sorted(self.untold))}")
+        if self.sharp != 1:
+            parts.append(f"weights that halt times {self.sharp:g}")
+        return f"{'; '.join(parts)}; weights of seed {self.seed}"
+
+    def with_batch(self, batch: Inputs) -> Case:
+        """The same run of another batch, told all its lengths."""
+        return replace(self, batch=batch, untold=frozenset())
+
+
+def is_large(subject: Subject) -> bool:
+    """Whether trying one input takes seconds."""
+    return subject.parameters > LARGE
+
+
+def scaled(subject: Subject, search: Search) -> Search:
+    """The search with as many examples as the size of the model allows."""
+    share = min(1.0, LARGE / max(subject.parameters, 1))
+    return Search(max(min(2, search.examples), int(search.examples * share)), search.seed)
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    subject: Subject,
+    modes: tuple[Mode, ...] = MODES,
+    batch: tuple[int, int] = (1, 3),
+    content: str | None = None,
+    ragged: bool = True,
+    soft: bool = True,
+) -> Case:
+    """A case of the subject.
+
+    content: the law that contents follow, None: any; soft: whether the weights that decide when
+    to halt may be as random as all others, which seldom halt.
+    """
+    spec = shortened(subject.spec, draw(st.sampled_from((True, True, True, False))))
+    drawn = draw(inputs(spec, batch, True, ragged, (content,) if content else None))
+    drawn = replace(drawn, targets=draw(_targets(drawn)))
+    mode = draw(st.sampled_from(modes))
+    whole = {name for name in subject.spec.modalities if _is_whole(subject.spec, drawn, name)}
+    untold = draw(st.sets(st.sampled_from(sorted(whole)))) if whole else set[str]()
+    seed, sharp = 0, 1.0
+    if not is_large(subject):
+        seed = draw(st.integers(0, 2))
+        if any(stream.halting for stream in subject.spec.streams.values()):
+            sharp = draw(st.sampled_from(SHARPS[not soft :]))
+    return Case(drawn, mode, seed, frozenset(untold), sharp)
+
+
+@st.composite
+def _targets(draw: st.DrawFn, batch: Inputs) -> dict[str, Tensor]:
+    """Mostly all of a batch's targets, now and then some."""
+    if draw(st.sampled_from((False, False, False, True))):
+        kept = draw(st.sets(st.sampled_from(sorted(batch.targets))))
+        return {name: target for name, target in batch.targets.items() if name in kept}
+    return batch.targets
+
+
+def _is_whole(spec: Spec, batch: Inputs, name: str) -> bool:
+    """Whether the tensors alone say what the lengths of a modality say."""
+    values = batch.tensors[name]
+    if values is None:
+        return True
+    modality = spec.modalities[name]
+    varies = isinstance(modality, modalities.Tokens | modalities.Frames)
+    full = values.shape[1] if varies else 1
+    return bool((batch.lengths[name] == full).all())
+
+
+def shortened(spec: Spec, short: bool = True) -> Spec:
+    """The spec with sequences as short as its masks allow to be tested (or `MANY`)."""
+    tokens = min(MANY, max(FEW, widest(spec) + 4)) if short else MANY
+    changed = {}
+    for name, modality in spec.modalities.items():
+        if isinstance(modality, modalities.Tokens | modalities.Frames):
+            patch = modality.patch if isinstance(modality, modalities.Frames) else 1
+            longest = min(modality.length.max, tokens * patch)
+            length = modality.length.model_copy(update={"max": longest})
+            modality = modality.model_copy(update={"length": length})
+        changed[name] = modality
+    return spec.model_copy(update={"modalities": changed})
+
+
+def widest(spec: Spec) -> int:
+    """The largest number in a mask of the spec: how far apart tokens must be to test it."""
+    sizes = [0]
+    for stream in spec.streams.values():
+        found = [stream.attention]
+        if isinstance(stream.source, CrossAttention):
+            found.append(stream.source.attention)
+        for attention in found:
+            whole = [] if attention.mask is None else [attention.mask]
+            for mask in [*whole, *(attention.pairs or {}).values()]:
+                for pattern in masks.patterns(mask):
+                    sizes += [int(value) for _, value in pattern.arguments]
+    return max(sizes)

@@ -1,0 +1,231 @@
+"""P3 and P29: attention reads what the text of the masks shows; tokens stand in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from mmspec.schema import modality as modalities
+from mmspec.verify.laws import lab, reading
+from mmspec.verify.laws.case import Case, cases, scaled, widest
+from mmspec.verify.laws.compare import difference
+from mmspec.verify.laws.law import Law, Search
+from mmspec.verify.laws.search import search as look
+from mmspec.verify.laws.site import Site, sites
+from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.reference.modality import token_count
+from mmspec.verify.strategies import inputs
+from mmspec.verify.subject import Subject
+
+_MOST = 600
+"""Tokens up to which masks are tried."""
+
+
+@dataclass(slots=True)
+class _Uniform:
+    """A site where all scores are 0: values [B, Tk, KV, w], and the means that were read of them."""
+
+    site: Site
+    values: Tensor
+    output: Tensor
+
+
+@st.composite
+def _long(draw: st.DrawFn, subject: Subject) -> Case:
+    """A case of sequences long enough for every mask of the spec to show and to hide."""
+    changed = {}
+    for name, modality in subject.spec.modalities.items():
+        if isinstance(modality, modalities.Tokens | modalities.Frames):
+            patch = modality.patch if isinstance(modality, modalities.Frames) else 1
+            most = min(modality.length.max, patch * min(_MOST, 2 * widest(subject.spec) + 12))
+            length = modality.length.model_copy(update={"max": most})
+            modality = modality.model_copy(update={"length": length})
+        changed[name] = modality
+    spec = subject.spec.model_copy(update={"modalities": changed})
+    return Case(draw(inputs(spec, (1, 2), ragged=draw(st.booleans()))), "train")
+
+
+def _uniform(subject: Subject, case: Case) -> list[_Uniform]:
+    """Run a case with queries and keys of 0: what is read is the mean of the visible values."""
+    made, found = lab.model(subject, case), list[_Uniform]()
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(lab.dry(made))
+        for site in sites(subject):
+            for hook in _hooks(made, site, found):
+                stack.callback(hook.remove)
+        lab.call(made, case, targets=False)
+    return found
+
+
+def _hooks(made: nn.Module, site: Site, found: list[_Uniform]) -> Iterator[Any]:
+    values: list[Tensor] = []
+
+    def projected(_module: Any, _given: Any, out: Tensor) -> Tensor:
+        only = torch.zeros_like(out)
+        site.values(only).copy_(site.values(out))
+        values.append(site.values(out).unflatten(-1, (site.kv_heads, site.width)))
+        return only
+
+    def entering(_module: Any, given: tuple[Tensor, ...]) -> None:
+        read = given[0].unflatten(-1, (site.heads, site.width))
+        found.append(_Uniform(site, values[-1] if values else read[:0], read))
+
+    yield lab.part(made, site.projection).register_forward_hook(projected)
+    yield lab.part(made, site.output).register_forward_pre_hook(entering)
+
+
+def _counts(subject: Subject, case: Case, sample: int | None) -> dict[str, int]:
+    """Tokens of every segment: valid ones of a sample, or (None) those in the tensors."""
+    spec, found = subject.spec, {}
+    for name, modality in spec.modalities.items():
+        if sample is None:
+            found[name] = lab.padded(spec, case.batch, name)
+        else:
+            found[name] = token_count(modality, int(case.batch.lengths[name][sample]))
+    for name, stream in spec.streams.items():
+        if stream.source.fusion == "attention":
+            found[name] = int(getattr(stream.source, "queries", 0))
+    return found
+
+
+def _shown(subject: Subject, site: Site, counts: Mapping[str, int]) -> torch.Tensor:
+    """Who sees whom at a site by the spec's text, with so many tokens: bool [n, m]."""
+    data, stream = subject.document.data, site.stream
+    source = data["streams"][stream]["from"]
+    if site.kind == "own":
+        own = {name: counts[name] for name in reading.segments(data, stream)}
+        said = data["streams"][stream].get("attention", "full")
+        return torch.from_numpy(reading.matrix(said, own, own))
+    of = [reading.of_source(data, name, stream) for name in reading.names(data, stream)]
+    everything = [name for names in of for name in names]
+    if site.kind == "context":
+        queries = {name: counts[name] for name in of[0]}
+        keys = {name: counts[name] for names in of[1:] for name in names}
+        return torch.from_numpy(reading.matrix(source.get("attention", "full"), queries, keys))
+    total = sum(counts[name] for name in everything)
+    rows = counts[stream] if site.kind == "latents" else total
+    return torch.from_numpy(np.ones((rows, total), dtype=np.bool_))
+
+
+def _places(subject: Subject, case: Case, site: Site, sample: int) -> tuple[Tensor, Tensor]:
+    """Valid queries and keys of a site in one sample, among the tokens that it holds."""
+    data, stream = subject.document.data, site.stream
+    of = [reading.of_source(data, name, stream) for name in reading.names(data, stream)]
+    held = reading.segments(data, stream)
+    if site.kind == "own":
+        queries = keys = held
+    elif site.kind == "context":
+        queries, keys = of[0], [name for names in of[1:] for name in names]
+    else:
+        keys = [name for names in of for name in names]
+        queries = held
+    padded, valid = _counts(subject, case, None), _counts(subject, case, sample)
+    return _valid(queries, padded, valid), _valid(keys, padded, valid)
+
+
+def _valid(names: list[str], padded: Mapping[str, int], valid: Mapping[str, int]) -> Tensor:
+    pieces = [torch.arange(padded[name]) < valid[name] for name in names]
+    return torch.cat([torch.zeros(0, dtype=torch.bool), *pieces])
+
+
+def _mean(site: Site, values: Tensor, shown: Tensor) -> Tensor:
+    """The mean of the values [m, KV, w] that each query sees, by head [n, H, w]; 0 of none."""
+    shares = shown.double() / shown.sum(1, keepdim=True).clamp(min=1)
+    by_head = values[:, [site.key_head(head) for head in range(site.heads)]]
+    return torch.einsum("nm,mhw->nhw", shares, by_head)
+
+
+def _masked(subject: Subject, case: Case) -> None:
+    for uniform in _uniform(subject, case):
+        site = uniform.site
+        for sample in range(case.batch.batch):
+            queries, keys = _places(subject, case, site, sample)
+            values, found = uniform.values[sample], uniform.output[sample]
+            if len(queries) != len(found) or len(keys) != len(values):
+                held = f"{len(found)} queries and {len(values)} keys"
+                said = f"`{site.output}` holds {held}, the spec's text {len(queries)}, {len(keys)}"
+                raise Broken(said, ("streams", site.stream))
+            shown = _shown(subject, site, _counts(subject, case, sample))
+            wrong = difference(found[queries], _mean(site, values[keys], shown))
+            if wrong is not None:
+                what = f"with equal scores, what `{site.output}` reads in sample {sample} {wrong}"
+                keyed = "attention" if site.kind == "own" else "from"
+                said = f"{what} (query, head, feature): not the mean of what the mask shows"
+                raise Broken(said, ("streams", site.stream, keyed))
+
+
+def _assembled(subject: Subject, case: Case) -> None:
+    """A concat starts from the tokens of what its `from` names, in that order."""
+    data = subject.document.data
+    case = replace(case, mode="train")
+    seen = lab.run(subject, case, targets=False)
+    for stream in subject.spec.streams:
+        if reading.fusion(data, stream) != "concat":
+            continue
+        parts = [_tokens(subject, case, seen, stream, n) for n in reading.names(data, stream)]
+        if any(part is None for part in parts):
+            continue
+        expected = torch.cat([part for part in parts if part is not None], 1)
+        wrong = difference(seen.fused[stream], expected)
+        if wrong is not None:
+            said = f"the tokens of stream `{stream}` are not those its `from` names, in that order"
+            raise Broken(
+                f"{said}: one {wrong} (sample, token, feature)", ("streams", stream, "from")
+            )
+
+
+def _tokens(subject: Subject, case: Case, seen: lab.Seen, stream: str, name: str) -> Tensor | None:
+    """The tokens that a source brings to a stream; None where another width comes between."""
+    data, spec = subject.document.data, subject.spec
+    width = spec.streams[stream].width
+    if reading.is_stream(data, name, stream):
+        return seen.streams[name] if spec.streams[name].width == width else None
+    if case.batch.tensors[name] is None:
+        return torch.zeros(case.batch.batch, 0, width, dtype=torch.float64)
+    for module in (f"{name}_embedding", f"{name}_embedding_{stream}"):
+        if module in seen.embeddings:
+            return seen.embeddings[module]
+    return None
+
+
+def _p3(subject: Subject, search: Search) -> Outcome:
+    drawn = _long(subject)
+    few = scaled(subject, Search(min(20, search.examples), search.seed))
+    return look(P3, subject, few, drawn, lambda case: _masked(subject, case))
+
+
+def _p29(subject: Subject, search: Search) -> Outcome:
+    few = scaled(subject, Search(min(20, search.examples), search.seed))
+    drawn = cases(subject)
+    return look(P29, subject, few, drawn, lambda case: _assembled(subject, case))
+
+
+def _joins(subject: Subject) -> str | None:
+    data = subject.document.data
+    for stream in subject.spec.streams:
+        if reading.fusion(data, stream) == "concat":
+            return None
+    return "no stream is a concat"
+
+
+P3 = Law(
+    "P3",
+    "mask oracle",
+    "attention reads exactly the pairs that the masks' text shows, evaluated point by point",
+    lambda _: None,
+    _p3,
+)
+P29 = Law(
+    "P29",
+    "assembly order",
+    "a stream's sequence holds the tokens of what its `from` names, in that order",
+    _joins,
+    _p29,
+)

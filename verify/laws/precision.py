@@ -1,0 +1,188 @@
+"""P28, P40: what is decided or placed in low precision is so only after it was computed exactly."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmspec.schema.routing import Experts, Switch
+from mmspec.verify.laws import lab
+from mmspec.verify.laws.case import Case, cases, scaled
+from mmspec.verify.laws.law import Law, Search
+from mmspec.verify.laws.search import search as look
+from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.strategies import Inputs
+from mmspec.verify.subject import Subject
+
+LOW = torch.bfloat16
+UNIT = 2.0**-8
+"""Twice the unit roundoff of bfloat16: one rounding of a sine or cosine, and some."""
+
+
+class _Angles(TorchDispatchMode):
+    """Notes the results of every sine and cosine."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has none
+        self.found: list[Tensor] = []
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Note one result."""
+        out = func(*args, **(kwargs or {}))
+        if func._schema.name in ("aten::sin", "aten::cos"):
+            self.found.append(out)
+        return out
+
+
+def lowered(subject: Subject, case: Case) -> nn.Module:
+    """The model of a case in bfloat16, in evaluation."""
+    key = ("low", case.seed, case.sharp)
+    if key not in subject.kept:
+        made: nn.Module = subject.model_class().double()
+        made.load_state_dict({n: x.detach() for n, x in lab.weights(subject, case).items()})
+        subject.kept[key] = made.to(LOW).eval()
+    kept: nn.Module = subject.kept[key]
+    return kept
+
+
+def low_batch(batch: Inputs) -> Inputs:
+    """The same batch with floating inputs in bfloat16."""
+    tensors = {
+        name: values if values is None or not values.is_floating_point() else values.to(LOW)
+        for name, values in batch.tensors.items()
+    }
+    return replace(batch, tensors=tensors)
+
+
+def _placed(subject: Subject) -> bool:
+    kinds = ("sincos", "sincos-2d", "rotary")
+    return any(modality.position in kinds for modality in subject.spec.modalities.values())
+
+
+def _angles(made: Any, case: Case) -> list[Tensor]:
+    noted = _Angles()
+    with noted, torch.no_grad():
+        lab.call(made, case, targets=False)
+    return noted.found
+
+
+def _precise(subject: Subject, case: Case) -> None:
+    """The same sines and cosines in bfloat16 as in float64, up to a rounding."""
+    case = replace(case, mode="eval")
+    exact = _angles(lab.model(subject, case), case)
+    rough = _angles(lowered(subject, case), case.with_batch(low_batch(case.batch)))
+    if any(len({x.shape[0] for x in found}) == 0 for found in (exact, rough)):
+        return
+    for mine, theirs in zip(rough, exact, strict=False):
+        if mine.shape != theirs.shape:
+            continue
+        error = float((mine.double() - theirs.double()).abs().max()) if mine.numel() else 0.0
+        if error > UNIT:
+            raise Broken(f"in bfloat16 a sine or cosine of positions is off by {error:.3g}")
+
+
+def _p28(subject: Subject, search: Search) -> Outcome:
+    drawn = cases(subject, batch=(1, 1), ragged=False)
+    few = Search(min(8, search.examples), search.seed)
+    return look(P28, subject, few, drawn, lambda case: _precise(subject, case))
+
+
+@dataclass(frozen=True, slots=True)
+class _Router:
+    """A routed stream: how many experts a token goes to, of how many."""
+
+    stream: str
+    choose: int
+    experts: int
+
+
+def _routers(subject: Subject) -> list[_Router]:
+    found = []
+    for name, stream in subject.spec.streams.items():
+        layer = stream.feed_forward
+        if isinstance(layer, Experts | Switch) and layer.experts > 1:
+            chosen = layer.choose if isinstance(layer, Experts) else 1
+            found.append(_Router(name, chosen, layer.experts))
+    return found
+
+
+def _decided(subject: Subject, case: Case) -> None:
+    """Loads in bfloat16 are those of the router's logits, decided in float32, the lower first."""
+    case = replace(case, mode="train")
+    made = lowered(subject, case).train()
+    for router in _routers(subject):
+        logits, loads = _logits(subject, made, case, router)
+        for i, (layer, load) in enumerate(zip(logits, loads, strict=True)):
+            valid = lab.valid(subject, case.batch, router.stream)
+            wanted = _load(layer[valid], router)
+            if not torch.allclose(load.double(), wanted, atol=1e-6):
+                raise Broken(
+                    f"in bfloat16 layer {i} of `{router.stream}` has the load {_shown(load)}, "
+                    f"its logits decided in float32 give {_shown(wanted)}",
+                    ("streams", router.stream, "feed_forward"),
+                )
+
+
+def _shown(load: Tensor) -> str:
+    return "[" + ", ".join(f"{share:.4g}" for share in load.tolist()) + "]"
+
+
+def _load(logits: Tensor, router: _Router) -> Tensor:
+    """Share of assignments by expert of tokens' logits [n, E]."""
+    order = torch.softmax(logits.float(), -1).sort(dim=-1, descending=True, stable=True).indices
+    counts = torch.bincount(order[:, : router.choose].flatten(), minlength=router.experts)
+    return counts.double() / max(1, int(counts.sum()))
+
+
+def _logits(
+    subject: Subject, made: nn.Module, case: Case, router: _Router
+) -> tuple[list[Tensor], Tensor]:
+    """The router's output of every layer as it ran, and the loads that the model tells."""
+    found: list[Tensor] = []
+    depth = subject.spec.streams[router.stream].depth
+
+    def note(_module: Any, _given: Any, out: Any) -> None:
+        found.append(out)
+
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(lab.dry(made))
+        for i in range(depth):
+            module = lab.part(made, f"{router.stream}_stream.blocks.{i}.feed_forward.router")
+            stack.callback(module.register_forward_hook(note).remove)
+        out = lab.call(made, case.with_batch(low_batch(case.batch)), targets=False)
+    loads = out.statistics.get(f"{router.stream}.load")
+    if loads is None or len(loads) != len(found):
+        raise Broken(f"there is no load for every layer of `{router.stream}`")
+    return found, loads
+
+
+def _p40(subject: Subject, search: Search) -> Outcome:
+    drawn = cases(subject)
+    return look(P40, subject, scaled(subject, search), drawn, lambda case: _decided(subject, case))
+
+
+P28 = Law(
+    "P28",
+    "precise positions",
+    "in bfloat16 sines and cosines of positions are those of float64, rounded once",
+    lambda subject: None if _placed(subject) else "no modality has sinusoidal or rotary positions",
+    _p28,
+)
+P40 = Law(
+    "P40",
+    "near-ties",
+    "in bfloat16 tokens go to the experts that float32 decides, of equal ones to the lower",
+    lambda subject: None if _routers(subject) else "no token is routed",
+    _p40,
+)

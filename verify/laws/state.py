@@ -1,0 +1,192 @@
+"""P49, P53, P55: what a model starts from, what it keeps, and what it draws at random."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmspec.schema.head import Contrastive
+from mmspec.verify.laws import lab
+from mmspec.verify.laws.case import Case, cases, scaled
+from mmspec.verify.laws.compare import difference
+from mmspec.verify.laws.law import Law, Search
+from mmspec.verify.laws.search import search as look
+from mmspec.verify.outcome import Broken, Outcome, held
+from mmspec.verify.subject import Subject
+
+_SIGMAS = 5
+_DRAWS = 4096
+"""Numbers that a rate is judged by, at least."""
+
+
+@contextmanager
+def _poisoned() -> Generator[None]:
+    """Memory that nobody has written holds NaN."""
+    before = torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
+
+
+def _initialised(subject: Subject, search: Search) -> Outcome:
+    """No weight or buffer is left as memory was; scales start where the spec says."""
+    with _poisoned(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(search.seed)
+        made: nn.Module = subject.model_class()
+    state = {**dict(made.named_parameters()), **dict(made.named_buffers())}
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise Broken(f"`{name}` is not initialised")
+        if not value.requires_grad and isinstance(value, nn.Parameter):
+            raise Broken(f"`{name}` takes no gradient")
+    for name, head in subject.spec.heads.items():
+        if isinstance(head, Contrastive):
+            scale, wanted = (
+                float(state[f"{name}_head.scale"].detach()),
+                math.log(1 / head.temperature),
+            )
+            if abs(scale - wanted) > 1e-5:
+                said = f"`{name}_head.scale` starts at {scale:.6g}, not {wanted:.6g}"
+                raise Broken(said, ("heads", name))
+    return held(P55.id, P55.statement, 1, search.seed)
+
+
+def _pure(subject: Subject, case: Case) -> None:
+    """Two evaluations are alike and draw nothing at random."""
+    made = lab.model(subject, case)
+    outs: list[Any] = []
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(case.seed)
+        before = torch.get_rng_state()
+        for _ in range(2):
+            outs.append(lab.call(made, case))
+            if not torch.equal(torch.get_rng_state(), before):
+                raise Broken("evaluation draws random numbers", ("streams",))
+            torch.manual_seed(case.seed)
+    for name in subject.spec.heads:
+        first, second = (getattr(out.heads, name) for out in outs)
+        if not torch.equal(torch.nan_to_num(first), torch.nan_to_num(second)):
+            raise Broken(f"two evaluations give head `{name}` different values", ("heads", name))
+
+
+def _dropped(subject: Subject, search: Search) -> None:
+    """In training every dropout has the rate of its stream, and keeps the mean."""
+    made: Any = subject.model_class()
+    for name, stream in subject.spec.streams.items():
+        drops = [
+            (inner, module)
+            for inner, module in lab.part(made, f"{name}_stream").named_modules()
+            if isinstance(module, nn.Dropout)
+        ]
+        if bool(drops) != bool(stream.dropout):
+            said = f"{len(drops)} dropouts for a rate of {stream.dropout:g}"
+            raise Broken(f"stream `{name}` has {said}", ("streams", name, "dropout"))
+        for inner, module in drops:
+            wrong = _rate(module.train(), stream.dropout, search.seed)
+            if wrong:
+                said = f"`{name}_stream.{inner}` {wrong}"
+                raise Broken(said, ("streams", name, "dropout"))
+
+
+def _rate(module: nn.Module, rate: float, seed: int) -> str | None:
+    """Why a module does not drop at this rate; None where it does."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        out: Tensor = module(torch.ones(_DRAWS, dtype=torch.float64))
+    share = float((out == 0).double().mean())
+    if abs(share - rate) > _SIGMAS * math.sqrt(rate * (1 - rate) / _DRAWS):
+        return f"drops {share:.3g} of what passes, not {rate:g}"
+    kept = out[out != 0]
+    wrong = None if not len(kept) else difference(kept, torch.full_like(kept, 1 / (1 - rate)))
+    return f"keeps numbers of which one {wrong}" if wrong else None
+
+
+def _applied(subject: Subject, case: Case) -> None:
+    """In training each dropout is run twice in a block: after attention, after feed-forward."""
+    made = lab.model(subject, replace(case, mode="train"))
+    for name, stream in subject.spec.streams.items():
+        if not stream.dropout or stream.halting:
+            continue
+        runs: list[int] = []
+        hooks = [
+            module.register_forward_hook(lambda *_: runs.append(1))
+            for module in lab.part(made, f"{name}_stream").modules()
+            if isinstance(module, nn.Dropout)
+        ]
+        with torch.no_grad():
+            lab.call(made, case, targets=False)
+        for hook in hooks:
+            hook.remove()
+        if len(runs) != 2 * stream.depth:
+            said = f"drops {len(runs)} times in {stream.depth} blocks, not {2 * stream.depth}"
+            raise Broken(f"stream `{name}` {said}", ("streams", name, "dropout"))
+
+
+def _p49(subject: Subject, search: Search) -> Outcome:
+    _dropped(subject, search)
+
+    def check(case: Case) -> None:
+        _pure(subject, case)
+        _applied(subject, case)
+
+    drawn = cases(subject, modes=("eval",))
+    few = scaled(subject, Search(min(20, search.examples), search.seed))
+    return look(P49, subject, few, drawn, check)
+
+
+def _kept(subject: Subject, case: Case) -> None:
+    """A model made without memory and then loaded gives what the first gives."""
+    first = lab.model(subject, case)
+    with torch.device("meta"):
+        made: nn.Module = subject.model_class()
+    second = made.double().to_empty(device="cpu").train(case.mode == "train")
+    second.load_state_dict(first.state_dict())
+    with torch.no_grad(), lab.dry(first), lab.dry(second):
+        outs = [lab.call(model, case) for model in (first, second)]
+    for name in subject.spec.heads:
+        mine, theirs = (getattr(out.heads, name) for out in outs)
+        if difference(theirs, mine) is not None:
+            raise Broken(f"head `{name}` of a loaded model is another", ("heads", name))
+    tied = {name: id(value) for name, value in first.named_parameters(remove_duplicate=False)}
+    if len(set(tied.values())) != len(list(second.parameters())):
+        raise Broken("a loaded model shares other weights")
+
+
+def _p53(subject: Subject, search: Search) -> Outcome:
+    few = scaled(subject, Search(min(5, search.examples), search.seed))
+    with _poisoned():
+        return look(P53, subject, few, cases(subject), lambda case: _kept(subject, case))
+
+
+P49 = Law(
+    "P49",
+    "eval purity",
+    "evaluation draws no random number; in training dropout has its rate and keeps the mean",
+    lambda _: None,
+    _p49,
+)
+P53 = Law(
+    "P53",
+    "round trip",
+    "a model made on the meta device and loaded from another gives what the other gives",
+    lambda _: None,
+    _p53,
+)
+P55 = Law(
+    "P55",
+    "initialised state",
+    "a new model leaves no weight or buffer as memory was, and its scales start as specified",
+    lambda _: None,
+    _initialised,
+)
