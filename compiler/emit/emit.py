@@ -161,6 +161,4 @@ def _as_function(source: str) -> str:
 
 def _grouped(name: str) -> str:
     """The operators of grouped rows, in a namespace of the package's own."""
-    from mmspec.compiler.parts import grouped
-
-    return inspect.getsource(grouped).replace('"mmspec::', f'"mmspec_{name}::')
+    return inspect.getsource(model.unexecuted("grouped")).replace('"mmspec::', f'"mmspec_{name}::')

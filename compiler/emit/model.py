@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
 from mmspec.compiler import ir
@@ -15,22 +17,31 @@ from mmspec.version import __version__
 
 LEGEND = "b batch, t tokens, d width, h heads, w head width, f hidden width, e experts, r rows"
 
+PARTS = (
+    "modality",
+    "attention",
+    "routing",
+    "stream",
+    "fusion",
+    "halting",
+    "head",
+    "objective",
+    "model",
+)
+"""Modules of `compiler/parts` by name, in the order in which what they define is read."""
 
+
+@cache
 def part_modules() -> tuple[ModuleType, ...]:
-    """The modules that hold the parts."""
-    from mmspec.compiler.parts import (
-        attention,
-        fusion,
-        halting,
-        head,
-        modality,
-        model,
-        objective,
-        routing,
-        stream,
-    )
+    """The modules that hold the parts, to be read: none is executed, which would load torch."""
+    return tuple(unexecuted(name) for name in PARTS)
 
-    return modality, attention, routing, stream, fusion, halting, head, objective, model
+
+def unexecuted(name: str) -> ModuleType:
+    """A module of `mmspec.compiler.parts` as `inspect.getsource` takes it."""
+    found = find_spec(f"mmspec.compiler.parts.{name}")
+    assert found is not None, name
+    return module_from_spec(found)
 
 
 def forward(plan: ir.Plan, lines: Lines) -> None:
