@@ -20,8 +20,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         "name",
         metavar="NAME",
         nargs="?",
-        default="model",
-        help="its name, or the path of its file (default: model)",
+        default="mine",
+        help="its name, or the path of its file (default: mine)",
     )
     parser.add_argument(
         "--kind",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -40,6 +41,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_package_name(name: str) -> str:
+    """As `check_name`, for the spec itself: its package is imported by this name."""
+    if name == "test" or name in sys.stdlib_module_names:
+        raise ValueError(f"`{name}` is a module of Python; a package of that name would hide it")
+    return check_name(name)
+
+
 def check_part_name(name: str) -> str:
     """As `check_name`, for modalities, streams and heads: they become variables and modules."""
     if ENDINGS.search(name):
@@ -49,4 +57,5 @@ def check_part_name(name: str) -> str:
 
 _PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, _to_, ..."
 Name = Annotated[str, AfterValidator(check_name)]
+PackageName = Annotated[str, AfterValidator(check_package_name)]
 PartName = Annotated[str, AfterValidator(check_part_name)]

@@ -11,7 +11,7 @@ from mmspec.schema.base import Model, Size
 from mmspec.schema.claim import Claim
 from mmspec.schema.head import Head
 from mmspec.schema.modality import Modality
-from mmspec.schema.names import Name, PartName
+from mmspec.schema.names import Name, PackageName, PartName
 from mmspec.schema.objective import Objective
 from mmspec.schema.stream import Stream
 from mmspec.text import Document
@@ -21,7 +21,7 @@ class Spec(Model):
     """A whole architecture; `span` finds the user's line of any part of it."""
 
     mmspec: Literal[1]
-    name: Name
+    name: PackageName
     about: str = Field(default="", max_length=500)
     dims: dict[Name, Size] = Field(default_factory=dict)
     modalities: dict[PartName, Modality] = Field(min_length=1)
