@@ -43,6 +43,8 @@ def check_name(name: str) -> str:
 
 def check_package_name(name: str) -> str:
     """As `check_name`, for the spec itself: its package is imported by this name."""
+    if name in _CLASSES:
+        raise ValueError(f"`{name}` is a reserved word; choose another name")
     if name == "test" or name in sys.stdlib_module_names:
         raise ValueError(f"`{name}` is a module of Python; a package of that name would hide it")
     return check_name(name)
@@ -55,6 +57,8 @@ def check_part_name(name: str) -> str:
     return check_name(name)
 
 
+_CLASSES = frozenset({"f", "any", "callable", "mapping", "named_tuple", "routing", "tensor"})
+"""In CamelCase these are classes that a model file holds, and the model's would hide them."""
 _PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, _to_, ..."
 Name = Annotated[str, AfterValidator(check_name)]
 PackageName = Annotated[str, AfterValidator(check_package_name)]

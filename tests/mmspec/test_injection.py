@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +18,11 @@ from mmspec.compiler.emit.emit import emit
 from mmspec.compiler.lower.lower import lower
 from mmspec.diagnostics import MmspecError
 from mmspec.schema.names import check_name, check_package_name, check_part_name
-from mmspec.schema.spec import Spec
+from mmspec.schema.spec import Spec, camel
 from mmspec.schema.validate import validate
 from mmspec.text import parse
 
+ROOT = Path(__file__).parents[2]
 SPEC = """
 mmspec: 1
 name: small
@@ -232,3 +235,65 @@ def test_a_package_hides_no_module_of_python(name: str) -> None:
     assert found.message == f"`{name}` is a module of Python"
     assert found.help == "a package of that name would hide it"
     assert check_part_name(name) == name
+
+
+PARTS = sorted((ROOT / "compiler" / "parts").glob("*.py"))
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Names that the imports of a module bind, those of other parts left out."""
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    outside = [node for node in imports if "mmspec" not in (getattr(node, "module", None) or "")]
+    return {alias.asname or alias.name for node in outside for alias in node.names}
+
+
+def accepted(name: str, check: Callable[[str], str]) -> bool:
+    try:
+        return check(name) == name
+    except ValueError:
+        return False
+
+
+def test_no_model_is_called_like_what_its_file_holds() -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PARTS]
+    names = set().union(*map(imported, trees)) - {"annotations"} | {"Mapping", "NamedTuple"}
+    tuples = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    names |= {node.name for node in tuples if ast.unparse(node.bases[0]) == "NamedTuple"}
+    assert {"F", "Tensor", "torch", "Routing"} <= names
+    for name in names:
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+        assert not accepted(words, check_package_name) or camel(words) != name, name
+
+
+def test_no_input_is_called_like_what_forward_calls() -> None:
+    """What is local to `forward`, or called by it, cannot be the name of a parameter of it."""
+    helpers = {
+        node.name
+        for path in PARTS
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    wiring = (ROOT / "compiler" / "emit" / "wiring.py").read_text(encoding="utf-8")
+    model = (ROOT / "compiler" / "emit" / "model.py").read_text(encoding="utf-8")
+    called = {name for name in helpers if re.search(rf"\b{name}\(", wiring + model)}
+    assert {"visible", "absent", "expect", "cross_entropy", "total_loss"} <= called
+    assert [name for name in sorted(called) if accepted(name, check_part_name)] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "specs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_what_an_emitted_forward_names_cannot_be_an_input(path: Path) -> None:
+    spec = validate(parse(path.read_text(encoding="utf-8")))
+    tree = ast.parse(emit(lower(spec), spec).files["model.py"])
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    forward = classes[spec.class_name].body[-1]
+    assert isinstance(forward, ast.FunctionDef) and forward.name == "forward"
+    names = {node.id for node in ast.walk(forward) if isinstance(node, ast.Name)}
+    inner = {
+        node.id
+        for each in ast.walk(forward)
+        if isinstance(each, ast.comprehension)
+        for node in ast.walk(each.target)
+        if isinstance(node, ast.Name)
+    }
+    free = {name for name in names - inner if accepted(name, check_part_name)}
+    assert free <= {*spec.modalities}
