@@ -16,6 +16,8 @@ _ORDER: Final = 0
 _HIDING: Final = 1
 _VARYING: Final = 2
 _SHIFT: Final = 16
+_TURN: Final = 0.12
+"""Deviation, about each axis, of the tangent of half a rotation's angle."""
 
 
 def rows_of(seed: int, step: int, batch: int, total: int) -> Array:
@@ -73,8 +75,11 @@ def _moved(size: int, batch: int, source: np.random.Generator) -> Array:
 
 
 def rotations(batch: int, source: np.random.Generator) -> Array:
-    """Uniform rotations in space, float32 [B, 3, 3]."""
-    q = source.normal(size=(batch, 4))
+    """Rotations in space about any axis, by about 20 degrees: float32 [B, 3, 3].
+
+    A uniform one would hide how a sensor is held, which is half of what a motion looks like.
+    """
+    q = np.concatenate((np.ones((batch, 1)), _TURN * source.normal(size=(batch, 3))), axis=1)
     w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

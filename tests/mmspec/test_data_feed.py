@@ -251,7 +251,9 @@ def test_rotations_keep_lengths_angles_and_hands() -> None:
     turns = batches.rotations(500, source).astype(np.float64)
     assert np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max() < 1e-6
     assert np.abs(np.linalg.det(turns) - 1).max() < 1e-6
-    assert np.abs(turns.mean(0)).max() < 0.1
+    angles = np.degrees(np.arccos((np.trace(turns, axis1=1, axis2=2) - 1) / 2))
+    assert 15 < np.median(angles) < 25
+    assert np.abs((turns - turns.transpose(0, 2, 1)).mean(0)).max() < 0.05
 
 
 def test_all_sensors_of_a_sample_turn_together() -> None:
