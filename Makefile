@@ -43,7 +43,7 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@echo "installing (torch $$(sed -n 's/^torch==//p' constraints.txt) and what goes with it)"
 	@$(PIP) install -c constraints.txt setuptools
-	@extras=demo,dev,sets; \
+	@extras=demo,dev; \
 	if nvidia-smi -L > /dev/null 2>&1; then extras=$$extras,gpu; fi; \
 	$(PIP) install -c constraints.txt --no-build-isolation -e ".[$$extras]"
 	@touch $@
