@@ -6,28 +6,22 @@ from typing import Any
 
 from pydantic import InstanceOf, ValidationInfo, field_validator, model_validator
 
-from mmspec.diagnostics import MmspecError
+from mmspec.diagnostics import Diagnostic
 from mmspec.expressions import mask as masks
-from mmspec.schema.base import Model, first_message
+from mmspec.schema.base import Model, Refused, parsed
 
 
-def parse_mask(value: Any) -> masks.Mask:
-    """Parse the text of a mask expression, or raise ValueError with what to write."""
+def parse_mask(value: Any, *keys: str) -> masks.Mask:
+    """Parse the text of a mask expression, or raise ValueError with what to write.
+
+    keys: of the value, below `attention`.
+    """
     if isinstance(value, masks.Pattern | masks.And | masks.Or | masks.Not):
         return value
     if not isinstance(value, str):
-        raise ValueError("a mask is an expression such as `causal & window(before=15)`")
-    try:
-        return masks.parse(value)
-    except MmspecError as error:
-        raise ValueError(first_message(error)) from None
-
-
-def _parse_pair(key: str) -> tuple[str, str]:
-    try:
-        return masks.parse_pair(key)
-    except MmspecError as error:
-        raise ValueError(first_message(error)) from None
+        message = "a mask is an expression such as `causal & window(before=15)`"
+        raise Refused(Diagnostic("MM105", message), *keys)
+    return parsed(masks.parse, value, *keys)
 
 
 class Attention(Model):
@@ -48,7 +42,8 @@ class Attention(Model):
         if isinstance(value, str):
             return {"mask": parse_mask(value)}
         if isinstance(value, dict) and not set(value) <= {"mask", "pairs"}:
-            return {"pairs": {_parse_pair(key): parse_mask(text) for key, text in value.items()}}
+            pairs = {key: parsed(masks.parse_pair, key, key) for key in value}
+            return {"pairs": {pairs[key]: parse_mask(text, key) for key, text in value.items()}}
         if isinstance(value, dict) and value:
             return value
         raise ValueError("write a mask, or masks by pair such as {text -> image: full}")

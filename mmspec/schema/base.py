@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from math import isqrt
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from mmspec.diagnostics import MmspecError
+from mmspec.diagnostics import Diagnostic, MmspecError, Span
 from mmspec.expressions import dimension
+
+Parsed = TypeVar("Parsed")
 
 
 class Model(BaseModel):
@@ -19,10 +22,30 @@ class Model(BaseModel):
     )
 
 
-def first_message(error: MmspecError) -> str:
-    """The message and help of an expression error as one line, for pydantic to carry."""
-    diagnostic = error.diagnostics[0]
-    return diagnostic.message + (f"; {diagnostic.help}" if diagnostic.help else "")
+class Refused(ValueError):
+    """A problem that keeps its code while pydantic carries it to where the lines are known.
+
+    keys: of what is at fault, below the value that pydantic names; text: the expression in which
+    the columns of the diagnostic count.
+    """
+
+    def __init__(self, diagnostic: Diagnostic, *keys: str, text: str | None = None) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic, self.keys, self.text = diagnostic, keys, text
+
+
+def parsed(parse: Callable[[str, Span], Parsed], text: str, *keys: str) -> Parsed:
+    """What a parser makes of an expression; raises Refused where it raises MmspecError."""
+    try:
+        return parse(text, Span("", 1, 1, 1, len(text) + 1))
+    except MmspecError as error:
+        raise Refused(error.diagnostics[0], *keys, text=text) from None
+
+
+def nearest_divisor(number: int, wanted: int) -> int:
+    """The divisor of a number that is nearest to the one wanted; of two, the smaller."""
+    small = [n for n in range(1, isqrt(number) + 1) if number % n == 0]
+    return min(sorted({*small, *(number // n for n in small)}), key=lambda n: abs(n - wanted))
 
 
 def _size(value: Any, info: ValidationInfo) -> Any:
@@ -30,10 +53,9 @@ def _size(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return value
     dims: Mapping[str, int] = (info.context or {}).get("dims", {})
-    try:
-        return dimension.evaluate(value, dims)
-    except MmspecError as error:
-        raise ValueError(first_message(error)) from None
+    if isinstance(value, str):
+        return parsed(lambda text, span: dimension.evaluate(text, dims, span), value)
+    return parsed(lambda _text, span: dimension.evaluate(value, dims, span), str(value))
 
 
 Size = Annotated[int, BeforeValidator(_size), Field(ge=1, lt=2**31)]

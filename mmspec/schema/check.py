@@ -20,7 +20,10 @@ ACROSS = frozenset({"full", "none", "global"})
 
 
 def check(spec: Spec, wiring: Wiring) -> None:
-    """Raise one MmspecError with every problem found."""
+    """Raise one MmspecError with every problem found.
+
+    Where a head reads a name that is none, no stream is blamed for having no reader.
+    """
     found: list[Diagnostic] = []
     for rule in (
         _modalities,
@@ -34,6 +37,8 @@ def check(spec: Spec, wiring: Wiring) -> None:
     ):
         for error in rule(spec, wiring):
             found.extend(error.diagnostics)
+    if any(problem.code == "MM315" for problem in found):
+        found = [problem for problem in found if problem.code != "MM307"]
     if found:
         raise MmspecError(tuple(found))
 
@@ -49,6 +54,7 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 "modalities",
                 name,
                 help="name it in a stream's `from`, or remove it",
+                word=name,
             )
         if modality.position == "sincos-2d" and not isinstance(modality, modalities.Image):
             yield problem(
@@ -91,6 +97,7 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 "streams",
                 name,
                 help="let a stream or a head read it, or remove it",
+                word=name,
             )
         rotary = any(
             s.modality and spec.modalities[s.modality].position == "rotary"
@@ -165,6 +172,7 @@ def _mask(
                     f"no segment `{name}` here",
                     *here,
                     help=f"did you mean `{close}`?" if close else f"segments: {', '.join(among)}",
+                    word=name,
                 )
         yield from _across(spec, mask, query == key, here)
 
@@ -189,6 +197,7 @@ def _across(spec: Spec, mask: masks.Mask, same: bool, at: tuple[str, ...]) -> It
                 f"mask `{pattern.name}` is not compiled yet",
                 *at,
                 help=f"compiled today: {', '.join(sorted(masks.COMPILED))}",
+                word=pattern.name,
             )
         elif not same and pattern.name not in ACROSS:
             yield problem(
@@ -197,6 +206,7 @@ def _across(spec: Spec, mask: masks.Mask, same: bool, at: tuple[str, ...]) -> It
                 f"`{pattern.name}` compares positions, and these segments have no common axis",
                 *at,
                 help="write masks by pair, such as {text -> text: causal, text -> image: full}",
+                word=pattern.name,
             )
 
 
@@ -249,6 +259,7 @@ def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 name,
                 "from",
                 help=f"did you mean `{close}`?" if close else f"streams: {', '.join(spec.streams)}",
+                word=stream,
             )
         if isinstance(head, heads.LanguageModel) and not unknown:
             yield from _language_model(spec, wiring, name, head)
@@ -322,6 +333,7 @@ def _objectives(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 "objectives",
                 name,
                 help=f"heads: {', '.join(spec.heads)}",
+                word=name,
             )
             continue
         expected = DEFAULT_LOSS[head.kind]
@@ -359,6 +371,7 @@ def _claims(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 "claims",
                 position,
                 help=f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(known))}",
+                word=name,
             )
 
 

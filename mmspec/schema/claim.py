@@ -6,18 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from mmspec.diagnostics import MmspecError
 from mmspec.expressions import claim
-from mmspec.schema.base import first_message
+from mmspec.schema.base import parsed
 
 
 def _parse(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("a claim is a sentence such as `params <= 5e6` or `causal(text)`")
-    try:
-        claim.parse(value)
-    except MmspecError as error:
-        raise ValueError(first_message(error)) from None
+    parsed(claim.parse, value)
     return value
 
 

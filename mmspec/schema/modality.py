@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import gcd
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmspec.diagnostics import MmspecError
+from mmspec.diagnostics import Diagnostic
 from mmspec.expressions import quantity
-from mmspec.schema.base import Model, Size, first_message
+from mmspec.schema.base import Model, Refused, Size, nearest_divisor, parsed
 from mmspec.schema.names import Name
 
 Position = Literal["none", "learned", "sincos", "sincos-2d", "rotary"]
@@ -21,10 +22,7 @@ def _rate(value: Any) -> Any:
         return value
     if not isinstance(value, str):
         raise ValueError(f"a rate is a number with its unit; write `{value} Hz`")
-    try:
-        return quantity.parse_rate(value)
-    except MmspecError as error:
-        raise ValueError(first_message(error)) from None
+    return parsed(quantity.parse_rate, value)
 
 
 Rate = Annotated[Fraction, BeforeValidator(_rate)]
@@ -63,7 +61,10 @@ class Image(_Common):
     def _whole_patches(self) -> Image:
         height, width = self.size
         if height % self.patch or width % self.patch:
-            raise ValueError(f"a patch of {self.patch} does not divide the size {height} x {width}")
+            message = f"a patch of {self.patch} does not divide the size {height} x {width}"
+            near = nearest_divisor(gcd(height, width), self.patch)
+            advice = f"a patch of {near} does"
+            raise Refused(Diagnostic("MM105", message, help=advice), "patch")
         return self
 
     @property

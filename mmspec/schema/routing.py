@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mmspec.schema.base import Model, NonNegative, Size
+from mmspec.diagnostics import Diagnostic
+from mmspec.schema.base import Model, NonNegative, Refused, Size
 
 Activation = Literal["gelu", "gelu-tanh", "relu", "silu", "quick-gelu"]
 
@@ -42,7 +43,9 @@ class Experts(_Common):
     @model_validator(mode="after")
     def _enough(self) -> Experts:
         if self.choose > self.experts:
-            raise ValueError(f"choose {self.choose} of {self.experts} experts: choose fewer")
+            message = f"choose {self.choose} of {self.experts} experts"
+            advice = f"choose at most {self.experts}"
+            raise Refused(Diagnostic("MM105", message, help=advice), "choose")
         return self
 
 

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mmspec.diagnostics import Diagnostic
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.base import Fraction01, Model, Positive, Size
+from mmspec.schema.base import Fraction01, Model, Positive, Refused, Size, nearest_divisor
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
 from mmspec.schema.routing import FeedForward, Mlp
@@ -55,13 +56,14 @@ class Stream(Model):
     @model_validator(mode="after")
     def _heads_fit(self) -> Stream:
         if not self.head_width and self.width % self.heads:
-            raise ValueError(
-                f"width {self.width} is not a multiple of heads {self.heads}; "
-                "write a multiple, or give head_width"
-            )
+            message = f"width {self.width} is not a multiple of heads {self.heads}"
+            advice = f"{nearest_divisor(self.width, self.heads)} heads fit; or give head_width"
+            raise Refused(Diagnostic("MM105", message, help=advice), "heads")
         kv_heads = self.kv_heads or self.heads
         if self.heads % kv_heads:
-            raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {kv_heads}")
+            message = f"heads {self.heads} is not a multiple of kv_heads {kv_heads}"
+            advice = f"{nearest_divisor(self.heads, kv_heads)} kv_heads fit"
+            raise Refused(Diagnostic("MM105", message, help=advice), "kv_heads")
         object.__setattr__(self, "kv_heads", kv_heads)
         object.__setattr__(self, "head_width", self.head_width or self.width // self.heads)
         return self

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mmspec.diagnostics import Diagnostic, MmspecError, suggest
+from mmspec.diagnostics import Diagnostic, MmspecError, Span, suggest
 from mmspec.schema import fusion as fusions
 from mmspec.schema.spec import Spec
 
@@ -49,10 +50,39 @@ def _own(modality: str) -> Segment:
     return Segment(modality, modality)
 
 
-def problem(spec: Spec, code: str, message: str, *keys: Any, help: str = "") -> MmspecError:  # noqa: A002 - as in Diagnostic
-    """A single diagnostic at the value that `keys` lead to."""
+def problem(
+    spec: Spec,
+    code: str,
+    message: str,
+    *keys: Any,
+    help: str = "",  # noqa: A002 - as in Diagnostic
+    word: str = "",
+) -> MmspecError:
+    """A single diagnostic at the value that `keys` lead to, at its key or at a word in or near it.
+
+    word: the last of the keys for the key itself.
+    """
     where = ".".join(str(key) for key in keys)
-    return MmspecError((Diagnostic(code, message, spec.span(*keys), where, help),))
+    span = _span_of_word(spec, keys, word) if word else spec.span(*keys)
+    return MmspecError((Diagnostic(code, message, span, where, help),))
+
+
+def _span_of_word(spec: Spec, keys: tuple[Any, ...], word: str) -> Span | None:
+    """Where a word stands in the value at `keys`, else in the nearest value around it."""
+    if spec.document and word == keys[-1]:
+        return spec.document.key_span(*keys)
+    lines = spec.document.text.split("\n") if spec.document else []
+    pattern = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
+    for count in range(len(keys), 0, -1) if lines else ():
+        span = spec.span(*keys[:count])
+        assert span is not None
+        for number in range(span.line, span.end_line + 1):
+            line = lines[number - 1]
+            first = span.column - 1 if number == span.line else 0
+            last = span.end_column - 1 if number == span.end_line else len(line)
+            if match := pattern.search(line, first, last):
+                return Span(span.path, number, match.start() + 1, number, match.end() + 1)
+    return spec.span(*keys)
 
 
 def resolve(spec: Spec) -> Wiring:
@@ -73,7 +103,7 @@ def _sources(spec: Spec, stream: str) -> Iterator[Source]:
         elif name in spec.modalities:
             yield Source(name, False)
         else:
-            known = [*spec.streams, *spec.modalities]
+            known = [n for n in {**spec.streams, **spec.modalities} if n != stream]
             close = suggest(name, known)
             text = f"did you mean `{close}`?" if close else f"known: {', '.join(known)}"
             raise problem(
@@ -84,6 +114,7 @@ def _sources(spec: Spec, stream: str) -> Iterator[Source]:
                 stream,
                 "from",
                 help=text,
+                word=name,
             )
 
 

@@ -14,13 +14,13 @@ MAX_DEPTH: Final = 64
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ADVICE: Final = {
+    "found a tab character": "indent with spaces",
     "that cannot start any token": "indent with spaces, and quote text that begins with this",
     "mapping values are not allowed": "check the indentation, and quote a value that holds `: `",
     "could not find expected ':'": "write `key: value`",
     "did not find expected key": "check the indentation and the quotes of this line and the last",
     "expected <block end>": "check the indentation of this line and the last",
-    "did not find expected ',' or": "close the bracket, and quote values that hold commas",
-    "expected ',' or": "close the bracket, and quote values that hold commas",
+    "expected ',' or": "close the bracket{opened}, and quote values that hold commas",
     "expected node content": "write a value here, or close the bracket",
     "unexpected end of stream": "close the quote",
 }
@@ -85,7 +85,9 @@ class _Composer:
             mark = error.context_mark
         span = self._at(mark, mark) if mark else None
         problem = error.problem or error.context or "this is not YAML"
+        opened = f" of line {error.context_mark.line + 1}" if error.context_mark else ""
         advice = next((text for key, text in _ADVICE.items() if key in problem), "")
+        advice = advice.replace("{opened}", opened)
         raise MmspecError(Diagnostic("MM006", problem, span, help=advice)) from None
 
     def _at(self, start: Any, end: Any) -> Span:

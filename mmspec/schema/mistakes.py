@@ -1,0 +1,215 @@
+"""Pydantic's errors -> diagnostics at the user's lines, in words of the language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from mmspec.diagnostics import Diagnostic, suggest
+from mmspec.expressions.scanner import inside
+from mmspec.schema.base import Refused
+from mmspec.schema.spec import Spec
+from mmspec.text import Document, scalars
+
+_WORDS: Final = {
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+}
+"""What a value should be, by pydantic's type of error."""
+
+_TAGS: Final = frozenset(
+    """
+    tokens image audio series table mlp glu experts switch by-modality ponder exit concat
+    gated attention cross-attention transformer classifier regressor language-model
+    contrastive
+    """.split()
+)
+
+
+def diagnostics(error: ValidationError, document: Document) -> list[Diagnostic]:
+    """One for each problem, in the order of the text; what another's remedy mends is left out."""
+    items = error.errors(include_url=False)
+    placed = [(item, _walk(document.data, item["loc"])) for item in items]
+    missing = {keys for item, keys in placed if item["type"] == "missing"}
+    found: dict[tuple[str, str, str], Diagnostic] = {}
+    for item, keys in placed:
+        if item["type"] == "extra_forbidden":
+            meant = _meant(keys, missing)
+            missing.discard((*keys[:-1], meant))
+            problem = _unknown(keys, meant, document)
+            found[problem.code, problem.where, problem.message] = problem
+    for item, keys in placed:
+        if item["type"] == "missing" and keys not in missing:
+            continue
+        if item["type"] != "extra_forbidden":
+            problem = _diagnostic(item, keys, document)
+            found[problem.code, problem.where, problem.message] = problem
+    return sorted((d for d in found.values() if not _follows(d, document)), key=_place)
+
+
+def _walk(data: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Drop the union tags that pydantic puts in a location: keep what is in the data."""
+    keys: list[Any] = []
+    tagged = False
+    for step, key in enumerate(loc):
+        is_mapping = isinstance(data, dict)
+        if is_mapping and not tagged and key in (data.get("kind"), data.get("fusion")):
+            tagged = True
+            continue
+        if is_mapping and key in data:
+            data, tagged = data[key], False
+        elif isinstance(data, tuple | list) and isinstance(key, int) and key < len(data):
+            data, tagged = data[key], False
+        elif step < len(loc) - 1 or not is_mapping or key in _TAGS:
+            continue
+        else:
+            data = None
+        keys.append(key)
+    return tuple(keys)
+
+
+def _place(diagnostic: Diagnostic) -> tuple[int, int]:
+    span = diagnostic.span
+    return (span.line, span.column) if span else (0, 0)
+
+
+def _follows(diagnostic: Diagnostic, document: Document) -> bool:
+    """A dimension that `dims` does declare is unknown only because its value there is wrong."""
+    dims = document.data.get("dims", {})
+    if diagnostic.code != "MM202" or diagnostic.where.startswith("dims."):
+        return False
+    return not isinstance(dims, dict) or any(f"`{n}` is not" in diagnostic.message for n in dims)
+
+
+def _meant(keys: tuple[Any, ...], missing: Iterable[tuple[Any, ...]]) -> str | None:
+    """The key that a misspelt one most likely means: one that is missing beside it, if near."""
+    beside = [str(other[-1]) for other in missing if other and other[:-1] == keys[:-1]]
+    return suggest(str(keys[-1]), beside) or suggest(str(keys[-1]), sorted(_vocabulary()))
+
+
+def _unknown(keys: tuple[Any, ...], meant: str | None, document: Document) -> Diagnostic:
+    text = f"did you mean `{meant}`?" if meant else "remove it"
+    message = f"unknown key `{keys[-1]}`"
+    return Diagnostic("MM101", message, document.key_span(*keys), _dotted(keys), text)
+
+
+def _dotted(keys: Iterable[Any]) -> str:
+    return ".".join(str(key) for key in keys)
+
+
+def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnostic:
+    where = _dotted(keys)
+    kind, context, value = item["type"], item.get("ctx", {}), item.get("input")
+    span = document.span(*keys)
+    if kind == "missing" and item["loc"][-1] != keys[-1]:
+        return Diagnostic(
+            "MM104", f"`{keys[-1]}` is too short", span, where, "write one value more"
+        )
+    if kind == "missing":
+        message, parent = f"`{keys[-1]}` is missing", document.span(*keys[:-1])
+        return Diagnostic("MM102", message, parent, where, f"add `{keys[-1]}: ...`")
+    if kind in ("union_tag_invalid", "literal_error"):
+        inner = _holding(value, context.get("tag"))
+        return _choice(value, context, document.span(*keys, *inner), _dotted([where, *inner]))
+    if kind == "union_tag_not_found":
+        tag = str(context.get("discriminator", "'kind'")).strip("'")
+        near = [key for key in value if suggest(str(key), [tag])] if isinstance(value, Mapping) else []
+        if near:
+            return _unknown((*keys, near[0]), tag, document)
+        return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add `{tag}: ...`")
+    if kind == "value_error":
+        return _refused(context["error"], keys, document)
+    return _mistyped(item, keys, document)
+
+
+def _mistyped(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnostic:
+    """A value of another type or out of its range."""
+    kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
+    name = f"`{keys[-1]}` " if keys else "it "
+    counts = {"too_short": f"at least {context.get('min_length')}"}
+    counts["too_long"] = f"at most {context.get('max_length')}"
+    if kind in counts:
+        message = f"{name}takes {counts[kind]}, not {context['actual_length']}"
+    else:
+        words = _WORDS.get(kind) or item["msg"].replace("Input should be", "must be")
+        message = f"{name}{words}, not {_shown(value)}"
+    hint = scalars.hint(value) if isinstance(value, str) else None
+    hint = hint or (_form(context.get("class_name")) if kind.startswith("model") else None)
+    return Diagnostic("MM104", message, document.span(*keys), _dotted(keys), hint or "")
+
+
+def _shown(value: Any) -> str:
+    """A value of the user's as a message names it."""
+    names = {tuple: "a list", dict: "a mapping", type(None): "nothing", str: f"`{value}`"}
+    return names.get(type(value), f"`{str(value).lower()}`")
+
+
+def _form(model: str | None) -> str:
+    """The keys that must be written for a model of this name (None: one of several kinds)."""
+    known = {item.__name__: item for item in _models(Spec, set())}
+    if model not in known:
+        return "write {kind: ...}"
+    fields = known[model].model_fields.items()
+    names = [field.alias or name for name, field in fields if field.is_required()]
+    return "write {" + ", ".join(f"{name}: ..." for name in names) + "}"
+
+
+def _refused(error: ValueError, keys: tuple[Any, ...], document: Document) -> Diagnostic:
+    """What a validator of ours refused: its code and the columns of its expression, if it says."""
+    if not isinstance(error, Refused):
+        message, _, text = str(error).partition("; ")
+        return Diagnostic("MM105", message, document.span(*keys), _dotted(keys), text)
+    keys, found = (*keys, *error.keys), error.diagnostic
+    is_key = bool(error.keys) and error.text == error.keys[-1]
+    span = document.key_span(*keys) if is_key else document.span(*keys)
+    if found.span is not None and error.text is not None:
+        span = inside(error.text, span, found.span.column - 1, found.span.end_column - 1) or span
+    return replace(found, span=span, where=_dotted(keys))
+
+
+def _holding(value: Any, tag: Any) -> tuple[str, ...]:
+    """The key of a mapping under which the tag of a union stands."""
+    entries = value.items() if isinstance(value, Mapping) else ()
+    return next(((str(key),) for key, entry in entries if str(entry) == str(tag)), ())
+
+
+def _choice(value: Any, context: Mapping[str, Any], span: Any, where: str) -> Diagnostic:
+    """A word that is none of the choices."""
+    given = context.get("tag", value)
+    allowed = str(context.get("expected_tags", context.get("expected", "")))
+    choices = [word.strip(" '") for word in allowed.replace(" or ", ", ").split(",")]
+    close = suggest(str(given), choices)
+    text = f"did you mean `{close}`?" if close else f"one of: {', '.join(choices)}"
+    return Diagnostic("MM103", f"`{given}` is not one of the choices here", span, where, text)
+
+
+def _models(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseModel]]:
+    """Every model reachable from a model's annotations."""
+    if model in seen:
+        return seen
+    seen.add(model)
+    stack: list[Any] = [field.annotation for field in model.model_fields.values()]
+    while stack:
+        annotation = stack.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            _models(annotation, seen)
+        stack.extend(get_args(annotation))
+    return seen
+
+
+def _vocabulary() -> set[str]:
+    """Every key that a spec may hold, for suggestions."""
+    return {
+        field.alias or name
+        for model in _models(Spec, set())
+        for name, field in model.model_fields.items()
+    }
