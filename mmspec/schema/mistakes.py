@@ -61,20 +61,22 @@ def _walk(data: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
     keys: list[Any] = []
     tagged = False
     for step, key in enumerate(loc):
-        is_mapping = isinstance(data, dict)
-        if is_mapping and not tagged and key in (data.get("kind"), data.get("fusion")):
+        mapping = data if isinstance(data, dict) else {}
+        if not tagged and key in (mapping.get("kind"), mapping.get("fusion")):
             tagged = True
             continue
-        if is_mapping and key in data:
+        if key in mapping or _is_item(data, key):
             data, tagged = data[key], False
-        elif isinstance(data, tuple | list) and isinstance(key, int) and key < len(data):
-            data, tagged = data[key], False
-        elif step < len(loc) - 1 or not is_mapping or key in _TAGS:
+        elif step < len(loc) - 1 or not isinstance(data, dict) or key in _TAGS:
             continue
         else:
             data = None
         keys.append(key)
     return tuple(keys)
+
+
+def _is_item(data: Any, key: Any) -> bool:
+    return isinstance(data, tuple | list) and isinstance(key, int) and key < len(data)
 
 
 def _place(diagnostic: Diagnostic) -> tuple[int, int]:
@@ -122,9 +124,10 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
         return _choice(value, context, document.span(*keys, *inner), _dotted([where, *inner]))
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "'kind'")).strip("'")
-        near = [key for key in value if suggest(str(key), [tag])] if isinstance(value, Mapping) else []
-        if near:
-            return _unknown((*keys, near[0]), tag, document)
+        given = list(value) if isinstance(value, Mapping) else []
+        near = next((key for key in given if suggest(str(key), [tag])), None)
+        if near is not None:
+            return _unknown((*keys, near), tag, document)
         return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add `{tag}: ...`")
     if kind == "value_error":
         return _refused(context["error"], keys, document)
