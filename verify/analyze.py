@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +15,14 @@ from mmspec.verify.costs.polynomial import total, write_orders
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 Figures = dict[str, Any]
+_WIDE = 100
 _NOTES = (
-    "FLOPs: matrix products (a multiply-add is 2) of one forward in training, B = 1, longest "
-    "inputs;",
-    "dense: masks save nothing; useful: attention counts visible pairs only.",
-    "Kept: bytes autograd keeps for the backward, in float32 with fused attention.",
+    "FLOPs: matrix products of one forward in training, B = 1, longest inputs;",
+    "a multiply-add is 2. dense: masks save nothing; useful: visible pairs only.",
+    "kept: bytes autograd keeps for the backward, float32, fused attention.",
 )
 
 
@@ -52,9 +55,12 @@ class Analysis:
 
     def render(self, console: Console) -> None:
         """Print the parts as a table, then totals and visible pairs as closed forms."""
-        console.print(self._table())
-        for line in self._closed_forms():
+        for row in _trimmed(console, self._table(narrow=console.width < _WIDE)):
+            console.print(row, soft_wrap=True)
+        console.print()
+        for line in self._closed_forms(console.width if console.is_terminal else 0):
             console.print(line, markup=False, soft_wrap=True)
+        console.print()
         for note in _NOTES:
             console.print(note, style="dim", markup=False)
 
@@ -110,25 +116,27 @@ class Analysis:
     def _pairs(self, stack: ir.Stack) -> Figures:
         return self._figure(costing.visible_pairs(self.plan, stack.stream))
 
-    def _table(self) -> Table:
+    def _table(self, narrow: bool) -> Table:
+        """Parts by stream; without their kinds where the screen is narrow."""
         from rich.table import Table
 
-        table = Table(title=f"{self.plan.name}: costs by part", title_justify="left")
-        table.add_column("stream", overflow="fold")
-        table.add_column("part", overflow="fold")
-        table.add_column("kind", style="dim")
+        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", header_style="bold")
+        table.add_column(self.plan.name, no_wrap=True)
+        if not narrow:
+            table.add_column("", style="dim", no_wrap=True)
         for name in ("parameters", "dense", "useful", "kept"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("growth of dense", overflow="fold")
         above: str | None = None
         for part in self.costs.parts:
-            if above not in (None, part.owner):
-                table.add_section()
-            owner = part.owner if part.owner != above else ""
-            table.add_row(owner, _label(part), part.kind, *self._cells((part,)))
+            if part.owner != above and part.owner:
+                table.add_row(part.owner)
+            kind = () if narrow else (part.kind,)
+            name = f"  {_label(part)}" if part.owner else _label(part)
+            table.add_row(name, *kind, *self._cells((part,)))
             above = part.owner
-        table.add_section()
-        table.add_row("all", "", "", *self._cells(self.costs.parts), style="bold")
+        kind = () if narrow else ("",)
+        table.add_row("all", *kind, *self._cells(self.costs.parts), style="bold")
         return table
 
     def _cells(self, parts: tuple[Part, ...]) -> tuple[str, ...]:
@@ -140,12 +148,11 @@ class Analysis:
         figures = human(dense.evaluate(longest)), human(useful), human(kept, "B")
         return f"{parameters:,}", *figures, write_orders(dense.orders())
 
-    def _closed_forms(self) -> list[str]:
+    def _closed_forms(self, width: int) -> list[str]:
+        """A line a figure, or several lines within a width (0: any)."""
         found, longest = self.costs, self.longest
-        lines = [
-            f"parameters       {found.parameters:,} ({human(found.parameters)}), "
-            f"{found.active:,} active for a token"
-        ]
+        size = f"{found.parameters:,} ({human(found.parameters)})"
+        lines = [("parameters", f"{size}, {found.active:,} active for a token")]
         rows = [
             ("FLOPs dense", found.flops_dense),
             ("FLOPs useful", found.flops_useful),
@@ -161,10 +168,29 @@ class Analysis:
             past = f"  (lengths from {bound})" if bound else ""
             shown = f"{int(value):,}" + (f" ({human(value)})" if value >= 1000 else "")
             growth = write_orders(polynomial.orders())
-            lines.append(
-                f"{name:<16} {shown}, {growth}: {polynomial.long().write(long=True)}{past}"
-            )
-        return lines
+            form = polynomial.long().write(long=True)
+            lines.append((name, f"{shown}, {growth}: {form}{past}"))
+        indent = max(16, *(len(name) for name, _ in lines)) + 1
+        return [line for row in lines for line in _hanging(*row, indent, width)]
+
+
+def _trimmed(console: Console, table: Table) -> Iterator[Text]:
+    """The lines of a table, without blanks at their ends."""
+    from rich.text import Text
+
+    for line in console.render_lines(table, pad=False):
+        text = Text.assemble(*((piece.text, piece.style or "") for piece in line))
+        text.rstrip()
+        yield text
+
+
+def _hanging(name: str, text: str, indent: int, width: int) -> list[str]:
+    """A name and its text in a column of its own, wrapped where a width is given."""
+    line = f"{name:<{indent}}{text}"
+    if not width:
+        return [line]
+    blanks = " " * indent
+    return textwrap.wrap(line, width, subsequent_indent=blanks, break_long_words=False)
 
 
 def _bound(polynomial: Polynomial) -> int:
@@ -180,7 +206,8 @@ def _label(part: Part) -> str:
     if part.name == fusion and part.concern == "stream":
         return "fusion norms"
     name = part.name.removeprefix(f"{stream}.").removeprefix("blocks.*.")
-    return name.replace(f"{fusion}.blocks.*.", "fusion ").replace("_", " ")
+    name = name.replace(f"{fusion}.blocks.*.", "fusion ").removeprefix(f"{part.owner}_")
+    return name.replace("_", " ")
 
 
 def human(number: Any, unit: str = "") -> str:

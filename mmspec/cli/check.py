@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -43,7 +44,9 @@ class Result(NamedTuple):
 
 
 def _check(path: str) -> Result:
-    """The answer for one spec; one that was found fine before is not read again."""
+    """The answer for one spec; a file that was found fine before is not read again."""
+    if not os.path.isfile(path):  # a pipe can be read only once
+        return _judge(path)
     try:
         with open(path, "rb") as file:
             entry = cache.key(file.read())

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from mmspec.cli import output
 from mmspec.cli.diagram import Box, Graph
 from mmspec.expressions import mask as masks
+from mmspec.expressions.scanner import write
 from mmspec.schema import fusion, halting, head, modality, routing
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
@@ -64,22 +66,28 @@ def _size_lines(item: modality.Modality) -> tuple[str, ...]:
     if isinstance(item, modality.Frames):
         frames = f"{item.kind} ≤ {item.length.max} {TIMES} {item.features}"
         patched = f", {item.patch} a token" if item.patch > 1 else ""
-        return (frames, f"{item.rate} Hz{patched}")
-    return (f"table, {len(item.columns)} column" + ("s" if len(item.columns) > 1 else ""),)
+        return (frames, f"{write(item.rate)} Hz{patched}")
+    return (f"table, {output.plural(len(item.columns), 'column')}",)
 
 
 def tokens(item: modality.Modality) -> str:
     """The number of tokens of a modality, `≤48`."""
+    varies = isinstance(item, modality.Tokens | modality.Frames)
+    return f"{'≤' if varies else ''}{most_tokens(item)}"
+
+
+def most_tokens(item: modality.Modality) -> int:
+    """The number of tokens of a modality's longest sample."""
     if isinstance(item, modality.Tokens):
-        return f"≤{item.length.max}"
+        return item.length.max
     if isinstance(item, modality.Image):
-        return str(item.grid[0] * item.grid[1])
-    return f"≤{item.max_tokens}" if isinstance(item, modality.Frames) else str(len(item.columns))
+        return item.grid[0] * item.grid[1]
+    return item.max_tokens if isinstance(item, modality.Frames) else len(item.columns)
 
 
 def stream_lines(item: Stream) -> tuple[str, ...]:
     """`2 x 64`, `4 heads`, and what is not the default."""
-    heads = f"{item.heads} heads" + (
+    heads = output.plural(item.heads, "head") + (
         f" ({item.kv_heads} kv)" if item.kv_heads != item.heads else ""
     )
     lines = [f"{item.depth} {TIMES} {item.width}, {heads}"]
@@ -137,9 +145,10 @@ def fusion_lines(stream: Stream) -> tuple[str, ...]:
 def head_lines(item: head.Head) -> tuple[str, ...]:
     """The kind of a head, then its size."""
     if isinstance(item, head.Classifier):
-        return ("classifier", f"{item.classes} classes, pool {item.pool}")
+        classes = "1 class" if item.classes == 1 else f"{item.classes:,} classes"
+        return ("classifier", f"{classes}, pool {item.pool}")
     if isinstance(item, head.Regressor):
-        return ("regressor", f"{item.outputs} outputs, pool {item.pool}")
+        return ("regressor", f"{output.plural(item.outputs, 'output')}, pool {item.pool}")
     if isinstance(item, head.LanguageModel):
         return ("language model", "tied to the embedding" if item.tied else "untied")
     return ("contrastive", f"width {item.width}")

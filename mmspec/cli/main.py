@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         sub = commands.add_parser(
             command.NAME,
@@ -94,7 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # none of ours: not looked for
     _escape_what_cannot_be_encoded()
-    arguments = parser().parse_args(argv)
+    top = parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        top.print_help(sys.stderr)
+        return exits.USAGE
+    arguments = top.parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mmspec.cli import exits
+from mmspec.cli import exits, output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,14 +25,18 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="draw with ASCII characters (also without UTF-8)",
     )
+    parser.add_argument("--json", action="store_true", help="print what is shown as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw the diagram, then the tree."""
+    """Draw the diagram, then the tree; or print both as data."""
     from mmspec import text
     from mmspec.schema.validate import validate
 
     spec = validate(text.read(arguments.spec))
+    if arguments.json:
+        output.machine(as_dict(spec))
+        return exits.FINE
     from mmspec.cli import console
 
     screen = console.stdout()
@@ -66,6 +70,33 @@ def _tree(spec: Spec, screen: Console, ascii_only: bool) -> None:
 
     for line in tree.lines(spec, _parameters(spec), screen.width, ascii_only):
         screen.print(line, soft_wrap=True)
+
+
+def as_dict(spec: Spec) -> dict[str, Any]:
+    """The resolved spec, who reads whom, the tokens of each stream, parameters."""
+    from mmspec.cli import graph
+    from mmspec.schema.resolved import resolved
+    from mmspec.schema.wiring import resolve
+
+    wiring, counts = resolve(spec), _parameters(spec)
+    most = {name: graph.most_tokens(item) for name, item in spec.modalities.items()}
+    return {
+        "class": spec.class_name,
+        "spec": resolved(spec),
+        "reads": {
+            stream: [{"stream" if s.is_stream else "modality": s.name} for s in sources]
+            for stream, sources in wiring.sources.items()
+        },
+        "most_tokens": {
+            stream: {s.name: s.count or most[s.name] for s in wiring.segments[stream]}
+            for stream in wiring.order
+        },
+        "parameters": {
+            "total": counts["total"],
+            "streams": {name: counts[name] for name in spec.streams},
+            "heads": {name: counts.get(f"head {name}", 0) for name in spec.heads},
+        },
+    }
 
 
 def _parameters(spec: Spec) -> dict[str, int]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mmspec.cli import graph
 from mmspec.cli.diagram import STYLES, spelt
+from mmspec.expressions import mask as masks
 from mmspec.schema import head as heads
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, resolve
@@ -127,6 +128,8 @@ def _rows(spec: Spec, parameters: Mapping[str, int]) -> Iterator[Row]:
     yield Row(1, "streams", "bold")
     for name in wiring.order:
         yield _stream(spec, wiring, name, parameters)
+        for (query, key), mask in (spec.streams[name].attention.pairs or {}).items():
+            yield Row(3, f"{query} sees {key}", words=masks.unparse(mask))
     yield Row(1, "heads", "bold")
     for name, head in spec.heads.items():
         kind, *rest = graph.head_lines(head)

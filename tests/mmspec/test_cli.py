@@ -21,7 +21,7 @@ GATED = str(ROOT / "specs" / "gated.yaml")
 SURFACE = {
     "new": {"NAME", "--kind"},
     "check": {"SPEC", "--json"},
-    "show": {"SPEC", "--ascii"},
+    "show": {"SPEC", "--ascii", "--json"},
     "compile": {"SPEC", "-o", "--output", "--stop-after", "--force"},
     "analyze": {"SPEC", "--json"},
     "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"},
@@ -81,7 +81,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "required: COMMAND"),
+        ((), "usage: mmspec"),
+        (("--versions",), "required: COMMAND"),
         (("chekc", GATED), "did you mean `check`?"),
         (("check",), "required: SPEC"),
         (("check", "--jsn", GATED), "--jsn"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -86,13 +87,27 @@ def test_the_text_holds_exact_and_readable_figures() -> None:
     analyze(plan("gated")).render(console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert "349,193" in text
-    assert "55,346,304 (55.3 M), O(B*text^2): 1024*B*text**2 + 458752*B*text + 30966912*B" in text
+    assert "299,209" in text
+    assert "41,124,992 (41.1 M), O(B*text^2): 768*B*text**2 + 327680*B*text + 23626880*B" in text
     assert "pairs(text)      822, O(text): 19*text - 90  (lengths from 9)" in text
     ponder = Console(file=io.StringIO(), width=120, color_system=None)
     analyze(plan("ponder")).render(ponder)
     assert isinstance(ponder.file, io.StringIO)
     assert "FLOPs expected   1,681,210" in ponder.file.getvalue()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_terminal_of_any_width_cuts_no_line(path: Any, width: int) -> None:
+    screen = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    analyze(mmspec.plan(path)).render(screen)
+    assert isinstance(screen.file, io.StringIO)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in screen.file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= width
+    assert not [line for line in lines if line.endswith(" ")]
+    words = " ".join(lines).split()
+    assert {stack.stream for stack in mmspec.plan(path).stacks()} <= set(words)
+    assert {"parameters", "dense", "useful", "kept", "all"} <= set(words)
 
 
 def test_numbers_for_people() -> None:
