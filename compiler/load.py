@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 ORDER = ("grouped", "attention", "model")
 """Modules of a package, each after those it imports."""
+_OPERATORS: dict[str, ModuleType] = {}
+"""Modules that register operators, by source: registering one again would pull it from under
+the models that hold it."""
 
 
 def load(package: Package) -> type[nn.Module]:
@@ -33,13 +36,24 @@ def load_module(package: Package) -> ModuleType:
         top.__path__ = []
         for name in ORDER:
             if f"{name}.py" in package.files:
-                _execute(_module(f"{root}.{name}", root), package.files[f"{name}.py"])
+                _load(name, root, package.files[f"{name}.py"])
         _execute(top, package.files["__init__.py"])
     except BaseException:
         for name in [name for name in sys.modules if name.split(".")[0] == root]:
             del sys.modules[name]
         raise
     return top
+
+
+def _load(name: str, root: str, source: str) -> None:
+    """Run one module of the package `root`."""
+    if source in _OPERATORS:
+        sys.modules[f"{root}.{name}"] = _OPERATORS[source]
+        return
+    module = _module(f"{root}.{name}", root)
+    _execute(module, source)
+    if name == "grouped":
+        _OPERATORS[source] = module
 
 
 def _module(name: str, package: str) -> ModuleType:

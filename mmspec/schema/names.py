@@ -57,7 +57,9 @@ def check_part_name(name: str) -> str:
     return check_name(name)
 
 
-_CLASSES = frozenset({"f", "any", "callable", "mapping", "named_tuple", "routing", "tensor"})
+_CLASSES = frozenset(
+    "f any callable mapping named_tuple routing tensor value_error true false".split()
+)
 """In CamelCase these are classes that a model file holds, and the model's would hide them."""
 _PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, _to_, ..."
 Name = Annotated[str, AfterValidator(check_name)]
