@@ -36,6 +36,8 @@ class Relation:
     visible: isl.Map
     hidden: isl.Map
     formula: Formula | None = None
+    turned: bool = False
+    """Whether it maps keys to the queries that see them: what is called `query` here is `k`."""
 
     def __str__(self) -> str:
         """As isl writes it."""
@@ -47,9 +49,16 @@ class Relation:
         return tuple(dict.fromkeys((*self.query.symbols, *self.key.symbols)))
 
     @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the coordinates of query and key."""
-        return (*self.query.names("q"), *self.key.names("k"))
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Variables of the coordinates of both sides: `q` of queries and `k` of keys."""
+        letters = "kq" if self.turned else "qk"
+        return self.query.names(letters[0]), self.key.names(letters[1])
+
+    @property
+    def tile_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Variables of the indices of tiles of both sides: `i` of queries and `j` of keys."""
+        letters = "ji" if self.turned else "ij"
+        return self.query.names(letters[0]), self.key.names(letters[1])
 
     def predicate(self) -> str:
         """Source that says whether a pair of tokens within their segments is visible."""
@@ -59,7 +68,8 @@ class Relation:
 
     @cached_property
     def _contains(self) -> tuple[Callable[..., bool], str]:
-        return function((*self.variables, *self.symbols), self.visible.wrap())
+        names = (*self.names[0], *self.names[1], *self.symbols)
+        return function(names, self.visible.wrap())
 
     def contains(self, query: int, key: int, lengths: Lengths) -> bool:
         """Whether a query, by its index among all tokens of its segment, sees a key."""
@@ -70,7 +80,8 @@ class Relation:
 
     def inverse(self) -> Relation:
         """Keys and the queries that see them."""
-        return Relation(self.key, self.query, self.visible.reverse(), self.hidden.reverse())
+        maps = self.visible.reverse(), self.hidden.reverse()
+        return Relation(self.key, self.query, *maps, self.formula, not self.turned)
 
     def flat(self) -> Relation:
         """The same pairs by index among all tokens; lengths of rows must be known."""
@@ -134,7 +145,7 @@ class Relation:
     def keys_of_query(self) -> Count:
         """Visible keys of one query, in its coordinates and the lengths."""
         kept = self.visible.get_space().dim(isl.dim_type.in_)
-        names = self.query.names("q")
+        names = self.names[0]
         rows = self.visible.move_dims(
             isl.dim_type.param, len(self.symbols), isl.dim_type.in_, 0, kept
         ).range()

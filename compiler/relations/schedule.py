@@ -13,6 +13,7 @@ from typing import Final
 
 import islpy as isl
 
+from mmspec.compiler.relations.bounds import bounded_runs
 from mmspec.compiler.relations.geometry import Axis, Lengths
 from mmspec.compiler.relations.loops import Block, If, Loop, Run, build
 from mmspec.compiler.relations.relation import Relation
@@ -41,7 +42,7 @@ class Schedule:
     @property
     def arguments(self) -> tuple[str, ...]:
         """The names in its text: indices of the query tile, then the lengths."""
-        return (*self.relation.query.names("i"), *self.relation.symbols)
+        return (*self.relation.tile_names[0], *self.relation.symbols)
 
     @cached_property
     def inverse(self) -> Schedule:
@@ -49,8 +50,8 @@ class Schedule:
         return schedule(self.relation.inverse(), self.key_tile, self.query_tile)
 
     def predicate(self) -> str:
-        """Source: whether a query sees a key of a run that is not whole, the key's end included."""
-        names = zip(self.relation.key.names("k"), self.relation.key.axes, strict=True)
+        """Source: whether `q` sees `k` in a run that is not whole, the end of the runs included."""
+        names = zip(self.relation.names[1], self.relation.key.axes, strict=True)
         ends = " & ".join(f"({name} < {axis.size})" for name, axis in names)
         seen = self.relation.predicate()
         return ends if seen == "True" else f"({seen}) & {ends}"
@@ -66,7 +67,7 @@ class Schedule:
     def triton(self, whole: str, border: str) -> str:
         """Loops over tiles of keys, each around one of two texts; a tile's index is `j`.
 
-        Where keys have several coordinates: `j_row`, `j_column` and so on.
+        It is `i` in the inverse; where keys have several coordinates, `j_row`, `j_column` ...
         """
         bodies = {True: whole.splitlines(), False: border.splitlines()}
         return "\n".join(self._triton(self.body, bodies)) + "\n"
@@ -114,7 +115,7 @@ class Schedule:
     @property
     def _last(self) -> str:
         """The name of the last coordinate of a tile of keys."""
-        return self.relation.key.names("j")[-1]
+        return self.relation.tile_names[1][-1]
 
     def _linear(self, places: tuple[Expression, ...]) -> Expression:
         """The index among all tiles of one by its coordinates."""
@@ -125,7 +126,7 @@ class Schedule:
         return index
 
     def _triton(self, block: Block, bodies: dict[bool, list[str]]) -> Iterator[str]:
-        names = self.relation.key.names("j")
+        names = self.relation.tile_names[1]
         for node in block:
             if isinstance(node, Run):
                 for name, place in zip(names, node.at, strict=False):
@@ -144,15 +145,17 @@ class Schedule:
 def schedule(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -> Schedule:
     """The loops of a relation, in milliseconds whatever the lengths will be."""
     tiles = sides(relation.query, query_tile), sides(relation.key, key_tile)
-    inside, edge = whole(relation, *tiles), border(relation, *tiles)
+    found = {True: whole(relation, *tiles), False: border(relation, *tiles)}
     context = _context(relation, tiles[0])
-    names = relation.query.names("i"), relation.key.names("j")
-    return Schedule(relation, *tiles, build({True: inside, False: edge}, context, names))
+    body = bounded_runs(relation, tiles, found, context)
+    if body is None:
+        body = build(found, context, relation.tile_names)
+    return Schedule(relation, *tiles, body)
 
 
 def _context(relation: Relation, tile: Tile) -> isl.Set:
     """What holds whenever a tile of queries is worked on."""
-    names = relation.query.names("i")
+    names = relation.tile_names[0]
     facts = [f"{name} >= 0" for name in relation.symbols]
     for name, side, axis in zip(names, tile, relation.query.axes, strict=True):
         facts.append(f"0 <= {name} and {side} * {name} < {axis.size}")

@@ -146,7 +146,8 @@ def _operation(expression: Operation, dialect: Dialect) -> tuple[str, int]:
     if name == "+" and isinstance(of[1], int) and of[1] < 0:
         return f"{_write(of[0], dialect, own)} - {-of[1]}", own
     sign = {"floor": "//", "divides": "%"}.get(name, name)
-    return f"{_write(of[0], dialect, own)} {sign} {_write(of[1], dialect, own + 1)}", own
+    paired = dialect == "triton" and name in ("and", "or")
+    return f"{_write(of[0], dialect, own + paired)} {sign} {_write(of[1], dialect, own + 1)}", own
 
 
 def _quotient(name: str, of: tuple[Expression, ...]) -> str:
@@ -228,6 +229,14 @@ def _never_negative(expression: Expression, facts: isl.Set) -> bool:
     parameters = ", ".join(sorted(name for name in known if name))
     below = isl.Set(f"[{parameters}] -> {{ : {write(expression, 'isl')} < 0 }}")
     return bool(below.is_disjoint(facts))
+
+
+def replaced(expression: Expression, name: str, by: Expression) -> Expression:
+    """The expression with a variable replaced by another one."""
+    if isinstance(expression, int | str):
+        return by if expression == name else expression
+    of = tuple(replaced(part, name, by) for part in expression.of)
+    return added(*of) if expression.name == "+" else Operation(expression.name, of)
 
 
 def variables(expression: Expression) -> frozenset[str]:

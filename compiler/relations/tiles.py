@@ -70,9 +70,8 @@ def _tile_of(geometry: Geometry, tile: int | Tile) -> isl.Map:
 def _complete(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -> isl.Map:
     """Pairs of a tile that has a query and a tile that has all its keys."""
     symbols = f"[{', '.join(relation.symbols)}]"
-    queries = _tile_names(relation.query, "i", query_tile, 0)
-    keys = _tile_names(relation.key, "j", key_tile, 1)
-    (i, has), (j, full) = queries, keys
+    i, has = _tile_names(relation.query, "i", query_tile, 0)
+    j, full = _tile_names(relation.key, "j", key_tile, 1)
     return isl.Map(f"{symbols} -> {{ [{i}] -> [{j}] : {has} and {full} }}")
 
 
