@@ -104,11 +104,12 @@ CLASSES = sorted(
 )
 """What is called like a class in the package."""
 
+KNOWN = set(re.findall(r"\w+", SPEC))
 OWN = [node for node in TOP if getattr(node, "name", "") == "Whole" or "_mask" in ast.dump(node)]
 WORDS = sorted(
     name
     for name in read(OWN) | {str(getattr(node, "name", "X")) for node in TOP}
-    if re.fullmatch("[a-z][a-z0-9_]*", name) and not ENDINGS.search(name) and name not in SPEC
+    if re.fullmatch("[a-z][a-z0-9_]*", name) and not ENDINGS.search(name) and name not in KNOWN
 )
 """What stands beside the words of the spec: in the model, in its masks, and at the top."""
 
