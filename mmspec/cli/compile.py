@@ -38,7 +38,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the package and say where, or print an intermediate."""
     with output.waiting(f"compiling {arguments.spec}"):
-        print(_compiled(arguments))
+        text = _compiled(arguments)
+    print(text)
     return exits.FINE
 
 

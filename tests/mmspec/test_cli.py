@@ -7,11 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mmspec.cli import main, starters
+from mmspec.cli import main, output, starters
 from mmspec.codes import CODES
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +119,50 @@ def test_check_of_a_broken_spec(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "error[MM101]" in shown.err
     assert "did you mean `depth`" in shown.err
     assert f"{GATED}: fine" in shown.out
+
+
+def test_check_of_a_pipe() -> None:
+    command = f"{sys.executable} -m mmspec.cli check <(cat {GATED}) < /dev/null"
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", command], env=variables, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith(": fine (2 modalities, 3 streams, 1 head)\n")
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call() == 2
+    shown = capsys.readouterr()
+    assert not shown.out
+    assert all(f"    {command} " in shown.err for command in SURFACE)
+
+
+def test_what_is_printed_stands_on_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not behind the sign that work goes on, which is wiped first."""
+
+    def slow(_: object) -> str:
+        time.sleep(0.4)
+        return "wrote it"
+
+    monkeypatch.setattr(output, "_PATIENCE", 0.0)
+    monkeypatch.setattr(output, "is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr("mmspec.cli.compile._compiled", slow)
+    monkeypatch.setattr("builtins.print", _joined(print))
+    assert call("compile", GATED) == 0
+    shown = capsys.readouterr().err
+    assert "compiling" in shown
+    assert shown.rpartition("\r\x1b[K")[2] == "wrote it\n"
+
+
+def _joined(original: Callable[..., None]) -> Callable[..., None]:
+    """A print to one stream, as both are on a terminal."""
+
+    def both(*values: object, **options: Any) -> None:
+        original(*values, **{**options, "file": sys.stderr})
+
+    return both
 
 
 def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
