@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 from mmspec.verify.claims import check_claims
@@ -35,7 +36,21 @@ def verify(
         raise MmspecError(
             Diagnostic("MM704", f"cannot try {told}", help=f"1 to {_MOST:,} examples, a seed >= 0")
         )
-    return report(Subject.of(path), Search(examples, seed), chosen, claims=laws is None)
+    with _one_thread():
+        return report(Subject.of(path), Search(examples, seed), chosen, claims=laws is None)
+
+
+@contextmanager
+def _one_thread() -> Generator[None]:
+    """Small tensors are slower on several threads, many times so on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def report(subject: Subject, search: Search, laws: Sequence[Law], claims: bool = True) -> Report:
