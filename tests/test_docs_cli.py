@@ -1,0 +1,62 @@
+"""docs/cli.md: each command prints what the page shows; the exit codes are those of --help."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmspec.cli import exits
+from mmspec.cli.main import main, parser
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """Every command of the page with the output shown below it, in order."""
+    for block in re.findall(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE):
+        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = example.partition("\n")
+            yield command, output
+
+
+def pattern(shown: str) -> str:
+    """A regular expression of an output in which `...` stands for anything."""
+    lines = (re.escape(line).replace(r"\.\.\.", ".*") for line in shown.splitlines())
+    return "".join(r"(?:.*\n)*?" if line == ".*" else rf"{line}\n" for line in lines)
+
+
+def test_every_command_prints_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "specs").symlink_to(ROOT / "specs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "cache"))
+    for command, shown in examples():
+        program, *arguments = shlex.split(command)
+        assert program == "mmspec"
+        wrong = "error[" in shown
+        if wrong:
+            starter = Path("mine.yaml").read_text(encoding="utf-8")
+            Path("mine.yaml").write_text(starter.replace("heads: 4", "heads: 5", 1))
+        assert main(arguments) == (exits.PROBLEMS if wrong else exits.FINE), command
+        captured = capsys.readouterr()
+        printed = captured.err + captured.out if wrong else captured.out
+        assert re.fullmatch(pattern(shown), printed), f"{command}:\n{printed}"
+
+
+def test_every_command_is_on_the_page() -> None:
+    commands = re.findall(r"^    ([a-z]+) {2,}\S", parser().format_help(), re.MULTILINE)
+    assert len(commands) >= 9
+    for command in commands:
+        assert re.search(rf"^##.*\b{command}\b", PAGE, re.MULTILINE), command
+
+
+def test_the_exit_codes_are_those_of_the_help() -> None:
+    told = dict(re.findall(r"^  (\d+) +(.*)$", exits.TABLE, re.MULTILINE))
+    shown = dict(re.findall(r"^\| (\d+) \| (.*) \|$", PAGE, re.MULTILINE))
+    assert {code: text.replace("`", "") for code, text in shown.items()} == told
