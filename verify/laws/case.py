@@ -13,15 +13,17 @@ from mmspec.schema.fusion import CrossAttention
 from mmspec.schema.spec import Spec
 from mmspec.verify.laws.law import Search
 from mmspec.verify.reference.model import Mode
-from mmspec.verify.strategies import Inputs, inputs
+from mmspec.verify.strategies import Inputs, contents, inputs
 from mmspec.verify.subject import Subject
 
 LARGE = 5_000_000
 """Parameters above which a model is tried on fewer inputs, with one choice of weights."""
 FEW, MANY = 12, 128
 """Tokens that most examples hold at most, and any."""
-SHARPS = (1.0, 6.0, 20.0, -6.0)
+SHARPS = (1.0, 6.0, 20.0, -6.0, 6.0, 20.0)
 """Factors on the weights that decide when to halt; 1 comes first."""
+CONTENTS = ("gaussian",) * 6 + tuple(name for name in contents.LAWS if name != "gaussian")
+"""Laws of contents, the first of them half of the time."""
 MODES: tuple[Mode, ...] = ("eval", "train")
 
 
@@ -80,8 +82,11 @@ def cases(
     content: the law that contents follow, None: any; soft: whether the weights that decide when
     to halt may be as random as all others, which seldom halt.
     """
-    spec = shortened(subject.spec, draw(st.sampled_from((True, True, True, False))))
-    drawn = draw(inputs(spec, batch, True, ragged, (content,) if content else None))
+    few = min(MANY, max(FEW, widest(subject.spec) + 4))
+    spec = shortened(subject.spec, draw(st.sampled_from((few, few, few, MANY))))
+    least, most = batch
+    count = draw(st.sampled_from((*range(least, most + 1), most)))
+    drawn = draw(inputs(spec, (count, count), True, ragged, (content,) if content else CONTENTS))
     drawn = replace(drawn, targets=draw(_targets(drawn)))
     mode = draw(st.sampled_from(modes))
     whole = {name for name in subject.spec.modalities if _is_whole(subject.spec, drawn, name)}
@@ -114,9 +119,8 @@ def _is_whole(spec: Spec, batch: Inputs, name: str) -> bool:
     return bool((batch.lengths[name] == full).all())
 
 
-def shortened(spec: Spec, short: bool = True) -> Spec:
-    """The spec with sequences as short as its masks allow to be tested (or `MANY`)."""
-    tokens = min(MANY, max(FEW, widest(spec) + 4)) if short else MANY
+def shortened(spec: Spec, tokens: int) -> Spec:
+    """The spec with sequences of at most so many tokens."""
     changed = {}
     for name, modality in spec.modalities.items():
         if isinstance(modality, modalities.Tokens | modalities.Frames):

@@ -23,8 +23,8 @@ from mmspec.verify.reference.shapes import embedding_name
 from mmspec.verify.strategies import Inputs
 from mmspec.verify.subject import Subject
 
-EAGER = 4.0
-"""What is added to a halting bias that is not left as random as all other weights."""
+EAGER = 1.0
+"""A halting bias that is not left as random as all other weights."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,8 @@ def weights(subject: Subject, case: Case) -> dict[str, Tensor]:
     if key not in subject.kept:
         found = subject.weights(case.seed)
         for name in deciders(subject.spec) if case.sharp != 1 else ():
-            found[name] = found[name] * case.sharp + (EAGER if name.endswith("bias") else 0)
+            bias = name.endswith("bias")
+            found[name] = torch.full_like(found[name], EAGER) if bias else found[name] * case.sharp
         subject.kept[key] = {name: values.requires_grad_() for name, values in found.items()}
     kept: dict[str, Tensor] = subject.kept[key]
     return kept

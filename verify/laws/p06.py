@@ -70,7 +70,7 @@ def _applies(subject: Subject) -> str | None:
 
 @st.composite
 def _cuts(draw: st.DrawFn, subject: Subject, names: list[str]) -> Cut:
-    case = draw(cases(subject, ragged=draw(st.booleans())))
+    case = draw(cases(subject, ragged=draw(st.sampled_from((True, False)))))
     name = draw(st.sampled_from(names))
     most = lab.padded(subject.spec, case.batch, name) - 1
     return Cut(case, name, draw(st.integers((most + 1) // 2, most)) if most > 0 else 0)

@@ -78,7 +78,8 @@ def evaluate(text: str, queries: int, keys: int) -> Bools:
     """A mask's text at every pair: bool [queries, keys]; Python's own grammar binds ~ & | alike."""
     tree = ast.parse(re.sub(r"\bglobal\b", "everyone", text.strip()), mode="eval")
     q, k = np.arange(queries)[:, None], np.arange(keys)[None, :]
-    return _evaluate(tree.body, q, k) & np.ones((queries, keys), dtype=np.bool_)
+    seen: Bools = _evaluate(tree.body, q, k) & np.ones((queries, keys), dtype=np.bool_)
+    return seen
 
 
 def _evaluate(node: ast.expr, q: Any, k: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from mmspec.verify.subject import Subject, words
 __all__ = ["Broken", "Vacuous", "describe", "search"]
 
 T = TypeVar("T")
+_TRIES, _SECONDS = 300, 20.0
+"""Examples, and at most seconds, after the first counterexample to look for a smaller one."""
 _ALLOWED = (
     HealthCheck.data_too_large,
     HealthCheck.filter_too_much,
@@ -33,15 +36,22 @@ class Vacuous(Exception):
 
 @dataclass(slots=True)
 class _Tally(Generic[T]):
-    """What has been tried; `last` is the failing example met last: in the end the shrunk one."""
+    """What has been tried; `last` is the failing example met last: in the end the shrunk one.
+
+    Once shrinking has had its tries and seconds, only that example is still tried.
+    """
 
     check: Callable[[T], None]
     tried: int = 0
     vacuous: int = 0
     last: tuple[T, Exception] | None = None
+    found_at: tuple[int, float] | None = None
 
     def try_one(self, example: T) -> None:
         """Check one example."""
+        if self.last is not None and self._is_enough():
+            if describe(example) != describe(self.last[0]):
+                return
         self.tried += 1
         try:
             self.check(example)
@@ -51,8 +61,16 @@ class _Tally(Generic[T]):
             self.tried -= 1
             raise
         except Exception as error:
+            self.found_at = self.found_at or (self.tried, time.monotonic())
             self.last = (example, error)
             raise
+
+    def _is_enough(self) -> bool:
+        """Whether a smaller counterexample has been looked for long enough."""
+        if self.found_at is None:
+            return False
+        tried, since = self.found_at
+        return self.tried - tried >= _TRIES or time.monotonic() - since > _SECONDS
 
 
 def search(

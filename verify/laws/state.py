@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -28,15 +28,20 @@ _DRAWS = 4096
 @contextmanager
 def _poisoned() -> Generator[None]:
     """Memory that nobody has written holds NaN."""
-    before = torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    before, memory = torch.are_deterministic_algorithms_enabled(), _memory()
+    fill = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
+    memory.fill_uninitialized_memory = True
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill
+
+
+def _memory() -> Any:
+    """Torch's settings of memory that nobody has written."""
+    return torch.utils.deterministic
 
 
 def _initialised(subject: Subject, search: Search) -> Outcome:
@@ -118,19 +123,26 @@ def _applied(subject: Subject, case: Case) -> None:
     for name, stream in subject.spec.streams.items():
         if not stream.dropout or stream.halting:
             continue
-        runs: list[int] = []
-        hooks = [
-            module.register_forward_hook(lambda *_: runs.append(1))
-            for module in lab.part(made, f"{name}_stream").modules()
-            if isinstance(module, nn.Dropout)
-        ]
-        with torch.no_grad():
-            lab.call(made, case, targets=False)
-        for hook in hooks:
-            hook.remove()
-        if len(runs) != 2 * stream.depth:
-            said = f"drops {len(runs)} times in {stream.depth} blocks, not {2 * stream.depth}"
+        runs = _drops(made, name, case)
+        if runs != 2 * stream.depth:
+            said = f"drops {runs} times in {stream.depth} blocks, not {2 * stream.depth}"
             raise Broken(f"stream `{name}` {said}", ("streams", name, "dropout"))
+
+
+def _drops(made: nn.Module, stream: str, case: Case) -> int:
+    """How often a dropout of a stream is run."""
+    runs = 0
+
+    def count(*_: Any) -> None:
+        nonlocal runs
+        runs += 1
+
+    with ExitStack() as stack, torch.no_grad():
+        for module in lab.part(made, f"{stream}_stream").modules():
+            if isinstance(module, nn.Dropout):
+                stack.callback(module.register_forward_hook(count).remove)
+        lab.call(made, case, targets=False)
+    return runs
 
 
 def _p49(subject: Subject, search: Search) -> Outcome:

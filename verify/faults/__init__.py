@@ -1,0 +1,30 @@
+"""Faults to plant: every one must be caught by the laws it names; `FAULTS` lists them."""
+
+from __future__ import annotations
+
+from mmspec.verify.faults import (
+    attention,
+    costs,
+    fusion,
+    halting,
+    head,
+    language,
+    modality,
+    routing,
+    stream,
+)
+from mmspec.verify.faults.fault import Fault
+
+__all__ = ["FAULTS", "Fault"]
+
+FAULTS: tuple[Fault, ...] = (
+    *language.FAULTS,
+    *modality.FAULTS,
+    *stream.FAULTS,
+    *attention.FAULTS,
+    *fusion.FAULTS,
+    *routing.FAULTS,
+    *halting.FAULTS,
+    *head.FAULTS,
+    *costs.FAULTS,
+)

@@ -1,0 +1,98 @@
+"""Faults of the closed forms: what they count, as if of another plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmspec.compiler import ir
+from mmspec.verify.faults.attention import widened
+from mmspec.verify.faults.fault import Fault, blocks, heads, nodes, reckoned, stacks
+from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, LEAVING, PONDERED, ROUTED
+
+
+def _all_chosen(block: ir.Block) -> ir.Block:
+    layer = block.feed_forward
+    if isinstance(layer, ir.Experts):
+        return replace(block, feed_forward=replace(layer, choose=layer.experts))
+    return block
+
+
+def _one_step_less(stack: ir.Stack) -> ir.Stack:
+    halting = stack.halting
+    if isinstance(halting, ir.Ponder):
+        return replace(stack, halting=replace(halting, at_most=halting.at_most - 1))
+    return stack
+
+
+def _one_exit(stack: ir.Stack) -> ir.Stack:
+    halting = stack.halting
+    if isinstance(halting, ir.Exit):
+        return replace(stack, halting=replace(halting, after=halting.after[-1:]))
+    return stack
+
+
+def _untied(head: ir.Head) -> ir.Head:
+    return replace(head, tied=None)
+
+
+def _no_position(node: ir.Node) -> ir.Node:
+    return replace(node, position="none") if isinstance(node, ir.Embed) else node
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "tied-counted-twice",
+        "a tied output head is counted a second time",
+        CROSSED,
+        ("P54",),
+        reckoned(heads(_untied)),
+    ),
+    Fault(
+        "all-experts-active",
+        "active parameters and FLOPs count every expert",
+        ROUTED,
+        ("P54",),
+        reckoned(blocks(_all_chosen)),
+    ),
+    Fault(
+        "pairs-not-masked",
+        "visible pairs leave out a mask",
+        JOINED,
+        ("P54",),
+        reckoned(widened()),
+    ),
+    Fault(
+        "steps-off-by-one",
+        "FLOPs of a ponder count a step too few",
+        PONDERED,
+        ("P54",),
+        reckoned(stacks(_one_step_less)),
+    ),
+    Fault(
+        "exits-counted-once",
+        "FLOPs of exits count one head",
+        LEAVING,
+        ("P54",),
+        reckoned(stacks(_one_exit)),
+    ),
+    Fault(
+        "positions-not-counted",
+        "learned positions are no parameters",
+        CAPTION,
+        ("P54",),
+        reckoned(nodes(_no_position)),
+    ),
+    Fault(
+        "key-heads-not-shared",
+        "key heads are counted as if each query head had its own",
+        CAPTION,
+        ("P54",),
+        reckoned(
+            blocks(
+                lambda block: replace(
+                    block, attention=replace(block.attention, kv_heads=block.attention.heads)
+                )
+            )
+        ),
+    ),
+)

@@ -1,0 +1,153 @@
+"""A fault: one thing done wrong, where it is planted, and the laws that must catch it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit.emit import emit
+from mmspec.compiler.emit.package import Package
+from mmspec.verify.subject import Subject
+
+Plant = Callable[[Subject], Subject]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`plant` makes a sound subject of the text `spec` a faulty one; ids are stable."""
+
+    id: str
+    what: str
+    spec: str
+    laws: tuple[str, ...]
+    plant: Plant
+
+    def subject(self) -> Subject:
+        """The subject without the fault."""
+        return Subject.of_text(self.spec, path=f"{self.id}.yaml")
+
+    def planted(self) -> Subject:
+        """The subject with the fault."""
+        return self.plant(self.subject())
+
+
+def source(*changes: tuple[str, str], file: str = "model.py") -> Plant:
+    """Replace what regular expressions match in a file of the emitted package; each must match."""
+
+    def plant(subject: Subject) -> Subject:
+        text = subject.package.files[file]
+        for pattern, replacement in changes:
+            text, count = re.subn(pattern, replacement, text)
+            assert count, f"`{pattern}` is not in {file}"
+        return _with_file(subject, file, text)
+
+    return plant
+
+
+def _with_file(subject: Subject, file: str, text: str) -> Subject:
+    package = subject.package
+    assert text != package.files[file], "nothing changed"
+    files = {**package.files, file: text}
+    return _with_package(subject, Package(package.name, package.class_name, files))
+
+
+def _with_package(subject: Subject, package: Package) -> Subject:
+    return dataclasses.replace(subject, given=package)
+
+
+def plan(change: Callable[[ir.Plan], ir.Plan]) -> Plant:
+    """Emit another plan, as a fault in the lowering would."""
+
+    def plant(subject: Subject) -> Subject:
+        package = emit(change(subject.plan), subject.spec)
+        assert package.files["model.py"] != subject.package.files["model.py"] or (
+            package.files.get("attention.py") != subject.package.files.get("attention.py")
+        ), "the plan makes no difference"
+        return _with_package(subject, package)
+
+    return plant
+
+
+def reckoned(change: Callable[[ir.Plan], ir.Plan]) -> Plant:
+    """Let costs and claims see another plan than the one that is emitted."""
+
+    def plant(subject: Subject) -> Subject:
+        changed = change(subject.plan)
+        assert changed != subject.plan, "the plan is the same"
+        return dataclasses.replace(subject, plan=changed, given=subject.package)
+
+    return plant
+
+
+def read_as(old: str, new: str) -> Plant:
+    """Compile another text than the one that was written, as a fault in reading it would."""
+
+    def plant(subject: Subject) -> Subject:
+        text = subject.document.text
+        assert old in text, f"`{old}` is not in the spec"
+        other = Subject.of_text(text.replace(old, new), path=subject.path)
+        return dataclasses.replace(subject, spec=other.spec, plan=other.plan)
+
+    return plant
+
+
+def forgiving() -> Plant:
+    """A validation that throws away keys that it does not know."""
+
+    def plant(subject: Subject) -> Subject:
+        document = subject.document
+        return dataclasses.replace(
+            subject, document=dataclasses.replace(document, data=_forgiving(document.data))
+        )
+
+    return plant
+
+
+class _Forgiving(dict[str, Any]):
+    """A mapping that keeps no key that it did not start with."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key in self:
+            super().__setitem__(key, value)
+
+    def __deepcopy__(self, memo: Any) -> _Forgiving:
+        copied: _Forgiving = _forgiving(dict(self))
+        return copied
+
+
+def _forgiving(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _Forgiving({key: _forgiving(item) for key, item in value.items()})
+    return value
+
+
+def stacks(change: Callable[[ir.Stack], ir.Stack]) -> Callable[[ir.Plan], ir.Plan]:
+    """Change every stack of a plan."""
+    return nodes(lambda node: change(node) if isinstance(node, ir.Stack) else node)
+
+
+def blocks(change: Callable[[ir.Block], ir.Block]) -> Callable[[ir.Plan], ir.Plan]:
+    """Change the block of every stack of a plan."""
+    return stacks(lambda stack: dataclasses.replace(stack, block=change(stack.block)))
+
+
+def nodes(change: Callable[[ir.Node], ir.Node]) -> Callable[[ir.Plan], ir.Plan]:
+    """Change every node of a plan."""
+
+    def changed(plan: ir.Plan) -> ir.Plan:
+        return dataclasses.replace(plan, nodes=tuple(change(node) for node in plan.nodes))
+
+    return changed
+
+
+def heads(change: Callable[[ir.Head], ir.Head]) -> Callable[[ir.Plan], ir.Plan]:
+    """Change every head of a plan."""
+
+    def changed(plan: ir.Plan) -> ir.Plan:
+        return dataclasses.replace(plan, heads=tuple(change(head) for head in plan.heads))
+
+    return changed

@@ -1,0 +1,180 @@
+"""Faults of fusions: gates, pooling, order of sources, context."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmspec.compiler import ir
+from mmspec.verify.faults.fault import Fault, nodes, plan, source
+from mmspec.verify.faults.specs import CROSSED, JOINED, TOWERS
+
+
+def _other_heads(node: ir.Node) -> ir.Node:
+    """A fusion with the heads of its stream although it names its own."""
+    return replace(node, heads=4) if isinstance(node, ir.Fuse) and node.heads == 2 else node
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "gate-over-batch",
+        "gates are a softmax over the batch and not over the sources",
+        JOINED,
+        ("P10", "P14", "P59"),
+        source(
+            (
+                r"\.masked_fill\(absent_bn1, lowest\)\.softmax\(dim=1\)",
+                ".masked_fill(absent_bn1, lowest).softmax(dim=0)",
+            )
+        ),
+    ),
+    Fault(
+        "gate-over-features",
+        "gates are a softmax over the features",
+        JOINED,
+        ("P10",),
+        source(
+            (
+                r"\.masked_fill\(absent_bn1, lowest\)\.softmax\(dim=1\)",
+                ".masked_fill(absent_bn1, lowest).softmax(dim=2)",
+            )
+        ),
+    ),
+    Fault(
+        "gate-applied-twice",
+        "a source is scaled twice by its gate",
+        JOINED,
+        ("P59", "R1"),
+        source((r"\[x \* gate for", "[x * gate * gate for")),
+    ),
+    Fault(
+        "gate-of-the-absent",
+        "an absent source takes part in the softmax of the gates",
+        JOINED,
+        ("P10", "P59"),
+        source(
+            (r"\.masked_fill\(absent_bn1, lowest\)\.softmax", ".softmax"),
+            (r"gate_bnd = gate_bnd\.masked_fill\(absent_bn1, 0\.0\)\n", "\n"),
+        ),
+    ),
+    Fault(
+        "gates-crossed",
+        "each source has the gate of another",
+        JOINED,
+        ("P59",),
+        source(
+            (
+                r"gates = torch\.split\(gate_bnd, 1, dim=1\)",
+                "gates = torch.split(gate_bnd, 1, dim=1)[::-1]",
+            )
+        ),
+    ),
+    Fault(
+        "pool-counts-padding",
+        "a mean over tokens also counts padding",
+        JOINED,
+        ("P13", "P59"),
+        source(
+            (
+                r"x_btd\.masked_fill\(~valid_bt\[\.\.\., None\], 0\.0\)\.sum\(dim=1\)",
+                "x_btd.sum(dim=1)",
+            )
+        ),
+    ),
+    Fault(
+        "pool-divides-by-padded-length",
+        "a mean over tokens is divided by the padded length",
+        JOINED,
+        ("P13",),
+        source((r"\.sum\(dim=1\) / count_b1", ".sum(dim=1) / x_btd.shape[1]")),
+    ),
+    Fault(
+        "pool-of-nothing",
+        "a mean over no token is 0 / 0",
+        TOWERS,
+        ("P30",),
+        source((r"\.sum\(dim=1, keepdim=True\)\.clamp\(min=1\)", ".sum(dim=1, keepdim=True)")),
+    ),
+    Fault(
+        "validity-in-another-order",
+        "validities are joined in another order than the tokens",
+        JOINED,
+        ("P13", "P59"),
+        source((r"return torch\.cat\(known, dim=1\)", "return torch.cat(known[::-1], dim=1)")),
+    ),
+    Fault(
+        "batch-and-tokens-mixed",
+        "tokens of a source are dealt out over the batch token by token",
+        JOINED,
+        ("P14",),
+        source(
+            (
+                r"y_btd = torch\.cat\(\[x \* gate for",
+                "parts = tuple(x.transpose(0, 1).reshape(x.shape) for x in parts)\n"
+                "        y_btd = torch.cat([x * gate for",
+            )
+        ),
+    ),
+    Fault(
+        "query-not-kept",
+        "a fusion by cross-attention gives what it read and not the sum",
+        CROSSED,
+        ("P59", "R1"),
+        source((r"return parts\[0\] \+ read_btd", "return read_btd")),
+    ),
+    Fault(
+        "context-padding-seen",
+        "padding of the context is read",
+        CROSSED,
+        ("P13", "P1"),
+        source(
+            (r"valid_bk\[:, None, None, :\]", "valid_bk[:, None, None, :] | True"),
+            file="attention.py",
+        ),
+    ),
+    Fault(
+        "keys-and-values-swapped",
+        "of a context, keys are taken for values",
+        CROSSED,
+        ("P59", "P10"),
+        source(
+            (r"k_bkd, v_bkd = self\.key_value", "v_bkd, k_bkd = self.key_value"),
+            file="attention.py",
+        ),
+    ),
+    Fault(
+        "context-not-normed",
+        "the context is read without its norm",
+        CROSSED,
+        ("P59",),
+        source(
+            (
+                r"self\.norm_context\(context_bkd\)",
+                "(context_bkd + 0 * self.norm_context(context_bkd))",
+            ),
+            file="attention.py",
+        ),
+    ),
+    Fault(
+        "fusion-heads-of-the-stream",
+        "a fusion has the heads of its stream although it names its own",
+        CROSSED,
+        ("P59",),
+        plan(nodes(_other_heads)),
+    ),
+    Fault(
+        "mark-of-the-first-source",
+        "every source is marked with the first mark",
+        CROSSED,
+        ("P59",),
+        source(
+            (r"marked = \[x_btd \+ mark_d for", "marked = [x_btd + self.source[0] + 0 * mark_d for")
+        ),
+    ),
+    Fault(
+        "latents-replaced",
+        "latents are what was read, without the queries",
+        CROSSED,
+        ("P59", "R1"),
+        source((r"return x_bqd \+ read_bqd", "return read_bqd")),
+    ),
+)

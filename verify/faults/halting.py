@@ -1,0 +1,197 @@
+"""Faults of adaptive depth: probabilities, remainders, what still runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmspec.compiler import ir
+from mmspec.verify.faults.fault import Fault, plan, source, stacks
+from mmspec.verify.faults.specs import LEAVING, PONDERED
+
+
+def _prior(stack: ir.Stack) -> ir.Stack:
+    halting = stack.halting
+    if isinstance(halting, ir.Ponder):
+        return replace(stack, halting=replace(halting, prior=halting.prior + 0.01))
+    return stack
+
+
+def _all_exits(stack: ir.Stack) -> ir.Stack:
+    halting = stack.halting
+    if isinstance(halting, ir.Exit):
+        return replace(stack, halting=replace(halting, after=tuple(range(1, stack.depth + 1))))
+    return stack
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "remainder-lost",
+        "a sample that never halts does not give the last step what is left",
+        PONDERED,
+        ("P41", "P59"),
+        source((r"if step < 4:", "if step < 5:")),
+    ),
+    Fault(
+        "remainder-lost-in-evaluation",
+        "a sample that stops does not give its step what is left",
+        PONDERED,
+        ("P41",),
+        source((r"p_r = torch\.where\(stop_r, remaining_r, p_r\)", "pass")),
+    ),
+    Fault(
+        "threshold-of-one-step",
+        "the threshold is compared with a step's probability and not with their sum",
+        PONDERED,
+        ("P59", "P42"),
+        source((r"1 - \(remaining_r - p_r\) >= 0\.9", "p_r >= 0.9")),
+    ),
+    Fault(
+        "halting-not-conditional",
+        "a step's probability is not that of having come so far",
+        PONDERED,
+        ("P41",),
+        source((r"p_r = remaining_r \* self\.halt", "p_r = self.halt")),
+    ),
+    Fault(
+        "halted-still-computed",
+        "samples that have halted are computed on",
+        PONDERED,
+        ("P42",),
+        source(
+            (
+                r"running_r, remaining_r, x_btd = running_r\[keep_r\].*",
+                "remaining_r = remaining_r * keep_r",
+            ),
+            (r"valid_bt, mask = rows\(valid_bt, keep_r\), rows\(mask, keep_r\)", "pass"),
+            (r"keep_r = ~stop_r", "keep_r = ~stop_r & (remaining_r > 0)"),
+            (
+                r"spent_r = step \* p_r if self\.training else torch\.ones_like\(p_r\)",
+                "spent_r = step * p_r if self.training else (remaining_r + p_r > 0).to(p_r.dtype)",
+            ),
+        ),
+    ),
+    Fault(
+        "halting-by-the-first-sample",
+        "the whole batch stops when its first sample does",
+        PONDERED,
+        ("P14", "P42", "P59"),
+        source(
+            (
+                r"(stop_r = 1 - \(remaining_r - p_r\) >= 0\.9)\n",
+                r"\1" + "\n            stop_r = stop_r | stop_r.any()\n",
+            )
+        ),
+    ),
+    Fault(
+        "evaluation-runs-all-steps",
+        "evaluation runs every step although the spec halts",
+        PONDERED,
+        ("P42", "P59"),
+        source((r"not self\.training", "False"), (r"if self\.training:", "if True:")),
+    ),
+    Fault(
+        "prior-shifted",
+        "the prior of a ponder is another rate",
+        PONDERED,
+        ("P59", "R1"),
+        plan(stacks(_prior)),
+    ),
+    Fault(
+        "prior-not-normalised",
+        "the truncated prior does not sum to 1",
+        PONDERED,
+        ("P59",),
+        source((r"\(prior_n / prior_n\.sum\(\)\)\.log\(\)", "(prior * prior_n).log()")),
+    ),
+    Fault(
+        "penalty-detached",
+        "the penalty of a ponder has no gradient",
+        PONDERED,
+        ("R1",),
+        source((r"0\.5 \* ponder_penalty\(halting_bn", "0.5 * ponder_penalty(halting_bn.detach()")),
+    ),
+    Fault(
+        "states-averaged",
+        "the output is divided by the number of steps",
+        PONDERED,
+        ("P59",),
+        source((r"return y_btd, torch\.stack", "return y_btd / 4, torch.stack")),
+    ),
+    Fault(
+        "step-restarts",
+        "every step starts from the first input",
+        PONDERED,
+        ("P59",),
+        source(
+            (
+                r"for step in range\(1, 5\):",
+                "given = x_btd\n        for step in range(1, 5):\n"
+                "            x_btd = given[running_r]",
+            )
+        ),
+    ),
+    Fault(
+        "halt-pools-padding",
+        "the decision to halt also looks at padding",
+        PONDERED,
+        ("P13", "P59"),
+        source((r"mean_pool\(h_btd, valid_bt\)", "mean_pool(h_btd, None)")),
+    ),
+    Fault(
+        "exits-save-nothing",
+        "samples that have left are computed to the last block",
+        LEAVING,
+        ("P42",),
+        source(
+            (r"(running_r, x_btd = running_r\[keep_r\], x_btd\[keep_r\]\n)", r"pass" + "\n"),
+            (
+                r"valid_bt, mask = rows\(valid_bt, keep_r\), rows\(mask, keep_r\)",
+                "left_r = stop_r | left_r",
+            ),
+            (
+                r"states: list\[Tensor\] = \[\]",
+                "states: list[Tensor] = []\n"
+                "        left_r = torch.zeros(x_btd.shape[0], dtype=torch.bool)",
+            ),
+            (r"(stop_r = [^\n]*)\n", r"\1" + "\n            stop_r = stop_r & ~left_r\n"),
+            (r"if not keep_r\.any\(\):\n +break", "pass"),
+        ),
+    ),
+    Fault(
+        "exit-without-norm",
+        "an exit is taken before the final norm",
+        LEAVING,
+        ("P59", "R1"),
+        source(
+            (r"h_btd = self\.norm\(x_btd\)", "h_btd = self.norm(x_btd) if depth == 5 else x_btd")
+        ),
+    ),
+    Fault(
+        "exit-after-every-block",
+        "samples may leave after every block although the spec names some",
+        LEAVING,
+        ("P59", "P42"),
+        plan(stacks(_all_exits)),
+    ),
+    Fault(
+        "exit-loss-of-the-last",
+        "in training only the last exit is trained",
+        LEAVING,
+        ("P59", "R1"),
+        source((r"for exit_bc in label_exits\]", "for exit_bc in label_exits[-1:]]")),
+    ),
+    Fault(
+        "exit-by-margin",
+        "a sample leaves below the threshold",
+        LEAVING,
+        ("P59",),
+        source((r"confidence_r >= 0\.7", "confidence_r >= 0.6")),
+    ),
+    Fault(
+        "exits-of-the-batch",
+        "the whole batch leaves with its first sample",
+        LEAVING,
+        ("P14", "P42"),
+        source((r"(stop_r = [^\n]*)\n", r"\1" + "\n            stop_r = stop_r | stop_r.any()\n")),
+    ),
+)

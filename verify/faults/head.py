@@ -1,0 +1,156 @@
+"""Faults of heads and losses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmspec.verify.faults.fault import Fault, heads, plan, source
+from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, ROUTED, TOWERS
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "pool-first-is-last",
+        "a head reads the last token and not the first",
+        JOINED,
+        ("P59",),
+        plan(heads(lambda head: replace(head, pool="last") if head.pool == "first" else head)),
+    ),
+    Fault(
+        "last-token-is-padding",
+        "the last token is taken from the padded sequence",
+        JOINED,
+        ("P13", "P59"),
+        source(
+            (
+                r"at_b = \(valid_bt \* order_t\)\.argmax\(dim=1\)",
+                "at_b = (torch.ones_like(valid_bt) * order_t).argmax(dim=1)",
+            )
+        ),
+    ),
+    Fault(
+        "shifted-twice",
+        "the next token is the one after the next",
+        CAPTION,
+        ("P59", "R1"),
+        source(
+            (
+                r"F\.pad\(ids_bt, \(0, 1\), value=-100\)\[:, 1:\]",
+                "F.pad(ids_bt, (0, 2), value=-100)[:, 2:]",
+            )
+        ),
+    ),
+    Fault(
+        "not-shifted",
+        "a token is predicted from itself",
+        ROUTED,
+        ("P59",),
+        source((r"F\.pad\(ids_bt, \(0, 1\), value=-100\)\[:, 1:\]", "ids_bt")),
+    ),
+    Fault(
+        "padding-predicted",
+        "padding counts in the loss of a language model",
+        ROUTED,
+        ("P13", "P59"),
+        source((r"ids_bt = ids_bt\.masked_fill\(~valid_bt, -100\)", "pass")),
+    ),
+    Fault(
+        "ignored-counted",
+        "a mean also counts targets that are ignored",
+        JOINED,
+        ("P59", "R1"),
+        source((r"\(target_b != -100\)\.sum\(\)\.clamp\(min=1\)", "target_b.shape[0]")),
+    ),
+    Fault(
+        "mean-over-nothing",
+        "a loss of ignored targets only is 0 / 0",
+        JOINED,
+        ("P59",),
+        source((r"\(target_b != -100\)\.sum\(\)\.clamp\(min=1\)", "(target_b != -100).sum()")),
+    ),
+    Fault(
+        "smoothing-lost",
+        "targets are not smoothed",
+        JOINED,
+        ("P59",),
+        plan(heads(lambda head: replace(head, smoothing=0.0))),
+    ),
+    Fault(
+        "weight-lost",
+        "the weight of an objective is 1",
+        JOINED,
+        ("P59", "R1"),
+        plan(heads(lambda head: replace(head, weight=1.0))),
+    ),
+    Fault(
+        "squares-summed",
+        "squared errors are summed and not averaged",
+        JOINED,
+        ("P59",),
+        source((r"F\.mse_loss\(([^,]*), ([^)]*)\)", r'F.mse_loss(\1, \2, reduction="sum")')),
+    ),
+    Fault(
+        "auxiliary-left-out",
+        "auxiliary losses are not part of the loss",
+        ROUTED,
+        ("P59", "R1"),
+        source((r"\[\*losses\.values\(\), \*auxiliary\.values\(\)\]", "[*losses.values()]")),
+    ),
+    Fault(
+        "segment-of-another-modality",
+        "a language model reads the first tokens of the sequence",
+        CAPTION,
+        ("P59",),
+        source((r"next_parts\[1\]", "joint_btd[:, : text_tokens_btd.shape[1]]")),
+    ),
+    Fault(
+        "tied-copy",
+        "a tied head uses a copy of the table that takes no gradient",
+        CROSSED,
+        ("R1",),
+        source((r"F\.linear\(([^,]*), ([^)]*)\)", r"F.linear(\1, \2.detach())")),
+    ),
+    Fault(
+        "contrastive-one-side",
+        "only rows are compared, not columns",
+        TOWERS,
+        ("P59", "R1"),
+        source(
+            (r"return \(rows \+ cross_entropy\(logits_bb\.T, target_b, 0\.0\)\) / 2", "return rows")
+        ),
+    ),
+    Fault(
+        "contrastive-transposed",
+        "the second side is compared with the first",
+        TOWERS,
+        ("P59",),
+        source((r"u_bw @ v_bw\.T", "v_bw @ u_bw.T")),
+    ),
+    Fault(
+        "contrastive-counts-the-absent",
+        "samples without one side are compared all the same",
+        TOWERS,
+        ("P59",),
+        source((r"both_b = first_b & second_b", "both_b = first_b | second_b")),
+    ),
+    Fault(
+        "contrastive-not-normalised",
+        "one side is not brought to length 1",
+        TOWERS,
+        ("P59",),
+        source((r"v_bw = F\.normalize\((.*), dim=-1\)", r"v_bw = \1")),
+    ),
+    Fault(
+        "temperature-not-inverted",
+        "the scale of a contrastive head starts at the logarithm of its temperature",
+        TOWERS,
+        ("P55",),
+        source((r"math\.log\(5\.0\)", "math.log(0.2)")),
+    ),
+    Fault(
+        "scale-not-exponentiated",
+        "similarities are scaled by the parameter and not by its exponential",
+        TOWERS,
+        ("P59",),
+        source((r"self\.scale\.exp\(\)", "self.scale")),
+    ),
+)

@@ -1,0 +1,144 @@
+"""Faults of embeddings: patches, frames, columns and positions."""
+
+from __future__ import annotations
+
+from mmspec.verify.faults.fault import Fault, source
+from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, LEAVING, ROUTED, TOWERS
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "patch-channel-last",
+        "a patch is flattened row, column, channel and not channel first",
+        JOINED,
+        ("P59", "R1"),
+        source(
+            (
+                r"self\.patch\(patches\.transpose\(1, 2\)\)",
+                "self.patch(patches.transpose(1, 2).unflatten(-1, (2, -1)).mT.flatten(2))",
+            )
+        ),
+    ),
+    Fault(
+        "patches-column-major",
+        "patches stand column by column and not row by row",
+        JOINED,
+        ("P59",),
+        source((r"(F\.unfold\()(pixels_bchw)", r"\1\2.mT")),
+    ),
+    Fault(
+        "position-off-by-one",
+        "the table of learned positions is read one row later",
+        JOINED,
+        ("P59",),
+        source(
+            (
+                r"self\.position\[: x_btd\.shape\[1\]\]",
+                "self.position.roll(-1, 0)[: x_btd.shape[1]]",
+            )
+        ),
+    ),
+    Fault(
+        "sincos-halves",
+        "sines stand in the first half of the width and cosines in the second",
+        ROUTED,
+        ("P59",),
+        source((r"dim=-1\)\.flatten\(1\)", "dim=-2).flatten(1)")),
+    ),
+    Fault(
+        "sincos-in-storage-dtype",
+        "sinusoids are computed in the dtype of the weights",
+        ROUTED,
+        ("P28",),
+        source(
+            (
+                r"precise_t\[:, None\] \* 10000\.0\*\*-rates_i",
+                "angles_of(precise_t, rates_i, DTYPE[0])",
+            ),
+            (
+                r"dim=-1\)\.flatten\(1\)",
+                "dim=-1).flatten(1)\n\n\nDTYPE = [torch.float64]\n\n\n"
+                "def angles_of(t: Tensor, rates: Tensor, dtype: torch.dtype) -> Tensor:\n"
+                "    return t.to(dtype)[:, None] * 10000.0 ** -rates.to(dtype)",
+            ),
+            (r"(\n +)(x_btd: Tensor = self\.table\(ids_bt\))", r"\1\2\1DTYPE[0] = x_btd.dtype"),
+        ),
+    ),
+    Fault(
+        "row-and-column-swapped",
+        "the column of a patch is placed in the first half of the width",
+        JOINED,
+        ("P59",),
+        source(
+            (
+                r"\(row_td\[:, None\]\.expand\(grid\), column_td\[None\]\.expand\(grid\)\)",
+                "(column_td[None].expand(grid), row_td[:, None].expand(grid))",
+            )
+        ),
+    ),
+    Fault(
+        "frames-past-the-end",
+        "frames past a sample's length are not made 0",
+        LEAVING,
+        ("P13", "P59"),
+        source((r"frames_bfc\.masked_fill\(~real_bf\[\.\.\., None\], 0\.0\)", "frames_bfc")),
+    ),
+    Fault(
+        "patch-feature-major",
+        "a patch of frames is flattened feature, frame",
+        TOWERS,
+        ("P59",),
+        source(
+            (r"(torch\.unflatten\(frames_bfc, 1, \(-1, 2\)\))\.flatten\(2\)", r"\1.mT.flatten(2)")
+        ),
+    ),
+    Fault(
+        "tokens-of-frames-floored",
+        "a last token with fewer frames than a patch is not valid",
+        LEAVING,
+        ("P59", "R1"),
+        source((r"\(length_b \+ patch - 1\) // patch", "length_b // patch")),
+    ),
+    Fault(
+        "category-offset",
+        "a table's categories all start at the first row",
+        JOINED,
+        ("P59",),
+        source((r"\.long\(\) \+ offsets_n", ".long()")),
+    ),
+    Fault(
+        "columns-by-kind",
+        "a table's numbers come first and its categories last",
+        JOINED,
+        ("P59",),
+        source(
+            (r"(torch\.cat\(tokens, dim=1\))\[:, (?:self\.order|\([^)]*\)|\[[^\]]*\])\]", r"\1")
+        ),
+    ),
+    Fault(
+        "weights-not-initialised",
+        "learned positions are left as memory was",
+        JOINED,
+        ("P55",),
+        source((r"nn\.init\.normal_\(self\.position, std=0\.02\)", "pass")),
+    ),
+    Fault(
+        "embedding-ignored-position",
+        "the learned positions of an image are not added",
+        CROSSED,
+        ("P59", "R1"),
+        source((r"x_btd \+ self\.position\n", "x_btd + 0 * self.position\n")),
+    ),
+    Fault(
+        "positions-go-on",
+        "rotary positions go on from one segment to the next",
+        CAPTION,
+        ("P59",),
+        source(
+            (
+                r"torch\.arange\(text_tokens_btd\.shape\[1\], device",
+                "6 + torch.arange(text_tokens_btd.shape[1], device",
+            ),
+            (r"torch\.zeros\(6, device", "torch.arange(6, device"),
+        ),
+    ),
+)

@@ -1,0 +1,194 @@
+"""Small specs that faults are planted in; sizes differ so that no axis can stand for another."""
+
+from __future__ import annotations
+
+from typing import Final
+
+JOINED: Final = """\
+mmspec: 1
+name: joined
+modalities:
+  image: {kind: image, size: [6, 9], channels: 2, patch: 3, position: sincos-2d, optional: true}
+  text: {kind: tokens, vocab: 13, length: {max: 11}, position: learned, optional: true}
+  row:
+    kind: table
+    columns: {age: number, side: {categories: 3}, size: number, kind: {categories: 2}}
+streams:
+  image: {from: image, depth: 1, width: 12, heads: 2, norm: {kind: rms, eps: 1e-3}}
+  text:
+    from: text
+    depth: 2
+    width: 12
+    heads: 3
+    attention: window(before=2, after=1) | global(1)
+  joint:
+    from: {fusion: gated, of: [image, text]}
+    depth: 1
+    width: 10
+    heads: 5
+  both:
+    from: [joint, row]
+    depth: 1
+    width: 10
+    heads: 2
+    feed_forward: {kind: by-modality, width: 7}
+heads:
+  label: {from: both, kind: classifier, classes: 5}
+  first: {from: joint, kind: regressor, outputs: 3, pool: first}
+  last: {from: text, kind: regressor, outputs: 2, pool: last}
+objectives:
+  label: {smoothing: 0.2}
+  first: {weight: 0.5}
+"""
+CAPTION: Final = """\
+mmspec: 1
+name: caption
+modalities:
+  image: {kind: image, size: [4, 6], channels: 3, patch: 2, position: learned}
+  text: {kind: tokens, vocab: 17, length: {max: 12}, position: rotary}
+streams:
+  joint:
+    from: [image, text]
+    depth: 2
+    width: 16
+    heads: 4
+    kv_heads: 2
+    head_width: 6
+    norm: rms
+    attention:
+      image -> image: full
+      text -> image: full
+      text -> text: causal & window(before=3)
+    feed_forward: {kind: glu, width: 11, activation: silu}
+heads:
+  next: {from: joint, kind: language-model, modality: text}
+"""
+ROUTED: Final = """\
+mmspec: 1
+name: routed
+modalities:
+  text: {kind: tokens, vocab: 13, length: {max: 14}, position: sincos}
+streams:
+  text:
+    from: text
+    depth: 2
+    width: 12
+    heads: 3
+    attention: causal
+    feed_forward: {kind: experts, experts: 5, choose: 2, width: 7, balance: 0.3}
+  late:
+    from: text
+    depth: 1
+    width: 8
+    heads: 2
+    attention: causal & dilated(step=2, reach=4)
+    feed_forward: {kind: switch, experts: 3}
+heads:
+  next: {from: late, kind: language-model, tied: false}
+"""
+PONDERED: Final = """\
+mmspec: 1
+name: pondered
+modalities:
+  digits: {kind: tokens, vocab: 11, length: {max: 9}, position: learned}
+streams:
+  digits:
+    from: digits
+    depth: 2
+    width: 12
+    heads: 3
+    norm: {kind: layer, eps: 1e-2, placement: post}
+    final_norm: true
+    halting: {kind: ponder, at_most: 4, prior: 0.3, weight: 0.5, threshold: 0.9}
+heads:
+  total: {from: digits, kind: regressor, outputs: 2}
+"""
+LEAVING: Final = """\
+mmspec: 1
+name: leaving
+modalities:
+  motion: {kind: series, features: 3, rate: 50 Hz, length: {max: 17}, patch: 4, position: learned}
+streams:
+  motion:
+    from: motion
+    depth: 5
+    width: 12
+    heads: 3
+    halting: {kind: exit, head: label, threshold: 0.7, every: 2}
+heads:
+  label: {from: motion, kind: classifier, classes: 4}
+"""
+TOWERS: Final = """\
+mmspec: 1
+name: towers
+modalities:
+  image: {kind: image, size: [6, 4], patch: 2, position: sincos}
+  audio: {kind: audio, features: 5, rate: 100 Hz, length: {max: 13}, patch: 2, optional: true}
+streams:
+  image: {from: image, depth: 1, width: 12, heads: 2}
+  audio:
+    from: audio
+    depth: 1
+    width: 10
+    heads: 5
+    attention: block(3)
+    feed_forward: {kind: mlp, activation: quick-gelu}
+heads:
+  match: {from: [image, audio], kind: contrastive, width: 6, temperature: 0.2}
+"""
+CROSSED: Final = """\
+mmspec: 1
+name: crossed
+modalities:
+  text: {kind: tokens, vocab: 13, length: {max: 12}, position: sincos}
+  image: {kind: image, size: [4, 6], channels: 1, patch: 2, position: learned, optional: true}
+  pulse:
+    kind: series
+    features: 2
+    rate: 10 Hz
+    length: {max: 9}
+    position: sincos
+    optional: true
+streams:
+  text: {from: text, depth: 1, width: 12, heads: 3, attention: causal}
+  reader:
+    from: {fusion: cross-attention, of: [text, image, pulse], heads: 2}
+    depth: 1
+    width: 12
+    heads: 4
+    attention: causal
+    norm: {kind: layer, placement: post}
+  marked:
+    from: {fusion: transformer, of: [reader, pulse], heads: 6}
+    depth: 1
+    width: 12
+    heads: 2
+  whole:
+    from: {fusion: attention, of: [marked, image], queries: 3}
+    depth: 1
+    width: 12
+    heads: 3
+heads:
+  next: {from: reader, kind: language-model}
+  label: {from: whole, kind: classifier, classes: 5}
+"""
+DROPPED: Final = """\
+mmspec: 1
+name: dropped
+modalities:
+  text: {kind: tokens, vocab: 13, length: {max: 60}, position: rotary}
+streams:
+  text: {from: text, depth: 2, width: 12, heads: 2, dropout: 0.25, attention: causal}
+heads:
+  label: {from: text, kind: classifier, classes: 3}
+"""
+ALL: Final = {
+    "joined": JOINED,
+    "caption": CAPTION,
+    "routed": ROUTED,
+    "pondered": PONDERED,
+    "leaving": LEAVING,
+    "towers": TOWERS,
+    "crossed": CROSSED,
+    "dropped": DROPPED,
+}

@@ -1,0 +1,170 @@
+"""Faults of blocks and stacks: residuals, norms, dropout, projections."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmspec.compiler import ir
+from mmspec.verify.faults.fault import Fault, blocks, nodes, plan, source, stacks
+from mmspec.verify.faults.specs import CAPTION, CROSSED, DROPPED, JOINED, PONDERED, ROUTED
+
+
+def _post(block: ir.Block) -> ir.Block:
+    """Norms after, not before, in blocks of layer norms."""
+    return replace(block, norm=replace(block.norm, placement="post"))
+
+
+def _eps(block: ir.Block) -> ir.Block:
+    return replace(block, norm=replace(block.norm, eps=1e-5))
+
+
+def _exchanged(node: ir.Node) -> ir.Node:
+    """The first two sources of a fusion by a transformer change places."""
+    if isinstance(node, ir.Fuse) and node.kind == "transformer":
+        return replace(node, sources=(node.sources[1], node.sources[0], *node.sources[2:]))
+    return node
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "residual-lost",
+        "the feed-forward replaces its input and is not added to it",
+        CAPTION,
+        ("P59", "R1"),
+        source(
+            (
+                r"(self\.feed_forward\(self\.feed_forward_norm\(x_btd\)\)\n +)x_btd = x_btd \+ ",
+                r"\1x_btd = ",
+            )
+        ),
+    ),
+    Fault(
+        "norm-after",
+        "norms stand after the block and not before it",
+        CAPTION,
+        ("P59",),
+        plan(blocks(_post)),
+    ),
+    Fault(
+        "norm-eps",
+        "norms use the usual eps and not the one that is given",
+        PONDERED,
+        ("P59", "R1"),
+        plan(blocks(_eps)),
+    ),
+    Fault(
+        "norm-unweighted",
+        "an rms norm leaves out its weight",
+        JOINED,
+        ("P59",),
+        source((r"x_btd \* scale \* self\.weight", "x_btd * scale + 0 * self.weight")),
+    ),
+    Fault(
+        "final-norm-lost",
+        "the norm after the last block is left out",
+        ROUTED,
+        ("P59", "R1"),
+        source((r"x_btd = self\.norm\(x_btd\)\n", "self.norm(x_btd)\n")),
+    ),
+    Fault(
+        "one-block-fewer",
+        "the last block of a stack is not run",
+        JOINED,
+        ("P59",),
+        source((r"for block in self\.blocks:", "for block in self.blocks[:1]:")),
+    ),
+    Fault(
+        "blocks-shared",
+        "every block of a stack is the first",
+        DROPPED,
+        ("P59",),
+        source(
+            (r"for block in self\.blocks:", "for block in [self.blocks[0]] * len(self.blocks):")
+        ),
+    ),
+    Fault(
+        "dropout-in-evaluation",
+        "dropout is active in evaluation",
+        DROPPED,
+        ("P49", "P59"),
+        source((r"self\.dropout\(y_btd\)", "F.dropout(y_btd, 0.25, training=True)")),
+    ),
+    Fault(
+        "dropout-not-rescaled",
+        "what dropout leaves is not made larger",
+        DROPPED,
+        ("P49",),
+        source(
+            (r"nn\.Dropout\(0\.25\)", "Drop(0.25)"),
+            (
+                r"\nclass TextBlock\(|\nclass Block\(",
+                "\nclass Drop(nn.Dropout):\n"
+                "    def forward(self, x_btd: Tensor) -> Tensor:\n"
+                "        y_btd: Tensor = super().forward(x_btd)\n"
+                "        return y_btd * (1 - self.p) if self.training else x_btd\n\n\nclass Block(",
+            ),
+        ),
+    ),
+    Fault(
+        "dropout-after-attention-only",
+        "the feed-forward is not dropped from",
+        DROPPED,
+        ("P49",),
+        source(
+            (r"(y_btd = self\.feed_forward\(.*\)\n +)y_btd = self\.dropout\(y_btd\)", r"\1pass")
+        ),
+    ),
+    Fault(
+        "dropout-rate",
+        "dropout keeps what it should drop",
+        DROPPED,
+        ("P49",),
+        source((r"nn\.Dropout\(0\.25\)", "nn.Dropout(0.75)")),
+    ),
+    Fault(
+        "gelu-approximated",
+        "the exact gelu is replaced by its tanh approximation",
+        PONDERED,
+        ("P59", "R1"),
+        source((r"F\.gelu\(([^\n]*)\)\n", r'F.gelu(\1, approximate="tanh")' + "\n")),
+    ),
+    Fault(
+        "gate-and-up-swapped",
+        "a gated linear unit activates the wrong half",
+        CAPTION,
+        ("P59",),
+        source(
+            (
+                r"F\.silu\(self\.gate\(x_btd\)\) \* self\.up\(x_btd\)",
+                "F.silu(self.up(x_btd)) * self.gate(x_btd)",
+            )
+        ),
+    ),
+    Fault(
+        "depth-as-given-by-another",
+        "a stack has a block more than its depth",
+        ROUTED,
+        ("P59", "P54"),
+        plan(stacks(lambda stack: replace(stack, depth=stack.depth + 1))),
+    ),
+    Fault(
+        "sources-exchanged",
+        "the sources of a fusion change places",
+        CROSSED,
+        ("P59",),
+        plan(nodes(_exchanged)),
+    ),
+    Fault(
+        "buffer-not-kept",
+        "a table that is no part of the state is left empty when a model is loaded",
+        PONDERED,
+        ("P53",),
+        source(
+            (
+                r"(self\.position = nn\.Parameter\(torch\.empty\(\d+, \d+\)\)\n)",
+                r"\1        self.register_buffer('one', torch.ones(()), persistent=False)" + "\n",
+            ),
+            (r"x_btd \+ self\.position\[", "self.one * x_btd + self.position["),
+        ),
+    ),
+)
