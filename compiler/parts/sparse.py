@@ -186,6 +186,7 @@ def sparse_attention(
     elif width < value_width:
         q_bhqw, k_bgkw = (F.pad(x, (0, value_width - width)) for x in (q_bhqw, k_bgkw))
     name, lengths = pattern
+    y_bhqw: Tensor
     y_bhqw, _ = attend(q_bhqw, k_bgkw, v_bgkw, valid_bk, name, list(lengths), width**-0.5)
     return y_bhqw[..., :value_width]
 
@@ -305,7 +306,9 @@ def _flops(q: Sequence[int], k: Sequence[int], *rest: Any, **_: Any) -> int:
 
 
 @register_flop_formula(_operator("mmspec::attend_backward"))
-def _backward_flops(_: Sequence[int], inputs: Any, *rest: Any, **__: Any) -> int:
+def _backward_flops(
+    _: Sequence[int], inputs: Sequence[Sequence[int]], *rest: Any, **__: Any
+) -> int:
     q, k, _ = inputs
     name, lengths = rest[2], rest[3]
     pairs = _chosen(name, tuple(lengths), q, k[2]).pairs
