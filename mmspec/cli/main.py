@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from mmspec.cli import (
     analyze,
@@ -24,25 +24,31 @@ from mmspec.cli import (
 _COMMANDS = (new, check, show, compile, analyze, verify, train, laws, explain)
 
 
+_UNKNOWN: Final = "unrecognized arguments: "
+
+
 class _Parser(argparse.ArgumentParser):
-    """A parser that knows what a misspelt command meant, and whose options are never guessed."""
+    """A parser that says what a misspelt word may have meant, but never acts on a guess."""
 
     def error(self, message: str) -> NoReturn:
         """Print the problem, a suggestion and where the help is; exit 2."""
-        lines = [f"mmspec: error: {message}", *_suggestion(message)]
+        lines = [f"mmspec: error: {message}", *self._suggestion(message)]
         lines.append(f"help: `{self.prog} --help` lists what can be written here")
         self.exit(exits.USAGE, "\n".join(lines) + "\n")
 
+    def _suggestion(self, message: str) -> list[str]:
+        """`did you mean ...?` for a command, choice or option that does not exist."""
+        import difflib
 
-def _suggestion(message: str) -> list[str]:
-    """`did you mean ...?` for a command that does not exist."""
-    import difflib
-
-    if "invalid choice: '" not in message or "COMMAND" not in message:
-        return []
-    word = message.split("invalid choice: '", 1)[1].split("'", 1)[0]
-    near = difflib.get_close_matches(word, [command.NAME for command in _COMMANDS], 1)
-    return [f"help: did you mean `{near[0]}`?"] if near else []
+        if message.startswith(_UNKNOWN):
+            word, known = message.removeprefix(_UNKNOWN).split()[0], [*self._option_string_actions]
+        elif "invalid choice: '" in message:
+            word, _, rest = message.split("invalid choice: '", 1)[1].partition("'")
+            known = rest.partition("choose from ")[2].rstrip(")").replace("'", "").split(", ")
+        else:
+            return []
+        near = difflib.get_close_matches(word, known, 1)
+        return [f"help: did you mean `{near[0]}`?"] if near else []
 
 
 class _Version(argparse.Action):
@@ -57,7 +63,7 @@ class _Version(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of every command, each with its `run` and `name` as defaults."""
+    """The parser of every command, each with its `run` and its own `parser` as defaults."""
     top = _Parser(
         prog="mmspec",
         description="Declare a multimodal transformer, compile it, prove what it claims.",
@@ -76,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         command.options(sub)
-        sub.set_defaults(run=command.run)
+        sub.set_defaults(run=command.run, parser=sub)
     return top
 
 
@@ -98,7 +104,9 @@ def _run(argv: Sequence[str] | None) -> int:
     if not (sys.argv[1:] if argv is None else argv):
         top.print_help(sys.stderr)
         return exits.USAGE
-    arguments = top.parse_args(argv)
+    arguments, unknown = top.parse_known_args(argv)
+    if unknown:
+        arguments.parser.error(_UNKNOWN + " ".join(unknown))
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:

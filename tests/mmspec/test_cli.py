@@ -88,7 +88,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("--versions",), "required: COMMAND"),
         (("chekc", GATED), "did you mean `check`?"),
         (("check",), "required: SPEC"),
-        (("check", "--jsn", GATED), "--jsn"),
+        (("check", "--jsn", GATED), "did you mean `--json`?"),
+        (("check", "--jsn", GATED), "`mmspec check --help`"),
+        (("new", "--kind", "clasifier"), "did you mean `classifier`?"),
+        (("explain", "MM001", "MM002"), "unrecognized arguments: MM002"),
         (("train", GATED, "--data", "x", "--steps", "many"), "invalid int value: 'many'"),
     ],
 )
