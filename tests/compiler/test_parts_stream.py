@@ -143,16 +143,16 @@ def test_every_layer_reports_its_routing() -> None:
 
 
 def test_mean_pool_skips_invalid_tokens() -> None:
-    x, lengths = normal(3, 5, 7), [5, 2, 0]
+    x, lengths = normal(4, 5, 7), [5, 2, 0, 1]
     rows = [
-        naive.mean(naive.vectors(x[b]), [t < lengths[b] for t in range(5)], 7) for b in range(3)
+        naive.mean(naive.vectors(x[b]), [t < lengths[b] for t in range(5)], 7) for b in range(4)
     ]
     same_gradients(mean_pool(x, valid_until(lengths, 5)), naive.stacked(rows), [x])
-    same(mean_pool(x, None), mean_pool(x, valid_until([5, 5, 5], 5)))
+    same(mean_pool(x, None), mean_pool(x, valid_until([5] * 4, 5)))
     with_nan = x.detach().clone()
     with_nan[1, 3] = torch.nan
     assert mean_pool(with_nan, valid_until(lengths, 5)).isfinite().all()
-    nothing = torch.zeros(3, 7, dtype=torch.float64)
+    nothing = torch.zeros(4, 7, dtype=torch.float64)
     assert torch.equal(mean_pool(x[:, :0], None), nothing)
     assert torch.equal(mean_pool(x[:, :0], valid_until(lengths, 0)), nothing)
 
