@@ -58,7 +58,10 @@ def check_part_name(name: str) -> str:
 
 
 _CLASSES = frozenset(
-    "f any callable iterator mapping named_tuple routing tensor value_error true false".split()
+    """
+    f any callable iterable iterator mapping named_tuple routing sequence tensor value_error
+    true false
+    """.split()
 )
 """In CamelCase these are classes that a model file holds, and the model's would hide them."""
 _PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, _to_, ..."
