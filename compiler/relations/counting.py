@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
-from math import lcm
 from typing import TYPE_CHECKING
 
 import islpy as isl
 
 from mmspec.compiler.relations.closed_form import closed_form
-from mmspec.compiler.relations.polynomial import Affine, Monomial, Polynomial, plus
+from mmspec.compiler.relations.count_text import IslText, Pieces, compiled
+from mmspec.compiler.relations.polynomial import Affine, plus
 from mmspec.compiler.relations.summation import Piece, Quotients, System, pieces
 
 if TYPE_CHECKING:
@@ -23,10 +22,13 @@ __all__ = ["Count", "count"]
 
 @dataclass(frozen=True, eq=False)
 class Count:
-    """A number for each value of the parameters: the sum of pieces, each where it holds."""
+    """A number for each value of the parameters: a sum of products of sums of pieces.
+
+    Axes that a mask keeps apart are factors of a product.
+    """
 
     symbols: tuple[str, ...]
-    pieces: tuple[Piece, ...]
+    terms: tuple[tuple[Pieces, ...], ...]
     quotients: Quotients
 
     def __str__(self) -> str:
@@ -36,67 +38,74 @@ class Count:
     @cached_property
     def function(self) -> isl.PwQPolynomial:
         """The same as isl holds it."""
-        total = isl.PwQPolynomial(f"[{', '.join(self.symbols)}] -> {{ 0 : false }}")
-        for piece in self.pieces:
-            total = total.add(isl.PwQPolynomial(self._as_isl(piece)))
+        total = self._nothing()
+        for factors in self.terms:
+            product = self._added(factors[0])
+            for factor in factors[1:]:
+                product = product.mul(self._added(factor))
+            total = total.add(product)
         return total.coalesce()
 
-    def _as_isl(self, piece: Piece) -> str:
-        parameters = f"[{', '.join(self.symbols)}]"
-        return f"{parameters} -> {{ {self._polynomial(piece.value)} : {self._given(piece)} }}"
+    def _nothing(self) -> isl.PwQPolynomial:
+        return isl.PwQPolynomial(f"{self._text.parameters} -> {{ 0 : false }}")
 
-    def as_affine(self, piece: Piece) -> str:
-        """A piece without powers, as isl reads it: a function of the parameters."""
-        parameters = f"[{', '.join(self.symbols)}]"
-        return f"{{ {parameters} -> [{self._polynomial(piece.value)}] : {self._given(piece)} }}"
+    def _added(self, factor: Pieces) -> isl.PwQPolynomial:
+        total = self._nothing()
+        for piece in factor:
+            total = total.add(isl.PwQPolynomial(self._text.polynomial(piece)))
+        return total.coalesce()
 
-    def _given(self, piece: Piece) -> str:
-        conditions = [f"{self._sum(row)} = 0" for row in piece.conditions.zero]
-        conditions += [f"{self._sum(row)} >= 0" for row in piece.conditions.least]
-        return " and ".join(conditions) or "true"
-
-    def _name(self, name: str) -> str:
-        if name not in self.quotients.definitions:
-            return name
-        value, divisor = self.quotients.definitions[name]
-        return f"floor(({self._sum(value)})/{divisor})"
-
-    def _sum(self, row: Affine) -> str:
-        parts = (f"{n}*{self._name(name)}" if name else str(n) for name, n in row.items())
-        return " + ".join(parts) or "0"
-
-    def _polynomial(self, value: Polynomial) -> str:
-        def term(monomial: Monomial, factor: Fraction) -> str:
-            powers = (self._name(name) for name, power in monomial for _ in range(power))
-            return "*".join([str(factor), *powers])
-
-        return "(" + (" + ".join(term(*item) for item in value.items()) or "0") + ")"
+    @property
+    def _text(self) -> IslText:
+        return IslText(self.symbols, self.quotients)
 
     @cached_property
     def _compiled(self) -> Callable[..., int]:
-        return _compile(self)
+        return compiled(self.symbols, self.terms, self.quotients)
 
     def at(self, lengths: Mapping[str, int]) -> int:
         """The number at these lengths."""
         return self._compiled(*(lengths[name] for name in self.symbols))
 
     def closed(self) -> sympy.Expr:
-        """As a sympy expression of positive integer symbols: cases, each a polynomial."""
-        return closed_form(self.function, self.symbols)
+        """As a sympy expression of integer symbols of at least 0: cases, each a polynomial."""
+        import sympy
+
+        products = (
+            sympy.Mul(*(closed_form(self._added(factor), self.symbols) for factor in factors))
+            for factors in self.terms
+        )
+        return sympy.Add(*products)
 
     def greatest(self) -> int | None:
         """The greatest it becomes; None where that is not bounded or not affine."""
-        return _greatest(self)
+        total = isl.PwAff(f"{{ {self._text.parameters} -> [(0)] : false }}")
+        for factors in self.terms:
+            for piece in factors[0]:
+                powers = (sum(power for _, power in monomial) for monomial in piece.value)
+                if len(factors) > 1 or any(power > 1 for power in powers):
+                    return None
+                total = total.union_add(isl.PwAff(self._text.affine(piece)))
+        most = total.max_val()
+        return int(most.to_python()) if most.is_int() else None if self.terms else 0
 
 
 def count(points: isl.Set, symbols: tuple[str, ...]) -> Count:
-    """Of a set whose parameters are the symbols."""
+    """Of a set whose parameters are the symbols. Raises TooManyPiecesError."""
     quotients = Quotients()
-    found: list[Piece] = []
+    products: list[tuple[Pieces, ...]] = []
+    single: list[Piece] = []
     for part in points.compute_divs().make_disjoint().compute_divs().get_basic_sets():
-        system, variables = _system(part)
-        found += pieces(system, variables, quotients)
-    return Count(symbols, _merged(found), quotients)
+        factors = [
+            tuple(pieces(system, variables, quotients))
+            for system, variables in _independent(*_system(part))
+        ]
+        if len(factors) == 1:
+            single += factors[0]
+        elif all(factors):
+            products.append(tuple(_merged(list(factor)) for factor in factors))
+    merged = _merged(single)
+    return Count(symbols, (*([(merged,)] if merged else []), *products), quotients)
 
 
 def _system(part: isl.BasicSet) -> tuple[System, frozenset[str]]:
@@ -121,51 +130,36 @@ def _system(part: isl.BasicSet) -> tuple[System, frozenset[str]]:
     return System(zero, least), frozenset(variables)
 
 
-def _merged(found: list[Piece]) -> tuple[Piece, ...]:
+def _independent(
+    system: System, variables: frozenset[str]
+) -> Iterator[tuple[System, frozenset[str]]]:
+    """Systems without variables in common, whose counts multiply; conditions go with the first."""
+    groups = [{name} for name in sorted(variables)]
+    for row in (*system.zero, *system.least):
+        linked = [group for group in groups if group & set(row)]
+        groups = [group for group in groups if group not in linked]
+        if linked:
+            groups.append(set().union(*linked))
+    first = True
+    for group in groups or [set()]:
+        zero, least = (
+            tuple(row for row in rows if group & set(row) or (first and not variables & set(row)))
+            for rows in (system.zero, system.least)
+        )
+        yield System(zero, least), frozenset(group)
+        first = False
+
+
+def _merged(found: list[Piece]) -> Pieces:
     """Pieces of the same conditions added up."""
-    total: dict[object, Piece] = {}
+    total: dict[tuple[frozenset[frozenset[tuple[str, int]]], ...], Piece] = {}
     for piece in found:
         rows = piece.conditions
-        key = tuple(
-            frozenset(frozenset(row.items()) for row in side) for side in (rows.zero, rows.least)
-        )
+        key = tuple(frozenset(map(_key, side)) for side in (rows.zero, rows.least))
         before = total[key].value if key in total else {}
         total[key] = Piece(rows, plus(before, piece.value))
     return tuple(piece for piece in total.values() if piece.value)
 
 
-def _compile(of: Count) -> Callable[..., int]:
-    """A function of the parameters, in order."""
-    divisor = lcm(*(c.denominator for piece in of.pieces for c in piece.value.values()))
-    python = {name: f"_{at}" for at, name in enumerate(of.quotients.definitions)}
-
-    def total(row: Affine) -> str:
-        parts = (f"{n}*{python.get(k, k)}" if k else str(n) for k, n in row.items())
-        return " + ".join(parts) or "0"
-
-    lines = [f"def count({', '.join(of.symbols)}):", "    total = 0"]
-    for name, (value, by) in of.quotients.definitions.items():
-        lines.append(f"    {python[name]} = ({total(value)}) // {by}")
-    for piece in of.pieces:
-        tests = [f"{total(row)} == 0" for row in piece.conditions.zero]
-        tests += [f"{total(row)} >= 0" for row in piece.conditions.least]
-        terms = (
-            "*".join([str(int(c * divisor)), *(python.get(k, k) for k, p in m for _ in range(p))])
-            for m, c in piece.value.items()
-        )
-        lines.append(f"    if {' and '.join(tests) or 'True'}:")
-        lines.append(f"        total += {' + '.join(terms)}")
-    lines.append(f"    return total // {divisor}")
-    names: dict[str, Callable[..., int]] = {}
-    exec(compile("\n".join(lines), "<count>", "exec"), {"__builtins__": {}}, names)
-    return names["count"]
-
-
-def _greatest(of: Count) -> int | None:
-    total = isl.PwAff(f"{{ [{', '.join(of.symbols)}] -> [(0)] : false }}")
-    for piece in of.pieces:
-        if any(sum(power for _, power in monomial) > 1 for monomial in piece.value):
-            return None
-        total = total.union_add(isl.PwAff(of.as_affine(piece)))
-    most = total.max_val()
-    return int(most.to_python()) if most.is_int() else None if of.pieces else 0
+def _key(row: Affine) -> frozenset[tuple[str, int]]:
+    return frozenset(row.items())

@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from keyword import iskeyword
 from math import prod
+from typing import Final
 
 __all__ = ["Axis", "Clock", "Geometry", "Lengths", "Size", "grid", "line", "volume"]
+
+_TAKEN: Final = frozenset(
+    "and ceil ceild exists false floor floord i implies infty j k max min mod nan not or q range"
+    " runs tl true".split()
+)
+"""Words of isl, and names of the generated code."""
 
 Size = int | str
 """A number of tokens, or the symbol of a length."""
@@ -28,9 +35,11 @@ class Axis:
     size: Size
 
     def __post_init__(self) -> None:
-        """Symbols become names in generated code."""
+        """Symbols become names in generated code; `n_text` of modality text is always one."""
         if isinstance(self.size, str):
             assert self.size.isidentifier() and not iskeyword(self.size), self.size
+            assert self.size.isascii() and self.size.lower() not in _TAKEN, self.size
+            assert not self.size.startswith(("_", "q_", "k_", "i_", "j_")), self.size
         else:
             assert self.size >= 0, self.size
 
