@@ -7,11 +7,13 @@ out of joining tiles and mask, and it is used only where isl proves it equal to 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import islpy as isl
 
 from mmspec.compiler.relations.formula import as_isl
 from mmspec.compiler.relations.loops import Block, If, Run
-from mmspec.compiler.relations.normal import normal
+from mmspec.compiler.relations.normal import never_more, normal
 from mmspec.compiler.relations.relation import Relation
 from mmspec.compiler.relations.syntax import (
     Expression,
@@ -58,7 +60,7 @@ def bounded_runs(
     elif not _proved(touched, relation, outer, facts, there):
         return None
     if found[True].is_empty():
-        runs = _kept(Run((), *outer, 1, False))
+        runs = _kept(facts, Run((), *outer, 1, False))
     else:
         inner = _tiles(added(inner_start, wide - 1), (inner_stop,), size, (wide, 0), facts)
         if not _proved(found[True], relation, inner, facts, there):
@@ -66,6 +68,7 @@ def bounded_runs(
         before = normal(Operation("min", (inner[0], outer[1])), facts)
         after = normal(Operation("max", inner), facts)
         runs = _kept(
+            facts,
             Run((), outer[0], before, 1, False),
             Run((), *inner, 1, True),
             Run((), after, outer[1], 1, False),
@@ -73,9 +76,9 @@ def bounded_runs(
     return runs if there == 1 else (If(there, runs),)
 
 
-def _kept(*runs: Run) -> Block:
+def _kept(facts: isl.Set, *runs: Run) -> Block:
     """Without runs that are never any tiles."""
-    return tuple(run for run in runs if run.start != run.stop)
+    return tuple(run for run in runs if not never_more(run.stop, run.start, facts))
 
 
 def _tiles(
@@ -97,20 +100,29 @@ def _tiles(
 
 
 def _rows(relation: Relation) -> _Ends | None:
-    """The first and the last key of a query, were the segments endless."""
+    """The first and the last key of a query, were the segments endless.
+
+    The end of the segment itself where rows go on for ever.
+    """
     if relation.formula is None or len(relation.query.axes) != 1 or len(relation.key.axes) != 1:
         return None
     (query,), (key,) = relation.names
     row = isl.Set(f"[{query}] -> {{ [{key}] : {as_isl(relation.formula)} }}")
+    first = _end(row.lexmin_pw_multi_aff, query, 0)
+    last = _end(row.lexmax_pw_multi_aff, query, added(relation.key.axes[0].size, -1))
+    return None if first is None or last is None else (first, last)
+
+
+def _end(find: Callable[[], isl.PwMultiAff], query: str, segment: Expression) -> Expression | None:
+    """One end of a row as one expression, if there is one; that of the segment if it has none."""
     try:
-        found = row.lexmin_pw_multi_aff(), row.lexmax_pw_multi_aff()
+        found = find()
     except isl.Error:
-        return None
-    if any(end.n_piece() != 1 for end in found):
+        return segment
+    if found.n_piece() != 1:
         return None
     builder = isl.AstBuild.from_context(isl.Set(f"[{query}] -> {{ : }}"))
-    first, last = (read(builder.expr_from_pw_aff(end.get_at(0))) for end in found)
-    return first, last
+    return read(builder.expr_from_pw_aff(found.get_at(0)))
 
 
 def _proved(

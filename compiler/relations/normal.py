@@ -8,7 +8,7 @@ import islpy as isl
 
 from mmspec.compiler.relations.syntax import Expression, Operation, added, simplified, write
 
-__all__ = ["normal"]
+__all__ = ["never_more", "normal"]
 
 
 def normal(expression: Expression, facts: isl.Set) -> Expression:
@@ -40,7 +40,7 @@ def _needed(name: str, parts: tuple[Expression, ...], facts: isl.Set) -> Express
     kept = list(parts)
     for part in parts:
         others = [other for other in kept if other != part]
-        if any(_at_most(*_ordered(name, other, part), facts) for other in others):
+        if any(never_more(*_ordered(name, other, part), facts) for other in others):
             kept = others
     return kept[0] if len(kept) == 1 else Operation(name, tuple(kept))
 
@@ -49,7 +49,7 @@ def _ordered(name: str, winner: Expression, loser: Expression) -> tuple[Expressi
     return (winner, loser) if name == "min" else (loser, winner)
 
 
-def _at_most(low: Expression, high: Expression, facts: isl.Set) -> bool:
+def never_more(low: Expression, high: Expression, facts: isl.Set) -> bool:
     """Whether one is never more than the other."""
     more = isl.Set(f"{_parameters(facts)} -> {{ : {write(low, 'isl')} > {write(high, 'isl')} }}")
     return bool(more.is_disjoint(facts))
