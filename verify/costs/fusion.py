@@ -22,9 +22,12 @@ def costs(sizes: Sizes, node: ir.Fuse) -> Iterator[Part]:
 
 
 def _gated(sizes: Sizes, node: ir.Fuse) -> Cost:
-    """A gate from the means of all sources; tokens times gates keep both."""
+    """A gate from the means of all sources: its softmax, and with 0 where a source is absent.
+
+    Tokens times gates keep both.
+    """
     width = node.out.width * len(node.sources)
-    gates = keeps(BATCH * width)
+    gates = keeps(2 * BATCH * width)
     return linear(BATCH, width, width, bias=True) + gates + _kept(sizes, node.sources)
 
 

@@ -51,14 +51,15 @@ def _only(source: ir.Value, name: str) -> ir.Value:
 def _experts(rows: Polynomial, width: int, layer: ir.Experts) -> Cost:
     """A router, then each token copied to the experts it chose and their answers weighed.
 
-    Kept: the router's input and probabilities; the chosen weights before and after they are
-    divided by their sum; for each chosen row its token, hidden states, answer and weighed answer.
+    Kept: the router's input and probabilities; all of them sorted and the sum of the first where
+    the chosen are divided by it; for each chosen row its weight, token, hidden states, answer and
+    weighed answer.
     """
     chosen, each = rows * layer.choose, 2 * width * layer.width
     parameters, router = each * layer.experts, linear(rows, width, layer.experts, bias=False)
     hidden = layer.width * (1 + _INPUTS[layer.activation])
     kept = rows * layer.experts + chosen * (3 * width + hidden + 1)
     if layer.renormalise:
-        kept += chosen + rows
+        kept += rows * layer.experts + rows
     flops = chosen * (2 * each)
     return router + Cost(parameters, each * layer.choose, flops, flops, kept)
