@@ -181,7 +181,7 @@ def back_to_front(
 
 
 @pytest.mark.slow
-@settings(max_examples=4 * ROUNDS)
+@settings(max_examples=3 * ROUNDS)
 @given(lines())
 def test_lines(case: Case) -> None:
     agrees(case)
