@@ -36,6 +36,7 @@ def test_every_command_prints_what_is_shown(
     (tmp_path / "specs").symlink_to(ROOT / "specs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("COLUMNS", raising=False)  # xdist sets it
     for command, shown in examples():
         program, *arguments = shlex.split(command)
         assert program == "mmspec"
