@@ -80,7 +80,8 @@ class SelfTest:
         """`118 of 118 planted faults caught by 21 laws`."""
         caught = sum(trial.caught for trial in self.trials)
         laws = len({trial.law for trial in self.trials})
-        return f"{caught} of {len(self.trials)} planted faults caught by {laws} laws"
+        by = f"{laws} law{'s' * (laws != 1)}"
+        return f"{caught} of {len(self.trials)} planted faults caught by {by}"
 
 
 def self_test(laws: tuple[str, ...] = (), examples: int = EXAMPLES) -> SelfTest:

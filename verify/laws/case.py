@@ -75,6 +75,7 @@ def cases(
     batch: tuple[int, int] = (1, 3),
     content: str | None = None,
     ragged: bool = True,
+    absent: bool = True,
     soft: bool = True,
 ) -> Case:
     """A case of the subject.
@@ -86,7 +87,7 @@ def cases(
     spec = shortened(subject.spec, draw(st.sampled_from((few, few, few, MANY))))
     least, most = batch
     count = draw(st.sampled_from((*range(least, most + 1), most)))
-    drawn = draw(inputs(spec, (count, count), True, ragged, (content,) if content else CONTENTS))
+    drawn = draw(inputs(spec, (count, count), absent, ragged, (content,) if content else CONTENTS))
     drawn = replace(drawn, targets=draw(_targets(drawn)))
     mode = draw(st.sampled_from(modes))
     whole = {name for name in subject.spec.modalities if _is_whole(subject.spec, drawn, name)}

@@ -1,0 +1,67 @@
+"""Random valid specs: they compile, run, train a step, equal the reference and keep the laws."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmspec.verify.laws import LAWS, Search
+from mmspec.verify.laws.case import cases
+from mmspec.verify.laws.meaning import check_case, check_gradients
+from mmspec.verify.strategies import specs
+from mmspec.verify.subject import Subject
+from mmspec.verify.verify import check_law
+
+
+@lru_cache(maxsize=32)
+def subject_of(text: str) -> Subject:
+    return Subject.of_text(text)
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_a_random_spec_equals_the_reference(data: st.DataObject) -> None:
+    subject = subject_of(data.draw(specs()))
+    case = data.draw(cases(subject))
+    check_case(subject, case)
+    check_gradients(subject, case)
+
+
+@settings(max_examples=10)
+@given(st.data())
+def test_a_random_spec_trains_a_step(data: st.DataObject) -> None:
+    subject = subject_of(data.draw(specs()))
+    case = data.draw(cases(subject, modes=("train",), batch=(3, 3)))
+    torch.manual_seed(0)
+    model: Any = subject.model_class().train()
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    tensors = {
+        name: None if x is None or not x.is_floating_point() else x.float()
+        for name, x in case.batch.tensors.items()
+    }
+    given_ = {name: case.batch.tensors[name] if x is None else x for name, x in tensors.items()}
+    floats = {n: t.float() if t.is_floating_point() else t for n, t in case.batch.targets.items()}
+    out = model(**given_, lengths=case.batch.lengths, targets=floats)
+    if out.loss is None or not out.loss.requires_grad:
+        return
+    out.loss.backward()
+    optimizer.step()
+    moved = [
+        name for name, value in model.named_parameters() if not torch.equal(value, before[name])
+    ]
+    assert all(bool(torch.isfinite(value).all()) for value in model.parameters())
+    assert moved or float(out.loss) == 0
+
+
+@settings(max_examples=6, suppress_health_check=[HealthCheck.nested_given, HealthCheck.too_slow])
+@given(specs())
+def test_a_random_spec_keeps_every_law(text: str) -> None:
+    subject = subject_of(text)
+    for law in LAWS:
+        found = check_law(law, subject, Search(3, 0))
+        assert found.status != "refuted", (law.id, found.detail, found.counterexample)
