@@ -5,9 +5,10 @@
     node       = Embed(value, modality, ...) | Project(value, source) | Fuse(value, kind, sources*)
                | Stack(value, source, blocks, block, halting)
     value      = Value(name, segments*, width)              -- tokens [B, sum of lengths, width]
-    segment    = Segment(name, tokens, modality, rotary)
+    segment    = Segment(name, tokens, geometry, modality, rotary)
     block      = Block(attention, feed_forward, norm, dropout)
-    attention  = Attention(masks, heads, kv_heads, head_width, rotary, bias)
+    attention  = Attention(groups, heads, kv_heads, head_width, rotary, bias)
+    groups     = Group(heads, masks)*                       -- heads that share masks, in order
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
     feed_forward = Mlp | Glu | Experts | ByModality
     halting    = Ponder | Exit | None
@@ -21,8 +22,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mmspec.compiler.relations.geometry import Geometry
 from mmspec.diagnostics import Span
 from mmspec.expressions.mask import Mask
+
+Pairs = tuple[tuple[str, str, Mask], ...]
+"""(query segment, key segment, mask)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Segment:
 
     name: str
     tokens: Tokens
+    geometry: Geometry
     modality: str | None
     rotary: bool
     optional: bool
@@ -109,10 +115,18 @@ class Norm:
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
-    """Self or cross attention; masks: (query segment, key segment, mask)."""
+class Group:
+    """Heads that stand together and share masks."""
 
-    masks: tuple[tuple[str, str, Mask], ...]
+    heads: int
+    masks: Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Self-attention; the groups' heads are all of `heads`, in order."""
+
+    groups: tuple[Group, ...]
     heads: int
     kv_heads: int
     head_width: int
@@ -207,7 +221,7 @@ class Fuse:
     sources: tuple[Value, ...]
     heads: int
     queries: int
-    masks: tuple[tuple[str, str, Mask], ...]
+    groups: tuple[Group, ...]
     """cross-attention only: first source's segments -> the others'."""
     blocks: tuple[Block, ...]
     """transformer only."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmspec.compiler import ir
+from mmspec.compiler.relations.geometry import Geometry
 from mmspec.diagnostics import Span
 from mmspec.expressions import mask as masks
 
@@ -35,9 +36,11 @@ def _field(name: str, value: Any, pad: str) -> Iterator[str]:
         yield f"{pad}{name}:"
         for item in dataclasses.fields(value):
             yield from _field(item.name, getattr(value, item.name), pad + "    ")
-    elif name == "masks":
-        for query, key, mask in value:
-            yield f"{pad}{query} sees {key}: {masks.unparse(mask)}"
+    elif name == "groups":
+        for group in value:
+            by = f"{group.heads} heads: " if len(value) > 1 else ""
+            for query, key, mask in group.masks:
+                yield f"{pad}{by}{query} sees {key}: {masks.unparse(mask)}"
     else:
         yield f"{pad}{name}: {_text(value)}"
 
@@ -48,9 +51,16 @@ def _text(value: Any) -> str:
     if isinstance(value, ir.Segment):
         marks = [mark for mark in ("rotary", "optional") if getattr(value, mark)]
         marks += ["latents"] if value.modality is None else []
-        return f"{value.name}:{_text(value.tokens)}" + "".join(f" {mark}" for mark in marks)
+        found = f"{value.name}:{_text(value.tokens)} ({_text(value.geometry)})"
+        return found + "".join(f" {mark}" for mark in marks)
+    if isinstance(value, Geometry):
+        axes = ", ".join(f"{axis.name} {axis.size}" for axis in value.axes)
+        clock = value.clock
+        return f"{axes}, every {clock.period} ms from {clock.offset}" if clock else axes
     if isinstance(value, ir.Tokens):
         return str(value.max) if value.symbol is None else f"{value.symbol}<={value.max}"
+    if isinstance(value, masks.Pattern | masks.And | masks.Or | masks.Not):
+        return masks.unparse(value)
     if isinstance(value, tuple):
         return ", ".join(map(_text, value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

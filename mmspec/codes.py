@@ -47,7 +47,7 @@ _TABLE = """
 | MM308 | odd rotary width | Rotary positions turn pairs of features, so the head width is even. |
 | MM309 | fusion heads | The fusion's heads must divide its width. |
 | MM310 | unknown segment | A mask by pair names a segment that the sequence does not hold. |
-| MM311 | mask across segments | The pattern compares positions, and the two segments have no common axis. |
+| MM311 | mask across segments | The pattern speaks of positions, rows, columns, frames or times that the two segments do not both have. |
 | MM312 | exit head | Exits by confidence need a classifier that reads the stream. |
 | MM313 | exit interval | `every` is larger than the depth, so no exit would be reached before the last block. |
 | MM314 | exit readers | A stream with exits is read by its head alone. |
@@ -58,6 +58,7 @@ _TABLE = """
 | MM319 | unknown head | An objective names a head that does not exist. |
 | MM320 | objective does not fit | The loss or its smoothing does not belong to this kind of head. |
 | MM321 | claim names nothing | A claim names what is neither a modality nor a stream. |
+| MM322 | heads of masks | Masks by heads are for all the heads together, and heads that share keys share a mask. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
 | MM500 | unknown data set | The name is neither a built-in data set nor a file; the message lists both kinds. |
 | MM501 | data file cannot be read | A file that a row names is missing, damaged or of a kind that its column does not take. |

@@ -20,7 +20,8 @@ from mmspec.schema.resolved import dump
 from mmspec.schema.spec import Spec
 
 ATTENTION = frozenset(
-    {"visible", "visible_keys", "rotation", "rotate", "Attention", "CrossAttention"}
+    {"visible", "visible_keys", "visible_by_head", "by_head", "random_blocks", "mixed"}
+    | {"rotation", "rotate", "Attention", "CrossAttention"}
 )
 """Helpers and parts that go to the package's attention.py, beside the masks."""
 
@@ -49,13 +50,18 @@ def emit(plan: ir.Plan, spec: Spec) -> Package:
     requests = Requests(plan, specialiser)
     lines = Lines(requests)
     model.forward(plan, lines)
-    fragment = specialiser.finish(_read("\n".join(lines.statements())))
+    fragment = specialiser.finish(_read("\n".join(lines.statements())) | _masks_read(lines))
     attention = [_definition(tidy(source)) for source in lines.masks]
     main: list[Definition] = []
     for part, definition in _parts(fragment):
         (attention if part in ATTENTION else main).append(definition)
     main += [_definition(tidy(text)) for text in model.classes(plan, requests, lines)]
     return _package(plan, spec, fragment.imports, attention, main)
+
+
+def _masks_read(lines: Lines) -> set[str]:
+    """Names that the mask functions read."""
+    return set[str]().union(*map(_read, lines.masks))
 
 
 def _parts(fragment: Fragment) -> Iterable[tuple[str, Definition]]:

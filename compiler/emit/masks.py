@@ -1,4 +1,4 @@
-"""Masks -> the source of functions that say which keys a query sees (dense, for now)."""
+"""Masks -> the source of functions that say which keys a query sees, of all pairs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import textwrap
 from collections.abc import Iterator
 
 from mmspec.compiler import ir
+from mmspec.compiler.emit.coordinates import expression, statements
 from mmspec.expressions import mask as masks
 
 _LONG = 60
 FULL = masks.Pattern("full", ())
 NONE = masks.Pattern("none", ())
-Pairs = tuple[tuple[str, str, masks.Mask], ...]
+Pairs = ir.Pairs
+Groups = tuple[ir.Group, ...]
 Segments = tuple[ir.Segment, ...]
 
 
@@ -33,53 +35,30 @@ def simplify(mask: masks.Mask) -> masks.Mask:
     return mask
 
 
-def is_causal(pairs: Pairs, segments: Segments) -> bool:
+def is_causal(groups: Groups, segments: Segments) -> bool:
     """Whether a stream is one segment under plain `causal`."""
-    return len(segments) == 1 and [simplify(mask) for *_, mask in pairs] == [
-        masks.Pattern("causal", ())
-    ]
+    shown = [simplify(mask) for group in groups for *_, mask in group.masks]
+    return len(segments) == len(groups) == 1 and shown == [masks.Pattern("causal", ())]
 
 
-def is_full(pairs: Pairs, queries: Segments, keys: Segments) -> bool:
-    """Whether every query sees every key."""
+def is_full(groups: Groups, queries: Segments, keys: Segments) -> bool:
+    """Whether every query sees every key in every head."""
+    return all(_is_full(group.masks, queries, keys) for group in groups)
+
+
+def _is_full(pairs: Pairs, queries: Segments, keys: Segments) -> bool:
     shown = {(query, key) for query, key, mask in pairs if simplify(mask) == FULL}
     return all((query.name, key.name) in shown for query in queries for key in keys)
 
 
-def expression(mask: masks.Mask) -> str:
-    """A mask over index tensors `q` (a column) and `k` (a row), as Python source."""
-    if isinstance(mask, masks.Not):
-        return f"~({expression(mask.operand)})"
-    if isinstance(mask, masks.And | masks.Or):
-        sign = "&" if isinstance(mask, masks.And) else "|"
-        return f"({expression(mask.left)}) {sign} ({expression(mask.right)})"
-    if mask.name == "causal":
-        return "k <= q"
-    if mask.name == "window":
-        before, after = mask.get("before"), mask.get("after")
-        return " & ".join(
-            [
-                "(k <= q)" if after == 0 else f"(k - q <= {after})",
-                "(q <= k)" if before == 0 else f"(q - k <= {before})",
-            ]
-        )
-    if mask.name == "dilated":
-        step, reach = mask.get("step"), mask.get("reach")
-        return f"((q - k).abs() <= {reach}) & ((q - k) % {step} == 0)"
-    if mask.name == "block":
-        return f"q // {mask.get('size')} == k // {mask.get('size')}"
-    assert mask.name == "global", mask.name
-    return f"(q < {mask.get('count')}) | (k < {mask.get('count')})"
-
-
-def terms(mask: masks.Mask) -> tuple[list[str], str]:
+def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[str], str]:
     """A mask as one expression, or as a statement a pattern and what joins them when long."""
-    whole = expression(mask)
+    whole = expression(mask, query, key)
     if len(whole) <= _LONG:
         return [], whole
     names: dict[masks.Pattern, str] = {}
     joined = _joined(mask, names)
-    return [f"{name} = {expression(pattern)}" for pattern, name in names.items()], joined
+    return [f"{name} = {expression(one, query, key)}" for one, name in names.items()], joined
 
 
 def _joined(mask: masks.Mask, names: dict[masks.Pattern, str]) -> str:
@@ -122,16 +101,11 @@ def _function(
         yield from textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="        ")
     yield '    """'
     if len(queries) == len(keys) == 1:
-        if _uses_index(pairs, queries[0].name, keys[0].name):
-            yield from _indices(queries[0].name, keys[0].name)
-        yield from _block(pairs, queries[0].name, keys[0].name, "return")
+        yield from _block(pairs, queries[0], keys[0], "return")
         return
     for query in queries:
         for key in keys:
-            if _uses_index(pairs, query.name, key.name):
-                yield from _indices(query.name, key.name)
-            target = f"{query.name}_sees_{key.name} ="
-            yield from _block(pairs, query.name, key.name, target)
+            yield from _block(pairs, query, key, f"{query.name}_sees_{key.name} =")
     yield "    return torch.cat("
     yield "        ["
     for query in queries:
@@ -141,26 +115,22 @@ def _function(
     yield "    )"
 
 
-def _indices(query: str, key: str) -> Iterator[str]:
-    yield f"    q = torch.arange({query}, device=device)[:, None]"
-    yield f"    k = torch.arange({key}, device=device)"
-
-
 def _mask(pairs: Pairs, query: str, key: str) -> masks.Mask:
     return next((simplify(m) for a, b, m in pairs if (a, b) == (query, key)), NONE)
 
 
-def _uses_index(pairs: Pairs, query: str, key: str) -> bool:
-    return _mask(pairs, query, key) not in (FULL, NONE)
-
-
-def _block(pairs: Pairs, query: str, key: str, target: str) -> Iterator[str]:
+def _block(pairs: Pairs, query: ir.Segment, key: ir.Segment, target: str) -> Iterator[str]:
     """Statements that give `target` the mask of a pair."""
-    mask = _mask(pairs, query, key)
+    mask = _mask(pairs, query.name, key.name)
     if mask in (FULL, NONE):
         fill = "ones" if mask == FULL else "zeros"
-        yield f"    {target} torch.{fill}({query}, {key}, dtype=torch.bool, device=device)"
+        size = f"{query.name}, {key.name}"
+        yield f"    {target} torch.{fill}({size}, dtype=torch.bool, device=device)"
         return
-    before, last = terms(mask)
+    for line in statements(mask, query, key):
+        yield f"    {line}"
+    before, last = terms(mask, query, key)
     yield from (f"    {statement}" for statement in before)
+    if {pattern.name for pattern in masks.patterns(mask)} == {"prefix"}:
+        last = f"({last}).expand({query.name}, -1)"
     yield f"    {target} {last}"

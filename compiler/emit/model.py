@@ -194,4 +194,13 @@ def reserved(plan: ir.Plan) -> frozenset[str]:
     """Names that the wiring defines, so that no part may have them."""
     own = {f"{plan.class_name}{suffix}" for suffix in ("", "Heads", "Output")}
     masks = {f"{node.stream}_mask" for node in plan.nodes if not isinstance(node, ir.Embed)}
-    return frozenset(own | masks | {f"{name.removesuffix('_mask')}_fusion_mask" for name in masks})
+    masks |= {f"{name.removesuffix('_mask')}_fusion_mask" for name in masks}
+    by_heads = {f"{name}_{place}" for name in masks for place in range(1, _most_groups(plan) + 1)}
+    return frozenset(own | masks | by_heads)
+
+
+def _most_groups(plan: ir.Plan) -> int:
+    """The most groups of heads that an attention of the model has."""
+    sizes = [len(stack.block.attention.groups) for stack in plan.stacks()]
+    sizes += [len(node.groups) for node in plan.nodes if isinstance(node, ir.Fuse)]
+    return max(sizes, default=0)

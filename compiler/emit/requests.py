@@ -47,7 +47,7 @@ def stack(node: ir.Stack) -> tuple[str, dict[str, Any]]:
         "block": node.block,
         "depth": node.depth,
         "final_norm": node.final_norm,
-        "causal": masks.is_causal(node.block.attention.masks, node.source.segments),
+        "causal": masks.is_causal(node.block.attention.groups, node.source.segments),
     }
     if isinstance(node.halting, ir.Ponder):
         return "PonderStack", {**constants, "ponder": node.halting}

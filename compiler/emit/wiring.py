@@ -144,31 +144,44 @@ def _cross_mask(node: ir.Fuse, lines: Lines) -> str:
     valid = lines.valids[others[0].name]
     if len(others) > 1:
         valid = f"join_valid({lines.values(others)}, {lines.validities(others)})"
-    if masks.is_full(node.masks, queries, keys):
+    if masks.is_full(node.groups, queries, keys):
         return f"visible_keys({valid})"
-    name = f"{node.stream}_fusion_mask"
-    lines.masks.append(masks.function(name, f"fusion {node.stream}", node.masks, queries, keys))
-    seen = _mask_call(name, queries, keys, lines, lines.tensors[node.sources[0].name])
-    return f"visible({seen}, {valid})"
+    like = lines.tensors[node.sources[0].name]
+    return _visible(f"{node.stream}_fusion", node.groups, (queries, keys), (valid, like), lines)
 
 
-def _mask_call(
-    name: str, queries: masks.Segments, keys: masks.Segments, lines: Lines, like: str
+def _visible(
+    owner: str,
+    groups: masks.Groups,
+    sides: tuple[masks.Segments, masks.Segments],
+    names: tuple[str, str],
+    lines: Lines,
 ) -> str:
-    lengths = [lines.counts[segment] for segment in masks.parameters(queries, keys)]
-    return f"{name}({', '.join(lengths)}, {like}.device)"
+    """What each query sees: a mask function for each group of heads; names: validity, a tensor."""
+    valid, like = names
+    lengths = [lines.counts[segment] for segment in masks.parameters(*sides)]
+    stream = owner.removesuffix("_fusion")
+    of = f"fusion {stream}" if owner != stream else f"stream {stream}"
+    calls = []
+    for place, group in enumerate(groups, 1):
+        name = f"{owner}_mask" if len(groups) == 1 else f"{owner}_mask_{place}"
+        whose = of if len(groups) == 1 else f"{group.heads} heads of {of}"
+        lines.masks.append(masks.function(name, whose, group.masks, *sides))
+        calls.append(f"{name}({', '.join(lengths)}, {like}.device)")
+    if len(groups) == 1:
+        return f"visible({calls[0]}, {valid})"
+    heads = ", ".join(str(group.heads) for group in groups)
+    return f"visible_by_head(by_head(({', '.join(calls)}), ({heads})), {valid})"
 
 
 def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     """Run a stream's blocks."""
     source, segments = lines.tensors[node.source.name], node.source.segments
     valid = lines.valids[node.source.name]
-    pairs = node.block.attention.masks
+    groups = node.block.attention.groups
     mask = f"visible_keys({valid})"
-    if not masks.is_full(pairs, segments, segments) and not masks.is_causal(pairs, segments):
-        name = f"{node.stream}_mask"
-        lines.masks.append(masks.function(name, f"stream {node.stream}", pairs, segments, segments))
-        mask = f"visible({_mask_call(name, segments, segments, lines, source)}, {valid})"
+    if not masks.is_full(groups, segments, segments) and not masks.is_causal(groups, segments):
+        mask = _visible(node.stream, groups, (segments, segments), (valid, source), lines)
     arguments = {
         "x_btd": source,
         "valid_bt": valid,

@@ -1,4 +1,4 @@
-"""Attention -> a mask for each ordered pair of segments."""
+"""Attention -> a mask for each ordered pair of segments, by groups of heads."""
 
 from __future__ import annotations
 
@@ -6,13 +6,28 @@ from mmspec.compiler import ir
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import Attention
 
-Pairs = tuple[tuple[str, str, masks.Mask], ...]
 _FULL = masks.Pattern("full", ())
+
+
+def lower(
+    attention: Attention,
+    heads: int,
+    queries: tuple[ir.Segment, ...],
+    keys: tuple[ir.Segment, ...],
+) -> tuple[ir.Group, ...]:
+    """Heads and their masks; neighbours whose masks are the same are one group."""
+    groups: list[ir.Group] = []
+    for count, one in attention.by_heads(heads):
+        pairs = lower_masks(one, queries, keys)
+        if groups and groups[-1].masks == pairs:
+            count += groups.pop().heads
+        groups.append(ir.Group(count, pairs))
+    return tuple(groups)
 
 
 def lower_masks(
     attention: Attention, queries: tuple[ir.Segment, ...], keys: tuple[ir.Segment, ...]
-) -> Pairs:
+) -> ir.Pairs:
     """Masks by pair of segment names, in sequence order; pairs that see nothing are left out."""
     pairs: list[tuple[str, str, masks.Mask]] = []
     for row, query in enumerate(queries):

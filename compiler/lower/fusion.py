@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmspec.compiler import ir
 from mmspec.compiler.lower import attention
 from mmspec.compiler.lower.context import Context
+from mmspec.compiler.relations.geometry import line
 from mmspec.expressions import mask as masks
 from mmspec.schema import fusion as schema
 
@@ -16,10 +17,10 @@ def lower(context: Context, stream: str, sources: tuple[ir.Value, ...]) -> ir.Va
     if isinstance(fusion, schema.Concat) and len(sources) == 1:
         return sources[0]
     heads = getattr(fusion, "heads", None) or spec.heads
-    masks: attention.Pairs = ()
+    groups: tuple[ir.Group, ...] = ()
     if isinstance(fusion, schema.CrossAttention):
         context_segments = tuple(s for value in sources[1:] for s in value.segments)
-        masks = attention.lower_masks(fusion.attention, sources[0].segments, context_segments)
+        groups = attention.lower(fusion.attention, heads, sources[0].segments, context_segments)
     blocks: tuple[ir.Block, ...] = ()
     if isinstance(fusion, schema.Transformer):
         blocks = (_block(spec.width, heads, sources),) * fusion.depth
@@ -31,7 +32,7 @@ def lower(context: Context, stream: str, sources: tuple[ir.Value, ...]) -> ir.Va
             sources=sources,
             heads=heads,
             queries=fusion.queries if isinstance(fusion, schema.Latents) else 0,
-            masks=masks,
+            groups=groups,
             blocks=blocks,
             stream=stream,
             span=context.spec.span("streams", stream, "from"),
@@ -43,7 +44,16 @@ def _segments(
     stream: str, fusion: schema.Fusion, sources: tuple[ir.Value, ...]
 ) -> tuple[ir.Segment, ...]:
     if isinstance(fusion, schema.Latents):
-        return (ir.Segment(stream, ir.Tokens(None, fusion.queries), None, False, False),)
+        return (
+            ir.Segment(
+                stream,
+                ir.Tokens(None, fusion.queries),
+                line(fusion.queries),
+                None,
+                False,
+                False,
+            ),
+        )
     if isinstance(fusion, schema.CrossAttention):
         return sources[0].segments
     return tuple(segment for value in sources for segment in value.segments)
@@ -55,7 +65,7 @@ def _block(width: int, heads: int, sources: tuple[ir.Value, ...]) -> ir.Block:
     return ir.Block(
         width=width,
         attention=ir.Attention(
-            masks=tuple((query, key, full) for query in names for key in names),
+            groups=(ir.Group(heads, tuple((q, k, full) for q in names for k in names)),),
             heads=heads,
             kv_heads=heads,
             head_width=width // heads,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from mmspec.compiler import ir
 from mmspec.compiler.lower.context import Context
+from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line
 from mmspec.schema import modality as schema
 
 
@@ -19,11 +22,23 @@ def tokens(context: Context, name: str) -> ir.Tokens:
     return ir.Tokens(None, len(modality.columns))
 
 
+def geometry(name: str, modality: schema.Modality) -> Geometry:
+    """Where the tokens of a modality stand, and when; a symbol `n_text` is the tokens of text."""
+    if isinstance(modality, schema.Image):
+        return grid(*modality.grid)
+    if isinstance(modality, schema.Table):
+        return line(len(modality.columns))
+    if isinstance(modality, schema.Tokens):
+        return line(f"n_{name}")
+    return line(f"n_{name}", Clock(Fraction(0), 1000 * modality.patch / modality.rate))
+
+
 def segment(context: Context, name: str) -> ir.Segment:
     """The run of tokens of a modality."""
     modality = context.spec.modalities[name]
     rotary = modality.position == "rotary"
-    return ir.Segment(name, tokens(context, name), name, rotary, modality.optional)
+    place = geometry(name, modality)
+    return ir.Segment(name, tokens(context, name), place, name, rotary, modality.optional)
 
 
 def lower_input(context: Context, name: str) -> ir.Input:

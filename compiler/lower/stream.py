@@ -27,7 +27,7 @@ def lower_block(context: Context, stream: str, source: ir.Value) -> ir.Block:
     return ir.Block(
         width=spec.width,
         attention=ir.Attention(
-            masks=attention.lower_masks(spec.attention, source.segments, source.segments),
+            groups=attention.lower(spec.attention, spec.heads, source.segments, source.segments),
             heads=spec.heads,
             kv_heads=spec.kv_heads,
             head_width=spec.head_width,

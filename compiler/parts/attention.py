@@ -19,6 +19,48 @@ def visible(mask_qk: Tensor, valid_bk: Tensor | None) -> Tensor:
     return mask_qk[None, None] if valid_bk is None else mask_qk & valid_bk[:, None, None, :]
 
 
+def visible_by_head(mask_hqk: Tensor, valid_bk: Tensor | None) -> Tensor:
+    """The keys that each head's mask shows and that are valid: bool [B or 1, H, Tq, Tk]."""
+    return mask_hqk[None] if valid_bk is None else mask_hqk & valid_bk[:, None, None, :]
+
+
+def by_head(masks_qk: tuple[Tensor, ...], heads: tuple[int, ...]) -> Tensor:
+    """The masks of groups of so many heads: bool [H, Tq, Tk]."""
+    pairs = zip(masks_qk, heads, strict=True)
+    return torch.cat([mask_qk.expand(count, -1, -1) for mask_qk, count in pairs])
+
+
+def random_blocks(queries: int, keys: int, blocks: int, seed: int, device: torch.device) -> Tensor:
+    """So many different blocks of 64 keys for each 64 queries (R. Floyd): bool [Tq, Tk].
+
+    Draw t of block i is below J - blocks + t + 1, J the blocks of keys there are; where that block
+    is taken already, the last of them is.
+    """
+    there = -(-keys // 64)
+    if blocks >= there:
+        return torch.ones(queries, keys, dtype=torch.bool, device=device)
+    row_i = torch.arange(-(-queries // 64), device=device)
+    column_j = torch.arange(there, device=device)
+    shown_ij = row_i[:, None] + column_j < 0
+    for draw in range(blocks):
+        number_i = mixed(mixed(mixed(torch.full_like(row_i, seed)) ^ row_i) ^ draw)
+        top = there - blocks + draw
+        half_i, last_i = number_i >> 1 & 0x7FFFFFFFFFFFFFFF, number_i & 1
+        pick_i = (half_i % (top + 1) * 2 + last_i) % (top + 1)
+        taken_i = shown_ij.gather(1, pick_i[:, None])[:, 0]
+        shown_ij = shown_ij | (column_j == torch.where(taken_i, top, pick_i)[:, None])
+    shown_qj = shown_ij.repeat_interleave(64, dim=0)[:queries]
+    return shown_qj.repeat_interleave(64, dim=1)[:, :keys]
+
+
+def mixed(number: Tensor) -> Tensor:
+    """Numbers of 64 bits that look random: the output step of SplitMix64; products wrap."""
+    number = number - 0x61C8864680B583EB
+    number = (number ^ (number >> 30 & 0x3FFFFFFFF)) * -0x40A7B892E31B1A47
+    number = (number ^ (number >> 27 & 0x1FFFFFFFFF)) * -0x6B2FB644ECCEEE15
+    return number ^ (number >> 31 & 0x1FFFFFFFF)
+
+
 def rotation(positions_t: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the rotary angles: two float32 tables [T, head_width / 2]."""
     rates_i = torch.arange(0, head_width, 2, device=positions_t.device, dtype=torch.float64)

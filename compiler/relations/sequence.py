@@ -8,7 +8,7 @@ from mmspec.compiler.relations.geometry import Geometry, Lengths
 from mmspec.compiler.relations.relation import Relation, relation
 from mmspec.expressions.mask import Mask, Pattern
 
-__all__ = ["Side", "SequenceMask"]
+__all__ = ["SequenceMask", "Side"]
 
 _NONE = Pattern("none")
 

@@ -107,6 +107,8 @@ def attention_lines(attention: Attention) -> list[str]:
 
 def attention_text(attention: Attention) -> str:
     """The mask in the language's own words; nothing where everything is seen."""
+    if attention.groups is not None:
+        return f"masks of {len(attention.groups)} groups of heads"
     if attention.pairs is not None:
         return f"{len(attention.pairs)} masks by pair"
     assert attention.mask is not None

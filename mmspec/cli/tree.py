@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 
 from rich.text import Text
 
-from mmspec.cli import graph
+from mmspec.cli import graph, output
 from mmspec.cli.diagram import STYLES, spelt
 from mmspec.expressions import mask as masks
 from mmspec.schema import head as heads
+from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Wiring, resolve
 
 _LEAST_WORDS = 24
@@ -128,8 +130,8 @@ def _rows(spec: Spec, parameters: Mapping[str, int]) -> Iterator[Row]:
     yield Row(1, "streams", "bold")
     for name in wiring.order:
         yield _stream(spec, wiring, name, parameters)
-        for (query, key), mask in (spec.streams[name].attention.pairs or {}).items():
-            yield Row(3, f"{query} sees {key}", words=masks.unparse(mask))
+        for item in spec.streams[name].attention.by_heads(spec.streams[name].heads):
+            yield from _masks(spec.streams[name], *item)
     yield Row(1, "heads", "bold")
     for name, head in spec.heads.items():
         kind, *rest = graph.head_lines(head)
@@ -165,6 +167,15 @@ def _tokens(spec: Spec, wiring: Wiring, stream: str) -> str:
         else graph.tokens(spec.modalities[segment.modality])
         for segment in wiring.segments[stream]
     )
+
+
+def _masks(stream: Stream, heads: int, attention: Attention) -> Iterator[Row]:
+    """What a group of heads sees, where one line of the stream does not say it."""
+    by = "" if heads == stream.heads else f"{output.plural(heads, 'head')}: "
+    for (query, key), mask in (attention.pairs or {}).items():
+        yield Row(3, f"{by}{query} sees {key}", words=masks.unparse(mask))
+    if by and attention.mask is not None:
+        yield Row(3, f"{by}all", words=masks.unparse(attention.mask))
 
 
 def _head_shape(spec: Spec, wiring: Wiring, head: heads.Head) -> str:

@@ -76,7 +76,7 @@ class Not:
 
 Mask = Pattern | And | Or | Not
 
-COMPILED: Final = frozenset({"full", "none", "causal", "window", "dilated", "block", "global"})
+COMPILED: Final = frozenset(SIGNATURES) - {"document"}
 
 
 def parse(text: str, span: Span | None = None) -> Mask:

@@ -1,14 +1,14 @@
-"""Attention of a stream: one mask, or a mask for each ordered pair of segments."""
+"""Attention of a stream: one mask, or masks by pair of segments; for all heads or by heads."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import InstanceOf, ValidationInfo, field_validator, model_validator
+from pydantic import Field, InstanceOf, ValidationInfo, field_validator, model_validator
 
 from mmspec.diagnostics import Diagnostic
 from mmspec.expressions import mask as masks
-from mmspec.schema.base import Model, Refused, parsed
+from mmspec.schema.base import Model, Refused, Size, parsed
 
 
 def parse_mask(value: Any, *keys: str) -> masks.Mask:
@@ -25,7 +25,11 @@ def parse_mask(value: Any, *keys: str) -> masks.Mask:
 
 
 class Attention(Model):
-    """Either `mask` for the whole sequence, or `pairs`: (query, key) segment names to masks."""
+    """Who sees whom, said in one of three ways.
+
+    `mask`: for the whole sequence; `pairs`: (query, key) segment names to masks; `groups`: heads
+    that stand together, each with one of the other two.
+    """
 
     mask: (
         InstanceOf[masks.Pattern]
@@ -35,13 +39,22 @@ class Attention(Model):
         | None
     ) = None
     pairs: dict[tuple[str, str], Any] | None = None
+    groups: tuple[Heads, ...] | None = Field(None, min_length=1)
+
+    def by_heads(self, heads: int) -> tuple[tuple[int, Attention], ...]:
+        """Heads that stand together, in order, and what they see."""
+        if self.groups is None:
+            return ((heads, self),)
+        return tuple((group.heads, group.mask) for group in self.groups)
 
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
             return {"mask": parse_mask(value)}
-        if isinstance(value, dict) and not set(value) <= {"mask", "pairs"}:
+        if isinstance(value, list):
+            return {"groups": value}
+        if isinstance(value, dict) and not set(value) <= {"mask", "pairs", "groups"}:
             pairs = {key: parsed(masks.parse_pair, key, key) for key in value}
             return {"pairs": {pairs[key]: parse_mask(text, key) for key, text in value.items()}}
         if isinstance(value, dict) and value:
@@ -56,4 +69,19 @@ class Attention(Model):
         return value
 
 
+class Heads(Model):
+    """Some heads, and what they see."""
+
+    heads: Size
+    mask: Attention
+
+    @field_validator("mask")
+    @classmethod
+    def _one_level(cls, value: Attention) -> Attention:
+        if value.groups is not None:
+            raise ValueError("heads of heads: write a mask, or masks by pair")
+        return value
+
+
+Attention.model_rebuild()
 FULL = Attention.model_construct(mask=masks.Pattern("full", ()))

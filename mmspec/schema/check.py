@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 from mmspec.expressions import claim as claims
@@ -11,12 +12,14 @@ from mmspec.schema import fusion as fusions
 from mmspec.schema import head as heads
 from mmspec.schema import modality as modalities
 from mmspec.schema.attention import Attention
+from mmspec.schema.coordinates import Coordinates, coordinates, misfit
 from mmspec.schema.halting import Exit
 from mmspec.schema.objective import DEFAULT_LOSS
 from mmspec.schema.spec import Spec
-from mmspec.schema.wiring import Wiring, problem
+from mmspec.schema.wiring import Segment, Wiring, problem
 
-ACROSS = frozenset({"full", "none", "global"})
+Named = tuple[tuple[str, Coordinates], ...]
+"""Segments by name, and what their tokens have."""
 
 
 def check(spec: Spec, wiring: Wiring) -> None:
@@ -116,9 +119,11 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 
 def _attention(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     for name, stream in spec.streams.items():
-        segments = tuple(s.name for s in wiring.segments[name])
+        segments = _named(spec, wiring.segments[name])
         at = ("streams", name, "attention")
-        yield from _mask(spec, stream.attention, segments, segments, at)
+        yield from _heads_of(spec, stream.attention, (stream.heads, stream.kv_heads), at)
+        for place, attention in _groups(stream.attention, stream.heads):
+            yield from _mask(spec, attention, segments, segments, (*at, *place))
 
 
 def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
@@ -136,9 +141,9 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             )
         if isinstance(source, fusions.CrossAttention):
             first, *rest = (wiring.source_segments(x) for x in wiring.sources[name])
-            queries = tuple(s.name for s in first)
-            keys = tuple(s.name for group in rest for s in group)
-            if len(set(keys)) < len(keys):
+            queries = _named(spec, first)
+            keys = _named(spec, tuple(s for group in rest for s in group))
+            if len(dict(keys)) < len(keys):
                 yield problem(
                     spec,
                     "MM303",
@@ -146,26 +151,51 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                     *at,
                     help="name each modality once among the context",
                 )
-            yield from _mask(spec, source.attention, queries, keys, (*at, "attention"))
+            yield from _heads_of(spec, source.attention, (count, count), (*at, "attention"))
+            for place, attention in _groups(source.attention, count):
+                yield from _mask(spec, attention, queries, keys, (*at, "attention", *place))
+
+
+def _named(spec: Spec, segments: tuple[Segment, ...]) -> Named:
+    found = ((s.name, spec.modalities[s.modality] if s.modality else None) for s in segments)
+    return tuple((name, coordinates(name, modality)) for name, modality in found)
+
+
+def _groups(attention: Attention, heads: int) -> Iterator[tuple[tuple[Any, ...], Attention]]:
+    """What each group of heads sees, and where that is said."""
+    for place, (_, one) in enumerate(attention.by_heads(heads)):
+        yield () if attention.groups is None else (place, "mask"), one
+
+
+def _heads_of(
+    spec: Spec, attention: Attention, heads: tuple[int, int], at: tuple[Any, ...]
+) -> Iterator[MmspecError]:
+    """Groups hold all heads, and no two of them share a head of keys."""
+    counts = [count for count, _ in attention.by_heads(heads[0])]
+    shared = heads[0] // heads[1]
+    if sum(counts) != heads[0]:
+        message = f"masks of {sum(counts)} heads for {heads[0]} heads"
+        advice = f"let `heads` of the groups add up to {heads[0]}"
+        yield problem(spec, "MM322", message, *at, help=advice)
+    elif any(count % shared for count in counts):
+        message = f"{shared} heads share keys, so they share a mask"
+        advice = f"let `heads` of each group be a multiple of {shared}"
+        yield problem(spec, "MM322", message, *at, help=advice)
 
 
 def _mask(
-    spec: Spec,
-    attention: Attention,
-    queries: tuple[str, ...],
-    keys: tuple[str, ...],
-    at: tuple[str, ...],
+    spec: Spec, attention: Attention, queries: Named, keys: Named, at: tuple[Any, ...]
 ) -> Iterator[MmspecError]:
     if attention.pairs is None:
         assert attention.mask is not None
-        several = not (queries == keys and len(queries) == 1)
-        yield from _flat(spec, attention.mask, several, queries == keys, at)
+        yield from _flat(spec, attention.mask, queries, keys, at)
         return
+    sides = dict(queries), dict(keys)
     for (query, key), mask in attention.pairs.items():
         here = (*at, f"{query} -> {key}")
-        for name, among in ((query, queries), (key, keys)):
+        for name, among in zip((query, key), sides, strict=True):
             if name not in among:
-                close = suggest(name, among)
+                close = suggest(name, list(among))
                 yield problem(
                     spec,
                     "MM310",
@@ -174,22 +204,30 @@ def _mask(
                     help=f"did you mean `{close}`?" if close else f"segments: {', '.join(among)}",
                     word=name,
                 )
-        yield from _across(spec, mask, query == key, here)
+        if query in sides[0] and key in sides[1]:
+            yield from _pair(spec, mask, (sides[0][query], sides[1][key]), here)
 
 
 def _flat(
-    spec: Spec, mask: masks.Mask, several: bool, square: bool, at: tuple[str, ...]
+    spec: Spec, mask: masks.Mask, queries: Named, keys: Named, at: tuple[Any, ...]
 ) -> Iterator[MmspecError]:
-    if isinstance(mask, masks.Pattern) and mask.name == "causal" and square:
+    """One mask for every pair of segments; `causal` alone is the order of a whole sequence."""
+    if isinstance(mask, masks.Pattern) and mask.name == "causal" and queries == keys:
         return
-    if several:
-        yield from _across(spec, mask, False, at)
-    else:
-        yield from _across(spec, mask, True, at)
+    pairs = [(query, key) for _, query in queries for _, key in keys]
+    for pair in pairs:
+        found = list(_pair(spec, mask, pair, at))
+        yield from found
+        if found:
+            return
 
 
-def _across(spec: Spec, mask: masks.Mask, same: bool, at: tuple[str, ...]) -> Iterator[MmspecError]:
+def _pair(
+    spec: Spec, mask: masks.Mask, pair: tuple[Coordinates, Coordinates], at: tuple[Any, ...]
+) -> Iterator[MmspecError]:
+    """Patterns that the compiler cannot build, or that mean nothing between two segments."""
     for pattern in masks.patterns(mask):
+        problems = misfit(pattern, *pair)
         if pattern.name not in masks.COMPILED:
             yield problem(
                 spec,
@@ -199,15 +237,9 @@ def _across(spec: Spec, mask: masks.Mask, same: bool, at: tuple[str, ...]) -> It
                 help=f"compiled today: {', '.join(sorted(masks.COMPILED))}",
                 word=pattern.name,
             )
-        elif not same and pattern.name not in ACROSS:
-            yield problem(
-                spec,
-                "MM311",
-                f"`{pattern.name}` compares positions, and these segments have no common axis",
-                *at,
-                help="write masks by pair, such as {text -> text: causal, text -> image: full}",
-                word=pattern.name,
-            )
+        elif problems is not None:
+            message = f"`{pattern.name}` {problems[0]}"
+            yield problem(spec, "MM311", message, *at, help=problems[1], word=pattern.name)
 
 
 def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:

@@ -42,6 +42,8 @@ def _plain(value: Any) -> Any:
 
 
 def _attention(attention: Attention) -> Any:
+    if attention.groups is not None:
+        return [{"heads": g.heads, "mask": _attention(g.mask)} for g in attention.groups]
     if attention.pairs is None:
         assert attention.mask is not None
         return masks.unparse(attention.mask)

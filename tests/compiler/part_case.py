@@ -68,7 +68,7 @@ def valid_until(lengths: Sequence[int], tokens: int) -> Tensor:
 def attention(heads: int = 3, kv_heads: int = 3, head_width: int = 4, **keys: bool) -> ir.Attention:
     """Attention of a block; keys: rotary, bias."""
     rotary, bias = keys.get("rotary", False), keys.get("bias", True)
-    return ir.Attention(FULL, heads, kv_heads, head_width, rotary, bias)
+    return ir.Attention((ir.Group(heads, FULL),), heads, kv_heads, head_width, rotary, bias)
 
 
 def block(feed_forward: ir.FeedForward | None = None, **keys: object) -> ir.Block:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ def test_every_step_prints_the_same_in_another_process(step: str) -> None:
 
 
 NOT_SHOWN = {("Plan", "about"), ("Plan", "source"), ("Segment", "modality"), ("Head", "name")}
+NOT_SHOWN |= {("Group", "heads")}
 """What the text of a Plan leaves out: words, the file it came from, and what a name says already.
 
 Of a span it shows the line.
@@ -126,7 +128,7 @@ def variants(value: Any) -> Iterator[Any]:
             yield value[:-1]
     elif isinstance(value, bool):
         yield not value
-    elif isinstance(value, int | float):
+    elif isinstance(value, int | float | Fraction):
         yield value + 1
     elif isinstance(value, str):
         yield f"{value}_"

@@ -15,6 +15,7 @@ from torch import Tensor
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks as emitted
 from mmspec.compiler.emit.tidy import tidy
+from mmspec.compiler.relations.geometry import line
 from mmspec.expressions import mask as masks
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
 
@@ -81,7 +82,9 @@ def expressions(leaves: st.SearchStrategy[Pattern]) -> st.SearchStrategy[Mask]:
 
 def segment(name: str) -> ir.Segment:
     """A segment of up to many tokens."""
-    return ir.Segment(name, ir.Tokens(name, 99), name, rotary=False, optional=False)
+    return ir.Segment(
+        name, ir.Tokens(name, 99), line(f"n_{name}"), name, rotary=False, optional=False
+    )
 
 
 def run(source: str, name: str, lengths: list[int]) -> list[list[bool]]:
@@ -170,13 +173,14 @@ def test_simplify_keeps_the_meaning(mask: Mask) -> None:
 def test_what_is_called_full_or_causal_is(mask: Mask) -> None:
     pairs, text = (("text", "text", mask),), (segment("text"),)
     rows = brute(pairs, [("text", 5)], [("text", 5)])
-    if emitted.is_full(pairs, text, text):
+    groups = (ir.Group(2, pairs),)
+    if emitted.is_full(groups, text, text):
         assert all(map(all, rows))
-    if emitted.is_causal(pairs, text):
+    if emitted.is_causal(groups, text):
         assert rows == [[k <= q for k in range(5)] for q in range(5)]
     if mask in (pattern("full"), pattern("causal")):
-        assert emitted.is_full(pairs, text, text) is (mask == pattern("full"))
-        assert emitted.is_causal(pairs, text) is (mask == pattern("causal"))
+        assert emitted.is_full(groups, text, text) is (mask == pattern("full"))
+        assert emitted.is_causal(groups, text) is (mask == pattern("causal"))
 
 
 @given(st.data())
@@ -188,8 +192,9 @@ def test_full_means_every_pair(data: st.DataObject) -> None:
     segments = tuple(map(segment, names))
     sizes = [("image", 3), ("text", 2)]
     expected = all(map(all, brute(pairs, sizes, sizes)))
-    assert emitted.is_full(pairs, segments, segments) is expected
-    assert not emitted.is_causal(pairs, segments)
+    groups = (ir.Group(2, pairs),)
+    assert emitted.is_full(groups, segments, segments) is expected
+    assert not emitted.is_causal(groups, segments)
 
 
 @settings(max_examples=100)

@@ -156,7 +156,8 @@ def table(plan: ir.Plan, stack: ir.Stack, raw: Lengths) -> NDArray[np.bool_]:
     sizes = _sizes(segments, tokens)
     starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
     whole = np.zeros((sum(sizes.values()),) * 2, dtype=np.bool_)
-    for query, key, mask in stack.block.attention.masks:
+    (group,) = stack.block.attention.groups
+    for query, key, mask in group.masks:
         rows = slice(starts[query], starts[query] + sizes[query])
         columns = slice(starts[key], starts[key] + sizes[key])
         whole[rows, columns] = seen(mask, sizes[query], sizes[key])
@@ -193,7 +194,8 @@ def _hidden_cross(plan: ir.Plan, node: ir.Node, raw: Lengths) -> int:
     tokens = costing.tokens(plan, raw)
     queries = _sizes(node.sources[0].segments, tokens)
     keys = _sizes(tuple(x for value in node.sources[1:] for x in value.segments), tokens)
-    shown = sum(int(seen(m, queries[q], keys[k]).sum()) for q, k, m in node.masks)
+    (group,) = node.groups
+    shown = sum(int(seen(m, queries[q], keys[k]).sum()) for q, k, m in group.masks)
     return 4 * (sum(queries.values()) * sum(keys.values()) - shown) * node.out.width
 
 

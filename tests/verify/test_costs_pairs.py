@@ -11,6 +11,7 @@ import sympy
 from numpy.typing import NDArray
 
 from mmspec.compiler import ir
+from mmspec.compiler.relations.geometry import line
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse
 from mmspec.verify.costs import pairs
 from mmspec.verify.costs.polynomial import Order, write_orders
@@ -63,7 +64,7 @@ def random_mask(rng: random.Random, square: bool, depth: int = 3) -> Mask:
 
 def segment(name: str) -> ir.Segment:
     """A segment of variable length."""
-    return ir.Segment(name, ir.Tokens(name, 1000), name, False, False)
+    return ir.Segment(name, ir.Tokens(name, 1000), line(f"n_{name}"), name, False, False)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mmspec.verify.laws import LAWS, Search
@@ -58,6 +58,19 @@ def test_a_random_spec_trains_a_step(data: st.DataObject) -> None:
     assert moved or float(out.loss) == 0
 
 
+LATENTS_NAMED_LIKE_A_MODALITY = """
+mmspec: 1
+name: drawn
+modalities:
+  text: {kind: tokens, vocab: 11, length: {max: 2}}
+streams:
+  text: {from: {fusion: attention, of: [text], queries: 1}, depth: 1, heads: 1, width: 3}
+heads:
+  label: {kind: classifier, classes: 5, from: text}
+"""
+
+
+@example(LATENTS_NAMED_LIKE_A_MODALITY)
 @settings(max_examples=6, suppress_health_check=[HealthCheck.nested_given, HealthCheck.too_slow])
 @given(specs())
 def test_a_random_spec_keeps_every_law(text: str) -> None:

@@ -40,7 +40,7 @@ def _latents(sizes: Sizes, node: ir.Fuse) -> Cost:
 
 
 def _cross(sizes: Sizes, node: ir.Fuse) -> Cost:
-    seen = attention.visible_pairs(sizes, node.masks, node.sources[0], node.sources[1:])
+    seen = attention.visible_pairs(sizes, node.groups, node.sources[0], node.sources[1:])
     return attention.cross(sizes, node, seen)
 
 

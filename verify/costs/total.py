@@ -137,10 +137,11 @@ def stack_of(plan: ir.Plan, stream_name: str) -> ir.Stack:
 
 
 def visible_pairs(plan: ir.Plan, stream_name: str) -> Polynomial:
-    """Pairs visible in one layer and head of a stream, in one sample."""
+    """Pairs visible in one layer of a stream, the mean over its heads, in one sample."""
     stack = stack_of(plan, stream_name)
-    masks = stack.block.attention.masks
-    return attention.visible_pairs(Sizes(plan), masks, stack.source, (stack.source,))
+    layer = stack.block.attention
+    pairs = attention.visible_pairs(Sizes(plan), layer.groups, stack.source, (stack.source,))
+    return pairs * Fraction(1, layer.heads)
 
 
 def pairs_growth(plan: ir.Plan, stream_name: str) -> frozenset[Order]:

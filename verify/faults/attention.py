@@ -42,8 +42,11 @@ def _masks(change: Change) -> Callable[[ir.Plan], ir.Plan]:
     """Change every mask of every stack."""
 
     def changed(block: ir.Block) -> ir.Block:
-        pairs = tuple((q, k, change(mask)) for q, k, mask in block.attention.masks)
-        return replace(block, attention=replace(block.attention, masks=pairs))
+        groups = tuple(
+            replace(group, masks=tuple((q, k, change(mask)) for q, k, mask in group.masks))
+            for group in block.attention.groups
+        )
+        return replace(block, attention=replace(block.attention, groups=groups))
 
     return blocks(changed)
 
@@ -52,9 +55,11 @@ def _paired(query: str, key: str, mask: str) -> Callable[[ir.Plan], ir.Plan]:
     """Give one ordered pair of segments another mask."""
 
     def changed(block: ir.Block) -> ir.Block:
-        others = [pair for pair in block.attention.masks if pair[:2] != (query, key)]
-        pairs = (*others, (query, key, masks.parse(mask)))
-        return replace(block, attention=replace(block.attention, masks=pairs))
+        groups = []
+        for group in block.attention.groups:
+            others = [pair for pair in group.masks if pair[:2] != (query, key)]
+            groups.append(replace(group, masks=(*others, (query, key, masks.parse(mask)))))
+        return replace(block, attention=replace(block.attention, groups=tuple(groups)))
 
     return blocks(changed)
 

@@ -139,7 +139,7 @@ class _Walk(Generic[R]):
             own = len(node.sources[0].segments)
             context = dict(zip([s.name for s in segments[own:]], row[own:], strict=True))
             known = {s.name: s for s in segments[own:]}
-            return self._attended(node, node.masks, row[:own], (known, context))
+            return self._attended(node, node.groups, row[:own], (known, context))
         if node.kind == "transformer":
             for block in node.blocks:
                 row = self._block(node, block, row)
@@ -162,7 +162,7 @@ class _Walk(Generic[R]):
     def _attended(
         self,
         node: ir.Fuse | ir.Stack,
-        masks: tuple[tuple[str, str, Mask], ...],
+        groups: tuple[ir.Group, ...],
         row: list[Reach[R]],
         context: tuple[dict[str, ir.Segment], dict[str, Reach[R]]],
     ) -> list[Reach[R]]:
@@ -170,7 +170,8 @@ class _Walk(Generic[R]):
         queries = {segment.name: segment for segment in node.out.segments}
         found = dict(zip(queries, row, strict=True))
         known, reaches = context
-        for query, key, mask in masks:
+        shown = dict.fromkeys(pair for group in groups for pair in group.masks)
+        for query, key, mask in shown:
             how = f"in stream `{node.stream}`, {query} sees {key} (`{unparse(mask)}`)"
             (seen,) = self._see((queries[query],), known[key], mask, reaches[key], how)
             found[query] = self._better(queries[query], found[query], seen)
@@ -181,7 +182,7 @@ class _Walk(Generic[R]):
     ) -> list[Reach[R]]:
         known = {segment.name: segment for segment in node.out.segments}
         context = dict(zip(known, row, strict=True))
-        return self._attended(node, block.attention.masks, row, (known, context))
+        return self._attended(node, block.attention.groups, row, (known, context))
 
     def _stacked(self, node: ir.Stack, head: ir.Head | None) -> list[Reach[R]]:
         if self.origin == Origin("stream", node.stream):

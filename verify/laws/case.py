@@ -133,6 +133,12 @@ def shortened(spec: Spec, tokens: int) -> Spec:
     return spec.model_copy(update={"modalities": changed})
 
 
+def _numbers(mask: masks.Mask) -> list[int]:
+    """The whole numbers in a mask."""
+    arguments = (item for pattern in masks.patterns(mask) for item in pattern.arguments)
+    return [value for _, value in arguments if isinstance(value, int)]
+
+
 def widest(spec: Spec) -> int:
     """The largest number in a mask of the spec: how far apart tokens must be to test it."""
     sizes = [0]
@@ -141,8 +147,8 @@ def widest(spec: Spec) -> int:
         if isinstance(stream.source, CrossAttention):
             found.append(stream.source.attention)
         for attention in found:
-            whole = [] if attention.mask is None else [attention.mask]
-            for mask in [*whole, *(attention.pairs or {}).values()]:
-                for pattern in masks.patterns(mask):
-                    sizes += [int(value) for _, value in pattern.arguments]
+            for _, one in attention.by_heads(stream.heads):
+                whole = [] if one.mask is None else [one.mask]
+                for mask in [*whole, *(one.pairs or {}).values()]:
+                    sizes += _numbers(mask)
     return max(sizes)

@@ -72,8 +72,11 @@ def _hooks(made: nn.Module, site: Site, found: list[_Uniform]) -> Iterator[Any]:
     yield lab.part(made, site.output).register_forward_pre_hook(entering)
 
 
-def _counts(subject: Subject, case: Case, sample: int | None) -> dict[str, int]:
-    """Tokens of every segment: valid ones of a sample, or (None) those in the tensors."""
+def _counts(subject: Subject, case: Case, sample: int | None, reader: str = "") -> dict[str, int]:
+    """Tokens of every segment: valid ones of a sample, or (None) those in the tensors.
+
+    What the fusion of `reader` reads by that stream's own name is a modality, not its latents.
+    """
     spec, found = subject.spec, {}
     for name, modality in spec.modalities.items():
         if sample is None:
@@ -81,7 +84,7 @@ def _counts(subject: Subject, case: Case, sample: int | None) -> dict[str, int]:
         else:
             found[name] = token_count(modality, int(case.batch.lengths[name][sample]))
     for name, stream in spec.streams.items():
-        if stream.source.fusion == "attention":
+        if stream.source.fusion == "attention" and name != reader:
             found[name] = int(getattr(stream.source, "queries", 0))
     return found
 
@@ -101,7 +104,8 @@ def _shown(subject: Subject, site: Site, counts: Mapping[str, int]) -> torch.Ten
         keys = {name: counts[name] for names in of[1:] for name in names}
         return torch.from_numpy(reading.matrix(source.get("attention", "full"), queries, keys))
     total = sum(counts[name] for name in everything)
-    rows = counts[stream] if site.kind == "latents" else total
+    latents = getattr(subject.spec.streams[stream].source, "queries", 0)
+    rows = latents if site.kind == "latents" else total
     return torch.from_numpy(np.ones((rows, total), dtype=np.bool_))
 
 
@@ -118,7 +122,9 @@ def _places(subject: Subject, case: Case, site: Site, sample: int) -> tuple[Tens
         keys = [name for names in of for name in names]
         queries = held
     padded, valid = _counts(subject, case, None), _counts(subject, case, sample)
-    return _valid(queries, padded, valid), _valid(keys, padded, valid)
+    reader = stream if site.kind == "latents" else ""
+    read = _counts(subject, case, None, reader), _counts(subject, case, sample, reader)
+    return _valid(queries, padded, valid), _valid(keys, *read)
 
 
 def _valid(names: list[str], padded: Mapping[str, int], valid: Mapping[str, int]) -> Tensor:
@@ -143,7 +149,8 @@ def _masked(subject: Subject, case: Case) -> None:
                 held = f"{len(found)} queries and {len(values)} keys"
                 said = f"`{site.output}` holds {held}, the spec's text {len(queries)}, {len(keys)}"
                 raise Broken(said, ("streams", site.stream))
-            shown = _shown(subject, site, _counts(subject, case, sample))
+            reader = site.stream if site.kind == "latents" else ""
+            shown = _shown(subject, site, _counts(subject, case, sample, reader))
             wrong = difference(found[queries], _mean(site, values[keys], shown))
             if wrong is not None:
                 what = f"with equal scores, what `{site.output}` reads in sample {sample} {wrong}"

@@ -1,0 +1,162 @@
+"""Patterns over tensors of the coordinates of queries and keys, as Python source.
+
+`q` is a column and `k` a row of indices; in grids also `q_row`, `k_column` and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from math import lcm
+from typing import Final
+
+from mmspec.compiler import ir
+from mmspec.compiler.relations.geometry import Geometry
+from mmspec.expressions import mask as masks
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+
+_GRIDS: Final = frozenset({"window2d", "window3d", "axial", "frame"})
+
+
+def drawn(pattern: Pattern, query: ir.Segment, key: ir.Segment) -> str:
+    """A call that draws the blocks of `random`."""
+    blocks, seed = pattern.size("blocks"), pattern.size("seed")
+    return f"random_blocks({query.name}, {key.name}, {blocks}, {seed}, device)"
+
+
+def statements(mask: Mask, query: ir.Segment, key: ir.Segment) -> Iterator[str]:
+    """What names the coordinates that the patterns of a mask use."""
+    names = {pattern.name for pattern in masks.patterns(mask)} - {"random"}
+    if names - {"prefix"}:
+        yield f"q = torch.arange({query.name}, device=device)[:, None]"
+    if names:
+        yield f"k = torch.arange({key.name}, device=device)"
+    if names & _GRIDS or ("shifted_window" in names and len(query.geometry.axes) > 1):
+        yield from _split("q", query.geometry)
+        yield from _split("k", key.geometry)
+
+
+def _split(letter: str, geometry: Geometry) -> Iterator[str]:
+    """Coordinates from the index: the last one runs fastest."""
+    strides = geometry.strides()
+    assert strides is not None, geometry
+    parts = []
+    for place, (name, stride) in enumerate(zip(geometry.names(letter), strides, strict=True)):
+        part = letter if stride == 1 else f"{letter} // {stride}"
+        size = geometry.axes[place].size
+        parts.append((name, part if place == 0 else f"{part} % {size}"))
+    left, right = (", ".join(column) for column in zip(*parts, strict=True))
+    yield f"{left} = {right}"
+
+
+def expression(mask: Mask, query: ir.Segment, key: ir.Segment) -> str:
+    """A mask over the coordinates, as Python source; `&` and `|` of what is in parentheses."""
+    if isinstance(mask, Not):
+        return f"~({expression(mask.operand, query, key)})"
+    if isinstance(mask, And | Or):
+        sign = "&" if isinstance(mask, And) else "|"
+        left, right = (expression(side, query, key) for side in (mask.left, mask.right))
+        return f"({left}) {sign} ({right})"
+    if mask.name == "random":
+        return drawn(mask, query, key)
+    return _PATTERNS[mask.name](mask, query.geometry, key.geometry)
+
+
+def _window(pattern: Pattern, query: Geometry, key: Geometry) -> str:
+    before, after = pattern.size("before"), pattern.size("after")
+    return " & ".join(
+        [
+            "(k <= q)" if after == 0 else f"(k - q <= {after})",
+            "(q <= k)" if before == 0 else f"(q - k <= {before})",
+        ]
+    )
+
+
+def _dilated(pattern: Pattern, query: Geometry, key: Geometry) -> str:
+    step, reach = pattern.size("step"), pattern.size("reach")
+    return f"((q - k).abs() <= {reach}) & ((q - k) % {step} == 0)"
+
+
+def _shared(query: Geometry, key: Geometry) -> tuple[str, ...]:
+    """The coordinates that both have."""
+    return tuple(axis.name for axis in query.axes if key.place(axis.name) is not None)
+
+
+def _close(pattern: Pattern, names: tuple[str, ...]) -> str:
+    radius = pattern.size("radius")
+    return _every([f"(q_{name} - k_{name}).abs() <= {radius}" for name in names])
+
+
+def _every(conditions: list[str]) -> str:
+    """All of them, in parentheses where there are several."""
+    if len(conditions) == 1:
+        return conditions[0]
+    return " & ".join(f"({condition})" for condition in conditions)
+
+
+def _same_frame(query: Geometry, key: Geometry) -> list[str]:
+    return ["q_frame == k_frame"] if "frame" in _shared(query, key) else []
+
+
+def _window2d(pattern: Pattern, query: Geometry, key: Geometry) -> str:
+    near = [f"(q_{n} - k_{n}).abs() <= {pattern.size('radius')}" for n in ("row", "column")]
+    return _every([*_same_frame(query, key), *near])
+
+
+def _shifted_window(pattern: Pattern, query: Geometry, key: Geometry) -> str:
+    size = pattern.size("size")
+    ahead = -pattern.size("shift") % size
+    pairs = [("q", "k")]
+    if len(query.axes) > 1:
+        pairs = [(f"q_{name}", f"k_{name}") for name in ("row", "column")]
+    parts = [f"{_part(q, ahead, size)} == {_part(k, ahead, size)}" for q, k in pairs]
+    return _every([*_same_frame(query, key), *parts])
+
+
+def _part(name: str, ahead: int, size: int) -> str:
+    return f"({name} + {ahead}) // {size}" if ahead else f"{name} // {size}"
+
+
+def _axial(pattern: Pattern, query: Geometry, key: Geometry) -> str:
+    names = [name for name in _shared(query, key) if name != pattern.get("axis")]
+    return _every([f"q_{name} == k_{name}" for name in names])
+
+
+def _within(pattern: Pattern, query: Geometry, key: Geometry) -> str:
+    """Times are counted in the largest unit in which all of them are whole."""
+    duration = pattern.get("duration")
+    assert isinstance(duration, int | Fraction) and query.clock and key.clock
+    reach = Fraction(duration) * 1000
+    offset = query.clock.offset - key.clock.offset
+    times = (query.clock.period, key.clock.period)
+    unit = lcm(*(time.denominator for time in (*times, offset)))
+    q, k, start = (int(time * unit) for time in (*times, offset))
+    apart = f"{_times(q, 'q')} - {_times(k, 'k')}"
+    if start:
+        apart += f" + {start}" if start > 0 else f" - {-start}"
+    return f"({apart}).abs() <= {int(reach * unit // 1)}"
+
+
+def _times(factor: int, name: str) -> str:
+    return name if factor == 1 else f"{factor} * {name}"
+
+
+_PATTERNS: Final[dict[str, Callable[[Pattern, Geometry, Geometry], str]]] = {
+    "causal": lambda pattern, query, key: "k <= q",
+    "window": _window,
+    "dilated": _dilated,
+    "strided": lambda pattern, query, key: f"(q - k) % {pattern.size('step')} == 0",
+    "block": lambda pattern, query, key: (
+        f"q // {pattern.size('size')} == k // {pattern.size('size')}"
+    ),
+    "global": lambda pattern, query, key: (
+        f"(q < {pattern.size('count')}) | (k < {pattern.size('count')})"
+    ),
+    "prefix": lambda pattern, query, key: f"k < {pattern.size('length')}",
+    "window2d": _window2d,
+    "window3d": lambda pattern, query, key: _close(pattern, ("frame", "row", "column")),
+    "shifted_window": _shifted_window,
+    "axial": _axial,
+    "frame": lambda pattern, query, key: "q_frame == k_frame",
+    "within": _within,
+}

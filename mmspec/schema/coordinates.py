@@ -1,0 +1,76 @@
+"""What the tokens of a segment have for a mask to speak of: an order, rows and columns, times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from mmspec.expressions.mask import Pattern
+from mmspec.schema import modality as modalities
+from mmspec.schema.modality import Modality
+
+ANYWHERE: Final = frozenset({"full", "none", "global", "prefix", "random", "document"})
+"""Patterns that ask nothing of the two segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """What a token has besides its place in the segment: `grid` axes by size, `period` seconds."""
+
+    unit: str
+    """What the index counts: segments of one unit compare their indices."""
+    grid: tuple[tuple[str, int], ...] = ()
+    period: Fraction | None = None
+
+    @property
+    def axes(self) -> frozenset[str]:
+        """The names of its axes."""
+        return frozenset(name for name, _ in self.grid)
+
+
+def coordinates(name: str, modality: Modality | None) -> Coordinates:
+    """Of a segment; `modality` None: latents."""
+    if modality is None:
+        return Coordinates(f"latents {name}")
+    if isinstance(modality, modalities.Image):
+        rows, columns = modality.grid
+        return Coordinates(f"{columns} columns", (("row", rows), ("column", columns)))
+    if isinstance(modality, modalities.Frames):
+        period = modality.patch / modality.rate
+        return Coordinates(f"{period} s", period=period)
+    return Coordinates("tokens" if isinstance(modality, modalities.Tokens) else f"table {name}")
+
+
+def misfit(pattern: Pattern, query: Coordinates, key: Coordinates) -> tuple[str, str] | None:
+    """Why a pattern means nothing between two segments, and what to write; None: it means much."""
+    if pattern.name in ANYWHERE:
+        return None
+    if pattern.name == "within":
+        if query.period is not None and key.period is not None:
+            return None
+        return "compares times, and a segment here has no rate", "write a mask without times"
+    wanted = _axes(pattern, query, key)
+    missing = sorted(wanted - (query.axes & key.axes))
+    if missing:
+        return (
+            f"needs {' and '.join(missing)}, which these segments do not both have",
+            "window, dilated, strided and block speak of the order of tokens",
+        )
+    if not wanted and query.unit != key.unit:
+        advice = "write masks by pair, such as {text -> text: causal, text -> image: full}"
+        if query.period is not None and key.period is not None:
+            advice = "compare times: within(500 ms)"
+        return "compares positions, and these segments have no common axis", advice
+    return None
+
+
+def _axes(pattern: Pattern, query: Coordinates, key: Coordinates) -> frozenset[str]:
+    """The axes that both segments must have."""
+    if pattern.name == "axial":
+        return frozenset({str(pattern.get("axis"))})
+    in_grids = {"window2d": {"row", "column"}, "window3d": {"frame", "row", "column"}}
+    in_grids["frame"] = {"frame"}
+    if query.grid or key.grid:
+        in_grids["shifted_window"] = {"row", "column"}
+    return frozenset(in_grids.get(pattern.name, ()))
