@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from math import lcm
+from math import gcd, lcm
 from typing import Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.geometry import Geometry
 from mmspec.expressions import mask as masks
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
-
-_GRIDS: Final = frozenset({"window2d", "window3d", "axial", "frame"})
 
 
 def drawn(pattern: Pattern, query: ir.Segment, key: ir.Segment) -> str:
@@ -27,26 +25,27 @@ def drawn(pattern: Pattern, query: ir.Segment, key: ir.Segment) -> str:
 def statements(mask: Mask, query: ir.Segment, key: ir.Segment) -> Iterator[str]:
     """What names the coordinates that the patterns of a mask use."""
     names = {pattern.name for pattern in masks.patterns(mask)} - {"random"}
+    if "document" in names:
+        sides = f"{query.name}_document_bt[:, :, None]", f"{key.name}_document_bt[:, None]"
+        yield f"q_document, k_document = {', '.join(sides)}"
+    names -= {"document"}
     if names - {"prefix"}:
         yield f"q = torch.arange({query.name}, device=device)[:, None]"
     if names:
         yield f"k = torch.arange({key.name}, device=device)"
-    if names & _GRIDS or ("shifted_window" in names and len(query.geometry.axes) > 1):
-        yield from _split("q", query.geometry)
-        yield from _split("k", key.geometry)
+    used = expression(mask, query, key)
+    for axis in _shared(query.geometry, key.geometry):
+        if f"q_{axis}" in used:
+            parts = _coordinate("q", query.geometry, axis), _coordinate("k", key.geometry, axis)
+            yield f"q_{axis}, k_{axis} = {', '.join(parts)}"
 
 
-def _split(letter: str, geometry: Geometry) -> Iterator[str]:
-    """Coordinates from the index: the last one runs fastest."""
-    strides = geometry.strides()
-    assert strides is not None, geometry
-    parts = []
-    for place, (name, stride) in enumerate(zip(geometry.names(letter), strides, strict=True)):
-        part = letter if stride == 1 else f"{letter} // {stride}"
-        size = geometry.axes[place].size
-        parts.append((name, part if place == 0 else f"{part} % {size}"))
-    left, right = (", ".join(column) for column in zip(*parts, strict=True))
-    yield f"{left} = {right}"
+def _coordinate(letter: str, geometry: Geometry, axis: str) -> str:
+    """A coordinate from the index: the last one runs fastest."""
+    strides, place = geometry.strides(), geometry.place(axis)
+    assert strides is not None and place is not None, geometry
+    part = letter if strides[place] == 1 else f"{letter} // {strides[place]}"
+    return part if place == 0 else f"{part} % {geometry.axes[place].size}"
 
 
 def expression(mask: Mask, query: ir.Segment, key: ir.Segment) -> str:
@@ -131,10 +130,12 @@ def _within(pattern: Pattern, query: Geometry, key: Geometry) -> str:
     times = (query.clock.period, key.clock.period)
     unit = lcm(*(time.denominator for time in (*times, offset)))
     q, k, start = (int(time * unit) for time in (*times, offset))
+    common = gcd(q, k, start)
+    q, k, start, most = q // common, k // common, start // common, reach * unit // common
     apart = f"{_times(q, 'q')} - {_times(k, 'k')}"
     if start:
         apart += f" + {start}" if start > 0 else f" - {-start}"
-    return f"({apart}).abs() <= {int(reach * unit // 1)}"
+    return f"({apart}).abs() <= {most}"
 
 
 def _times(factor: int, name: str) -> str:
@@ -153,6 +154,7 @@ _PATTERNS: Final[dict[str, Callable[[Pattern, Geometry, Geometry], str]]] = {
         f"(q < {pattern.size('count')}) | (k < {pattern.size('count')})"
     ),
     "prefix": lambda pattern, query, key: f"k < {pattern.size('length')}",
+    "document": lambda pattern, query, key: "q_document == k_document",
     "window2d": _window2d,
     "window3d": lambda pattern, query, key: _close(pattern, ("frame", "row", "column")),
     "shifted_window": _shifted_window,

@@ -20,7 +20,8 @@ from mmspec.schema.resolved import dump
 from mmspec.schema.spec import Spec
 
 ATTENTION = frozenset(
-    {"visible", "visible_keys", "visible_by_head", "by_head", "random_blocks", "mixed"}
+    {"visible", "visible_keys", "visible_by_head", "visible_by_sample"}
+    | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
     | {"rotation", "rotate", "Attention", "CrossAttention"}
 )
 """Helpers and parts that go to the package's attention.py, beside the masks."""

@@ -54,7 +54,7 @@ def _is_full(pairs: Pairs, queries: Segments, keys: Segments) -> bool:
 def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[str], str]:
     """A mask as one expression, or as a statement a pattern and what joins them when long."""
     whole = expression(mask, query, key)
-    if len(whole) <= _LONG:
+    if len(whole) <= _LONG or isinstance(mask, masks.Pattern):
         return [], whole
     names: dict[masks.Pattern, str] = {}
     joined = _joined(mask, names)
@@ -79,9 +79,18 @@ def _joined(mask: masks.Mask, names: dict[masks.Pattern, str]) -> str:
     return f" {sign} ".join(sides)
 
 
-def function(name: str, owner: str, pairs: Pairs, queries: Segments, keys: Segments) -> str:
-    """The source of a mask function: lengths of the segments -> bool [Tq, Tk]."""
-    return "\n".join(_function(name, owner, pairs, queries, keys)) + "\n"
+def function(
+    name: str,
+    owner: str,
+    pairs: Pairs,
+    sides: tuple[Segments, Segments],
+    packed: tuple[str, ...] = (),
+) -> str:
+    """The source of a mask function: lengths of the segments -> bool [Tq, Tk].
+
+    packed: segments whose documents it takes too, for a mask of each sample.
+    """
+    return "\n".join(_function(name, owner, (pairs, packed), *sides)) + "\n"
 
 
 def parameters(queries: Segments, keys: Segments) -> tuple[str, ...]:
@@ -89,29 +98,59 @@ def parameters(queries: Segments, keys: Segments) -> tuple[str, ...]:
     return tuple(dict.fromkeys(segment.name for segment in (*queries, *keys)))
 
 
+def documents(groups: Groups) -> tuple[str, ...]:
+    """Segments whose documents the masks ask for."""
+    found = [
+        segment
+        for group in groups
+        for query, key, mask in group.masks
+        if any(pattern.name == "document" for pattern in masks.patterns(simplify(mask)))
+        for segment in (query, key)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
 def _function(
-    name: str, owner: str, pairs: Pairs, queries: Segments, keys: Segments
+    name: str, owner: str, shown: tuple[Pairs, tuple[str, ...]], queries: Segments, keys: Segments
 ) -> Iterator[str]:
-    lengths = ", ".join(f"{segment}: int" for segment in parameters(queries, keys))
-    yield f"def {name}({lengths}, device: torch.device) -> Tensor:"
-    yield f'    """Which keys each query of {owner} sees: bool [Tq, Tk].'
+    """shown: the masks, and the segments whose documents the function takes."""
+    pairs, packed = shown
+    given = [f"{segment}: int" for segment in parameters(queries, keys)]
+    given += [f"{segment}_document_bt: Tensor" for segment in packed]
+    yield f"def {name}({', '.join(given)}, device: torch.device) -> Tensor:"
+    shape = "B, Tq, Tk" if packed else "Tq, Tk"
+    yield f'    """Which keys each query of {owner} sees: bool [{shape}].'
     yield ""
     for seeing, seen, mask in pairs or ((queries[0].name, keys[0].name, NONE),):
         text = f"{seeing} sees {seen}: {masks.unparse(mask)}"
         yield from textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="        ")
     yield '    """'
-    if len(queries) == len(keys) == 1:
-        yield from _block(pairs, queries[0], keys[0], "return")
+    batch = "batch" if packed else ""
+    single = len(queries) == len(keys) == 1
+    blocks = [
+        line
+        for query in queries
+        for key in keys
+        for line in _block(
+            pairs,
+            (query, key),
+            "return" if single else f"{query.name}_sees_{key.name} =",
+            batch,
+        )
+    ]
+    if any("(batch, " in line for line in blocks):
+        yield f"    batch = {packed[0]}_document_bt.shape[0]"
+    yield from blocks
+    if single:
         return
-    for query in queries:
-        for key in keys:
-            yield from _block(pairs, query, key, f"{query.name}_sees_{key.name} =")
     yield "    return torch.cat("
     yield "        ["
     for query in queries:
         row = ", ".join(f"{query.name}_sees_{key.name}" for key in keys)
-        yield f"            torch.cat([{row}], dim=1),"
-    yield "        ]"
+        yield f"            torch.cat([{row}], dim={2 if packed else 1}),"
+    yield "        ]," if packed else "        ]"
+    if packed:
+        yield "        dim=1,"
     yield "    )"
 
 
@@ -119,18 +158,24 @@ def _mask(pairs: Pairs, query: str, key: str) -> masks.Mask:
     return next((simplify(m) for a, b, m in pairs if (a, b) == (query, key)), NONE)
 
 
-def _block(pairs: Pairs, query: ir.Segment, key: ir.Segment, target: str) -> Iterator[str]:
-    """Statements that give `target` the mask of a pair."""
+def _block(
+    pairs: Pairs, segments: tuple[ir.Segment, ir.Segment], target: str, batch: str
+) -> Iterator[str]:
+    """Statements that give `target` the mask of a pair, of every sample where there is a batch."""
+    query, key = segments
     mask = _mask(pairs, query.name, key.name)
     if mask in (FULL, NONE):
         fill = "ones" if mask == FULL else "zeros"
-        size = f"{query.name}, {key.name}"
+        size = f"{batch}, {query.name}, {key.name}" if batch else f"{query.name}, {key.name}"
         yield f"    {target} torch.{fill}({size}, dtype=torch.bool, device=device)"
         return
     for line in statements(mask, query, key):
         yield f"    {line}"
     before, last = terms(mask, query, key)
     yield from (f"    {statement}" for statement in before)
-    if {pattern.name for pattern in masks.patterns(mask)} == {"prefix"}:
+    names = {pattern.name for pattern in masks.patterns(mask)}
+    if batch and "document" not in names:
+        last = f"({last}).expand({batch}, {query.name}, {key.name})"
+    elif names == {"prefix"}:
         last = f"({last}).expand({query.name}, -1)"
     yield f"    {target} {last}"

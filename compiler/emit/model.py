@@ -9,7 +9,7 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import wiring
+from mmspec.compiler.emit import masks, wiring
 from mmspec.compiler.emit.package import BANNER
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.wiring import Lines
@@ -52,6 +52,8 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
         f'lengths = known("lengths", lengths, {_names(names)})',
         f'targets = known("targets", targets, {_names(heads)})',
     )
+    if packed(plan):
+        lines.write(f'documents = known("documents", documents, {_names(packed(plan))})')
     if all(given.optional for given in plan.inputs):
         absent = " and ".join(f"{name} is None" for name in names)
         lines.write(
@@ -85,6 +87,14 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
         f"heads = {plan.class_name}Heads({outputs})",
         f"return {plan.class_name}Output(heads, loss, losses, auxiliary, statistics)",
     )
+
+
+def packed(plan: ir.Plan) -> list[str]:
+    """Inputs whose tokens may be packed documents."""
+    groups = [group for stack in plan.stacks() for group in stack.block.attention.groups]
+    groups += [group for node in plan.nodes if isinstance(node, ir.Fuse) for group in node.groups]
+    asked = masks.documents(tuple(groups))
+    return [given.name for given in plan.inputs if given.name in asked]
 
 
 def _names(names: list[str]) -> str:
@@ -135,6 +145,8 @@ def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[st
         yield f"        {given.name}: {kind},"
     yield "        lengths: Mapping[str, Tensor] | None = None,"
     yield "        targets: Mapping[str, Tensor] | None = None,"
+    if packed(plan):
+        yield "        documents: Mapping[str, Tensor] | None = None,"
     yield f"    ) -> {plan.class_name}Output:"
     for line in lines.statements():
         yield f"        {line}" if line else ""
@@ -160,6 +172,9 @@ def _docstring(plan: ir.Plan) -> Iterator[str]:
         yield f"        {given.name}: {given.dtype} [{shape}] ({given.kind}{note})"
     yield "        lengths: int64 [B] by input name: its tokens or frames; 0 where it is absent"
     yield "        targets: by head name; losses are computed for those given"
+    if packed(plan):
+        yield "        documents: int64 [B, T] by input name: the document of each token, those of"
+        yield "            one standing together (`document_ids` makes them); one where not given"
     yield '    """'
 
 

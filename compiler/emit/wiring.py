@@ -24,6 +24,8 @@ class Lines:
     """Value name -> variable of its validity."""
     counts: dict[str, str] = field(default_factory=dict)
     """Segment name -> expression of its number of tokens."""
+    embedded: dict[str, str] = field(default_factory=dict)
+    """Modality -> variable of its tokens as they were embedded first."""
     masks: list[str] = field(default_factory=list)
     """Source of the mask functions."""
 
@@ -84,6 +86,7 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     else:
         lines.write(expected, f"{x} = {call}")
     lines.tensors[node.out.name], lines.valids[node.out.name] = x, f"{node.out.name}_bt"
+    lines.embedded.setdefault(name, x)
     length = f'lengths.get("{name}")'
     tokens = f"{x}.shape[1]"
     if node.kind in ("image", "table"):
@@ -162,16 +165,29 @@ def _visible(
     lengths = [lines.counts[segment] for segment in masks.parameters(*sides)]
     stream = owner.removesuffix("_fusion")
     of = f"fusion {stream}" if owner != stream else f"stream {stream}"
+    packed = masks.documents(groups)
+    lengths += [_document(segment, lines) for segment in packed]
     calls = []
     for place, group in enumerate(groups, 1):
         name = f"{owner}_mask" if len(groups) == 1 else f"{owner}_mask_{place}"
-        whose = of if len(groups) == 1 else f"{group.heads} heads of {of}"
-        lines.masks.append(masks.function(name, whose, group.masks, *sides))
+        whose = of if len(groups) == 1 else f"group {place} of the heads of {of}"
+        lines.masks.append(masks.function(name, whose, group.masks, sides, packed))
         calls.append(f"{name}({', '.join(lengths)}, {like}.device)")
     if len(groups) == 1:
+        if packed:
+            return f"visible_by_sample({calls[0]}, {valid})"
         return f"visible({calls[0]}, {valid})"
     heads = ", ".join(str(group.heads) for group in groups)
     return f"visible_by_head(by_head(({', '.join(calls)}), ({heads})), {valid})"
+
+
+def _document(segment: str, lines: Lines) -> str:
+    """The variable of the document that each token of a segment belongs to, written once."""
+    name = f"{segment}_document_bt"
+    line = f'{name} = packed("{segment}", documents.get("{segment}"), {lines.embedded[segment]})'
+    if line not in lines.body:
+        lines.write(line)
+    return name
 
 
 def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:

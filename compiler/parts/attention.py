@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,14 +22,44 @@ def visible(mask_qk: Tensor, valid_bk: Tensor | None) -> Tensor:
 
 
 def visible_by_head(mask_hqk: Tensor, valid_bk: Tensor | None) -> Tensor:
-    """The keys that each head's mask shows and that are valid: bool [B or 1, H, Tq, Tk]."""
-    return mask_hqk[None] if valid_bk is None else mask_hqk & valid_bk[:, None, None, :]
+    """The keys that each head's mask shows and that are valid: bool [B or 1, H, Tq, Tk].
+
+    The masks may also be those of each sample: [B, H, Tq, Tk].
+    """
+    if valid_bk is None:
+        return mask_hqk if mask_hqk.dim() == 4 else mask_hqk[None]
+    return mask_hqk & valid_bk[:, None, None, :]
+
+
+def visible_by_sample(mask_bqk: Tensor, valid_bk: Tensor | None) -> Tensor:
+    """The keys that each sample's mask shows and that are valid: bool [B, 1, Tq, Tk]."""
+    mask_b1qk = mask_bqk[:, None]
+    return mask_b1qk if valid_bk is None else mask_b1qk & valid_bk[:, None, None, :]
 
 
 def by_head(masks_qk: tuple[Tensor, ...], heads: tuple[int, ...]) -> Tensor:
-    """The masks of groups of so many heads: bool [H, Tq, Tk]."""
+    """The masks of groups of so many heads: bool [H, Tq, Tk], or of each sample [B, H, Tq, Tk]."""
     pairs = zip(masks_qk, heads, strict=True)
-    return torch.cat([mask_qk.expand(count, -1, -1) for mask_qk, count in pairs])
+    return torch.cat([torch.stack([mask_qk] * count, -3) for mask_qk, count in pairs], -3)
+
+
+def packed(name: str, document_bt: Tensor | None, x_btd: Tensor) -> Tensor:
+    """The document that each token of a modality belongs to: int64 [B, T]; None: one document."""
+    if document_bt is None:
+        return torch.zeros(x_btd.shape[:2], dtype=torch.int64, device=x_btd.device)
+    if document_bt.shape != x_btd.shape[:2]:
+        wanted, found = list(x_btd.shape[:2]), list(document_bt.shape)
+        raise ValueError(f"documents of {name} must be {wanted}, are {found}")
+    return document_bt
+
+
+def document_ids(ends: Sequence[Sequence[int]], tokens: int) -> Tensor:
+    """Cumulative lengths of each sample's documents -> the document of each token: int64 [B, T].
+
+    A sample of documents of 3 and 2 tokens has ends 3, 5; tokens after the last end are one more.
+    """
+    place_t = torch.arange(tokens)
+    return torch.stack([torch.bucketize(place_t, torch.tensor(row), right=True) for row in ends])
 
 
 def random_blocks(queries: int, keys: int, blocks: int, seed: int, device: torch.device) -> Tensor:

@@ -18,7 +18,7 @@ from mmspec.expressions.mask_arguments import SIGNATURES, Call, Value
 from mmspec.expressions.scanner import Scanner, did_you_mean
 
 __all__ = [
-    "COMPILED",
+    "LATER",
     "SIGNATURES",
     "And",
     "Mask",
@@ -76,11 +76,12 @@ class Not:
 
 Mask = Pattern | And | Or | Not
 
-COMPILED: Final = frozenset(SIGNATURES) - {"document"}
+LATER: Final = frozenset({"learned", "routed"})
+"""Patterns that depend on what tokens hold: they have a place here, and are not compiled yet."""
 
 
 def parse(text: str, span: Span | None = None) -> Mask:
-    """Read a mask expression; raises MmspecError MM200 or MM220 to MM222."""
+    """Read a mask expression; raises MmspecError MM200, MM220 to MM222 or MM401."""
     return _Parser(text, span).mask()
 
 
@@ -159,6 +160,9 @@ class _Parser:
             self.scanner.expect(")")
             return mask
         name = self.scanner.name("a pattern", f"patterns: {', '.join(SIGNATURES)}")
+        if name.text in LATER:
+            advice = f"compiled today: {', '.join(SIGNATURES)}"
+            self.scanner.fail(f"mask `{name.text}` is not compiled yet", advice, name, "MM401")
         if name.text not in SIGNATURES:
             advice = did_you_mean(name.text, list(SIGNATURES), "patterns")
             self.scanner.fail(f"`{name.text}` is no mask", advice, name, "MM221")

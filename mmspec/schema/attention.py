@@ -52,7 +52,7 @@ class Attention(Model):
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
             return {"mask": parse_mask(value)}
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return {"groups": value}
         if isinstance(value, dict) and not set(value) <= {"mask", "pairs", "groups"}:
             pairs = {key: parsed(masks.parse_pair, key, key) for key in value}

@@ -225,19 +225,10 @@ def _flat(
 def _pair(
     spec: Spec, mask: masks.Mask, pair: tuple[Coordinates, Coordinates], at: tuple[Any, ...]
 ) -> Iterator[MmspecError]:
-    """Patterns that the compiler cannot build, or that mean nothing between two segments."""
+    """Patterns that mean nothing between two segments."""
     for pattern in masks.patterns(mask):
         problems = misfit(pattern, *pair)
-        if pattern.name not in masks.COMPILED:
-            yield problem(
-                spec,
-                "MM401",
-                f"mask `{pattern.name}` is not compiled yet",
-                *at,
-                help=f"compiled today: {', '.join(sorted(masks.COMPILED))}",
-                word=pattern.name,
-            )
-        elif problems is not None:
+        if problems is not None:
             message = f"`{pattern.name}` {problems[0]}"
             yield problem(spec, "MM311", message, *at, help=problems[1], word=pattern.name)
 

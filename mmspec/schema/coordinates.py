@@ -10,7 +10,7 @@ from mmspec.expressions.mask import Pattern
 from mmspec.schema import modality as modalities
 from mmspec.schema.modality import Modality
 
-ANYWHERE: Final = frozenset({"full", "none", "global", "prefix", "random", "document"})
+ANYWHERE: Final = frozenset({"full", "none", "global", "prefix", "random"})
 """Patterns that ask nothing of the two segments."""
 
 
@@ -22,6 +22,8 @@ class Coordinates:
     """What the index counts: segments of one unit compare their indices."""
     grid: tuple[tuple[str, int], ...] = ()
     period: Fraction | None = None
+    packs: bool = False
+    """Whether a sample may hold several documents one after another."""
 
     @property
     def axes(self) -> frozenset[str]:
@@ -38,8 +40,10 @@ def coordinates(name: str, modality: Modality | None) -> Coordinates:
         return Coordinates(f"{columns} columns", (("row", rows), ("column", columns)))
     if isinstance(modality, modalities.Frames):
         period = modality.patch / modality.rate
-        return Coordinates(f"{period} s", period=period)
-    return Coordinates("tokens" if isinstance(modality, modalities.Tokens) else f"table {name}")
+        return Coordinates(f"{period} s", period=period, packs=True)
+    if isinstance(modality, modalities.Tokens):
+        return Coordinates("tokens", packs=True)
+    return Coordinates(f"table {name}")
 
 
 def misfit(pattern: Pattern, query: Coordinates, key: Coordinates) -> tuple[str, str] | None:
@@ -50,6 +54,10 @@ def misfit(pattern: Pattern, query: Coordinates, key: Coordinates) -> tuple[str,
         if query.period is not None and key.period is not None:
             return None
         return "compares times, and a segment here has no rate", "write a mask without times"
+    if pattern.name == "document":
+        if query.packs and key.packs:
+            return None
+        return "joins packed samples, and a segment here cannot be packed", "packed: tokens, frames"
     wanted = _axes(pattern, query, key)
     missing = sorted(wanted - (query.axes & key.axes))
     if missing:

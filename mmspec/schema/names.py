@@ -18,14 +18,15 @@ RESERVED = frozenset(
     rotate int float bool str list dict tuple len range super sum min max any all zip
     enumerate print type object none known expect batch_size patches valid_tokens valid_whole
     join_valid visible_keys cross_entropy next_token contrastive total_loss weighted_loss
-    ponder_penalty exits numpy triton mmspec
+    ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
+    visible_by_sample random_blocks mixed kernels sparse
     """.split()
 )
 
 ENDINGS = re.compile(
     r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts)$"
     r"|_(b|bt|bn|bc|btd|qk|mlp|projection)$"
-    r"|_to_|_sees_|_embedding_|_tokens_"
+    r"|_to_|_sees_|_embedding_|_tokens_|^[qk]_(row|column|frame|document)$"
 )
 """The compiler builds its own names with these, so that none of the user's can meet them."""
 

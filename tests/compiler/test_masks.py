@@ -118,7 +118,7 @@ def brute(
 def test_a_stream_of_one_segment(mask: Mask, length: int) -> None:
     pairs = (("text", "text", mask),)
     text = segment("text")
-    source = tidy(emitted.function("text_mask", "stream text", pairs, (text,), (text,)))
+    source = tidy(emitted.function("text_mask", "stream text", pairs, ((text,), (text,))))
     expected = brute(pairs, [("text", length)], [("text", length)])
     assert run(source, "text_mask", [length]) == expected
 
@@ -134,7 +134,7 @@ def test_a_stream_of_several_segments(data: st.DataObject) -> None:
     )
     lengths = [data.draw(st.sampled_from(LENGTHS)) for _ in names]
     segments = tuple(map(segment, names))
-    source = tidy(emitted.function("joint_mask", "stream joint", pairs, segments, segments))
+    source = tidy(emitted.function("joint_mask", "stream joint", pairs, (segments, segments)))
     sizes = list(zip(names, lengths, strict=True))
     assert emitted.parameters(segments, segments) == names
     assert run(source, "joint_mask", lengths) == brute(pairs, sizes, sizes)
@@ -151,7 +151,7 @@ def test_a_fusion_between_segments(data: st.DataObject) -> None:
     names = emitted.parameters(one, other)
     assert names == tuple(dict.fromkeys([*queries, *keys]))
     lengths = {name: data.draw(st.sampled_from(LENGTHS)) for name in names}
-    source = tidy(emitted.function("a_fusion_mask", "fusion a", pairs, one, other))
+    source = tidy(emitted.function("a_fusion_mask", "fusion a", pairs, (one, other)))
     expected = brute(
         pairs, [(name, lengths[name]) for name in queries], [(n, lengths[n]) for n in keys]
     )
@@ -201,7 +201,9 @@ def test_full_means_every_pair(data: st.DataObject) -> None:
 @given(expressions(WITHIN))
 def test_long_masks_are_written_in_short_lines(mask: Mask) -> None:
     text = segment("text")
-    source = tidy(emitted.function("m", "stream text", (("text", "text", mask),), (text,), (text,)))
+    source = tidy(
+        emitted.function("m", "stream text", (("text", "text", mask),), ((text,), (text,)))
+    )
     assert max(map(len, source.splitlines())) <= 100
     (function,) = ast.parse(source).body
     assert isinstance(function, ast.FunctionDef)
@@ -225,5 +227,5 @@ def test_how_many_keys_each_query_sees(
 ) -> None:
     """Counted by hand at the sizes where an off-by-one shows."""
     pairs, one = (("text", "text", masks.parse(text)),), (segment("text"),)
-    rows = run(emitted.function("m", "stream text", pairs, one, one), "m", [length])
+    rows = run(emitted.function("m", "stream text", pairs, (one, one)), "m", [length])
     assert [sum(row) for row in rows] == [counts(t, length) for t in range(length)]

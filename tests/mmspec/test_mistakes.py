@@ -91,7 +91,7 @@ MISTAKES = [
     ("from: joint", "from: joynt", "MM315", "joynt", "did you mean `joint`?"),
     ("claims:", "objectives: {labl: {weight: 2}}\nclaims:", "MM319", "labl", "heads: label"),
     ("from image to", "from imag to", "MM321", "imag", "did you mean `image`?"),
-    ("window(before=8, after=7)", "document", "MM401", "document", "compiled today"),
+    ("window(before=8, after=7)", "routed(blocks=4)", "MM401", "routed", "compiled today"),
     ("text -> text: causal", "text -> text: within(2 ms)", "MM311", "within", "without times"),
 ]
 
