@@ -97,7 +97,8 @@ class Subject:
         from mmspec.verify.reference import run
 
         w = self.weights(seed)
-        return run(self.spec, w, batch.tensors, batch.lengths, batch.targets, mode, record)
+        packed = batch.documents
+        return run(self.spec, w, batch.tensors, batch.lengths, batch.targets, mode, record, packed)
 
     @cached_property
     def kept(self) -> dict[Any, Any]:

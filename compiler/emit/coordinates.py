@@ -18,8 +18,8 @@ from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
 
 def drawn(pattern: Pattern, query: ir.Segment, key: ir.Segment) -> str:
     """A call that draws the blocks of `random`."""
-    blocks, seed = pattern.size("blocks"), pattern.size("seed")
-    return f"random_blocks({query.name}, {key.name}, {blocks}, {seed}, device)"
+    draws = pattern.size("blocks"), -(-key.tokens.max // 64)
+    return f"random_blocks({query.name}, {key.name}, {draws}, {pattern.size('seed')}, device)"
 
 
 def statements(mask: Mask, query: ir.Segment, key: ir.Segment) -> Iterator[str]:

@@ -62,13 +62,16 @@ def document_ids(ends: Sequence[Sequence[int]], tokens: int) -> Tensor:
     return torch.stack([torch.bucketize(place_t, torch.tensor(row), right=True) for row in ends])
 
 
-def random_blocks(queries: int, keys: int, blocks: int, seed: int, device: torch.device) -> Tensor:
-    """So many different blocks of 64 keys for each 64 queries (R. Floyd): bool [Tq, Tk].
+def random_blocks(
+    queries: int, keys: int, draws: tuple[int, int], seed: int, device: torch.device
+) -> Tensor:
+    """Different blocks of 64 keys for each 64 queries (R. Floyd): bool [Tq, Tk].
 
-    Draw t of block i is below J - blocks + t + 1, J the blocks of keys there are; where that block
-    is taken already, the last of them is.
+    draws: how many blocks each sees, of how many J that there can be, so that neither padding nor
+    growth draws anew. Draw t of block i is below J - blocks + t + 1; where that block is taken
+    already, the last of them is.
     """
-    there = -(-keys // 64)
+    blocks, there = draws
     if blocks >= there:
         return torch.ones(queries, keys, dtype=torch.bool, device=device)
     row_i = torch.arange(-(-queries // 64), device=device)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
 
 from hypothesis import strategies as st
 from torch import Tensor
 
 from mmspec.expressions import mask as masks
 from mmspec.schema import modality as modalities
-from mmspec.schema.fusion import CrossAttention
 from mmspec.schema.spec import Spec
 from mmspec.verify.laws.law import Search
 from mmspec.verify.reference.model import Mode
 from mmspec.verify.strategies import Inputs, contents, inputs
+from mmspec.verify.strategies.packing import spec_masks
 from mmspec.verify.subject import Subject
 
 LARGE = 5_000_000
@@ -133,22 +135,20 @@ def shortened(spec: Spec, tokens: int) -> Spec:
     return spec.model_copy(update={"modalities": changed})
 
 
-def _numbers(mask: masks.Mask) -> list[int]:
-    """The whole numbers in a mask."""
-    arguments = (item for pattern in masks.patterns(mask) for item in pattern.arguments)
-    return [value for _, value in arguments if isinstance(value, int)]
+def _far(pattern: masks.Pattern, shortest: Fraction) -> int:
+    """How many tokens a pattern speaks of; shortest: seconds from a token to the next."""
+    if pattern.name == "random":
+        return 64
+    if pattern.name == "within":
+        duration = pattern.get("duration")
+        assert not isinstance(duration, str)
+        return ceil(duration / shortest)
+    return max((value for _, value in pattern.arguments if isinstance(value, int)), default=0)
 
 
 def widest(spec: Spec) -> int:
     """The largest number in a mask of the spec: how far apart tokens must be to test it."""
-    sizes = [0]
-    for stream in spec.streams.values():
-        found = [stream.attention]
-        if isinstance(stream.source, CrossAttention):
-            found.append(stream.source.attention)
-        for attention in found:
-            for _, one in attention.by_heads(stream.heads):
-                whole = [] if one.mask is None else [one.mask]
-                for mask in [*whole, *(one.pairs or {}).values()]:
-                    sizes += _numbers(mask)
-    return max(sizes)
+    framed = (m for m in spec.modalities.values() if isinstance(m, modalities.Frames))
+    shortest = min((frames.patch / frames.rate for frames in framed), default=Fraction(1))
+    found = (pattern for *_, mask in spec_masks(spec) for pattern in masks.patterns(mask))
+    return max((_far(pattern, shortest) for pattern in found), default=0)

@@ -12,6 +12,7 @@ from mmspec.schema import modality as modalities
 from mmspec.schema.head import LanguageModel
 from mmspec.schema.spec import Spec
 from mmspec.verify.laws import lab
+from mmspec.verify.reference.modality import token_count
 from mmspec.verify.strategies import Inputs
 
 AMOUNTS = ("plus 1", "plus 10000", "another sample's")
@@ -94,17 +95,19 @@ def resized(spec: Spec, batch: Inputs, sizes: Mapping[str, int]) -> Inputs:
     Lengths beyond the new size become it; targets of language models follow their tokens.
     """
     tensors, lengths = dict(batch.tensors), dict(batch.lengths)
-    targets = dict(batch.targets)
+    targets, documents = dict(batch.targets), dict(batch.documents)
     for name, size in sizes.items():
         values = tensors[name]
         if values is None:
             continue
         tensors[name] = _resized(values, size, 0)
         lengths[name] = lengths[name].clamp(max=size)
+        if name in documents:
+            documents[name] = _resized(documents[name], token_count(spec.modalities[name], size), 0)
         for head in _predicting(spec, name):
             if head in targets:
                 targets[head] = _resized(targets[head], size, 1)
-    return replace(batch, tensors=tensors, lengths=lengths, targets=targets)
+    return replace(batch, tensors=tensors, lengths=lengths, targets=targets, documents=documents)
 
 
 def _resized(values: Tensor, size: int, fill: int) -> Tensor:

@@ -136,7 +136,10 @@ def call(model: Any, case: Case, targets: bool = True) -> Any:
     """Call a model on a case."""
     lengths = {name: x for name, x in case.batch.lengths.items() if name not in case.untold}
     given = case.batch.targets if targets else None
-    return model(**case.batch.tensors, lengths=lengths, targets=given)
+    tensors, documents = case.batch.tensors, case.batch.documents
+    packed = {name: ids for name, ids in documents.items() if tensors[name] is not None}
+    more = {"documents": packed} if packed else {}
+    return model(**tensors, lengths=lengths, targets=given, **more)
 
 
 def _hooks(subject: Subject, made: nn.Module, seen: Seen) -> Iterator[Any]:
@@ -194,7 +197,9 @@ def reference(subject: Subject, case: Case, gradients: bool = False) -> Result:
     spec = subject.spec.model_copy(update={"streams": dry_streams})
     batch, w = case.batch, weights(subject, case)
     with torch.set_grad_enabled(gradients):
-        return run_reference(spec, w, batch.tensors, batch.lengths, batch.targets, case.mode)
+        return run_reference(
+            spec, w, batch.tensors, batch.lengths, batch.targets, case.mode, False, batch.documents
+        )
 
 
 def padded(spec: Spec, batch: Inputs, name: str) -> int:

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from mmspec.verify.laws import lab, reading
 from mmspec.verify.laws.case import Case, cases, scaled, shortened, widest
 from mmspec.verify.laws.compare import difference
+from mmspec.verify.laws.drawing import Places
 from mmspec.verify.laws.law import Law, Search
 from mmspec.verify.laws.search import search as look
 from mmspec.verify.laws.site import Site, sites
@@ -89,24 +89,38 @@ def _counts(subject: Subject, case: Case, sample: int | None, reader: str = "") 
     return found
 
 
-def _shown(subject: Subject, site: Site, counts: Mapping[str, int]) -> torch.Tensor:
-    """Who sees whom at a site by the spec's text, with so many tokens: bool [n, m]."""
+def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tensor:
+    """Who sees whom at a site in a sample by the spec's text: bool [heads, n, m]."""
     data, stream = subject.document.data, site.stream
-    source = data["streams"][stream]["from"]
-    if site.kind == "own":
-        own = {name: counts[name] for name in reading.segments(data, stream)}
-        said = data["streams"][stream].get("attention", "full")
-        return torch.from_numpy(reading.matrix(said, own, own))
+    counts = _counts(subject, case, sample, stream if site.kind == "latents" else "")
     of = [reading.of_source(data, name, stream) for name in reading.names(data, stream)]
-    everything = [name for names in of for name in names]
-    if site.kind == "context":
-        queries = {name: counts[name] for name in of[0]}
-        keys = {name: counts[name] for names in of[1:] for name in names}
-        return torch.from_numpy(reading.matrix(source.get("attention", "full"), queries, keys))
-    total = sum(counts[name] for name in everything)
-    latents = getattr(subject.spec.streams[stream].source, "queries", 0)
-    rows = latents if site.kind == "latents" else total
-    return torch.from_numpy(np.ones((rows, total), dtype=np.bool_))
+    if site.kind in ("latents", "all"):
+        total = sum(counts[name] for names in of for name in names)
+        latents = getattr(subject.spec.streams[stream].source, "queries", 0)
+        rows = latents if site.kind == "latents" else total
+        return torch.ones(site.heads, rows, total, dtype=torch.bool)
+
+    def held(names: list[str]) -> dict[str, Places]:
+        return {name: _held(subject, case, sample, (name, counts[name])) for name in names}
+
+    said = data["streams"][stream]
+    if site.kind == "own":
+        queries = keys = held(reading.segments(data, stream))
+    else:
+        queries, keys = held(of[0]), held([name for names in of[1:] for name in names])
+        said = said["from"]
+    shown = reading.by_head(said.get("attention", "full"), site.heads, queries, keys, data)
+    return torch.from_numpy(shown)
+
+
+def _held(subject: Subject, case: Case, sample: int, run: tuple[str, int]) -> Places:
+    """How the tokens of a segment stand in a sample; run: its name and how many there are."""
+    (name, count), data = run, subject.document.data
+    if name in data["streams"] and reading.fusion(data, name) == "attention":
+        return Places(count, count)
+    ids = case.batch.documents.get(name)
+    documents = None if ids is None else ids[sample, :count].numpy()
+    return reading.places(data, name, count, documents)
 
 
 def _places(subject: Subject, case: Case, site: Site, sample: int) -> tuple[Tensor, Tensor]:
@@ -134,9 +148,9 @@ def _valid(names: list[str], padded: Mapping[str, int], valid: Mapping[str, int]
 
 def _mean(site: Site, values: Tensor, shown: Tensor) -> Tensor:
     """The mean of the values [m, KV, w] that each query sees, by head [n, H, w]; 0 of none."""
-    shares = shown.double() / shown.sum(1, keepdim=True).clamp(min=1)
+    shares = shown.double() / shown.sum(2, keepdim=True).clamp(min=1)
     by_head = values[:, [site.key_head(head) for head in range(site.heads)]]
-    return torch.einsum("nm,mhw->nhw", shares, by_head)
+    return torch.einsum("hnm,mhw->nhw", shares, by_head)
 
 
 def _masked(subject: Subject, case: Case) -> None:
@@ -149,8 +163,7 @@ def _masked(subject: Subject, case: Case) -> None:
                 held = f"{len(found)} queries and {len(values)} keys"
                 said = f"`{site.output}` holds {held}, the spec's text {len(queries)}, {len(keys)}"
                 raise Broken(said, ("streams", site.stream))
-            reader = site.stream if site.kind == "latents" else ""
-            shown = _shown(subject, site, _counts(subject, case, sample, reader))
+            shown = _shown(subject, site, case, sample)
             wrong = difference(found[queries], _mean(site, values[keys], shown))
             if wrong is not None:
                 what = f"with equal scores, what `{site.output}` reads in sample {sample} {wrong}"

@@ -76,15 +76,15 @@ def _constant(site: Site, output: Tensor, seen: View) -> str | None:
     table = constants(site).unflatten(0, (site.kv_heads, site.width))
     expected = table[[site.key_head(head) for head in range(site.heads)]]
     found = output[seen.queries]
-    sees = seen.seen.any(1)
+    sees = seen.seen.any(2).mT
     if not found[~sees].eq(0).all():
         return "a query that sees no key does not read 0"
-    error = (found[sees] - expected).abs() / expected
+    error = torch.where(sees[:, :, None], (found - expected).abs() / expected, 0.0)
     if not error.numel() or float(error.amax()) <= SUM:
         return None
     row, head, _ = (int(i) for i in torch.unravel_index(error.argmax(), error.shape))
-    total = float((found[sees][row, head] / expected[head])[0])
-    return f"weights of query {int(sees.nonzero()[row])}, head {head} sum to {total:.9g}"
+    total = float((found[row, head] / expected[head])[0])
+    return f"weights of query {row}, head {head} sum to {total:.9g}"
 
 
 def _hull(site: Site, values: Tensor, output: Tensor, seen: View) -> str | None:
@@ -92,14 +92,14 @@ def _hull(site: Site, values: Tensor, output: Tensor, seen: View) -> str | None:
     keys, found = values[seen.keys], output[seen.queries]
     if not seen.seen.any():
         return None
-    shown = seen.seen[:, :, None]
     for head in range(site.heads):
+        shown = seen.seen[head, :, :, None]
         of_head = keys[None, :, site.key_head(head)]
         low = torch.where(shown, of_head, torch.inf).amin(1)
         high = torch.where(shown, of_head, -torch.inf).amax(1)
         slack = 1e-12 * (1 + of_head.abs().amax())
         outside = (found[:, head] < low - slack) | (found[:, head] > high + slack)
-        outside &= seen.seen.any(1, keepdim=True)
+        outside &= seen.seen[head].any(1, keepdim=True)
         if outside.any():
             row = int(outside.nonzero()[0, 0])
             return f"query {row}, head {head} reads what lies outside the values that it sees"

@@ -20,7 +20,7 @@ from mmspec.verify.laws.law import Law, Search
 from mmspec.verify.laws.search import search as look
 from mmspec.verify.laws.site import sites, view
 from mmspec.verify.outcome import Broken, Outcome
-from mmspec.verify.reference import expected_weights, pairs
+from mmspec.verify.reference import expected_weights, pairs_by_head
 from mmspec.verify.reference.modality import longest, token_count
 from mmspec.verify.strategies import Inputs
 from mmspec.verify.subject import Subject
@@ -137,8 +137,9 @@ def _flops(subject: Subject, sizes: Sizes) -> None:
     _equal("useful FLOPs", int(forms.flops_useful.evaluate(at)), useful, "by the closed form")
     for stream in subject.spec.streams:
         form = costing.visible_pairs(subject.plan, stream)
-        wanted = int(pairs(subject.spec, stream, sizes.raw).sum())
-        _equal(f"pairs of `{stream}`", int(form.evaluate(at)), wanted, "by the form", stream)
+        seen = pairs_by_head(subject.spec, stream, sizes.raw)
+        found = int(form.evaluate(at) * len(seen))
+        _equal(f"pairs of `{stream}`", found, int(seen.sum()), "by the form of all heads", stream)
 
 
 def _hidden(subject: Subject, case: Case) -> int:
@@ -147,7 +148,7 @@ def _hidden(subject: Subject, case: Case) -> int:
     for site in sites(subject):
         seen = view(subject, case, site, 0).seen
         steps = _steps(subject.spec.streams[site.stream]) if site.kind == "own" else 1
-        total += 4 * site.heads * site.width * int((~seen).sum()) * steps
+        total += 4 * site.width * int((~seen).sum()) * steps
     return total
 
 

@@ -13,7 +13,7 @@ from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.stream import Stream
 from mmspec.verify.laws import lab
 from mmspec.verify.laws.case import Case
-from mmspec.verify.reference import context_pairs, pairs
+from mmspec.verify.reference import context_pairs_by_head, pairs_by_head
 from mmspec.verify.reference.modality import token_count
 from mmspec.verify.subject import Subject
 
@@ -32,14 +32,15 @@ class Reach:
 
 def reach(subject: Subject, case: Case, sample: int) -> Reach:
     """The connections in one sample of a case."""
-    raw = {name: int(lengths[sample]) for name, lengths in case.batch.lengths.items()}
-    return _Walk(subject, raw, case.mode == "train").all()
+    documents = {name: ids[sample].tolist() for name, ids in case.batch.documents.items()}
+    return _Walk(subject, case.batch.raw(sample), documents, case.mode == "train").all()
 
 
 @dataclass(slots=True)
 class _Walk:
     subject: Subject
     raw: dict[str, int]
+    documents: dict[str, list[int]]
     training: bool
 
     def all(self) -> Reach:
@@ -65,7 +66,7 @@ class _Walk:
         if isinstance(fusion, fusions.Latents):
             return _some(rows).expand(fusion.queries, -1)
         if isinstance(fusion, fusions.CrossAttention):
-            seen = context_pairs(self.subject.spec, name, self.raw)
+            seen = context_pairs_by_head(self.subject.spec, name, self.raw, self.documents).any(0)
             return sources[0] | _through(seen, torch.cat(sources[1:]))
         if isinstance(fusion, fusions.Transformer):
             return rows | _some(rows)
@@ -75,7 +76,7 @@ class _Walk:
 
     def _stream(self, name: str, rows: Tensor) -> Tensor:
         config = self.subject.spec.streams[name]
-        seen = pairs(self.subject.spec, name, self.raw)
+        seen = pairs_by_head(self.subject.spec, name, self.raw, self.documents).any(0)
         seen = seen | torch.eye(len(seen), dtype=torch.bool)
         for _ in range(config.depth * _steps(config)):
             rows = _through(seen, rows)

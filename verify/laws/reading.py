@@ -5,19 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
+from mmspec.verify.laws.drawing import Bools, Ints, Places, evaluate
+
 Data = Mapping[str, Any]
-_NAMES = {
-    "window": ("before", "after"),
-    "dilated": ("step", "reach"),
-    "block": ("size",),
-    "everyone": ("count",),
-}
+Segments = Mapping[str, Places]
 
 
 def names(data: Data, stream: str) -> list[str]:
@@ -53,66 +49,72 @@ def of_source(data: Data, name: str, reader: str) -> list[str]:
     return segments(data, name) if is_stream(data, name, reader) else [name]
 
 
-def matrix(said: Any, queries: Mapping[str, int], keys: Mapping[str, int]) -> Bools:
-    """Who sees whom under the text of an `attention`, for segments of these lengths."""
+def size(data: Data, value: Any) -> int:
+    """A size as it is written: a number, or a sum of products of `dims`."""
+    if isinstance(value, int):
+        return value
+    dims: dict[str, int] = {}
+    for name, said in data.get("dims", {}).items():
+        dims[name] = _sized(ast.parse(str(said), mode="eval").body, dims)
+    return _sized(ast.parse(value, mode="eval").body, dims)
+
+
+def _sized(node: ast.expr, dims: Mapping[str, int]) -> int:
+    if isinstance(node, ast.Name):
+        return dims[node.id]
+    if isinstance(node, ast.UnaryOp):
+        return -_sized(node.operand, dims)
+    if isinstance(node, ast.BinOp):
+        left, right = _sized(node.left, dims), _sized(node.right, dims)
+        if isinstance(node.op, ast.Add | ast.Sub):
+            return left + right if isinstance(node.op, ast.Add) else left - right
+        return left * right if isinstance(node.op, ast.Mult) else left // right
+    return int(ast.literal_eval(node))
+
+
+def places(data: Data, name: str, count: int, documents: Ints | None = None) -> Places:
+    """How the first tokens of a modality stand, by the text of the spec."""
+    body = data["modalities"][name]
+    if body["kind"] == "image":
+        shape = tuple(size(data, side) // size(data, body["patch"]) for side in body["size"])
+        return Places(count, shape[0] * shape[1], shape, ("row", "column"))
+    if body["kind"] == "table":
+        return Places(count, len(body["columns"]))
+    most, patch = size(data, body["length"]["max"]), size(data, body.get("patch", 1))
+    if body["kind"] == "tokens":
+        return Places(count, most, documents=documents)
+    number, unit = re.fullmatch(r"([\d./]+) *(k?)Hz", str(body["rate"]).strip()).groups()  # type: ignore[union-attr]
+    above, _, below = number.partition("/")
+    rate = Fraction(above) / Fraction(below or 1) * (1000 if unit else 1)
+    return Places(count, -(-most // patch), period=patch / rate, documents=documents)
+
+
+def by_head(said: Any, heads: int, queries: Segments, keys: Segments, data: Data) -> Bools:
+    """Who sees whom in every head under an `attention`: bool [heads, queries, keys]."""
+    if not isinstance(said, list):
+        return np.stack([matrix(said, queries, keys)] * heads)
+    found = [
+        piece
+        for group in said
+        for piece in [matrix(group["mask"], queries, keys)] * size(data, group["heads"])
+    ]
+    return np.stack(found)
+
+
+def matrix(said: Any, queries: Segments, keys: Segments) -> Bools:
+    """Who sees whom under a mask or masks by pair, for segments of these tokens."""
     rows = [np.concatenate([_piece(said, queries, keys, (q, k)) for k in keys], 1) for q in queries]
     return np.concatenate(rows)
 
 
-def _piece(
-    said: Any, queries: Mapping[str, int], keys: Mapping[str, int], pair: tuple[str, str]
-) -> Bools:
+def _piece(said: Any, queries: Segments, keys: Segments, pair: tuple[str, str]) -> Bools:
     query, key = pair
-    shape = (queries[query], keys[key])
+    sides = queries[query], keys[key]
     if isinstance(said, dict):
         found = {tuple(text.replace("->", " ").split()): mask for text, mask in said.items()}
-        return evaluate(str(found.get(pair, "none")), *shape)
+        return evaluate(str(found.get(pair, "none")), *sides)
     several = len(queries) > 1 or len(keys) > 1
     if several and str(said).strip() == "causal" and query != key:
         earlier = list(keys).index(key) < list(queries).index(query)
-        return np.full(shape, earlier, dtype=np.bool_)
-    return evaluate(str(said), *shape)
-
-
-def evaluate(text: str, queries: int, keys: int) -> Bools:
-    """A mask's text at every pair: bool [queries, keys]; Python's own grammar binds ~ & | alike."""
-    tree = ast.parse(re.sub(r"\bglobal\b", "everyone", text.strip()), mode="eval")
-    q, k = np.arange(queries)[:, None], np.arange(keys)[None, :]
-    seen: Bools = _evaluate(tree.body, q, k) & np.ones((queries, keys), dtype=np.bool_)
-    return seen
-
-
-def _evaluate(node: ast.expr, q: Any, k: Any) -> Any:
-    if isinstance(node, ast.UnaryOp):
-        return ~_evaluate(node.operand, q, k)
-    if isinstance(node, ast.BinOp):
-        left, right = _evaluate(node.left, q, k), _evaluate(node.right, q, k)
-        return left & right if isinstance(node.op, ast.BitAnd) else left | right
-    name, given = _called(node)
-    return _pattern(name, given, q, k)
-
-
-def _called(node: ast.expr) -> tuple[str, dict[str, int]]:
-    """A pattern's name and its arguments by name."""
-    if isinstance(node, ast.Name):
-        return node.id, {}
-    assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name), ast.dump(node)
-    order = _NAMES.get(node.func.id, ())
-    given = {order[i]: int(ast.literal_eval(value)) for i, value in enumerate(node.args)}
-    given |= {str(word.arg): int(ast.literal_eval(word.value)) for word in node.keywords}
-    return node.func.id, given
-
-
-def _pattern(name: str, given: Mapping[str, int], q: Any, k: Any) -> Any:
-    if name in ("full", "none"):
-        return np.full(np.broadcast_shapes(q.shape, k.shape), name == "full")
-    if name == "causal":
-        return q >= k
-    if name == "window":
-        return (k >= q - given.get("before", 0)) & (k <= q + given.get("after", 0))
-    if name == "dilated":
-        return (np.abs(q - k) <= given["reach"]) & (np.mod(q - k, given["step"]) == 0)
-    if name == "block":
-        return np.floor_divide(q, given["size"]) == np.floor_divide(k, given["size"])
-    assert name == "everyone", name
-    return (q < given["count"]) | (k < given["count"])
+        return np.full((sides[0].count, sides[1].count), earlier, dtype=np.bool_)
+    return evaluate(str(said), *sides)

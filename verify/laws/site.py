@@ -12,7 +12,7 @@ from mmspec.schema import fusion as fusions
 from mmspec.schema.stream import Stream
 from mmspec.verify.laws import lab
 from mmspec.verify.laws.case import Case
-from mmspec.verify.reference import context_pairs, pairs
+from mmspec.verify.reference import context_pairs_by_head, pairs_by_head
 from mmspec.verify.subject import Subject
 
 
@@ -77,7 +77,7 @@ def _context(name: str, config: Stream, fusion: fusions.Latents | fusions.CrossA
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """At a site, for one sample: valid queries [Tq], valid keys [Tk], who sees whom [n, m]."""
+    """At a site, for one sample: valid queries [Tq] and keys [Tk], who sees whom [H, n, m]."""
 
     queries: Tensor
     keys: Tensor
@@ -86,10 +86,11 @@ class View:
 
 def view(subject: Subject, case: Case, site: Site, sample: int) -> View:
     """Who sees whom at a site of a case, as the reference has it."""
-    raw = {name: int(lengths[sample]) for name, lengths in case.batch.lengths.items()}
+    raw, spec = case.batch.raw(sample), subject.spec
+    documents = {name: ids[sample].tolist() for name, ids in case.batch.documents.items()}
     if site.kind == "own":
         own = lab.valid(subject, case.batch, site.stream)[sample]
-        return View(own, own, pairs(subject.spec, site.stream, raw))
+        return View(own, own, pairs_by_head(spec, site.stream, raw, documents))
     graph = lab.wiring(subject)
     places = [
         lab.valid_source(subject, case.batch, source)[sample]
@@ -97,9 +98,11 @@ def view(subject: Subject, case: Case, site: Site, sample: int) -> View:
     ]
     if site.kind == "context":
         queries, keys = places[0], torch.cat(places[1:])
-        return View(queries, keys, context_pairs(subject.spec, site.stream, raw))
+        seen = context_pairs_by_head(spec, site.stream, raw, documents)
+        return View(queries, keys, seen)
     keys = torch.cat(places)
     queries = keys
     if site.kind == "latents":
         queries = lab.valid(subject, case.batch, site.stream)[sample]
-    return View(queries, keys, torch.ones(int(queries.sum()), int(keys.sum()), dtype=torch.bool))
+    shape = site.heads, int(queries.sum()), int(keys.sum())
+    return View(queries, keys, torch.ones(shape, dtype=torch.bool))

@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+from mmspec.expressions.mask import Mask, Pattern
 from mmspec.schema.attention import Attention
 from mmspec.schema.fusion import CrossAttention
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, resolve
 from mmspec.verify.reference.arithmetic import softmax
+from mmspec.verify.reference.masks import visible
 from mmspec.verify.reference.modality import longest, token_count
+from mmspec.verify.reference.places import Layout, Side, layout
 
-NONE = Pattern("none")
 FULL = Pattern("full")
+NONE = Pattern("none")
 CAUSAL = Pattern("causal")
 Counts = tuple[tuple[str, int], ...]
 """Segments by name with their numbers of tokens, in the order of the sequence."""
+Sides = tuple[Side, ...]
+Documents = Mapping[str, Sequence[int]]
+"""The document of each token in one sample, by modality; one where it is absent."""
 
 
-def visible(mask: Mask, q: int, k: int) -> bool:
-    """Whether the query of index q sees the key of index k, each counted in its own segment."""
-    if isinstance(mask, And):
-        return visible(mask.left, q, k) and visible(mask.right, q, k)
-    if isinstance(mask, Or):
-        return visible(mask.left, q, k) or visible(mask.right, q, k)
-    if isinstance(mask, Not):
-        return not visible(mask.operand, q, k)
-    return _matches(mask, q, k)
-
-
-def _matches(pattern: Pattern, q: int, k: int) -> bool:
-    if pattern.name in ("full", "none"):
-        return pattern.name == "full"
-    if pattern.name == "causal":
-        return k <= q
-    if pattern.name == "window":
-        return -pattern.size("after") <= q - k <= pattern.size("before")
-    if pattern.name == "dilated":
-        near = abs(q - k) <= pattern.size("reach")
-        return near and (q - k) % pattern.size("step") == 0
-    if pattern.name == "block":
-        return q // pattern.size("size") == k // pattern.size("size")
-    assert pattern.name == "global", pattern.name
-    return q < pattern.size("count") or k < pattern.size("count")
-
-
-def mask_of_pair(
-    attention: Attention, queries: Counts, keys: Counts, pair: tuple[int, int]
-) -> Mask:
+def mask_of_pair(attention: Attention, queries: Sides, keys: Sides, pair: tuple[int, int]) -> Mask:
     """The mask between the query segment and the key segment at these places."""
     query, key = pair
     if attention.pairs is not None:
-        found: Mask = attention.pairs.get((queries[query][0], keys[key][0]), NONE)
+        found: Mask = attention.pairs.get((queries[query].name, keys[key].name), NONE)
         return found
     assert attention.mask is not None
     several = len(queries) > 1 or len(keys) > 1
@@ -65,49 +41,77 @@ def mask_of_pair(
     return attention.mask
 
 
-def matrix(attention: Attention, queries: Counts, keys: Counts) -> Tensor:
-    """Who sees whom: bool [n, m], rows are queries."""
+def matrix(attention: Attention, queries: Sides, keys: Sides) -> Tensor:
+    """Who sees whom in a head under one mask, or masks by pair: bool [n, m], rows are queries."""
     rows = []
-    for i, (_, height) in enumerate(queries):
-        row = [torch.zeros(height, 0, dtype=torch.bool)]
-        for j, (_, width) in enumerate(keys):
-            row.append(_piece(mask_of_pair(attention, queries, keys, (i, j)), height, width))
+    for i, query in enumerate(queries):
+        row = [torch.zeros(query.count, 0, dtype=torch.bool)]
+        for j, key in enumerate(keys):
+            row.append(_piece(mask_of_pair(attention, queries, keys, (i, j)), query, key))
         rows.append(torch.cat(row, 1))
     return torch.cat(rows)
 
 
+def matrices(attention: Attention, heads: int, queries: Sides, keys: Sides) -> Tensor:
+    """Who sees whom in every head: bool [H, n, m]."""
+    found = []
+    for count, of_group in attention.by_heads(heads):
+        found += [matrix(of_group, queries, keys)] * count
+    return torch.stack(found)
+
+
 @lru_cache(maxsize=512)
-def _piece(mask: Mask, height: int, width: int) -> Tensor:
-    seen = [[visible(mask, q, k) for k in range(width)] for q in range(height)]
-    return torch.tensor(seen, dtype=torch.bool).reshape(height, width)
+def _piece(mask: Mask, query: Side, key: Side) -> Tensor:
+    keys = key.tokens
+    seen = [[visible(mask, q, k) for k in keys] for q in query.tokens]
+    return torch.tensor(seen, dtype=torch.bool).reshape(query.count, key.count)
 
 
 def pairs(spec: Spec, stream: str, lengths: Mapping[str, int]) -> Tensor:
-    """Who sees whom in the self-attention of one sample: bool [n, n] over its valid tokens."""
-    counts = _counts(spec, resolve(spec).segments[stream], lengths)
-    return matrix(spec.streams[stream].attention, counts, counts)
+    """Who sees whom in any head of the self-attention of one sample: bool [n, n], valid tokens."""
+    return pairs_by_head(spec, stream, lengths).any(0)
+
+
+def pairs_by_head(
+    spec: Spec, stream: str, lengths: Mapping[str, int], documents: Documents | None = None
+) -> Tensor:
+    """Who sees whom in each head of the self-attention of one sample: bool [H, n, n]."""
+    config = spec.streams[stream]
+    sides = _sides(spec, resolve(spec).segments[stream], lengths, documents or {})
+    return matrices(config.attention, config.heads, sides, sides)
 
 
 def context_pairs(spec: Spec, stream: str, lengths: Mapping[str, int]) -> Tensor:
-    """Who sees whom in the cross-attention fusion of a stream: bool [n, m]."""
-    fusion, wiring = spec.streams[stream].source, resolve(spec)
+    """Who sees whom in any head of the cross-attention fusion of a stream: bool [n, m]."""
+    return context_pairs_by_head(spec, stream, lengths).any(0)
+
+
+def context_pairs_by_head(
+    spec: Spec, stream: str, lengths: Mapping[str, int], documents: Documents | None = None
+) -> Tensor:
+    """Who sees whom in each head of the cross-attention fusion of a stream: bool [H, n, m]."""
+    config, wiring = spec.streams[stream], resolve(spec)
+    fusion = config.source
     assert isinstance(fusion, CrossAttention)
     first, *rest = (wiring.source_segments(source) for source in wiring.sources[stream])
-    context = [segment for segments in rest for segment in segments]
-    queries, keys = _counts(spec, first, lengths), _counts(spec, context, lengths)
-    return matrix(fusion.attention, queries, keys)
+    context = tuple(segment for segments in rest for segment in segments)
+    queries, keys = (_sides(spec, side, lengths, documents or {}) for side in (first, context))
+    return matrices(fusion.attention, fusion.heads or config.heads, queries, keys)
 
 
-def _counts(spec: Spec, segments: Iterable[Segment], lengths: Mapping[str, int]) -> Counts:
+def _sides(
+    spec: Spec, segments: Iterable[Segment], lengths: Mapping[str, int], documents: Documents
+) -> Sides:
     found = []
     for segment in segments:
         if segment.modality is None:
             assert segment.count is not None
-            found.append((segment.name, segment.count))
+            found.append(Side(segment.name, segment.count, Layout(segment.count)))
         else:
             modality = spec.modalities[segment.modality]
-            length = lengths.get(segment.modality, longest(modality))
-            found.append((segment.name, token_count(modality, length)))
+            count = token_count(modality, lengths.get(segment.modality, longest(modality)))
+            ids = tuple(documents.get(segment.modality, ()))[:count]
+            found.append(Side(segment.name, count, layout(modality), ids))
     return tuple(found)
 
 

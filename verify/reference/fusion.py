@@ -18,6 +18,7 @@ from mmspec.verify.reference.arithmetic import (
     linear_shapes,
     softmax,
 )
+from mmspec.verify.reference.places import Layout
 from mmspec.verify.reference.sequence import Run, Sequence, joined, mean_or_zero, with_tokens
 from mmspec.verify.reference.stream import (
     Layer,
@@ -41,7 +42,7 @@ def fuse(
         return _gated(w, sources)
     if isinstance(fusion, kinds.Latents):
         read = _context(w, w["queries"], joined(everything), fusion.heads or stream.heads, None)
-        return (Run(name, w["queries"] + read),), None
+        return (Run(name, w["queries"] + read, Layout(read.shape[0])),), None
     if isinstance(fusion, kinds.CrossAttention):
         return _cross(fusion, w, sources, fusion.heads or stream.heads), None
     if isinstance(fusion, kinds.Transformer):
@@ -68,18 +69,18 @@ def _gated(w: Weights, sources: list[Sequence]) -> tuple[Sequence, Tensor]:
 
 
 def _context(w: Weights, x: Tensor, context: Tensor, heads: int, seen: Tensor | None) -> Tensor:
-    """A(norm_query(x), norm_context(context)): x [n, D], context [m, D], seen bool [n, m]."""
+    """A(norm_query(x), norm_context(context)): x [n, D], context [m, D], seen bool [H, n, m]."""
     inner = w.at("attention")
     width = x.shape[1] // heads
     q = linear(layer_norm(x, inner.at("norm_query"), EPS), inner.at("query"))
     kv = linear(layer_norm(context, inner.at("norm_context"), EPS), inner.at("key_value"))
     k, v = kv[:, : x.shape[1]], kv[:, x.shape[1] :]
     if seen is None:
-        seen = torch.ones(x.shape[0], context.shape[0], dtype=torch.bool)
+        seen = torch.ones(heads, x.shape[0], context.shape[0], dtype=torch.bool)
     outputs = []
     for head in range(heads):
         part = slice(head * width, (head + 1) * width)
-        outputs.append(attention.attend(q[:, part], k[:, part], v[:, part], seen)[0])
+        outputs.append(attention.attend(q[:, part], k[:, part], v[:, part], seen[head])[0])
     return linear(torch.cat(outputs, 1), inner.at("output"), bias=False)
 
 
@@ -87,9 +88,8 @@ def _cross(
     fusion: kinds.CrossAttention, w: Weights, sources: list[Sequence], heads: int
 ) -> Sequence:
     first, context = sources[0], tuple(run for source in sources[1:] for run in source)
-    queries = tuple((run.segment, run.count) for run in first)
-    keys = tuple((run.segment, run.count) for run in context)
-    seen = attention.matrix(fusion.attention, queries, keys)
+    queries, keys = (tuple(run.side for run in runs) for runs in (first, context))
+    seen = attention.matrices(fusion.attention, heads, queries, keys)
     x = joined(first)
     return with_tokens(first, x + _context(w, x, joined(context), heads, seen))
 
@@ -107,8 +107,8 @@ def _transformer(
         for source, mark in zip(sources, w["source"], strict=True)
     ]
     sequence = tuple(run for source in marked for run in source)
-    place = place_of(sequence, FULL, rotary=False)
     layer = _layer(stream.width, fusion.heads or stream.heads)
+    place = place_of(sequence, FULL, layer.heads, rotary=False)
     x = joined(sequence)
     for i in range(fusion.depth):
         x = block(x, layer, w.at(f"blocks.{i}"), place, Notes())

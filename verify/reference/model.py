@@ -18,6 +18,7 @@ from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Source, Wiring, resolve
 from mmspec.verify.reference import fusion, halting, head, modality, objective, routing, stream
 from mmspec.verify.reference.arithmetic import Weights, linear
+from mmspec.verify.reference.places import layout
 from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
 from mmspec.verify.reference.shapes import embedding_name
 
@@ -45,10 +46,13 @@ def run(
     targets: Mapping[str, Tensor] | None = None,
     mode: Mode = "eval",
     record: bool = False,
+    documents: Mapping[str, Tensor] | None = None,
 ) -> Result:
     """The meaning of a batch; a modality without `lengths` is wholly present in every sample."""
     assert mode == "eval" or not any(s.dropout for s in spec.streams.values()), "dropout"
-    meaning = _Meaning(spec, Weights(weights), inputs, lengths or {}, mode == "train", record)
+    meaning = _Meaning(
+        spec, Weights(weights), inputs, lengths or {}, documents or {}, mode == "train", record
+    )
     for name in meaning.wiring.order:
         meaning.add_stream(name)
     outputs = {name: meaning.head(name) for name in spec.heads}
@@ -70,6 +74,7 @@ class _Meaning:
     weights: Weights
     inputs: Inputs
     lengths: Mapping[str, Tensor]
+    documents: Mapping[str, Tensor]
     training: bool
     record: bool
     sequences: dict[str, list[Sequence]] = field(default_factory=dict)
@@ -135,11 +140,15 @@ class _Meaning:
             assert values is not None
             w = self.weights.at(embedding_name(self.wiring, source.name, name))
             tokens = modality.embed(config, w, values[sample], length)
-        return (Run(source.name, tokens, config.position == "rotary"),)
+        ids: tuple[int, ...] = ()
+        if source.name in self.documents:
+            ids = tuple(self.documents[source.name][sample, : tokens.shape[0]].tolist())
+        rotary = config.position == "rotary"
+        return (Run(source.name, tokens, layout(config), ids, rotary),)
 
     def _run(self, name: str, fused: Sequence) -> halting.Outcome:
         config, w = self.spec.streams[name], self.weights.at(f"{name}_stream")
-        place = stream.place_of(fused, config.attention)
+        place = stream.place_of(fused, config.attention, config.heads)
         if isinstance(config.halting, Ponder):
             return halting.ponder(joined(fused), config, w, place, self.training)
         classify = None

@@ -7,19 +7,31 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mmspec.verify.reference.places import Layout, Side
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The tokens [n, D] of one segment; `rotary` when their modality turns queries and keys."""
+    """The tokens [n, D] of one segment, how they stand, and the document of each (none: of one).
+
+    rotary: whether their modality turns queries and keys.
+    """
 
     segment: str
     tokens: Tensor
+    layout: Layout
+    documents: tuple[int, ...] = ()
     rotary: bool = False
 
     @property
     def count(self) -> int:
         """How many tokens."""
         return self.tokens.shape[0]
+
+    @property
+    def side(self) -> Side:
+        """The run as masks speak of it."""
+        return Side(self.segment, self.count, self.layout, self.documents)
 
 
 Sequence = tuple[Run, ...]

@@ -50,7 +50,7 @@ def layer_of(stream: Stream) -> Layer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one sample's tokens stand: segments, who sees whom [n, n], what rotary turns by."""
+    """Where one sample's tokens stand: segments, who sees whom [H, n, n], what rotary turns by."""
 
     counts: attention.Counts
     seen: Tensor
@@ -65,11 +65,12 @@ class Notes:
     weights: list[Tensor] = field(default_factory=list)
 
 
-def place_of(sequence: Sequence, mask: Attention, rotary: bool = True) -> Place:
+def place_of(sequence: Sequence, mask: Attention, heads: int, rotary: bool = True) -> Place:
     """The place of a sequence under a mask; tokens that rotary does not turn keep angle 0."""
     counts = tuple((run.segment, run.count) for run in sequence)
+    sides = tuple(run.side for run in sequence)
     turns = [t if run.rotary and rotary else 0 for run in sequence for t in range(run.count)]
-    return Place(counts, attention.matrix(mask, counts, counts), turns)
+    return Place(counts, attention.matrices(mask, heads, sides, sides), turns)
 
 
 def normalise(x: Tensor, w: Weights, norm: Norm, bias: bool) -> Tensor:
@@ -112,7 +113,7 @@ def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) 
         q, k, v = pieces[head], pieces[heads + key], pieces[heads + shared + key]
         if any(place.turns):
             q, k = attention.rotate(q, place.turns), attention.rotate(k, place.turns)
-        output, weight = attention.attend(q, k, v, place.seen)
+        output, weight = attention.attend(q, k, v, place.seen[head])
         outputs.append(output)
         weights.append(weight)
     notes.weights.append(torch.stack(weights))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from mmspec.schema import modality as modalities
 from mmspec.schema.check import token_segment
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import resolve
-from mmspec.verify.strategies import contents
+from mmspec.verify.strategies import contents, packing
 
 IGNORED = -100
 
@@ -23,6 +23,7 @@ IGNORED = -100
 class Inputs:
     """A batch: `tensors` by modality (None: absent in all), raw `lengths` [B], `targets` by head.
 
+    documents: of each token of what is packed, int64 [B, tokens] by modality.
     What stands at or past a sample's length is as random as what stands before it.
     """
 
@@ -32,6 +33,11 @@ class Inputs:
     batch: int
     law: str
     seed: int
+    documents: dict[str, Tensor] = field(default_factory=dict)
+
+    def raw(self, sample: int) -> dict[str, int]:
+        """The raw length of every modality in a sample."""
+        return {name: int(lengths[sample]) for name, lengths in self.lengths.items()}
 
     def describe(self) -> str:
         """In words: the batch, each modality's lengths, the law and the seed."""
@@ -39,6 +45,7 @@ class Inputs:
             f"{name} absent" if values is None else f"{name} of lengths {_list(self.lengths[name])}"
             for name, values in self.tensors.items()
         ]
+        parts += [f"documents of {name} {ids.tolist()}" for name, ids in self.documents.items()]
         return f"batch of {self.batch}: {', '.join(parts)}; contents: {self.law}, seed {self.seed}"
 
     def __repr__(self) -> str:
@@ -54,6 +61,7 @@ class Inputs:
             len(rows),
             self.law,
             self.seed,
+            {name: x[rows] for name, x in self.documents.items()},
         )
 
 
@@ -94,7 +102,14 @@ def inputs(
             None if absent_everywhere else _values(modality, count, padded, law, generator)
         )
     targets = {name: _target(spec, name, tensors, count, generator) for name in spec.heads}
-    return Inputs(tensors, lengths, targets, count, law, seed)
+    documents: dict[str, Tensor] = {}
+    asked = packing.packed(spec)
+    if asked and draw(st.sampled_from((True, True, False))):
+        for name in asked:
+            values = tensors[name]
+            if values is not None:
+                documents[name] = packing.documents(spec.modalities[name], values, generator)
+    return Inputs(tensors, lengths, targets, count, law, seed, documents)
 
 
 @st.composite

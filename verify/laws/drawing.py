@@ -1,0 +1,190 @@
+"""Masks drawn from their text, all pairs at once, by other means than the compiler's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Given = Mapping[str, Any]
+_NAMES = {
+    "window": ("before", "after"),
+    "dilated": ("step", "reach"),
+    "strided": ("step",),
+    "block": ("size",),
+    "everyone": ("count",),
+    "prefix": ("length",),
+    "random": ("blocks", "seed"),
+    "window2d": ("radius",),
+    "window3d": ("radius",),
+    "shifted_window": ("size", "shift"),
+    "axial": ("axis",),
+    "within": ("duration",),
+}
+_UNITS = {"us": Fraction(1, 10**6), "ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60)}
+
+
+@dataclass(frozen=True)
+class Places:
+    """The tokens of a segment, `count` of at most `most`, as masks speak of them.
+
+    shape: of the grid they fill row by row, with its names; period: seconds from one to the next;
+    documents: of each token, None: all of one.
+    """
+
+    count: int
+    most: int
+    shape: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    period: Fraction | None = None
+    documents: Ints | None = None
+
+    @property
+    def index(self) -> Ints:
+        """From 0."""
+        return np.arange(self.count)
+
+    def along(self, name: str) -> Ints:
+        """The coordinate of that name of every token."""
+        grid: Ints = np.indices(self.shape)[self.names.index(name)].reshape(-1)
+        return grid[: self.count]
+
+
+def evaluate(text: str, queries: Places, keys: Places) -> Bools:
+    """A mask's text at every pair: bool [queries, keys]; Python's own grammar binds ~ & | alike."""
+    text = re.sub(r"\bglobal\b", "everyone", text.strip())
+    text = re.sub(r"([\d./]+) *(us|ms|s|min)\b", r"'\1 \2'", text)
+    tree = ast.parse(text, mode="eval")
+    whole = np.ones((queries.count, keys.count), dtype=np.bool_)
+    seen: Bools = _evaluate(tree.body, queries, keys) & whole
+    return seen
+
+
+def _evaluate(node: ast.expr, q: Places, k: Places) -> Any:
+    if isinstance(node, ast.UnaryOp):
+        return ~_evaluate(node.operand, q, k)
+    if isinstance(node, ast.BinOp):
+        left, right = _evaluate(node.left, q, k), _evaluate(node.right, q, k)
+        return left & right if isinstance(node.op, ast.BitAnd) else left | right
+    name, given = _called(node)
+    if name == "document":
+        documents = (np.zeros(s.count, int) if s.documents is None else s.documents for s in (q, k))
+        return np.equal.outer(*documents)
+    if name == "within":
+        return _within(_seconds(given["duration"]), q, k)
+    if name == "random":
+        return _random(given, q, k)
+    if name in ("window2d", "window3d", "axial", "frame") or (name, bool(q.names)) == (
+        "shifted_window",
+        True,
+    ):
+        return _on_grid(name, given, q, k)
+    return _on_line(name, given, q.index[:, None], k.index[None, :])
+
+
+def _called(node: ast.expr) -> tuple[str, dict[str, Any]]:
+    """A pattern's name and its arguments by name: whole numbers, or words."""
+    if isinstance(node, ast.Name):
+        return node.id, {}
+    assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name), ast.dump(node)
+    order = _NAMES.get(node.func.id, ())
+    given = {order[i]: _value(value) for i, value in enumerate(node.args)}
+    given |= {str(word.arg): _value(word.value) for word in node.keywords}
+    return node.func.id, given
+
+
+def _value(node: ast.expr) -> Any:
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+
+
+def _seconds(text: str) -> Fraction:
+    """Of `40 ms`, exact."""
+    number, unit = text.split()
+    above, _, below = number.partition("/")
+    return Fraction(above) / Fraction(below or 1) * _UNITS[unit]
+
+
+def _on_line(name: str, given: Given, q: Ints, k: Ints) -> Any:
+    if name in ("full", "none"):
+        return np.full(np.broadcast_shapes(q.shape, k.shape), name == "full")
+    if name == "causal":
+        return q >= k
+    if name == "window":
+        return (k >= q - given.get("before", 0)) & (k <= q + given.get("after", 0))
+    if name == "dilated":
+        return (np.abs(q - k) <= given["reach"]) & (np.mod(q - k, given["step"]) == 0)
+    if name == "strided":
+        return np.mod(q, given["step"]) == np.mod(k, given["step"])
+    if name == "block":
+        return np.floor_divide(q, given["size"]) == np.floor_divide(k, given["size"])
+    if name == "shifted_window":
+        return _parts(q, given) == _parts(k, given)
+    if name == "prefix":
+        return np.zeros_like(q) + k < given["length"]
+    assert name == "everyone", name
+    return (q < given["count"]) | (k < given["count"])
+
+
+def _parts(x: Ints, given: Given) -> Ints:
+    """The window that each coordinate falls into."""
+    edges: Ints = np.floor((x - given["shift"]) / given["size"]).astype(int)
+    return edges
+
+
+def _on_grid(name: str, given: Given, q: Places, k: Places) -> Any:
+    """What is asked of each axis, of all of them together."""
+    shared = [axis for axis in q.names if axis in k.names]
+    asked = []
+    for axis in shared:
+        ours, theirs = q.along(axis)[:, None], k.along(axis)[None, :]
+        if name == "frame":
+            asked.append((ours == theirs) | (axis != "frame"))
+        elif name == "axial":
+            asked.append((ours == theirs) | (axis == given["axis"]))
+        elif name == "shifted_window" and axis != "frame":
+            asked.append(_parts(ours, given) == _parts(theirs, given))
+        elif name == "window3d" or (name == "window2d" and axis != "frame"):
+            asked.append(abs(ours - theirs) <= given["radius"])
+        else:
+            asked.append(ours == theirs)
+    return np.logical_and.reduce(asked)
+
+
+def _within(duration: Fraction, q: Places, k: Places) -> Any:
+    """Times as whole numbers of the largest unit that divides all of them."""
+    assert q.period is not None and k.period is not None
+    unit = lcm(q.period.denominator, k.period.denominator, duration.denominator)
+    ours, theirs = (side.index * int(side.period * unit) for side in (q, k) if side.period)
+    return np.abs(np.subtract.outer(ours, theirs)) <= int(duration * unit)
+
+
+def _random(given: Given, q: Places, k: Places) -> Any:
+    """Blocks of 64 are drawn for each block of queries, without looking at the others."""
+    there, seed = -(-k.most // 64), np.uint64(given.get("seed", 0))
+    drawn = np.zeros((-(-q.count // 64), there), dtype=np.bool_)
+    count = min(given["blocks"], there)
+    for row, chosen in enumerate(drawn):
+        for t, top in enumerate(range(there - count, there)):
+            number = _mixed(_mixed(_mixed(seed) ^ np.uint64(row)) ^ np.uint64(t))
+            pick = int(number % np.uint64(top + 1))
+            chosen[top if chosen[pick] else pick] = True
+    return drawn[q.index[:, None] // 64, k.index[None, :] // 64]
+
+
+def _mixed(state: np.uint64) -> np.uint64:
+    """SplitMix64: 64 bits, products wrap round."""
+    with np.errstate(over="ignore"):
+        z = state + np.uint64(0x9E3779B97F4A7C15)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+        mixed: np.uint64 = z ^ (z >> np.uint64(31))
+        return mixed

@@ -1,0 +1,109 @@
+"""What a mask shows, pair by pair: the formulas of docs/masks.md, on exact numbers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+from mmspec.verify.reference.places import Token
+
+BLOCK: Final = 64
+"""Tokens in a block of `random`."""
+_WORD: Final = 2**64
+
+
+def visible(mask: Mask, q: Token | int, k: Token | int) -> bool:
+    """Whether a query sees a key; an int is the index of a token that stands on a line."""
+    query = Token(q) if isinstance(q, int) else q
+    key = Token(k) if isinstance(k, int) else k
+    if isinstance(mask, And):
+        return visible(mask.left, query, key) and visible(mask.right, query, key)
+    if isinstance(mask, Or):
+        return visible(mask.left, query, key) or visible(mask.right, query, key)
+    if isinstance(mask, Not):
+        return not visible(mask.operand, query, key)
+    if mask.name in ("window2d", "window3d", "axial", "frame", "shifted_window"):
+        return _in_space(mask, query, key)
+    if mask.name in ("within", "document", "random"):
+        return _beyond_order(mask, query, key)
+    return _in_order(mask, query.index, key.index)
+
+
+def _in_order(pattern: Pattern, q: int, k: int) -> bool:
+    """Patterns of two indices."""
+    if pattern.name in ("full", "none"):
+        return pattern.name == "full"
+    if pattern.name == "causal":
+        return k <= q
+    if pattern.name == "window":
+        return -pattern.size("after") <= q - k <= pattern.size("before")
+    if pattern.name == "dilated":
+        near = abs(q - k) <= pattern.size("reach")
+        return near and (q - k) % pattern.size("step") == 0
+    if pattern.name == "strided":
+        return (q - k) % pattern.size("step") == 0
+    if pattern.name == "block":
+        return q // pattern.size("size") == k // pattern.size("size")
+    if pattern.name == "prefix":
+        return k < pattern.size("length")
+    assert pattern.name == "global", pattern.name
+    return q < pattern.size("count") or k < pattern.size("count")
+
+
+def _in_space(pattern: Pattern, q: Token, k: Token) -> bool:
+    """Patterns of rows, columns and frames."""
+    axes = [name for name, _ in q.at if name in dict(k.at)]
+    apart = {name: abs(q.along(name) - k.along(name)) for name in axes}
+    if pattern.name == "axial":
+        return not any(apart[name] for name in axes if name != pattern.get("axis"))
+    if pattern.name == "frame":
+        return apart["frame"] == 0
+    if pattern.name == "window3d":
+        return max(apart["frame"], apart["row"], apart["column"]) <= pattern.size("radius")
+    if apart.get("frame", 0):
+        return False
+    if pattern.name == "window2d":
+        return max(apart["row"], apart["column"]) <= pattern.size("radius")
+    size, shift = pattern.size("size"), pattern.size("shift")
+    if not q.at:
+        return (q.index - shift) // size == (k.index - shift) // size
+    return all(
+        (q.along(name) - shift) // size == (k.along(name) - shift) // size
+        for name in ("row", "column")
+    )
+
+
+def _beyond_order(pattern: Pattern, q: Token, k: Token) -> bool:
+    """Patterns of times, of documents, and of chance."""
+    if pattern.name == "document":
+        return q.document == k.document
+    if pattern.name == "within":
+        assert q.time is not None and k.time is not None
+        duration = pattern.get("duration")
+        assert not isinstance(duration, str)
+        return abs(q.time - k.time) <= duration
+    blocks = -(-k.most // BLOCK)
+    return k.index // BLOCK in _drawn(pattern, q.index // BLOCK, blocks)
+
+
+@lru_cache(maxsize=512)
+def _drawn(pattern: Pattern, block: int, blocks: int) -> frozenset[int]:
+    """The blocks of keys that a block of queries sees, of so many."""
+    count, seed = pattern.size("blocks"), pattern.size("seed")
+    if count >= blocks:
+        return frozenset(range(blocks))
+    taken: set[int] = set()
+    for t in range(count):
+        top = blocks - count + t
+        x = _mix(_mix(_mix(seed) ^ block) ^ t) % (top + 1)
+        taken.add(top if x in taken else x)
+    return frozenset(taken)
+
+
+def _mix(state: int) -> int:
+    """The output of SplitMix64 (Steele, Lea and Flood 2014) at a state."""
+    z = (state + 0x9E3779B97F4A7C15) % _WORD
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % _WORD
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % _WORD
+    return z ^ (z >> 31)
