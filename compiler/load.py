@@ -12,7 +12,7 @@ from mmspec.compiler.emit.package import Package
 if TYPE_CHECKING:
     from torch import nn
 
-ORDER = ("grouped", "attention", "model")
+ORDER = ("grouped", "sparse_plan", "sparse", "attention", "model")
 """Modules of a package, each after those it imports."""
 _OPERATORS: dict[str, ModuleType] = {}
 """Modules that register operators, by source: registering one again would pull it from under
@@ -52,7 +52,7 @@ def _load(name: str, root: str, source: str) -> None:
         return
     module = _module(f"{root}.{name}", root)
     _execute(module, source)
-    if name == "grouped":
+    if name in ("grouped", "sparse"):
         _OPERATORS[source] = module
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import model
+from mmspec.compiler.emit import model, runtime, sparse
 from mmspec.compiler.emit.fragment import Fragment
 from mmspec.compiler.emit.imports import import_block
 from mmspec.compiler.emit.package import Package, manifest
@@ -27,7 +26,7 @@ ATTENTION = frozenset(
 """Helpers and parts that go to the package's attention.py, beside the masks."""
 
 STANDARD = (
-    "from collections.abc import Mapping",
+    "from collections.abc import Iterator, Mapping",
     "from typing import NamedTuple",
     "import torch",
     "import torch.nn.functional as F",
@@ -52,7 +51,8 @@ def emit(plan: ir.Plan, spec: Spec) -> Package:
     lines = Lines(requests)
     model.forward(plan, lines)
     fragment = specialiser.finish(_read("\n".join(lines.statements())) | _masks_read(lines))
-    attention = [_definition(tidy(source)) for source in lines.masks]
+    shown = [text for pattern in lines.patterns for text in pattern.definitions]
+    attention = [_definition(tidy(source)) for source in (*shown, *lines.masks)]
     main: list[Definition] = []
     for part, definition in _parts(fragment):
         (attention if part in ATTENTION else main).append(definition)
@@ -85,10 +85,11 @@ def _package(
     homes: dict[str, str] = {}
     lines = [*STANDARD, *(line for line in imports if "mmspec" not in line)]
     files: dict[str, str] = {}
-    grouped = [line.rpartition(" ")[2] for line in imports if ".parts.grouped import" in line]
-    if grouped:
-        homes.update(dict.fromkeys(grouped, "grouped"))
-        files["grouped.py"] = _grouped(plan.name)
+    homes.update(runtime.needed(imports))
+    using = "".join(item.source for item in attention)
+    files.update(runtime.files(homes.values(), plan.name, using))
+    if "sparse_plan.py" in files:
+        homes.update(dict.fromkeys(sparse.NAMES, "sparse_plan"))
     if attention:
         files["attention.py"] = _file(
             plan, "Attention of the model, and who sees whom.", attention, lines, homes
@@ -164,8 +165,3 @@ def _read(source: str) -> set[str]:
 def _as_function(source: str) -> str:
     body = "\n".join(f"    {line}" for line in source.splitlines())
     return f"def _():\n{body}"
-
-
-def _grouped(name: str) -> str:
-    """The operators of grouped rows, in a namespace of the package's own."""
-    return inspect.getsource(model.unexecuted("grouped")).replace('"mmspec::', f'"mmspec_{name}::')

@@ -115,6 +115,10 @@ def _simple(node: ast.stmt, indent: int, printer: Printer) -> list[str]:
             if node.value is None:
                 return [f"{' ' * indent}return"]
             return _bare("return ", node.value, indent, printer)
+        case ast.Expr(value=ast.YieldFrom() as given):
+            return lay_out("yield from ", given.value, "", indent, printer)
+        case ast.Expr(value=ast.Yield(value=ast.expr() as given)):
+            return _bare("yield ", given, indent, printer)
         case ast.Expr():
             return lay_out("", node.value, "", indent, printer)
         case ast.Assert():

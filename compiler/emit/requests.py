@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import masks
+from mmspec.compiler.emit import masks, sparse
 from mmspec.schema.spec import camel
 
 
@@ -41,13 +41,21 @@ def fusion(node: ir.Fuse) -> tuple[str, dict[str, Any]]:
     return "TransformerFusion", constants
 
 
+def shown(node: ir.Stack) -> str:
+    """What tells an attention what it sees: `causal`, a pattern by name, or "": a mask."""
+    groups, segments = node.block.attention.groups, node.source.segments
+    if masks.is_causal(groups, segments):
+        return "causal"
+    return f"{node.stream}_mask" if sparse.is_sparse(groups, (segments, segments)) else ""
+
+
 def stack(node: ir.Stack) -> tuple[str, dict[str, Any]]:
     """Part and constants of a stream's stack."""
     constants: dict[str, Any] = {
         "block": node.block,
         "depth": node.depth,
         "final_norm": node.final_norm,
-        "causal": masks.is_causal(node.block.attention.groups, node.source.segments),
+        "shown": shown(node),
     }
     if isinstance(node.halting, ir.Ponder):
         return "PonderStack", {**constants, "ponder": node.halting}

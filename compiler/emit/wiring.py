@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import masks
+from mmspec.compiler.emit import masks, requests, sparse
 from mmspec.compiler.emit.requests import Requests
 
 
@@ -26,6 +26,8 @@ class Lines:
     """Segment name -> expression of its number of tokens."""
     embedded: dict[str, str] = field(default_factory=dict)
     """Modality -> variable of its tokens as they were embedded first."""
+    patterns: list[sparse.Source] = field(default_factory=list)
+    """What attention that passes over tiles sees."""
     masks: list[str] = field(default_factory=list)
     """Source of the mask functions."""
 
@@ -196,7 +198,10 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     valid = lines.valids[node.source.name]
     groups = node.block.attention.groups
     mask = f"visible_keys({valid})"
-    if not masks.is_full(groups, segments, segments) and not masks.is_causal(groups, segments):
+    if requests.shown(node) == f"{node.stream}_mask":
+        name, of = f"{node.stream}_mask", f"stream {node.stream}"
+        lines.patterns.append(sparse.source(name, of, groups[0].masks, (segments, segments)))
+    elif not masks.is_full(groups, segments, segments) and not masks.is_causal(groups, segments):
         mask = _visible(node.stream, groups, (segments, segments), (valid, source), lines)
     arguments = {
         "x_btd": source,

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
+from mmspec.compiler.parts.sparse import sparse_attention
 
 
 def visible_keys(valid_bk: Tensor | None) -> Tensor | None:
@@ -113,28 +114,37 @@ def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
 class Attention(nn.Module):
     """Self-attention of {attention.heads} heads of width {attention.head_width} (Vaswani 2017)."""
 
-    def __init__(self, width: int, attention: ir.Attention, causal: bool) -> None:
+    def __init__(self, width: int, attention: ir.Attention, shown: str) -> None:
         super().__init__()
         self.heads = attention.heads
         self.kv_heads = attention.kv_heads
         self.head_width = attention.head_width
-        self.causal = causal
+        self.shown = shown
         self.rotary = attention.rotary
         heads = self.heads + 2 * self.kv_heads
         self.qkv = nn.Linear(width, heads * self.head_width, bias=attention.bias)
         self.output = nn.Linear(self.heads * self.head_width, width, bias=attention.bias)
 
-    def forward(self, x_btd: Tensor, mask: Tensor | None, turn: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(
+        self,
+        x_btd: Tensor,
+        mask: Tensor | None,
+        turn: tuple[Tensor, Tensor],
+        valid_bt: Tensor | None,
+        counts: tuple[int, ...],
+    ) -> Tensor:
         qkv_bthw = self.qkv(x_btd).unflatten(-1, (-1, self.head_width))
         q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
             (self.heads, self.kv_heads, self.kv_heads), dim=1
         )
         if self.rotary:
             q_bhtw, k_bhtw = rotate(q_bhtw, turn), rotate(k_bhtw, turn)
-        if self.causal:
+        if self.shown == "causal":
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, is_causal=True, enable_gqa=self.kv_heads != self.heads
             )
+        elif self.shown:
+            y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown, counts), valid_bt)
         else:
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, attn_mask=mask, enable_gqa=self.kv_heads != self.heads

@@ -84,7 +84,7 @@ class TransformerFusion(nn.Module):
     def __init__(self, sources: int, depth: int, block: ir.Block) -> None:
         super().__init__()
         self.source = nn.Parameter(torch.empty(sources, block.width))
-        self.blocks = nn.ModuleList([Block(block, False) for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(block, "") for _ in range(depth)])
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

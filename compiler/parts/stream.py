@@ -50,7 +50,7 @@ def mean_pool(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
 class Block(nn.Module):
     """Attention, then feed-forward, each normed and added to its input."""
 
-    def __init__(self, block: ir.Block, causal: bool) -> None:
+    def __init__(self, block: ir.Block, shown: str) -> None:
         super().__init__()
         self.placement = block.norm.placement
         self.rate = block.dropout
@@ -62,7 +62,7 @@ class Block(nn.Module):
             self.attention_norm = RmsNorm(width, norm.eps)
         else:
             self.attention_norm = nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
-        self.attention = Attention(width, block.attention, causal)
+        self.attention = Attention(width, block.attention, shown)
         if norm.kind == "rms":
             self.feed_forward_norm = RmsNorm(width, norm.eps)
         else:
@@ -88,7 +88,7 @@ class Block(nn.Module):
         routing: list[Routing],
     ) -> Tensor:
         if self.placement == "pre":
-            y_btd = self.attention(self.attention_norm(x_btd), mask, turn)
+            y_btd = self.attention(self.attention_norm(x_btd), mask, turn, valid_bt, counts)
             if self.rate > 0:
                 y_btd = self.dropout(y_btd)
             x_btd = x_btd + y_btd
@@ -97,7 +97,7 @@ class Block(nn.Module):
                 y_btd = self.dropout(y_btd)
             x_btd = x_btd + y_btd
         else:
-            y_btd = self.attention(x_btd, mask, turn)
+            y_btd = self.attention(x_btd, mask, turn, valid_bt, counts)
             if self.rate > 0:
                 y_btd = self.dropout(y_btd)
             x_btd = self.attention_norm(x_btd + y_btd)
@@ -111,13 +111,12 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """Blocks one after the other, {depth} in all."""
 
-    def __init__(self, block: ir.Block, depth: int, final_norm: bool, causal: bool) -> None:
+    def __init__(self, block: ir.Block, depth: int, final_norm: bool, shown: str) -> None:
         super().__init__()
         self.final_norm = final_norm
         self.rotary = block.attention.rotary
         self.head_width = block.attention.head_width
-        self.causal = causal
-        self.blocks = nn.ModuleList([Block(block, causal) for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(block, shown) for _ in range(depth)])
         self.norm: nn.Module
         if final_norm:
             if block.norm.kind == "rms":

@@ -52,7 +52,7 @@ def both(part: Attention, mask: Tensor | None, positions: list[int] | None) -> N
         )
         for b in range(B)
     ]
-    found = part(x, mask, turn)
+    found = part(x, mask, turn, None, ())
     same_gradients(found, torch.stack(expected), [x, *part.parameters()])
 
 
@@ -61,19 +61,19 @@ def both(part: Attention, mask: Tensor | None, positions: list[int] | None) -> N
 )
 @pytest.mark.parametrize("masked", [False, True], ids=["full", "masked"])
 def test_heads_share_keys(heads: int, kv_heads: int, head_width: int, masked: bool) -> None:
-    part = filled(Attention(D, attention(heads, kv_heads, head_width), causal=False))
+    part = filled(Attention(D, attention(heads, kv_heads, head_width), shown=""))
     both(part, holes(B, 1, T, T) if masked else None, None)
 
 
 def test_the_projection_holds_queries_keys_and_values_in_that_order() -> None:
-    part = Attention(D, attention(6, 2, 5), causal=False)
+    part = Attention(D, attention(6, 2, 5), shown="")
     assert part.qkv.weight.shape == ((6 + 2 * 2) * 5, D)
     assert part.output.weight.shape == (D, 6 * 5)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_bias_is_a_choice(bias: bool) -> None:
-    part = filled(Attention(D, attention(bias=bias), causal=False))
+    part = filled(Attention(D, attention(bias=bias), shown=""))
     assert {name for name in weights(part) if "bias" in name} == (
         {"qkv.bias", "output.bias"} if bias else set()
     )
@@ -81,20 +81,20 @@ def test_bias_is_a_choice(bias: bool) -> None:
 
 
 def test_causal_sees_itself_and_what_came_before() -> None:
-    part = filled(Attention(D, attention(), causal=True))
+    part = filled(Attention(D, attention(), shown="causal"))
     x = normal(B, T, D)
     sees = [[k <= q for k in range(T)] for q in range(T)]
     expected = [
         naive.stacked(naive.self_attention(weights(part), naive.vectors(x[b]), sees, (3, 3, 4)))
         for b in range(B)
     ]
-    found = part(x, None, NO_TURN)
+    found = part(x, None, NO_TURN, None, ())
     same_gradients(found, torch.stack(expected), [x, *part.parameters()])
 
 
 @pytest.mark.parametrize("positions", [[0, 1, 2, 3, 4], [0, 0, 0, 1, 2]], ids=["own", "mixed"])
 def test_rotary_turns_queries_and_keys(positions: list[int]) -> None:
-    part = filled(Attention(D, attention(3, 1, 6, rotary=True), causal=False))
+    part = filled(Attention(D, attention(3, 1, 6, rotary=True), shown=""))
     both(part, holes(B, 1, T, T), positions)
 
 
@@ -120,15 +120,15 @@ def test_rotation_depends_on_the_distance_alone() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_a_row_that_sees_nothing_is_zero_before_the_output(dtype: torch.dtype) -> None:
-    part = filled(Attention(D, attention(), causal=False)).to(dtype)
+    part = filled(Attention(D, attention(), shown="")).to(dtype)
     x = normal(B, T, D).detach().to(dtype).requires_grad_()
     mask = holes(B, 1, T, T)
-    out = part(x, mask, NO_TURN)
+    out = part(x, mask, NO_TURN, None, ())
     bias = part.output.bias
     assert torch.equal(out[:, 1], bias.expand(B, D))
     (gradient,) = torch.autograd.grad(out[:, 1].sum(), x)
     assert torch.equal(gradient, torch.zeros_like(x))
-    (whole,) = torch.autograd.grad(part(x, mask, NO_TURN).sum(), x)
+    (whole,) = torch.autograd.grad(part(x, mask, NO_TURN, None, ()).sum(), x)
     assert whole.isfinite().all()
 
 

@@ -1,0 +1,41 @@
+"""Files of an emitted package that hold operators: the same for every model but for their names."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from mmspec.compiler.emit.model import unexecuted
+
+FILES: Final = {"grouped": ("grouped",), "sparse": ("sparse", "sparse_plan")}
+"""Modules of `compiler/parts` that go into a package whole, by the one that its parts import."""
+
+_IMPORT: Final = re.compile(r"from mmspec\.compiler\.parts\.(\w+) import")
+
+
+def needed(imports: Iterable[str]) -> dict[str, str]:
+    """Names that specialised parts import from such a module -> the module."""
+    found = ((_IMPORT.match(line), line) for line in imports)
+    return {
+        name: match[1]
+        for match, line in found
+        if match and match[1] in FILES
+        for name in line.rpartition("import ")[2].split(", ")
+    }
+
+
+def files(modules: Iterable[str], name: str, using: str) -> dict[str, str]:
+    """Their texts by file name; operators are in a namespace of the package's own.
+
+    using: the source that uses them, which the namespace stands for: patterns go by their names.
+    """
+    digest = hashlib.sha256(using.encode()).hexdigest()[:8]
+    found = {}
+    for module in dict.fromkeys(file for one in modules for file in FILES[one]):
+        text = inspect.getsource(unexecuted(module))
+        text = text.replace('"mmspec::', f'"mmspec_{name}_{digest}::')
+        found[f"{module}.py"] = _IMPORT.sub(r"from .\1 import", text)
+    return found

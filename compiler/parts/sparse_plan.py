@@ -1,0 +1,433 @@
+"""Plans of sparse attention: from the runs of keys that queries see to few calls of a kernel.
+
+A mask is a `Pattern`, registered by name: which runs of keys each block of queries sees, and which
+single keys. A plan is made once for each set of lengths: rectangles that many blocks share, bands
+of equal blocks, blocks whose runs are laid side by side, or all at once where that is cheaper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
+
+Run = tuple[int, int, bool]
+"""Keys from start to stop; whether every query of the block sees all of them."""
+
+Block = tuple[int, int, Sequence[Run]]
+"""Queries from start to stop, and the runs of keys that they see: in order, and apart."""
+
+Part = tuple[int, int, int]
+"""Keys from start to stop, and their table of who sees whom; -1 where all see all."""
+
+HIDDEN = -1e30  # not -inf: the kernel says log-sum-exp 0 of a row of those, and merging goes wrong
+_ALL = -1
+_TABLE = 64  # keys in a table
+_KEPT = 1 << 22  # numbers in the masks that a plan keeps
+_TALL = 8  # blocks that share a rectangle
+_WIDE = 256  # keys that make a rectangle worth a call
+_LONG = 4  # blocks that make a run worth calls of its own
+_BAND = 16  # blocks in a band: their gradients stay in the cache
+
+# Costs in multiply-adds of the kernel on long queries without a mask, in float32: measured.
+_CALL = 6e5
+_MASKED = 1.15
+_SHORT = 1.2  # for each pair where a call has less than 256 queries
+_ROW = 40.0  # for each number of a result that is written or merged
+_COPY = 40.0  # for each number of the keys and values that are laid side by side
+_ORDER = 10.0  # for each number that is put in another order
+HALF = 0.8  # for each pair of the backward pass in bfloat16, which only the dense way uses
+_CORNER = 350  # pairs for each query of a causal call that are computed, but not seen
+_MARGIN = 0.95  # of the dense cost: what sparse must be below
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Which keys each query sees; both functions also take the lengths, one after another."""
+
+    blocks: Callable[..., Iterable[Block]]
+    """(*lengths): the blocks of queries, any number of times each, with runs of keys."""
+    sees: Callable[..., Tensor]
+    """(q [q, 1], k [k], *lengths) -> bool [q, k], asked for runs that are not whole."""
+    order: Callable[..., tuple[Tensor | None, Tensor | None]] | None = None
+    """(*lengths): which query and which key stands at each place that `blocks` counts."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the kernel: `count` times `rows` queries, each `shift` keys after the last."""
+
+    start: int
+    rows: int
+    parts: tuple[Part, ...]
+    count: int = 1
+    shift: int = 0
+    fresh: bool = True  # no call before wrote any of these rows
+    causal: bool = False  # the kernel hides later keys: the only call, keys as many as queries
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.count * self.rows
+
+    @cached_property
+    def tables(self) -> tuple[tuple[int, int], ...]:
+        """Width and table of each part: what the mask is made of."""
+        return tuple((stop - start, table) for start, stop, table in self.parts)
+
+    @cached_property
+    def keys(self) -> int:
+        return sum(width for width, _ in self.tables)
+
+    @cached_property
+    def masked(self) -> bool:
+        return not self.causal and any(table != _ALL for _, table in self.tables)
+
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """The keys of the first block as slices, touching parts as one."""
+        spans: list[tuple[int, int]] = []
+        for start, stop, _ in self.parts:
+            if spans and spans[-1][1] == start:
+                start = spans.pop()[0]
+            spans.append((start, stop))
+        return spans
+
+    def cost(self, heads: int, width: int) -> float:
+        """Multiply-adds that take as long, the call itself included."""
+        if self.causal:
+            return _CALL + heads * width * self.rows * (self.keys / 2 + _CORNER)
+        pair = (_MASKED if self.masked else 1.0) * (_SHORT if self.rows < 256 else 1.0)
+        numbers = self.count * self.rows * (self.keys * pair + _ROW)
+        copied = self.keys * _COPY if len(self.spans) > 1 else 0.0
+        return _CALL + heads * width * (numbers + copied)
+
+    def followed_by(self, other: Call) -> Call | None:
+        """Both as one call, if that can be."""
+        shift = other.parts[0][0] - self.parts[0][0] - (self.count - 1) * self.shift
+        apart = len(self.spans) > 1 or len(other.spans) > 1 or self.stop != other.start
+        if apart or self.tables != other.tables:
+            return None
+        if not self.masked and self.count == 1 and shift == 0:
+            return replace(self, rows=self.rows + other.rows)
+        if self.rows != other.rows or self.count == _BAND:
+            return None
+        if shift != self.shift if self.count > 1 else shift not in (0, self.rows):
+            return None
+        return replace(self, count=self.count + 1, shift=shift)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The calls that compute an attention, and the tables that their masks are made of.
+
+    orders: which query and which key stands at each place that calls count; None: as they come.
+    """
+
+    queries: int
+    calls: tuple[Call, ...]
+    tables: tuple[Tensor, ...]
+    orders: tuple[Tensor | None, Tensor | None] = (None, None)
+    causal: bool = False  # every query sees its own place and all before
+    _masks: dict[object, Tensor] = field(default_factory=dict)
+
+    def cost(self, heads: int, width: int) -> float:
+        """Multiply-adds that take as long as the whole."""
+        moved = sum(len(order) for order in self.orders if order is not None)
+        return sum(call.cost(heads, width) for call in self.calls) + heads * width * moved * _ORDER
+
+    @cached_property
+    def inverses(self) -> tuple[Tensor | None, Tensor | None]:
+        """At which place each query and each key stands."""
+        queries, keys = (None if order is None else order.argsort() for order in self.orders)
+        return queries, keys
+
+    @property
+    def dense(self) -> bool:
+        """Whether one call computes everything."""
+        return self.calls[:1] == self.calls and self.calls[0].rows == self.queries
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every row is written first by one call of its own."""
+        fresh = sum(call.count * call.rows for call in self.calls if call.fresh)
+        return fresh == self.queries
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of a query and a key that are computed, hidden ones of shared tiles too."""
+        return sum(
+            call.rows * (call.rows + 1) // 2 if call.causal else call.count * call.rows * call.keys
+            for call in self.calls
+        )
+
+    def mask(self, call: Call, dtype: torch.dtype) -> Tensor | None:
+        """What a call adds to its scores: [q, k]; few differ, and those are kept."""
+        if not call.masked:
+            return None
+        key = call.tables, dtype
+        if key not in self._masks:
+            room = _KEPT - sum(mask_qk.numel() for mask_qk in self._masks.values())
+            if room < call.rows * call.keys:
+                return self._made(call, dtype)
+            self._masks[key] = self._made(call, dtype)
+        return self._masks[key]
+
+    def _made(self, call: Call, dtype: torch.dtype) -> Tensor:
+        mask_qk = torch.zeros(call.rows, call.keys, dtype=dtype)
+        column = 0
+        for width, table in call.tables:
+            if table != _ALL:
+                mask_qk[:, column : column + width].masked_fill_(~self.tables[table], HIDDEN)
+            column += width
+        return mask_qk
+
+
+_PATTERNS: dict[str, Pattern] = {}
+
+
+def register(name: str, pattern: Pattern) -> Pattern:
+    """Make a pattern known to the operators; a name stands for one pattern for good."""
+    assert name not in _PATTERNS, name
+    _PATTERNS[name] = pattern
+    return pattern
+
+
+def tiled(
+    runs: Callable[..., Iterable[Run]], tile: int, queries: range, keys: range, *lengths: int
+) -> Iterator[Block]:
+    """Blocks of a segment from `runs(i, *lengths)`, which counts in tiles of two segments."""
+    for index, start in enumerate(range(queries.start, queries.stop, tile)):
+        first = keys.start
+        seen = [
+            (first + tile * left, min(first + tile * right, keys.stop), whole)
+            for left, right, whole in runs(index, *lengths)
+            if left < right and first + tile * left < keys.stop
+        ]
+        yield start, min(start + tile, queries.stop), seen
+
+
+def chosen(
+    name: str, lengths: tuple[int, ...], q: Sequence[int], keys: int, rate: float = 1.0
+) -> Plan:
+    """The cheapest of the sparse plan and one call on everything, by a mask or as causal.
+
+    q: shape of the queries. rate: what a pair of the one call costs beside one of the others.
+    """
+    sparse = _sparse_plan(name, lengths, q[2])
+    causal = sparse.causal and q[2] == keys
+    dense = Call(0, q[2], ((0, keys, 0),), causal=causal)
+    if sparse.cost(q[0] * q[1], q[3]) < _MARGIN * rate * dense.cost(q[0] * q[1], q[3]):
+        return sparse
+    return _dense_plan(name, lengths, dense)
+
+
+@lru_cache(maxsize=64)
+def _sparse_plan(name: str, lengths: tuple[int, ...], queries: int) -> Plan:
+    pattern = _PATTERNS[name]
+    orders = pattern.order(*lengths) if pattern.order else (None, None)
+    parts, tables = _tables(pattern, lengths, orders)
+    causal = orders == (None, None) and _is_causal(parts, tables, queries)
+    rectangles, parts = _rectangles(parts)
+    calls = _joined(rectangles) + _joined(_pieces(parts))
+    return Plan(queries, tuple(_ordered(calls)), tables, orders, causal)
+
+
+@lru_cache(maxsize=64)
+def _dense_plan(name: str, lengths: tuple[int, ...], call: Call) -> Plan:
+    pattern = _PATTERNS[name]
+    orders = pattern.order(*lengths) if pattern.order else (None, None)
+    parts, tables = _tables(pattern, lengths, orders)
+    seen_qk = torch.zeros(call.rows, call.keys, dtype=torch.bool)
+    for (start, stop), seen in parts.items():
+        for left, right, table in seen:
+            seen_qk[start:stop, left:right] |= True if table == _ALL else tables[table]
+    for axis, order in enumerate(orders):
+        if order is not None:
+            seen_qk = seen_qk.index_select(axis, order.argsort())
+    return Plan(call.rows, (call,), (seen_qk,))
+
+
+def _is_causal(parts: Parts, tables: Sequence[Tensor], queries: int) -> bool:
+    """Whether every query sees its own place and all before."""
+    done = 0
+    for (start, stop), seen in parts.items():
+        seen_qk = torch.zeros(stop - start, stop - start, dtype=torch.bool)
+        known = 0  # keys that are seen from the first on, by all
+        for left, right, table in seen:
+            if table == _ALL and left == known:
+                known = right
+            if right > stop or (left < start and known != right):
+                return False
+            at = max(left - start, 0)
+            seen_qk[:, at : max(right - start, 0)] = True if table == _ALL else tables[table]
+        if done != start or known < start or not seen_qk.equal(torch.ones_like(seen_qk).tril()):
+            return False
+        done = stop
+    return done == queries
+
+
+Parts = dict[tuple[int, int], list[Part]]
+
+
+def _tables(
+    pattern: Pattern, lengths: tuple[int, ...], orders: tuple[Tensor | None, Tensor | None]
+) -> tuple[Parts, tuple[Tensor, ...]]:
+    """The parts of each block of queries, and the distinct tables: there are few of them."""
+    found: dict[tuple[int, bytes], int] = {}
+    tables: list[Tensor] = []
+    parts: Parts = {}
+
+    def table(seen_qk: Tensor) -> int:
+        if seen_qk.all():
+            return _ALL
+        key = seen_qk.shape[1], seen_qk.numpy().tobytes()
+        if key not in found:
+            found[key] = len(tables)
+            tables.append(seen_qk.clone())
+        return found[key]
+
+    for start, stop, runs in pattern.blocks(*lengths):
+        into = parts.setdefault((start, stop), [])
+        q = _tokens(orders[0], start, stop)[:, None]
+        for left, right, whole in runs:
+            if whole:
+                into.append((left, right, _ALL))
+                continue
+            seen_qk = pattern.sees(q, _tokens(orders[1], left, right), *lengths)
+            seen_qk = seen_qk.expand(stop - start, right - left)
+            for at in range(0, right - left, _TABLE):
+                tile = seen_qk[:, at : at + _TABLE]
+                columns = tile.any(dim=0).nonzero()
+                if len(columns):
+                    first, last = int(columns[0]), int(columns[-1]) + 1
+                    into.append((left + at + first, left + at + last, table(tile[:, first:last])))
+    return {key: _fused(value) for key, value in sorted(parts.items())}, tuple(tables)
+
+
+def _tokens(order: Tensor | None, start: int, stop: int) -> Tensor:
+    """The tokens at some places."""
+    return torch.arange(start, stop) if order is None else order[start:stop]
+
+
+def _fused(parts: Iterable[Part]) -> list[Part]:
+    """In order of the keys, neighbours that all see as one."""
+    fused: list[Part] = []
+    for start, stop, table in sorted(parts):
+        if fused and table == _ALL and fused[-1][1:] == (start, _ALL):
+            start = fused.pop()[0]
+        fused.append((start, stop, table))
+    return fused
+
+
+def _rectangles(parts: Parts) -> tuple[list[Call], Parts]:
+    """Wide runs that several blocks see as a whole, and what is left of the parts."""
+    calls: list[Call] = []
+    left: Parts = {}
+    keys = list(parts)
+    for place in range(0, len(keys), _TALL):
+        blocks = keys[place : place + _TALL]
+        shared = _shared([parts[block] for block in blocks])
+        start, stop = blocks[0][0], blocks[-1][1]
+        if stop - start != sum(last - first for first, last in blocks):
+            shared = []
+        calls.extend(Call(start, stop - start, ((*span, _ALL),)) for span in shared)
+        left.update((block, _without(parts[block], shared)) for block in blocks)
+    return calls, left
+
+
+def _shared(blocks: list[list[Part]]) -> list[tuple[int, int]]:
+    """Keys that every block sees as a whole, where they are many together."""
+    common = [(0, 1 << 62)]
+    for parts in blocks:
+        whole = [(start, stop) for start, stop, table in parts if table == _ALL]
+        common = [
+            (max(a[0], b[0]), min(a[1], b[1]))
+            for a in common
+            for b in whole
+            if max(a[0], b[0]) < min(a[1], b[1])
+        ]
+    return [(start, stop) for start, stop in common if stop - start >= _WIDE]
+
+
+def _without(parts: list[Part], spans: list[tuple[int, int]]) -> list[Part]:
+    """The parts without the keys of some spans, each of which lies in one part."""
+    for first, last in spans:
+        cut: list[Part] = []
+        for start, stop, table in parts:
+            if start <= first and last <= stop:
+                cut += [(start, first, table)] * (start < first) + [(last, stop, table)] * (
+                    last < stop
+                )
+            else:
+                cut.append((start, stop, table))
+        parts = cut
+    return parts
+
+
+def _pieces(parts: Parts) -> list[Call]:
+    """Calls for each block: a run that goes on for some blocks alone, all others as one."""
+    rows = [
+        [Call(start, stop - start, span) for span in _spans(seen)]
+        for (start, stop), seen in parts.items()
+    ]
+    reach = _reach(rows)
+    calls: list[Call] = []
+    for row in rows:
+        alone = [call for call in row if reach[call] >= _LONG]
+        calls.extend(alone)
+        others = tuple(part for call in row if reach[call] < _LONG for part in call.parts)
+        if others:
+            calls.append(Call(row[0].start, row[0].rows, others))
+    return calls
+
+
+def _reach(rows: list[list[Call]]) -> dict[Call, int]:
+    """Through how many blocks in a row each run goes on."""
+    chains: dict[Call, list[Call]] = {}
+    for before, row in zip([[], *rows], rows, strict=False):
+        for call in row:
+            last = next((other for other in before if other.followed_by(call)), None)
+            chains[call] = chains[last] if last else []
+            chains[call].append(call)
+    return {call: len(chain) for call, chain in chains.items()}
+
+
+def _spans(parts: list[Part]) -> Iterator[tuple[Part, ...]]:
+    """Parts that touch each other, together."""
+    span: list[Part] = []
+    for part in parts:
+        if span and span[-1][1] != part[0]:
+            yield tuple(span)
+            span = []
+        span.append(part)
+    if span:
+        yield tuple(span)
+
+
+def _joined(calls: list[Call]) -> list[Call]:
+    """Calls on neighbouring queries as one where they can be: rectangles, and bands."""
+    done: list[Call] = []
+    open_at: dict[int, list[Call]] = {}
+    for call in sorted(calls, key=lambda call: call.start):
+        for last in open_at.get(call.start, []):
+            both = last.followed_by(call)
+            if both:
+                open_at[call.start].remove(last)
+                call = both
+                break
+        open_at.setdefault(call.stop, []).append(call)
+    for calls_there in open_at.values():
+        done.extend(calls_there)
+    return done
+
+
+def _ordered(calls: list[Call]) -> Iterator[Call]:
+    """The calls with the most rows first; each knows whether it is the first on all its rows."""
+    touched = bytearray(max((call.stop for call in calls), default=0))
+    for call in sorted(calls, key=lambda call: (-call.count * call.rows, call.start)):
+        fresh = not any(touched[call.start : call.stop])
+        touched[call.start : call.stop] = b"\1" * (call.stop - call.start)
+        yield replace(call, fresh=fresh)
