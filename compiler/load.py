@@ -12,7 +12,7 @@ from mmspec.compiler.emit.package import Package
 if TYPE_CHECKING:
     from torch import nn
 
-ORDER = ("grouped", "sparse_plan", "sparse", "attention", "model")
+ORDER = ("grouped", "sparse_calls", "sparse_plan", "sparse", "attention", "model")
 """Modules of a package, each after those it imports."""
 _OPERATORS: dict[str, ModuleType] = {}
 """Modules that register operators, by source: registering one again would pull it from under

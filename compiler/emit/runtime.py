@@ -10,7 +10,7 @@ from typing import Final
 
 from mmspec.compiler.emit.model import unexecuted
 
-FILES: Final = {"grouped": ("grouped",), "sparse": ("sparse", "sparse_plan")}
+FILES: Final = {"grouped": ("grouped",), "sparse": ("sparse", "sparse_plan", "sparse_calls")}
 """Modules of `compiler/parts` that go into a package whole, by the one that its parts import."""
 
 _IMPORT: Final = re.compile(r"from mmspec\.compiler\.parts\.(\w+) import")

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from mmspec.compiler.parts.sparse_plan import HALF, HIDDEN, Call, Plan, chosen
+from mmspec.compiler.parts.sparse_calls import HIDDEN, Call, Plan
+from mmspec.compiler.parts.sparse_plan import HALF, chosen
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -41,9 +42,44 @@ def sparse_attention(
     elif width < value_width:
         q_bhqw, k_bgkw = (F.pad(x, (0, value_width - width)) for x in (q_bhqw, k_bgkw))
     name, lengths = pattern
+    plan = _dense_plan(name, lengths, q_bhqw, k_bgkw)
+    if plan is not None:
+        inputs = q_bhqw, k_bgkw, v_bgkw
+        return _dense(inputs, plan, valid_bk, width**-0.5)[..., :value_width]
     y_bhqw: Tensor
     y_bhqw, _ = attend(q_bhqw, k_bgkw, v_bgkw, valid_bk, name, list(lengths), width**-0.5)
     return y_bhqw[..., :value_width]
+
+
+def _sizes(q_bhqw: Tensor, k_bgkw: Tensor) -> tuple[int, int, int, int]:
+    """Heads of all samples, queries, keys and width."""
+    batch, heads, queries, width = q_bhqw.shape
+    return batch * heads, queries, k_bgkw.shape[2], width
+
+
+def _dense_plan(name: str, lengths: Sequence[int], q_bhqw: Tensor, k_bgkw: Tensor) -> Plan | None:
+    """The plan where it is dense, but none while a graph is traced: that serves every length."""
+    if torch.compiler.is_compiling():
+        return None
+    training = torch.is_grad_enabled() and q_bhqw.requires_grad
+    rate = HALF if training and q_bhqw.dtype == torch.bfloat16 else 1.0
+    plan = chosen(name, tuple(lengths), _sizes(q_bhqw, k_bgkw), rate)
+    return plan if plan.dense else None
+
+
+def _dense(
+    inputs: tuple[Tensor, Tensor, Tensor], plan: Plan, valid_bk: Tensor | None, scale: float
+) -> Tensor:
+    """The whole as SDPA computes it, without a detour; of float16 in float32, which is faster."""
+    half = inputs[0].dtype == torch.float16
+    q, k, v = (x.float() if half else x for x in inputs)
+    mask, causal = plan.direct(q.dtype), plan.calls[0].causal
+    if valid_bk is not None:
+        mask, causal = plan.tables[0] & valid_bk[:, None, None, :], False
+    y_bhqw = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=len(q[0]) != len(k[0])
+    )
+    return y_bhqw.half() if half else y_bhqw
 
 
 @torch.library.custom_op("mmspec::attend", mutates_args=(), device_types="cpu")
@@ -57,7 +93,7 @@ def attend(
     scale: float,
 ) -> tuple[Tensor, Tensor]:
     """The attention of a pattern and the log-sum-exp of its scores, 0 where there are none."""
-    plan = chosen(name, tuple(lengths), q_bhqw.shape, k_bgkw.shape[2])
+    plan = chosen(name, tuple(lengths), _sizes(q_bhqw, k_bgkw))
     inner = _inner(plan, q_bhqw.dtype)
     q, k, v = _ordered((q_bhqw, k_bgkw, v_bgkw), plan, inner)
     y_bhqw = _result(q_bhqw, torch.promote_types(inner, torch.float32))
@@ -65,7 +101,7 @@ def attend(
         y_bhqw.zero_()
     total_bhq1 = torch.full((*q.shape[:3], 1), HIDDEN, dtype=y_bhqw.dtype)
     bias_b1k1 = _bias(valid_bk, plan, inner)
-    for call in plan.calls:
+    for call in (plan.explicit if bias_b1k1 is not None else plan).calls:
         mask_qk = plan.mask(call, inner)
         for sample in _samples(call, q):
             y, total = _flash(
@@ -73,7 +109,7 @@ def attend(
                 _keys(k[sample], call),
                 _keys(v[sample], call),
                 0.0,
-                call.causal and bias_b1k1 is None,
+                call.causal,
                 attn_mask=_visible(mask_qk, bias_b1k1, call, sample),
                 scale=scale,
             )
@@ -106,14 +142,14 @@ def attend_backward(
     """Gradients of queries, keys and values; `results` are the two of the attention."""
     dtype = inputs[0].dtype
     rate = HALF if dtype == torch.bfloat16 else 1.0
-    plan = chosen(name, tuple(lengths), inputs[0].shape, inputs[1].shape[2], rate)
+    plan = chosen(name, tuple(lengths), _sizes(*inputs[:2]), rate)
     inner = _inner(plan, dtype)
     q, k, v = _ordered(inputs, plan, inner)
     grad, y = (_moved(_rows(x), plan.orders[0]).to(inner) for x in (grad_bhqw, results[0]))
     total_bhq1 = _moved(results[1][..., None], plan.orders[0])
     sums = [_result(x, torch.promote_types(inner, torch.float32)).zero_() for x in inputs]
     bias_b1k1 = _bias(valid_bk, plan, inner)
-    for call in plan.calls:
+    for call in (plan.explicit if bias_b1k1 is not None else plan).calls:
         mask_qk = plan.mask(call, inner)
         for sample in _samples(call, q):
             grads = _flash_backward(
@@ -124,7 +160,7 @@ def attend_backward(
                 _queries(y[sample], call),
                 _queries(total_bhq1[sample], call)[..., 0],
                 0.0,
-                call.causal and bias_b1k1 is None,
+                call.causal,
                 attn_mask=_visible(mask_qk, bias_b1k1, call, sample),
                 scale=scale,
             )
@@ -167,7 +203,7 @@ def _operator(qualified: str) -> Any:
 @register_flop_formula(_operator("mmspec::attend"))
 def _flops(q: Sequence[int], k: Sequence[int], *rest: Any, **_: Any) -> int:
     name, lengths = rest[2], rest[3]
-    pairs = chosen(name, tuple(lengths), q, k[2]).pairs
+    pairs = chosen(name, tuple(lengths), (q[0] * q[1], q[2], k[2], q[3])).pairs
     return 4 * q[0] * q[1] * pairs * q[3]
 
 
@@ -177,7 +213,7 @@ def _backward_flops(
 ) -> int:
     q, k, _ = inputs
     name, lengths = rest[2], rest[3]
-    pairs = chosen(name, tuple(lengths), q, k[2]).pairs
+    pairs = chosen(name, tuple(lengths), (q[0] * q[1], q[2], k[2], q[3])).pairs
     return 10 * q[0] * q[1] * pairs * q[3]
 
 

@@ -8,11 +8,13 @@ of equal blocks, blocks whose runs are laid side by side, or all at once where t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from mmspec.compiler.parts.sparse_calls import ALL, Call, Part, Plan
 
 Run = tuple[int, int, bool]
 """Keys from start to stop; whether every query of the block sees all of them."""
@@ -20,28 +22,12 @@ Run = tuple[int, int, bool]
 Block = tuple[int, int, Sequence[Run]]
 """Queries from start to stop, and the runs of keys that they see: in order, and apart."""
 
-Part = tuple[int, int, int]
-"""Keys from start to stop, and their table of who sees whom; -1 where all see all."""
-
-HIDDEN = -1e30  # not -inf: the kernel says log-sum-exp 0 of a row of those, and merging goes wrong
-_ALL = -1
 _TABLE = 64  # keys in a table
-_KEPT = 1 << 22  # numbers in the masks that a plan keeps
 _TALL = 8  # blocks that share a rectangle
 _WIDE = 256  # keys that make a rectangle worth a call
-_LONG = 4  # blocks that make a run worth calls of its own
-_BAND = 16  # blocks in a band: their gradients stay in the cache
-
-# Costs in multiply-adds of the kernel on long queries without a mask, in float32: measured.
-_CALL = 6e5
-_MASKED = 1.15
-_SHORT = 1.2  # for each pair where a call has less than 256 queries
-_ROW = 40.0  # for each number of a result that is written or merged
-_COPY = 40.0  # for each number of the keys and values that are laid side by side
-_ORDER = 10.0  # for each number that is put in another order
-HALF = 0.8  # for each pair of the backward pass in bfloat16, which only the dense way uses
-_CORNER = 350  # pairs for each query of a causal call that are computed, but not seen
+HALF = 0.85  # rate of training in bfloat16, whose backward kernel is fast on long calls only
 _MARGIN = 0.95  # of the dense cost: what sparse must be below
+_LONG = 4  # blocks that make a run worth calls of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,135 +40,6 @@ class Pattern:
     """(q [q, 1], k [k], *lengths) -> bool [q, k], asked for runs that are not whole."""
     order: Callable[..., tuple[Tensor | None, Tensor | None]] | None = None
     """(*lengths): which query and which key stands at each place that `blocks` counts."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of the kernel: `count` times `rows` queries, each `shift` keys after the last."""
-
-    start: int
-    rows: int
-    parts: tuple[Part, ...]
-    count: int = 1
-    shift: int = 0
-    fresh: bool = True  # no call before wrote any of these rows
-    causal: bool = False  # the kernel hides later keys: the only call, keys as many as queries
-
-    @property
-    def stop(self) -> int:
-        return self.start + self.count * self.rows
-
-    @cached_property
-    def tables(self) -> tuple[tuple[int, int], ...]:
-        """Width and table of each part: what the mask is made of."""
-        return tuple((stop - start, table) for start, stop, table in self.parts)
-
-    @cached_property
-    def keys(self) -> int:
-        return sum(width for width, _ in self.tables)
-
-    @cached_property
-    def masked(self) -> bool:
-        return not self.causal and any(table != _ALL for _, table in self.tables)
-
-    @cached_property
-    def spans(self) -> list[tuple[int, int]]:
-        """The keys of the first block as slices, touching parts as one."""
-        spans: list[tuple[int, int]] = []
-        for start, stop, _ in self.parts:
-            if spans and spans[-1][1] == start:
-                start = spans.pop()[0]
-            spans.append((start, stop))
-        return spans
-
-    def cost(self, heads: int, width: int) -> float:
-        """Multiply-adds that take as long, the call itself included."""
-        if self.causal:
-            return _CALL + heads * width * self.rows * (self.keys / 2 + _CORNER)
-        pair = (_MASKED if self.masked else 1.0) * (_SHORT if self.rows < 256 else 1.0)
-        numbers = self.count * self.rows * (self.keys * pair + _ROW)
-        copied = self.keys * _COPY if len(self.spans) > 1 else 0.0
-        return _CALL + heads * width * (numbers + copied)
-
-    def followed_by(self, other: Call) -> Call | None:
-        """Both as one call, if that can be."""
-        shift = other.parts[0][0] - self.parts[0][0] - (self.count - 1) * self.shift
-        apart = len(self.spans) > 1 or len(other.spans) > 1 or self.stop != other.start
-        if apart or self.tables != other.tables:
-            return None
-        if not self.masked and self.count == 1 and shift == 0:
-            return replace(self, rows=self.rows + other.rows)
-        if self.rows != other.rows or self.count == _BAND:
-            return None
-        if shift != self.shift if self.count > 1 else shift not in (0, self.rows):
-            return None
-        return replace(self, count=self.count + 1, shift=shift)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """The calls that compute an attention, and the tables that their masks are made of.
-
-    orders: which query and which key stands at each place that calls count; None: as they come.
-    """
-
-    queries: int
-    calls: tuple[Call, ...]
-    tables: tuple[Tensor, ...]
-    orders: tuple[Tensor | None, Tensor | None] = (None, None)
-    causal: bool = False  # every query sees its own place and all before
-    _masks: dict[object, Tensor] = field(default_factory=dict)
-
-    def cost(self, heads: int, width: int) -> float:
-        """Multiply-adds that take as long as the whole."""
-        moved = sum(len(order) for order in self.orders if order is not None)
-        return sum(call.cost(heads, width) for call in self.calls) + heads * width * moved * _ORDER
-
-    @cached_property
-    def inverses(self) -> tuple[Tensor | None, Tensor | None]:
-        """At which place each query and each key stands."""
-        queries, keys = (None if order is None else order.argsort() for order in self.orders)
-        return queries, keys
-
-    @property
-    def dense(self) -> bool:
-        """Whether one call computes everything."""
-        return self.calls[:1] == self.calls and self.calls[0].rows == self.queries
-
-    @cached_property
-    def complete(self) -> bool:
-        """Whether every row is written first by one call of its own."""
-        fresh = sum(call.count * call.rows for call in self.calls if call.fresh)
-        return fresh == self.queries
-
-    @property
-    def pairs(self) -> int:
-        """Pairs of a query and a key that are computed, hidden ones of shared tiles too."""
-        return sum(
-            call.rows * (call.rows + 1) // 2 if call.causal else call.count * call.rows * call.keys
-            for call in self.calls
-        )
-
-    def mask(self, call: Call, dtype: torch.dtype) -> Tensor | None:
-        """What a call adds to its scores: [q, k]; few differ, and those are kept."""
-        if not call.masked:
-            return None
-        key = call.tables, dtype
-        if key not in self._masks:
-            room = _KEPT - sum(mask_qk.numel() for mask_qk in self._masks.values())
-            if room < call.rows * call.keys:
-                return self._made(call, dtype)
-            self._masks[key] = self._made(call, dtype)
-        return self._masks[key]
-
-    def _made(self, call: Call, dtype: torch.dtype) -> Tensor:
-        mask_qk = torch.zeros(call.rows, call.keys, dtype=dtype)
-        column = 0
-        for width, table in call.tables:
-            if table != _ALL:
-                mask_qk[:, column : column + width].masked_fill_(~self.tables[table], HIDDEN)
-            column += width
-        return mask_qk
 
 
 _PATTERNS: dict[str, Pattern] = {}
@@ -209,17 +66,20 @@ def tiled(
         yield start, min(start + tile, queries.stop), seen
 
 
+@lru_cache(maxsize=256)
 def chosen(
-    name: str, lengths: tuple[int, ...], q: Sequence[int], keys: int, rate: float = 1.0
+    name: str, lengths: tuple[int, ...], sizes: tuple[int, int, int, int], rate: float = 1.0
 ) -> Plan:
     """The cheapest of the sparse plan and one call on everything, by a mask or as causal.
 
-    q: shape of the queries. rate: what a pair of the one call costs beside one of the others.
+    sizes: heads of all samples, queries, keys, width. rate: what a pair of the one call costs
+    beside one of the others.
     """
-    sparse = _sparse_plan(name, lengths, q[2])
-    causal = sparse.causal and q[2] == keys
-    dense = Call(0, q[2], ((0, keys, 0),), causal=causal)
-    if sparse.cost(q[0] * q[1], q[3]) < _MARGIN * rate * dense.cost(q[0] * q[1], q[3]):
+    heads, queries, keys, width = sizes
+    sparse = _sparse_plan(name, lengths, queries)
+    causal = sparse.causal and queries == keys
+    dense = Call(0, queries, ((0, keys, 0),), causal=causal)
+    if sparse.cost(heads, width) < _MARGIN * rate * dense.cost(heads, width):
         return sparse
     return _dense_plan(name, lengths, dense)
 
@@ -243,11 +103,11 @@ def _dense_plan(name: str, lengths: tuple[int, ...], call: Call) -> Plan:
     seen_qk = torch.zeros(call.rows, call.keys, dtype=torch.bool)
     for (start, stop), seen in parts.items():
         for left, right, table in seen:
-            seen_qk[start:stop, left:right] |= True if table == _ALL else tables[table]
+            seen_qk[start:stop, left:right] |= True if table == ALL else tables[table]
     for axis, order in enumerate(orders):
         if order is not None:
             seen_qk = seen_qk.index_select(axis, order.argsort())
-    return Plan(call.rows, (call,), (seen_qk,))
+    return Plan(call.rows, (call,), (seen_qk,), dense=True)
 
 
 def _is_causal(parts: Parts, tables: Sequence[Tensor], queries: int) -> bool:
@@ -257,12 +117,12 @@ def _is_causal(parts: Parts, tables: Sequence[Tensor], queries: int) -> bool:
         seen_qk = torch.zeros(stop - start, stop - start, dtype=torch.bool)
         known = 0  # keys that are seen from the first on, by all
         for left, right, table in seen:
-            if table == _ALL and left == known:
+            if table == ALL and left == known:
                 known = right
             if right > stop or (left < start and known != right):
                 return False
             at = max(left - start, 0)
-            seen_qk[:, at : max(right - start, 0)] = True if table == _ALL else tables[table]
+            seen_qk[:, at : max(right - start, 0)] = True if table == ALL else tables[table]
         if done != start or known < start or not seen_qk.equal(torch.ones_like(seen_qk).tril()):
             return False
         done = stop
@@ -282,7 +142,7 @@ def _tables(
 
     def table(seen_qk: Tensor) -> int:
         if seen_qk.all():
-            return _ALL
+            return ALL
         key = seen_qk.shape[1], seen_qk.numpy().tobytes()
         if key not in found:
             found[key] = len(tables)
@@ -294,7 +154,7 @@ def _tables(
         q = _tokens(orders[0], start, stop)[:, None]
         for left, right, whole in runs:
             if whole:
-                into.append((left, right, _ALL))
+                into.append((left, right, ALL))
                 continue
             seen_qk = pattern.sees(q, _tokens(orders[1], left, right), *lengths)
             seen_qk = seen_qk.expand(stop - start, right - left)
@@ -316,7 +176,7 @@ def _fused(parts: Iterable[Part]) -> list[Part]:
     """In order of the keys, neighbours that all see as one."""
     fused: list[Part] = []
     for start, stop, table in sorted(parts):
-        if fused and table == _ALL and fused[-1][1:] == (start, _ALL):
+        if fused and table == ALL and fused[-1][1:] == (start, ALL):
             start = fused.pop()[0]
         fused.append((start, stop, table))
     return fused
@@ -333,7 +193,7 @@ def _rectangles(parts: Parts) -> tuple[list[Call], Parts]:
         start, stop = blocks[0][0], blocks[-1][1]
         if stop - start != sum(last - first for first, last in blocks):
             shared = []
-        calls.extend(Call(start, stop - start, ((*span, _ALL),)) for span in shared)
+        calls.extend(Call(start, stop - start, ((*span, ALL),)) for span in shared)
         left.update((block, _without(parts[block], shared)) for block in blocks)
     return calls, left
 
@@ -342,7 +202,7 @@ def _shared(blocks: list[list[Part]]) -> list[tuple[int, int]]:
     """Keys that every block sees as a whole, where they are many together."""
     common = [(0, 1 << 62)]
     for parts in blocks:
-        whole = [(start, stop) for start, stop, table in parts if table == _ALL]
+        whole = [(start, stop) for start, stop, table in parts if table == ALL]
         common = [
             (max(a[0], b[0]), min(a[1], b[1]))
             for a in common
