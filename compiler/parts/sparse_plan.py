@@ -52,6 +52,28 @@ def register(name: str, pattern: Pattern) -> Pattern:
     return pattern
 
 
+def bounds(first: int, tile_t: Tensor) -> list[int]:
+    """Where the tiles of a segment begin, and its end, given the tile of each of its tokens."""
+    return [first, *(first + tile_t.bincount().cumsum(0)).tolist()]
+
+
+def laid(
+    runs: Callable[..., Iterable[Run]],
+    indices: Iterable[tuple[int, ...]],
+    sides: tuple[Sequence[int], Sequence[int]],
+    *lengths: int,
+) -> Iterator[Block]:
+    """Blocks from `runs(*index, *lengths)`, which counts in tiles whose bounds are the sides."""
+    queries, keys = sides
+    for index, start, stop in zip(indices, queries[:-1], queries[1:], strict=True):
+        seen = [
+            (keys[left], keys[min(right, len(keys) - 1)], whole)
+            for left, right, whole in runs(*index, *lengths)
+            if left < min(right, len(keys) - 1)
+        ]
+        yield start, stop, seen
+
+
 def tiled(
     runs: Callable[..., Iterable[Run]], tile: int, queries: range, keys: range, *lengths: int
 ) -> Iterator[Block]:
@@ -150,6 +172,8 @@ def _tables(
         return found[key]
 
     for start, stop, runs in pattern.blocks(*lengths):
+        if start == stop:
+            continue
         into = parts.setdefault((start, stop), [])
         q = _tokens(orders[0], start, stop)[:, None]
         for left, right, whole in runs:
