@@ -15,7 +15,8 @@
     head       = Head(name, kind, sources*, ...)
 
 Sizes are ints; a length is `Tokens(symbol, max)` (a symbol: tokens of that modality, at most max)
-or `Tokens(None, n)` (always n). Node order is execution order. Every node carries its span.
+or `Tokens(None, n)` (always n); symbols of a geometry count what its axes say. Node order is
+execution order. Every node carries its span.
 """
 
 from __future__ import annotations
@@ -49,8 +50,15 @@ class Input:
     dtype: str
     tokens: Tokens
     patch: int
+    """Frames (or tokens) of a step."""
+    area: int
+    """Tokens of a step: the patches of a frame of a video, else 1."""
     optional: bool
     span: Span | None
+
+    def count(self, raw: int) -> int:
+        """Tokens of a sample whose length in frames or tokens is `raw`."""
+        return -(-raw // self.patch) * self.area
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +92,9 @@ class Embed:
     kind: str
     position: str
     features: int
-    """vocab (tokens), channels (image), features (audio, series), columns (table)."""
+    """vocab (tokens), channels (image, video), features (audio, series), columns (table)."""
     patch: int
+    tubelet: int
     grid: tuple[int, int] | None
     columns: tuple[int, ...]
     """table: 0 for a number column, the number of categories otherwise."""

@@ -69,7 +69,8 @@ class Analysis:
             given.name: {
                 "tokens": given.tokens.max,
                 "symbol": given.tokens.symbol,
-                "raw_per_token": given.patch,
+                "raw_per_step": given.patch,
+                "tokens_per_step": given.area,
             }
             for given in self.plan.inputs
         }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import gcd, lcm
@@ -33,11 +34,12 @@ def statements(mask: Mask, query: ir.Segment, key: ir.Segment) -> Iterator[str]:
         yield f"q = torch.arange({query.name}, device=device)[:, None]"
     if names:
         yield f"k = torch.arange({key.name}, device=device)"
-    used = expression(mask, query, key)
-    for axis in _shared(query.geometry, key.geometry):
-        if f"q_{axis}" in used:
-            parts = _coordinate("q", query.geometry, axis), _coordinate("k", key.geometry, axis)
-            yield f"q_{axis}, k_{axis} = {', '.join(parts)}"
+    used = set(re.findall(r"\b[qk]_[a-z]+", expression(mask, query, key)))
+    for axis in ("frame", "row", "column"):
+        ends = {f"q_{axis}": query.geometry, f"k_{axis}": key.geometry}
+        found = {n: _coordinate(n[0], end, axis) for n, end in ends.items() if n in used}
+        if found:
+            yield f"{', '.join(found)} = {', '.join(found.values())}"
 
 
 def _coordinate(letter: str, geometry: Geometry, axis: str) -> str:
@@ -132,10 +134,15 @@ def _within(pattern: Pattern, query: Geometry, key: Geometry) -> str:
     q, k, start = (int(time * unit) for time in (*times, offset))
     common = gcd(q, k, start)
     q, k, start, most = q // common, k // common, start // common, reach * unit // common
-    apart = f"{_times(q, 'q')} - {_times(k, 'k')}"
+    apart = f"{_times(q, _first('q', query))} - {_times(k, _first('k', key))}"
     if start:
         apart += f" + {start}" if start > 0 else f" - {-start}"
     return f"({apart}).abs() <= {most}"
+
+
+def _first(letter: str, geometry: Geometry) -> str:
+    """The coordinate that a clock counts."""
+    return geometry.names(letter)[0]
 
 
 def _times(factor: int, name: str) -> str:

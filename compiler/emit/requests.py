@@ -23,6 +23,11 @@ def embedding(node: ir.Embed) -> tuple[str, dict[str, Any]]:
         height, breadth = (side * node.patch for side in node.grid)
         sizes = {"height": height, "breadth": breadth, "patch": node.patch}
         return "ImageEmbedding", {**common, "channels": node.features, **sizes}
+    if node.kind == "video":
+        assert node.grid is not None
+        height, breadth = (side * node.patch for side in node.grid)
+        cut = {"patch": node.patch, "tubelet": node.tubelet, "max_tokens": tokens}
+        return "VideoEmbedding", {**common, "sizes": (node.features, height, breadth), **cut}
     frames = {"features": node.features, "patch": node.patch, "max_tokens": tokens}
     return "FrameEmbedding", {**common, **frames}
 
@@ -112,4 +117,6 @@ class Requests:
         """A parameter of an embedding, for its dtype and device."""
         if node.kind == "table":
             return "weight" if 0 in node.columns else "categories.weight"
-        return {"tokens": "table", "image": "patch"}.get(node.kind, "frames") + ".weight"
+        if node.grid is not None:
+            return "patch.weight"
+        return "table.weight" if node.kind == "tokens" else "frames.weight"

@@ -73,6 +73,7 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     given = next(x for x in plan.inputs if x.name == node.modality)
     name, x = node.modality, f"{node.out.name}_btd"
     arguments = {"ids_bt": name, "pixels_bchw": name, "frames_bfc": name, "row_bc": name}
+    arguments["video_bfchw"] = name
     arguments["length_b"] = f'lengths.get("{name}")'
     call = lines.requests.call(node.module, arguments)
     expected = _expected(given)
@@ -93,6 +94,9 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     tokens = f"{x}.shape[1]"
     if node.kind in ("image", "table"):
         value = f"valid_whole({length}, {tokens})"
+    elif node.kind == "video":
+        sizes = f"{given.patch}, {given.area}"
+        value = f"valid_tokens(tubelets({length}, {sizes}), {tokens})"
     elif node.patch > 1:
         value = f"valid_tokens(patches({length}, {node.patch}), {tokens})"
     else:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from mmspec.compiler import ir
 from mmspec.compiler.lower.context import Context
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line
+from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
 from mmspec.schema import modality as schema
 
 
@@ -15,7 +15,7 @@ def tokens(context: Context, name: str) -> ir.Tokens:
     modality = context.spec.modalities[name]
     if isinstance(modality, schema.Tokens):
         return ir.Tokens(name, modality.length.max)
-    if isinstance(modality, schema.Frames):
+    if isinstance(modality, schema.Frames | schema.Video):
         return ir.Tokens(name, modality.max_tokens)
     if isinstance(modality, schema.Image):
         return ir.Tokens(None, modality.grid[0] * modality.grid[1])
@@ -23,13 +23,19 @@ def tokens(context: Context, name: str) -> ir.Tokens:
 
 
 def geometry(name: str, modality: schema.Modality) -> Geometry:
-    """Where the tokens of a modality stand, and when; a symbol `n_text` is the tokens of text."""
+    """Where the tokens of a modality stand, and when.
+
+    A symbol `n_text` is the tokens of text, `n_clip` the frames of tokens of a video.
+    """
     if isinstance(modality, schema.Image):
         return grid(*modality.grid)
     if isinstance(modality, schema.Table):
         return line(len(modality.columns))
     if isinstance(modality, schema.Tokens):
         return line(f"n_{name}")
+    if isinstance(modality, schema.Video):
+        clock = Clock(Fraction(0), 1000 * modality.tubelet / modality.rate)
+        return volume(f"n_{name}", *modality.grid, clock)
     return line(f"n_{name}", Clock(Fraction(0), 1000 * modality.patch / modality.rate))
 
 
@@ -50,6 +56,9 @@ def lower_input(context: Context, name: str) -> ir.Input:
         shape, dtype, longest = ("B", "T"), "int64", modality.length.max
     elif isinstance(modality, schema.Image):
         shape = ("B", modality.channels, *modality.size)
+    elif isinstance(modality, schema.Video):
+        shape = ("B", "F", modality.channels, *modality.size)
+        longest = modality.length.max
     elif isinstance(modality, schema.Frames):
         shape, longest = ("B", "F", modality.features), modality.length.max
     else:
@@ -61,10 +70,18 @@ def lower_input(context: Context, name: str) -> ir.Input:
         longest=longest,
         dtype=dtype,
         tokens=tokens(context, name),
-        patch=modality.patch if isinstance(modality, schema.Frames) else 1,
+        patch=_step(modality),
+        area=modality.area if isinstance(modality, schema.Video) else 1,
         optional=modality.optional,
         span=context.spec.span("modalities", name),
     )
+
+
+def _step(modality: schema.Modality) -> int:
+    """Frames (or tokens) that make one step of tokens."""
+    if isinstance(modality, schema.Video):
+        return modality.tubelet
+    return modality.patch if isinstance(modality, schema.Frames) else 1
 
 
 def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
@@ -77,7 +94,7 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
     patch, grid = 1, None
     if isinstance(modality, schema.Tokens):
         features = modality.vocab
-    elif isinstance(modality, schema.Image):
+    elif isinstance(modality, schema.Image | schema.Video):
         features, patch, grid = modality.channels, modality.patch, modality.grid
     elif isinstance(modality, schema.Frames):
         features, patch = modality.features, modality.patch
@@ -100,6 +117,7 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
             position=modality.position,
             features=features,
             patch=patch,
+            tubelet=modality.tubelet if isinstance(modality, schema.Video) else 1,
             grid=grid,
             columns=columns,
             stream=stream,

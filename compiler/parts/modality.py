@@ -109,6 +109,61 @@ class ImageEmbedding(nn.Module):
         return x_btd
 
 
+class VideoEmbedding(nn.Module):
+    """Frames [B, F, {sizes}] -> a token for each {tubelet} x {patch} x {patch} patch of them.
+
+    Frames past the length are 0.
+    """
+
+    def __init__(
+        self,
+        sizes: tuple[int, int, int],
+        patch: int,
+        tubelet: int,
+        width: int,
+        position: str,
+        max_tokens: int,
+    ) -> None:
+        super().__init__()
+        channels, height, breadth = sizes
+        self.width = width
+        self.side = patch
+        self.tubelet = tubelet
+        self.rows = height // patch
+        self.columns = breadth // patch
+        self.placing = position
+        self.patch = nn.Linear(tubelet * channels * patch * patch, width)
+        if position == "learned":
+            self.position = nn.Parameter(torch.empty(max_tokens, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.placing == "learned":
+            nn.init.normal_(self.position, std=0.02)
+
+    def forward(self, video_bfchw: Tensor, length_b: Tensor | None) -> Tensor:
+        frames = video_bfchw.shape[1]
+        real_bf = valid_tokens(length_b, frames)
+        if real_bf is not None:
+            video_bfchw = video_bfchw.masked_fill(~real_bf[:, :, None, None, None], 0.0)
+        if self.tubelet > 1:
+            video_bfchw = F.pad(video_bfchw, (0, 0, 0, 0, 0, 0, 0, -frames % self.tubelet))
+        cut = video_bfchw.unflatten(4, (self.columns, self.side))
+        cut = cut.unflatten(3, (self.rows, self.side)).unflatten(1, (-1, self.tubelet))
+        patches = cut.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
+        x_btd: Tensor = self.patch(patches)
+        if self.placing == "learned":
+            x_btd = x_btd + self.position[: x_btd.shape[1]]
+        elif self.placing == "sincos":
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
+        elif self.placing == "sincos-2d":
+            place_td = sincos_2d(self.rows, self.columns, self.width, x_btd.device)
+            times = x_btd.shape[1] // (self.rows * self.columns)
+            x_btd = x_btd + place_td.to(x_btd.dtype).repeat(times, 1)
+        return x_btd
+
+
 class FrameEmbedding(nn.Module):
     """Frames [B, F, {features}] -> a token for each {patch}; frames past the length are 0."""
 

@@ -39,3 +39,8 @@ def batch_size(*inputs: Tensor | None) -> int:
 def patches(length_b: Tensor | None, patch: int) -> Tensor | None:
     """Frames -> tokens of `patch` frames, rounded up."""
     return None if length_b is None else (length_b + patch - 1) // patch
+
+
+def tubelets(length_b: Tensor | None, frames: int, area: int) -> Tensor | None:
+    """Frames -> tokens: `area` for each tubelet of so many frames, rounded up."""
+    return None if length_b is None else (length_b + frames - 1) // frames * area

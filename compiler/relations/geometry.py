@@ -81,6 +81,13 @@ class Geometry:
         """How many there are."""
         return prod(self.sizes(lengths))
 
+    def lengths(self, tokens: int) -> dict[str, int]:
+        """The lengths by symbol at which it holds so many tokens; at most one may be unknown."""
+        symbols = [axis.size for axis in self.axes if isinstance(axis.size, str)]
+        assert len(symbols) <= 1, "a product of lengths says little of each"
+        rest = prod(axis.size for axis in self.axes if isinstance(axis.size, int))
+        return {symbol: tokens // rest if rest else 0 for symbol in symbols}
+
     def strides(self) -> tuple[int, ...] | None:
         """Tokens from one of each coordinate to the next; None where lengths decide that."""
         strides = [1]

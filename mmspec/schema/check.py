@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 from mmspec.expressions import claim as claims
-from mmspec.expressions import mask as masks
+from mmspec.schema import check_attention
 from mmspec.schema import fusion as fusions
 from mmspec.schema import head as heads
 from mmspec.schema import modality as modalities
-from mmspec.schema.attention import Attention
-from mmspec.schema.coordinates import Coordinates, coordinates, misfit
 from mmspec.schema.halting import Exit
 from mmspec.schema.objective import DEFAULT_LOSS
 from mmspec.schema.spec import Spec
-from mmspec.schema.wiring import Segment, Wiring, problem
-
-Named = tuple[tuple[str, Coordinates], ...]
-"""Segments by name, and what their tokens have."""
+from mmspec.schema.wiring import Wiring, problem
 
 
 def check(spec: Spec, wiring: Wiring) -> None:
@@ -31,8 +25,9 @@ def check(spec: Spec, wiring: Wiring) -> None:
     for rule in (
         _modalities,
         _streams,
-        _attention,
+        check_attention.of_streams,
         _fusions,
+        check_attention.of_fusions,
         _halting,
         _heads,
         _objectives,
@@ -59,11 +54,12 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 help="name it in a stream's `from`, or remove it",
                 word=name,
             )
-        if modality.position == "sincos-2d" and not isinstance(modality, modalities.Image):
+        flat = not isinstance(modality, modalities.Image | modalities.Video)
+        if modality.position == "sincos-2d" and flat:
             yield problem(
                 spec,
                 "MM305",
-                "sincos-2d needs an image's rows and columns",
+                "sincos-2d needs the rows and columns of an image or a video",
                 *at,
                 help="write sincos, learned or rotary",
             )
@@ -117,15 +113,6 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             )
 
 
-def _attention(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
-    for name, stream in spec.streams.items():
-        segments = _named(spec, wiring.segments[name])
-        at = ("streams", name, "attention")
-        yield from _heads_of(spec, stream.attention, (stream.heads, stream.kv_heads), at)
-        for place, attention in _groups(stream.attention, stream.heads):
-            yield from _mask(spec, attention, segments, segments, (*at, *place))
-
-
 def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     for name, stream in spec.streams.items():
         source = stream.source
@@ -139,98 +126,6 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 *at,
                 help="give the fusion `heads` that divide the width",
             )
-        if isinstance(source, fusions.CrossAttention):
-            first, *rest = (wiring.source_segments(x) for x in wiring.sources[name])
-            queries = _named(spec, first)
-            keys = _named(spec, tuple(s for group in rest for s in group))
-            if len(dict(keys)) < len(keys):
-                yield problem(
-                    spec,
-                    "MM303",
-                    "two context sources bring the same tokens",
-                    *at,
-                    help="name each modality once among the context",
-                )
-            yield from _heads_of(spec, source.attention, (count, count), (*at, "attention"))
-            for place, attention in _groups(source.attention, count):
-                yield from _mask(spec, attention, queries, keys, (*at, "attention", *place))
-
-
-def _named(spec: Spec, segments: tuple[Segment, ...]) -> Named:
-    found = ((s.name, spec.modalities[s.modality] if s.modality else None) for s in segments)
-    return tuple((name, coordinates(name, modality)) for name, modality in found)
-
-
-def _groups(attention: Attention, heads: int) -> Iterator[tuple[tuple[Any, ...], Attention]]:
-    """What each group of heads sees, and where that is said."""
-    for place, (_, one) in enumerate(attention.by_heads(heads)):
-        yield () if attention.groups is None else (place, "mask"), one
-
-
-def _heads_of(
-    spec: Spec, attention: Attention, heads: tuple[int, int], at: tuple[Any, ...]
-) -> Iterator[MmspecError]:
-    """Groups hold all heads, and no two of them share a head of keys."""
-    counts = [count for count, _ in attention.by_heads(heads[0])]
-    shared = heads[0] // heads[1]
-    if sum(counts) != heads[0]:
-        message = f"masks of {sum(counts)} heads for {heads[0]} heads"
-        advice = f"let `heads` of the groups add up to {heads[0]}"
-        yield problem(spec, "MM322", message, *at, help=advice)
-    elif any(count % shared for count in counts):
-        message = f"{shared} heads share keys, so they share a mask"
-        advice = f"let `heads` of each group be a multiple of {shared}"
-        yield problem(spec, "MM322", message, *at, help=advice)
-
-
-def _mask(
-    spec: Spec, attention: Attention, queries: Named, keys: Named, at: tuple[Any, ...]
-) -> Iterator[MmspecError]:
-    if attention.pairs is None:
-        assert attention.mask is not None
-        yield from _flat(spec, attention.mask, queries, keys, at)
-        return
-    sides = dict(queries), dict(keys)
-    for (query, key), mask in attention.pairs.items():
-        here = (*at, f"{query} -> {key}")
-        for name, among in zip((query, key), sides, strict=True):
-            if name not in among:
-                close = suggest(name, list(among))
-                yield problem(
-                    spec,
-                    "MM310",
-                    f"no segment `{name}` here",
-                    *here,
-                    help=f"did you mean `{close}`?" if close else f"segments: {', '.join(among)}",
-                    word=name,
-                )
-        if query in sides[0] and key in sides[1]:
-            yield from _pair(spec, mask, (sides[0][query], sides[1][key]), here)
-
-
-def _flat(
-    spec: Spec, mask: masks.Mask, queries: Named, keys: Named, at: tuple[Any, ...]
-) -> Iterator[MmspecError]:
-    """One mask for every pair of segments; `causal` alone is the order of a whole sequence."""
-    if isinstance(mask, masks.Pattern) and mask.name == "causal" and queries == keys:
-        return
-    pairs = [(query, key) for _, query in queries for _, key in keys]
-    for pair in pairs:
-        found = list(_pair(spec, mask, pair, at))
-        yield from found
-        if found:
-            return
-
-
-def _pair(
-    spec: Spec, mask: masks.Mask, pair: tuple[Coordinates, Coordinates], at: tuple[Any, ...]
-) -> Iterator[MmspecError]:
-    """Patterns that mean nothing between two segments."""
-    for pattern in masks.patterns(mask):
-        problems = misfit(pattern, *pair)
-        if problems is not None:
-            message = f"`{pattern.name}` {problems[0]}"
-            yield problem(spec, "MM311", message, *at, help=problems[1], word=pattern.name)
 
 
 def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:

@@ -38,6 +38,12 @@ def coordinates(name: str, modality: Modality | None) -> Coordinates:
     if isinstance(modality, modalities.Image):
         rows, columns = modality.grid
         return Coordinates(f"{columns} columns", (("row", rows), ("column", columns)))
+    if isinstance(modality, modalities.Video):
+        rows, columns = modality.grid
+        frames = -(-modality.length.max // modality.tubelet)
+        axes = (("frame", frames), ("row", rows), ("column", columns))
+        period = modality.tubelet / modality.rate
+        return Coordinates(f"frames of {rows} x {columns}", axes, period)
     if isinstance(modality, modalities.Frames):
         period = modality.patch / modality.rate
         return Coordinates(f"{period} s", period=period, packs=True)

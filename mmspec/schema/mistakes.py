@@ -28,7 +28,7 @@ _WORDS: Final = {
 
 _TAGS: Final = frozenset(
     """
-    tokens image audio series table mlp glu experts switch by-modality ponder exit concat
+    tokens image video audio series table mlp glu experts switch by-modality ponder exit concat
     gated attention cross-attention transformer classifier regressor language-model
     contrastive
     """.split()

@@ -41,6 +41,15 @@ class _Common(Model):
     optional: bool = False
 
 
+def _check_patch(size: tuple[int, int], patch: int) -> None:
+    """Raise Refused where patches do not fill rows and columns of pixels."""
+    height, width = size
+    if height % patch or width % patch:
+        message = f"a patch of {patch} does not divide the size {height} x {width}"
+        near = nearest_divisor(gcd(height, width), patch)
+        raise Refused(Diagnostic("MM105", message, help=f"a patch of {near} does"), "patch")
+
+
 class Tokens(_Common):
     """Integer tokens [B, T]."""
 
@@ -59,18 +68,45 @@ class Image(_Common):
 
     @model_validator(mode="after")
     def _whole_patches(self) -> Image:
-        height, width = self.size
-        if height % self.patch or width % self.patch:
-            message = f"a patch of {self.patch} does not divide the size {height} x {width}"
-            near = nearest_divisor(gcd(height, width), self.patch)
-            advice = f"a patch of {near} does"
-            raise Refused(Diagnostic("MM105", message, help=advice), "patch")
+        _check_patch(self.size, self.patch)
         return self
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
         return self.size[0] // self.patch, self.size[1] // self.patch
+
+
+class Video(_Common):
+    """Frames of pixels [B, F, C, H, W] at a fixed rate, cut into patches `tubelet` frames deep."""
+
+    kind: Literal["video"]
+    size: tuple[Size, Size]
+    channels: Size = 3
+    patch: Size
+    tubelet: Size = 1
+    rate: Rate
+    length: Length
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> Video:
+        _check_patch(self.size, self.patch)
+        return self
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches of a frame."""
+        return self.size[0] // self.patch, self.size[1] // self.patch
+
+    @property
+    def area(self) -> int:
+        """Tokens of one tubelet: patches of a frame."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of the longest sample."""
+        return -(-self.length.max // self.tubelet) * self.area
 
 
 class Frames(_Common):
@@ -104,4 +140,7 @@ class Table(_Common):
     columns: dict[Name, Column] = Field(min_length=1)
 
 
-Modality = Annotated[Tokens | Image | Frames | Table, Field(discriminator="kind")]
+Modality = Annotated[Tokens | Image | Video | Frames | Table, Field(discriminator="kind")]
+
+Varying = Tokens | Video | Frames
+"""Modalities whose samples have lengths."""

@@ -15,7 +15,7 @@ RESERVED = frozenset(
     """
     self torch nn math tensor model lengths targets heads loss losses auxiliary statistics
     count index batch b training output q k device terms present absent visible rotation
-    rotate int float bool str list dict tuple len range super sum min max any all zip
+    rotate tubelets int float bool str list dict tuple len range super sum min max any all zip
     enumerate print type object none known expect batch_size patches valid_tokens valid_whole
     join_valid visible_keys cross_entropy next_token contrastive total_loss weighted_loss
     ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head

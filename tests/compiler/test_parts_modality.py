@@ -16,6 +16,7 @@ from mmspec.compiler.parts.modality import (
     ImageEmbedding,
     TableEmbedding,
     TokenEmbedding,
+    VideoEmbedding,
     absent,
     sincos,
     sincos_2d,
@@ -113,6 +114,57 @@ def test_frames_past_the_length_are_zero(
             tokens.append(naive.linear(weights(part), "frames", flat))
     expected = naive.stacked(tokens).view(3, count, D) + places(part, position, count)
     same_gradients(part(x, length), expected, [x, *part.parameters()])
+
+
+@pytest.mark.parametrize("position", ["none", "learned", "sincos", "sincos-2d"])
+@pytest.mark.parametrize("lengths", [None, [3, 1, 0]])
+@pytest.mark.parametrize("tubelet", [1, 2, 5])
+def test_a_tubelet_is_frame_channel_row_column(
+    tubelet: int, lengths: list[int] | None, position: str
+) -> None:
+    frames, channels, rows, columns, patch = 3, 2, 2, 3, 2
+    sizes = (channels, rows * patch, columns * patch)
+    deep = math.ceil(frames / tubelet)
+    most = (deep + 1) * rows * columns
+    part = filled(VideoEmbedding(sizes, patch, tubelet, D, position, most))
+    learned = {"position"} if position == "learned" else set()
+    assert set(weights(part)) == {"patch.weight", "patch.bias"} | learned
+    x = normal(3, frames, *sizes)
+    tokens = []
+    for b in range(3):
+        for t in range(deep):
+            for r in range(rows):
+                for c in range(columns):
+                    flat = [
+                        x[b, frame, channel, r * patch + i, c * patch + j]
+                        if frame < (lengths or [frames] * 3)[b]
+                        else naive.zero()
+                        for frame in range(t * tubelet, (t + 1) * tubelet)
+                        for channel in range(channels)
+                        for i in range(patch)
+                        for j in range(patch)
+                    ]
+                    tokens.append(naive.linear(weights(part), "patch", flat))
+    count = deep * rows * columns
+    added = places(part, position, count, columns)
+    if position == "sincos-2d":
+        added = places(part, position, rows * columns, columns).repeat(deep, 1)
+    expected = naive.stacked(tokens).view(3, count, D) + added
+    length = None if lengths is None else torch.tensor(lengths)
+    same_gradients(part(x, length), expected, [x, *part.parameters()])
+
+
+def test_a_video_may_have_no_frame_and_anything_past_its_length() -> None:
+    part = filled(VideoEmbedding((1, 4, 6), 2, 2, D, "sincos-2d", 12))
+    assert part(torch.zeros(3, 0, 1, 4, 6).double(), torch.zeros(3, dtype=torch.int64)).shape == (
+        3,
+        0,
+        D,
+    )
+    x = normal(1, 3, 1, 4, 6).detach()
+    spoilt = x.clone()
+    spoilt[0, 1:] = torch.nan
+    assert torch.equal(part(spoilt, torch.tensor([1])), part(x, torch.tensor([1])))
 
 
 def test_frames_past_the_length_may_be_anything() -> None:

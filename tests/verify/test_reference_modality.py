@@ -38,6 +38,42 @@ def test_frames_past_the_length_and_the_tail_are_zero() -> None:
     close(trace[0][1], expected)
 
 
+def test_tubelets_are_a_strided_convolution_in_time_and_space() -> None:
+    spec = one_stream(
+        "depth: 1, heads: 1",
+        modality="{kind: video, size: [6, 4], channels: 2, patch: 2, tubelet: 3, rate: 25 Hz, "
+        "length: {max: 8}, position: learned}",
+    )
+    w, x = weights(spec, 0), normal(2, 8, 2, 6, 4)
+    kernel = w["x_embedding.patch.weight"].reshape(6, 3, 2, 2, 2).transpose(1, 2)
+    lengths = [4, 8]
+    trace = run(spec, w, {"x": x}, {"x": torch.tensor(lengths)}).trace["s.fused"]
+    for sample, length in enumerate(lengths):
+        whole = torch.zeros(9, 2, 6, 4, dtype=torch.float64)
+        whole[:length] = x[sample, :length]
+        bias = w["x_embedding.patch.bias"]
+        maps = torch.nn.functional.conv3d(whole.transpose(0, 1), kernel, bias, stride=(3, 2, 2))
+        count = 6 * math.ceil(length / 3)
+        expected = maps.flatten(1).T[:count] + w["x_embedding.position"][:count]
+        close(trace[sample], expected)
+
+
+def test_rows_and_columns_of_a_video_start_anew_in_every_frame() -> None:
+    spec = load(
+        "mmspec: 1\nname: case\nmodalities:\n"
+        "  x: {kind: video, size: [2, 3], channels: 1, patch: 1, position: sincos-2d,"
+        " rate: 2 Hz, length: {max: 3}}\n"
+        "streams: {s: {from: x, depth: 1, width: 8, heads: 2}}\n"
+        "heads: {y: {from: s, kind: regressor, outputs: 1}}\n"
+    )
+    w = weights(spec, 0)
+    w |= {name: torch.zeros_like(w[name]) for name in w if ".patch." in name}
+    found = run(spec, w, {"x": normal(1, 3, 1, 2, 3)}).trace["s.fused"][0]
+    assert found.shape == (18, 8)
+    close(found[6 + 5], torch.cat([sincos(1, 4), sincos(2, 4)]))
+    close(found[:6], found[12:])
+
+
 def test_columns_of_a_table() -> None:
     spec = one_stream(
         "depth: 1, heads: 1",

@@ -20,9 +20,10 @@ def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
         return weights(node.features * width)
     if node.kind == "table":
         return _table(sizes, node)
-    numbers = node.features * node.patch ** (2 if node.kind == "image" else 1)
+    square = node.kind in ("image", "video")
+    numbers = node.features * node.tubelet * node.patch ** (2 if square else 1)
     cost = linear(sizes.rows(node.out), numbers, width, bias=True)
-    if node.kind != "image" and node.patch == 1:
+    if not square and node.patch == 1:
         return Cost(cost.parameters, cost.active, cost.dense, cost.useful)
     return cost
 

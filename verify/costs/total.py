@@ -113,7 +113,7 @@ def tokens(plan: ir.Plan, lengths: Mapping[str, int]) -> dict[str, int]:
             continue
         found[given.name] = given.tokens.max
         if given.name in lengths:
-            found[given.name] = -(-lengths[given.name] // given.patch)
+            found[given.name] = given.count(lengths[given.name])
     return found
 
 

@@ -91,7 +91,9 @@ def ask(plan: ir.Plan, question: Question) -> Answer:
 def _capped(plan: ir.Plan, cap: int) -> dict[str, int]:
     """The longest lengths up to a cap; those that do not vary stay."""
     return {
-        given.name: min(given.tokens.max, cap) if given.tokens.symbol else given.tokens.max
+        given.name: min(given.tokens.max, max(cap // given.area, 1) * given.area)
+        if given.tokens.symbol
+        else given.tokens.max
         for given in plan.inputs
     }
 
@@ -110,9 +112,10 @@ def _path(plan: ir.Plan, question: Question, lengths: Lengths) -> Path | None:
 def _shortest(plan: ir.Plan, path: Path) -> Path:
     """The same path at lengths of which none can be made smaller."""
     least = {given.name: 0 if given.optional else 1 for given in plan.inputs}
+    steps = {given.name: given.area for given in plan.inputs}
     fixed = {given.name for given in plan.inputs if given.tokens.symbol is None}
     for name in path.lengths:
-        sizes = range(least[name], path.lengths[name] + 1)
+        sizes = range(least[name] * steps[name], path.lengths[name] + 1, steps[name])
         if name in fixed:
             sizes = range(0, path.lengths[name] + 1, max(path.lengths[name], 1))
             sizes = sizes if least[name] == 0 else sizes[-1:]

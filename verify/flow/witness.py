@@ -180,7 +180,7 @@ def _sample(plan: ir.Plan, path: Path, seed: int) -> Inputs:
 def _values(given: ir.Input, embed: ir.Embed, size: int, generator: torch.Generator) -> Tensor:
     if given.kind == "tokens":
         return torch.randint(embed.features, (1, size), generator=generator)
-    places = {"B": 1, "T": size, "F": size * given.patch}
+    places = {"B": 1, "T": size, "F": size // given.area * given.patch}
     shape = [places[side] if isinstance(side, str) else side for side in given.shape]
     values = torch.randn(shape, generator=generator, dtype=torch.float64)
     for column, categories in enumerate(embed.columns):
@@ -205,10 +205,12 @@ def _changed(inputs: Inputs, embed: ir.Embed, token: int) -> Change:
         if categories:
             values[:, token] %= categories
         made = f"column {token} of {embed.modality} changed"
-    elif embed.kind == "image":
-        assert embed.grid is not None
-        p, (row, column) = embed.patch, divmod(token, embed.grid[1])
-        values[:, :, row * p : (row + 1) * p, column * p : (column + 1) * p] += 1
+    elif embed.grid is not None:
+        p, (frame, place) = embed.patch, divmod(token, embed.grid[0] * embed.grid[1])
+        row, column = divmod(place, embed.grid[1])
+        held = slice(frame * embed.tubelet, (frame + 1) * embed.tubelet)
+        part = values[:, held] if embed.kind == "video" else values
+        part[..., row * p : (row + 1) * p, column * p : (column + 1) * p] += 1
     else:
         values[:, token * embed.patch : (token + 1) * embed.patch] += 1
     return Change(inputs | {embed.modality: values}, made)

@@ -13,6 +13,7 @@ from mmspec.expressions import mask as masks
 from mmspec.schema import modality as modalities
 from mmspec.schema.spec import Spec
 from mmspec.verify.laws.law import Search
+from mmspec.verify.reference.modality import step
 from mmspec.verify.reference.model import Mode
 from mmspec.verify.strategies import Inputs, contents, inputs
 from mmspec.verify.strategies.packing import spec_masks
@@ -117,7 +118,7 @@ def _is_whole(spec: Spec, batch: Inputs, name: str) -> bool:
     if values is None:
         return True
     modality = spec.modalities[name]
-    varies = isinstance(modality, modalities.Tokens | modalities.Frames)
+    varies = isinstance(modality, modalities.Varying)
     full = values.shape[1] if varies else 1
     return bool((batch.lengths[name] == full).all())
 
@@ -126,9 +127,9 @@ def shortened(spec: Spec, tokens: int) -> Spec:
     """The spec with sequences of at most so many tokens."""
     changed = {}
     for name, modality in spec.modalities.items():
-        if isinstance(modality, modalities.Tokens | modalities.Frames):
-            patch = modality.patch if isinstance(modality, modalities.Frames) else 1
-            longest = min(modality.length.max, tokens * patch)
+        if isinstance(modality, modalities.Varying):
+            raw, each = step(modality)
+            longest = min(modality.length.max, -(-tokens // each) * raw)
             length = modality.length.model_copy(update={"max": longest})
             modality = modality.model_copy(update={"length": length})
         changed[name] = modality
@@ -148,7 +149,10 @@ def _far(pattern: masks.Pattern, shortest: Fraction) -> int:
 
 def widest(spec: Spec) -> int:
     """The largest number in a mask of the spec: how far apart tokens must be to test it."""
-    framed = (m for m in spec.modalities.values() if isinstance(m, modalities.Frames))
-    shortest = min((frames.patch / frames.rate for frames in framed), default=Fraction(1))
+    kinds = spec.modalities.values()
+    timed = [m for m in kinds if isinstance(m, modalities.Frames | modalities.Video)]
+    shortest = min((step(frames)[0] / frames.rate for frames in timed), default=Fraction(1))
     found = (pattern for *_, mask in spec_masks(spec) for pattern in masks.patterns(mask))
-    return max((_far(pattern, shortest) for pattern in found), default=0)
+    apart = max((_far(pattern, shortest) for pattern in found), default=0)
+    videos = (m.area for m in kinds if isinstance(m, modalities.Video))
+    return apart * max(videos, default=1)

@@ -44,15 +44,22 @@ def _altered(
     if isinstance(modality, modalities.Table):
         return torch.where(keep, values, other)
     if isinstance(modality, modalities.Image):
-        p, (rows, columns) = modality.patch, modality.grid
-        grid = keep.reshape(-1, rows, columns)
-        pixels = grid.repeat_interleave(p, 1).repeat_interleave(p, 2)
-        return torch.where(pixels[:, None], values, other)
-    frames = torch.arange(values.shape[1])
-    real = frames < batch.lengths[name][:, None]
-    kept = keep.repeat_interleave(modality.patch, 1)[:, : values.shape[1]]
-    new = torch.where((kept & real)[..., None], values, other)
-    return torch.where(real[..., None], new, torch.nan) if hidden else new
+        return torch.where(_pixels(modality, keep)[:, 0, None], values, other)
+    real = torch.arange(values.shape[1]) < batch.lengths[name][:, None]
+    if isinstance(modality, modalities.Video):
+        kept = _pixels(modality, keep).repeat_interleave(modality.tubelet, 1)[:, :, None]
+    else:
+        kept = keep.repeat_interleave(modality.patch, 1)[..., None]
+    real = real.reshape(*real.shape, *[1] * (values.ndim - 2))
+    new = torch.where(kept[:, : values.shape[1]] & real, values, other)
+    return torch.where(real, new, torch.nan) if hidden else new
+
+
+def _pixels(modality: modalities.Image | modalities.Video, keep: Tensor) -> Tensor:
+    """What is said of patches [B, tokens], said of pixels: [B, frames of tokens, H, W]."""
+    p, (rows, columns) = modality.patch, modality.grid
+    grid = keep.reshape(len(keep), -1, rows, columns)
+    return grid.repeat_interleave(p, 2).repeat_interleave(p, 3)
 
 
 def _other(modality: modalities.Modality, values: Tensor, amount: str) -> Tensor:

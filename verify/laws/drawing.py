@@ -37,8 +37,8 @@ _UNITS = {"us": Fraction(1, 10**6), "ms": Fraction(1, 1000), "s": Fraction(1), "
 class Places:
     """The tokens of a segment, `count` of at most `most`, as masks speak of them.
 
-    shape: of the grid they fill row by row, with its names; period: seconds from one to the next;
-    documents: of each token, None: all of one.
+    shape: of the grid they fill row by row, with its names; period: seconds from one to the
+    next along the first axis; documents: of each token, None: all of one.
     """
 
     count: int
@@ -52,6 +52,11 @@ class Places:
     def index(self) -> Ints:
         """From 0."""
         return np.arange(self.count)
+
+    @property
+    def steps(self) -> Ints:
+        """What a clock counts: the first coordinate of a grid, else the index."""
+        return self.along(self.names[0]) if self.names else self.index
 
     def along(self, name: str) -> Ints:
         """The coordinate of that name of every token."""
@@ -163,7 +168,7 @@ def _within(duration: Fraction, q: Places, k: Places) -> Any:
     """Times as whole numbers of the largest unit that divides all of them."""
     assert q.period is not None and k.period is not None
     unit = lcm(q.period.denominator, k.period.denominator, duration.denominator)
-    ours, theirs = (side.index * int(side.period * unit) for side in (q, k) if side.period)
+    ours, theirs = (side.steps * int(side.period * unit) for side in (q, k) if side.period)
     return np.abs(np.subtract.outer(ours, theirs)) <= int(duration * unit)
 
 

@@ -207,7 +207,7 @@ def padded(spec: Spec, batch: Inputs, name: str) -> int:
     values, modality = batch.tensors[name], spec.modalities[name]
     if values is None:
         return 0
-    if isinstance(modality, modalities.Tokens | modalities.Frames):
+    if isinstance(modality, modalities.Varying):
         return token_count(modality, values.shape[1])
     return max_tokens(modality)
 

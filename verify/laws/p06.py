@@ -18,7 +18,7 @@ from mmspec.verify.laws.reach import reach
 from mmspec.verify.laws.search import Vacuous
 from mmspec.verify.laws.search import search as look
 from mmspec.verify.outcome import Broken, Outcome
-from mmspec.verify.reference.modality import longest, token_count
+from mmspec.verify.reference.modality import longest, step, token_count
 from mmspec.verify.strategies import Inputs
 from mmspec.verify.subject import Subject
 
@@ -43,7 +43,7 @@ def sequences(subject: Subject) -> list[str]:
     found = reach(subject, case, 0)
     names = []
     for name, modality in spec.modalities.items():
-        if not isinstance(modality, modalities.Tokens | modalities.Frames):
+        if not isinstance(modality, modalities.Varying):
             continue
         for stream in spec.streams:
             relation = found.of(stream, name)
@@ -57,8 +57,8 @@ def _longest(subject: Subject) -> Case:
     """A training case of one sample with sequences of up to `FEW` tokens; no contents."""
     raw = {}
     for name, modality in subject.spec.modalities.items():
-        patch = getattr(modality, "patch", 1) if modality.kind in ("audio", "series") else 1
-        raw[name] = torch.tensor([min(longest(modality), FEW * patch)])
+        frames, each = step(modality)
+        raw[name] = torch.tensor([min(longest(modality), -(-FEW // each) * frames)])
     return Case(Inputs({}, raw, {}, 1, "zeros", 0), "train")
 
 
@@ -72,8 +72,9 @@ def _applies(subject: Subject) -> str | None:
 def _cuts(draw: st.DrawFn, subject: Subject, names: list[str]) -> Cut:
     case = draw(cases(subject, ragged=draw(st.sampled_from((True, False)))))
     name = draw(st.sampled_from(names))
-    most = lab.padded(subject.spec, case.batch, name) - 1
-    return Cut(case, name, draw(st.integers((most + 1) // 2, most)) if most > 0 else 0)
+    _, each = step(subject.spec.modalities[name])
+    most = lab.padded(subject.spec, case.batch, name) // each - 1
+    return Cut(case, name, draw(st.integers((most + 1) // 2, most)) * each if most > 0 else 0)
 
 
 def _independent(subject: Subject, cut: Cut, stream: str, sample: int) -> Tensor:
@@ -103,8 +104,8 @@ def _check(subject: Subject, cut: Cut) -> None:
     if not cut.left:
         raise Vacuous
     modality = subject.spec.modalities[cut.modality]
-    patch = modality.patch if isinstance(modality, modalities.Frames) else 1
-    shorter = resized(subject.spec, cut.case.batch, {cut.modality: cut.left * patch})
+    raw, each = step(modality)
+    shorter = resized(subject.spec, cut.case.batch, {cut.modality: cut.left // each * raw})
     case = replace(cut.case, untold=frozenset())
     before, after = lab.run(subject, case), lab.run(subject, case.with_batch(shorter))
     asked = 0

@@ -52,7 +52,7 @@ def _paddings(draw: st.DrawFn, subject: Subject) -> Padding:
     for name, modality in subject.spec.modalities.items():
         if case.batch.tensors[name] is None:
             continue
-        if isinstance(modality, modalities.Tokens | modalities.Frames):
+        if isinstance(modality, modalities.Varying):
             least = max(1, int(case.batch.lengths[name].max()))
             sizes[name] = draw(st.integers(least, min(modality.length.max, least + 7)))
     return Padding(case, sizes, draw(st.sampled_from(AMOUNTS)))

@@ -21,7 +21,7 @@ from mmspec.verify.laws.search import search as look
 from mmspec.verify.laws.site import sites, view
 from mmspec.verify.outcome import Broken, Outcome
 from mmspec.verify.reference import expected_weights, pairs_by_head
-from mmspec.verify.reference.modality import longest, token_count
+from mmspec.verify.reference.modality import longest, step, token_count
 from mmspec.verify.strategies import Inputs
 from mmspec.verify.subject import Subject
 
@@ -46,8 +46,8 @@ class Sizes:
 def _sizes(draw: st.DrawFn, subject: Subject) -> Sizes:
     raw = {}
     for name, modality in subject.spec.modalities.items():
-        patch = modality.patch if isinstance(modality, modalities.Frames) else 1
-        raw[name] = draw(st.integers(1, min(longest(modality), _LONGEST * patch)))
+        frames, each = step(modality)
+        raw[name] = draw(st.integers(1, min(longest(modality), -(-_LONGEST // each) * frames)))
     return Sizes(draw(st.integers(1, 3)), raw)
 
 
@@ -114,6 +114,9 @@ def _inputs(subject: Subject, sizes: Sizes) -> Inputs:
             tensors[name] = torch.empty(b, n, dtype=torch.int64, device="meta")
         elif isinstance(modality, modalities.Frames):
             tensors[name] = torch.empty(b, n, modality.features, device="meta")
+        elif isinstance(modality, modalities.Video):
+            shape = (b, n, modality.channels, *modality.size)
+            tensors[name] = torch.empty(shape, device="meta")
         elif isinstance(modality, modalities.Image):
             tensors[name] = torch.empty(b, modality.channels, *modality.size, device="meta")
         else:

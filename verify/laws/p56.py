@@ -21,6 +21,7 @@ _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("modality", "tokens"): {"position": "none", "optional": False},
     ("modality", "image"): {"position": "none", "optional": False, "channels": 3},
+    ("modality", "video"): {"position": "none", "optional": False, "channels": 3, "tubelet": 1},
     ("modality", "audio"): {"position": "none", "optional": False, "patch": 1},
     ("modality", "series"): {"position": "none", "optional": False, "patch": 1},
     ("modality", "table"): {"position": "none", "optional": False},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -83,10 +84,20 @@ def places(data: Data, name: str, count: int, documents: Ints | None = None) -> 
     most, patch = size(data, body["length"]["max"]), size(data, body.get("patch", 1))
     if body["kind"] == "tokens":
         return Places(count, most, documents=documents)
-    number, unit = re.fullmatch(r"([\d./]+) *(k?)Hz", str(body["rate"]).strip()).groups()  # type: ignore[union-attr]
+    if body["kind"] == "video":
+        deep = size(data, body.get("tubelet", 1))
+        shape = (-(-most // deep), *(size(data, side) // patch for side in body["size"]))
+        period = deep / _hertz(body["rate"])
+        return Places(count, math.prod(shape), shape, ("frame", "row", "column"), period)
+    period = patch / _hertz(body["rate"])
+    return Places(count, -(-most // patch), period=period, documents=documents)
+
+
+def _hertz(text: Any) -> Fraction:
+    """Of `100 Hz`, exact."""
+    number, unit = re.fullmatch(r"([\d./]+) *(k?)Hz", str(text).strip()).groups()  # type: ignore[union-attr]
     above, _, below = number.partition("/")
-    rate = Fraction(above) / Fraction(below or 1) * (1000 if unit else 1)
-    return Places(count, -(-most // patch), period=patch / rate, documents=documents)
+    return Fraction(above) / Fraction(below or 1) * (1000 if unit else 1)
 
 
 def by_head(said: Any, heads: int, queries: Segments, keys: Segments, data: Data) -> Bools:

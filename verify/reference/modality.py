@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -11,30 +12,35 @@ from mmspec.schema import modality as kinds
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
 
 
+def step(modality: kinds.Modality) -> tuple[int, int]:
+    """The raw length that makes one step of tokens, and how many they are.
+
+    Image and table are a single step, of raw length 1.
+    """
+    if isinstance(modality, kinds.Tokens):
+        return 1, 1
+    if isinstance(modality, kinds.Frames):
+        return modality.patch, 1
+    if isinstance(modality, kinds.Table):
+        return 1, len(modality.columns)
+    patches = (modality.size[0] // modality.patch) * (modality.size[1] // modality.patch)
+    return (modality.tubelet if isinstance(modality, kinds.Video) else 1), patches
+
+
 def token_count(modality: kinds.Modality, length: int) -> int:
     """Tokens of a sample of that raw length (image and table: 1 present, 0 absent)."""
-    if isinstance(modality, kinds.Tokens):
-        return length
-    if isinstance(modality, kinds.Frames):
-        return -(-length // modality.patch)
-    return max_tokens(modality) if length else 0
+    raw, tokens = step(modality)
+    return math.ceil(length / raw) * tokens
 
 
 def max_tokens(modality: kinds.Modality) -> int:
     """Tokens of the longest sample."""
-    if isinstance(modality, kinds.Image):
-        return (modality.size[0] // modality.patch) * (modality.size[1] // modality.patch)
-    if isinstance(modality, kinds.Table):
-        return len(modality.columns)
-    longest = modality.length.max
-    return longest if isinstance(modality, kinds.Tokens) else -(-longest // modality.patch)
+    return token_count(modality, longest(modality))
 
 
 def longest(modality: kinds.Modality) -> int:
     """The raw length of the longest sample."""
-    if isinstance(modality, kinds.Tokens | kinds.Frames):
-        return modality.length.max
-    return 1
+    return modality.length.max if isinstance(modality, kinds.Varying) else 1
 
 
 def embed(modality: kinds.Modality, w: Weights, values: Tensor, length: int) -> Tensor:
@@ -43,6 +49,8 @@ def embed(modality: kinds.Modality, w: Weights, values: Tensor, length: int) -> 
         x = w["table.weight"][values[:length]]
     elif isinstance(modality, kinds.Image):
         x = _image(modality, w, values)
+    elif isinstance(modality, kinds.Video):
+        x = _video(modality, w, values[:length])
     elif isinstance(modality, kinds.Frames):
         x = _frames(modality, w, values[:length])
     else:
@@ -58,6 +66,19 @@ def _image(image: kinds.Image, w: Weights, pixels: Tensor) -> Tensor:
         for column in range(0, image.size[1], p)
     ]
     return torch.stack([linear(patch, w.at("patch")) for patch in patches])
+
+
+def _video(video: kinds.Video, w: Weights, values: Tensor) -> Tensor:
+    p, tokens = video.patch, []
+    for start in range(0, values.shape[0], video.tubelet):
+        frames = [frame.to(torch.float64) for frame in values[start : start + video.tubelet]]
+        frames += [torch.zeros_like(frames[0])] * (video.tubelet - len(frames))
+        tokens += [
+            torch.cat([x[:, row : row + p, column : column + p].reshape(-1) for x in frames])
+            for row in range(0, video.size[0], p)
+            for column in range(0, video.size[1], p)
+        ]
+    return torch.stack([linear(token, w.at("patch")) for token in tokens])
 
 
 def _frames(frames: kinds.Frames, w: Weights, values: Tensor) -> Tensor:
@@ -89,10 +110,10 @@ def _position(modality: kinds.Modality, w: Weights, count: int, width: int) -> T
     if modality.position == "sincos":
         return torch.stack([sincos(t, width) for t in range(count)])
     if modality.position == "sincos-2d":
-        assert isinstance(modality, kinds.Image)
-        columns = modality.size[1] // modality.patch
+        assert isinstance(modality, kinds.Image | kinds.Video)
+        rows, columns = (size // modality.patch for size in modality.size)
         half = width // 2
-        places = [divmod(t, columns) for t in range(count)]
+        places = [divmod(t % (rows * columns), columns) for t in range(count)]
         return torch.stack([torch.cat([sincos(r, half), sincos(c, half)]) for r, c in places])
     return torch.zeros(count, width, dtype=torch.float64)
 
@@ -112,8 +133,9 @@ def shapes(modality: kinds.Modality, width: int) -> Shapes:
     found: Shapes = {}
     if isinstance(modality, kinds.Tokens):
         found["table.weight"] = (modality.vocab, width)
-    elif isinstance(modality, kinds.Image):
-        found |= linear_shapes("patch", modality.channels * modality.patch**2, width)
+    elif isinstance(modality, kinds.Image | kinds.Video):
+        deep = modality.tubelet if isinstance(modality, kinds.Video) else 1
+        found |= linear_shapes("patch", deep * modality.channels * modality.patch**2, width)
     elif isinstance(modality, kinds.Frames):
         found |= linear_shapes("frames", modality.patch * modality.features, width)
     else:

@@ -56,6 +56,10 @@ def layout(modality: kinds.Modality) -> Layout:
     if isinstance(modality, kinds.Image):
         rows, columns = (size // modality.patch for size in modality.size)
         return Layout(most, (("row", rows), ("column", columns)))
+    if isinstance(modality, kinds.Video):
+        rows, columns = (size // modality.patch for size in modality.size)
+        grid = (("frame", most // (rows * columns)), ("row", rows), ("column", columns))
+        return Layout(most, grid, modality.tubelet / modality.rate)
     if isinstance(modality, kinds.Frames):
         return Layout(most, period=modality.patch / modality.rate)
     return Layout(most)

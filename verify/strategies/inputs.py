@@ -127,7 +127,7 @@ def _missing(draw: st.DrawFn, spec: Spec, count: int) -> dict[str, set[int]]:
 
 def _longest(modality: modalities.Modality) -> int:
     """The longest raw length; 1 (present) of an image or a table."""
-    if isinstance(modality, modalities.Tokens | modalities.Frames):
+    if isinstance(modality, modalities.Varying):
         return modality.length.max
     return 1
 
@@ -152,6 +152,9 @@ def _values(
         return contents.codes(law, (count, padded), modality.vocab, generator)
     if isinstance(modality, modalities.Frames):
         return contents.numbers(law, (count, padded, modality.features), generator)
+    if isinstance(modality, modalities.Video):
+        shape = (count, padded, modality.channels, *modality.size)
+        return contents.numbers(law, shape, generator)
     if isinstance(modality, modalities.Image):
         return contents.numbers(law, (count, modality.channels, *modality.size), generator)
     columns = [
