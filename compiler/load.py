@@ -12,8 +12,10 @@ from mmspec.compiler.emit.package import Package
 if TYPE_CHECKING:
     from torch import nn
 
-ORDER = ("grouped", "sparse_calls", "sparse_plan", "sparse", "attention", "model")
+ORDER = ("grouped", "launch", "sparse_calls", "sparse_plan", "sparse", "attention", "model")
 """Modules of a package, each after those it imports."""
+ON_A_GPU = ("tiles", "kernels")
+"""Those that need triton: they are loaded where there is a GPU."""
 _OPERATORS: dict[str, ModuleType] = {}
 """Modules that register operators, by source: registering one again would pull it from under
 the models that hold it."""
@@ -34,7 +36,7 @@ def load_module(package: Package) -> ModuleType:
     try:
         top = _module(root, "")
         top.__path__ = []
-        for name in ORDER:
+        for name in (*ORDER, *_for_gpu()):
             if f"{name}.py" in package.files:
                 _load(name, root, package.files[f"{name}.py"])
         _execute(top, package.files["__init__.py"])
@@ -43,6 +45,12 @@ def load_module(package: Package) -> ModuleType:
             del sys.modules[name]
         raise
     return top
+
+
+def _for_gpu() -> tuple[str, ...]:
+    import torch
+
+    return ON_A_GPU if torch.cuda.is_available() else ()
 
 
 def _load(name: str, root: str, source: str) -> None:

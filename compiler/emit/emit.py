@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import model, runtime, sparse
+from mmspec.compiler.emit import kernels, model, runtime, sparse
 from mmspec.compiler.emit.fragment import Fragment
 from mmspec.compiler.emit.imports import import_block
 from mmspec.compiler.emit.package import Package, manifest
@@ -57,7 +57,7 @@ def emit(plan: ir.Plan, spec: Spec) -> Package:
     for part, definition in _parts(fragment):
         (attention if part in ATTENTION else main).append(definition)
     main += [_definition(tidy(text)) for text in model.classes(plan, requests, lines)]
-    return _package(plan, spec, fragment.imports, attention, main)
+    return _package(plan, spec, fragment.imports, attention, main, lines.kernels)
 
 
 def _masks_read(lines: Lines) -> set[str]:
@@ -80,6 +80,7 @@ def _package(
     imports: frozenset[str],
     attention: list[Definition],
     main: list[Definition],
+    masks: list[kernels.Mask],
 ) -> Package:
     """Distribute definitions over files; each file imports what it uses."""
     homes: dict[str, str] = {}
@@ -88,8 +89,10 @@ def _package(
     homes.update(runtime.needed(imports))
     using = "".join(item.source for item in attention)
     files.update(runtime.files(homes.values(), plan.name, using))
-    if "sparse_plan.py" in files:
+    if masks:
         homes.update(dict.fromkeys(sparse.NAMES, "sparse_plan"))
+        about = "Attention on a GPU: a kernel forward, two backward, for each mask."
+        files["kernels.py"] = kernels.module(model.header(plan, about), masks)
     if attention:
         files["attention.py"] = _file(
             plan, "Attention of the model, and who sees whom.", attention, lines, homes

@@ -10,7 +10,10 @@ from typing import Final
 
 from mmspec.compiler.emit.model import unexecuted
 
-FILES: Final = {"grouped": ("grouped",), "sparse": ("sparse", "sparse_plan", "sparse_calls")}
+FILES: Final = {
+    "grouped": ("grouped",),
+    "sparse": ("sparse", "sparse_plan", "sparse_calls", "launch", "tiles"),
+}
 """Modules of `compiler/parts` that go into a package whole, by the one that its parts import."""
 
 _IMPORT: Final = re.compile(r"from mmspec\.compiler\.parts\.(\w+) import")
@@ -36,6 +39,7 @@ def files(modules: Iterable[str], name: str, using: str) -> dict[str, str]:
     found = {}
     for module in dict.fromkeys(file for one in modules for file in FILES[one]):
         text = inspect.getsource(unexecuted(module))
-        text = text.replace('"mmspec::', f'"mmspec_{name}_{digest}::')
+        text = text.replace('"mmspec::', f'"mmspec_{digest}::')
+        text = text.replace("from mmspec.compiler.parts import", "from . import")
         found[f"{module}.py"] = _IMPORT.sub(r"from .\1 import", text)
     return found

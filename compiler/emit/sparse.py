@@ -48,7 +48,7 @@ def is_sparse(groups: Groups, sides: tuple[Segments, Segments]) -> bool:
     """Whether at the longest lengths enough tiles are passed over, by all heads alike."""
     if any(sum(s.tokens.max for s in side) < _LONG for side in sides) or len(groups) > 1:
         return False
-    shown = _shown(groups[0].masks, sides)
+    shown = shown_pairs(groups[0].masks, sides)
     if not all(_has_loops(*pair) for pair in shown):
         return False
     touched = sum(_touched(mask, *_ends(query, key)) for query, key, mask in shown)
@@ -56,7 +56,8 @@ def is_sparse(groups: Groups, sides: tuple[Segments, Segments]) -> bool:
     return touched <= _SHARE * queries * keys
 
 
-def _shown(pairs: ir.Pairs, sides: tuple[Segments, Segments]) -> list[Shown]:
+def shown_pairs(pairs: ir.Pairs, sides: tuple[Segments, Segments]) -> list[Shown]:
+    """Pairs of segments that see anything, and their masks."""
     known = [{segment.name: segment for segment in side} for side in sides]
     found = ((known[0][query], known[1][key], simplify(mask)) for query, key, mask in pairs)
     return [pair for pair in found if pair[2] != NONE]
@@ -79,25 +80,28 @@ def _ends(query: ir.Segment, key: ir.Segment) -> tuple[Geometry, Geometry, Longe
 @lru_cache(maxsize=256)
 def _touched(mask: Mask, query: Geometry, key: Geometry, lengths: Longest) -> int:
     """Tiles with a visible pair."""
-    found, most = _schedule(mask, query, key), dict(lengths)
+    found, most = scheduled(mask, query, key), dict(lengths)
     rows = range(-(-query.tokens(most) // TILE))
     return sum(stop - start for i in rows for start, stop, _ in found.runs(i, most))
 
 
 @lru_cache(maxsize=256)
-def _schedule(mask: Mask, query: Geometry, key: Geometry) -> Schedule:
+def scheduled(
+    mask: Mask, query: Geometry, key: Geometry, tiles: tuple[int, int] = (TILE, TILE)
+) -> Schedule:
+    """The loops over tiles of single tokens between two segments."""
     from mmspec.compiler.relations.relation import relation
     from mmspec.compiler.relations.schedule import schedule
 
     found = relation(mask, query, key)
     if len(query.axes) > 1 or len(key.axes) > 1:
         found = found.flat()
-    return schedule(found, TILE, TILE)
+    return schedule(found, *tiles)
 
 
 def source(name: str, of: str, pairs: ir.Pairs, sides: tuple[Segments, Segments]) -> Source:
     """A pattern; `of`: whose it is, in words."""
-    shown = _shown(pairs, sides)
+    shown = shown_pairs(pairs, sides)
     runs = (_runs(_runs_name(name, pair, sides), *pair) for pair in shown)
     known = (f'{name.upper()} = register("{name}", Pattern({name}_blocks, {name}_sees))',)
     parts = (*runs, _blocks(name, of, shown, sides), _sees(name, of, shown, sides), known)
@@ -111,7 +115,7 @@ def _runs_name(name: str, pair: Shown, sides: tuple[Segments, Segments]) -> str:
 
 
 def _runs(name: str, query: ir.Segment, key: ir.Segment, mask: Mask) -> Iterator[str]:
-    schedule = _schedule(mask, query.geometry, key.geometry)
+    schedule = scheduled(mask, query.geometry, key.geometry)
     _, *body = schedule.python().splitlines()
     parameters = ", ".join(f"{argument}: int" for argument in schedule.arguments)
     yield f"def {name}({parameters}) -> Iterator[Run]:"
@@ -127,7 +131,7 @@ def _lengths(sides: tuple[Segments, Segments]) -> list[str]:
     return [f"n_{name}" for name in dict.fromkeys(s.name for side in sides for s in side)]
 
 
-def _starts(segments: Segments) -> dict[str, str]:
+def starts_of(segments: Segments) -> dict[str, str]:
     """Where each segment begins."""
     names = [f"n_{segment.name}" for segment in segments]
     return {s.name: " + ".join(names[:place]) for place, s in enumerate(segments)}
@@ -142,11 +146,11 @@ def _blocks(
     parameters = ", ".join(f"{length}: int" for length in _lengths(sides))
     yield f"def {name}_blocks({parameters}) -> Iterator[Block]:"
     yield f'    """The queries of {of} by tiles of {TILE}, and the runs of keys they see."""'
-    starts = [_starts(side) for side in sides]
+    starts = [starts_of(side) for side in sides]
     for query, key, mask in shown:
         spans = [_span(starts[place], segment) for place, segment in enumerate((query, key))]
         given = [_runs_name(name, (query, key, mask), sides), str(TILE), *spans]
-        given += _schedule(mask, query.geometry, key.geometry).relation.symbols
+        given += scheduled(mask, query.geometry, key.geometry).relation.symbols
         yield f"    yield from tiled({', '.join(given)})"
     if not shown:
         yield "    yield from ()"
@@ -166,7 +170,7 @@ def _sees(
     parameters = ", ".join(f"{length}: int" for length in _lengths(sides))
     yield f"def {name}_sees(q: Tensor, k: Tensor, {parameters}) -> Tensor:"
     yield f'    """Whether queries of {of} see keys: of one segment each, bool [q, k]."""'
-    starts = [_starts(side) for side in sides]
+    starts = [starts_of(side) for side in sides]
     seeing = [query for query in sides[0] if any(pair[0] is query for pair in shown)]
     for place, query in reversed(list(enumerate(seeing))):
         own = [pair for pair in shown if pair[0] is query]

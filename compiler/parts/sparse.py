@@ -10,6 +10,7 @@ Shapes: b batch, h query heads, g key heads, q queries, k keys, w head width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from mmspec.compiler.parts import launch
 from mmspec.compiler.parts.sparse_calls import HIDDEN, Call, Plan
 from mmspec.compiler.parts.sparse_plan import HALF, chosen
 
@@ -58,8 +60,8 @@ def _sizes(q_bhqw: Tensor, k_bgkw: Tensor) -> tuple[int, int, int, int]:
 
 
 def _dense_plan(name: str, lengths: Sequence[int], q_bhqw: Tensor, k_bgkw: Tensor) -> Plan | None:
-    """The plan where it is dense, but none while a graph is traced: that serves every length."""
-    if torch.compiler.is_compiling():
+    """The plan where it is dense on a CPU, but none while a graph is traced for every length."""
+    if torch.compiler.is_compiling() or q_bhqw.is_cuda:
         return None
     training = torch.is_grad_enabled() and q_bhqw.requires_grad
     rate = HALF if training and q_bhqw.dtype == torch.bfloat16 else 1.0
@@ -123,6 +125,26 @@ def attend(
     return y.to(q_bhqw.dtype), total[..., 0]
 
 
+@attend.register_kernel("cuda")
+def _(
+    q_bhqw: Tensor,
+    k_bgkw: Tensor,
+    v_bgkw: Tensor,
+    valid_bk: Tensor | None,
+    name: str,
+    lengths: list[int],
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    tensors = q_bhqw, k_bgkw, v_bgkw
+    return launch.forward(_kernels(name), tensors, lengths, valid_bk, scale)
+
+
+def _kernels(name: str) -> launch.Kernels:
+    """The kernels of a pattern: the package has them in a module that needs triton."""
+    found: launch.Kernels = import_module(".kernels", __package__).KERNELS[name]
+    return found
+
+
 @attend.register_fake
 def _(q_bhqw: Tensor, k_bgkw: Tensor, v_bgkw: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     exact = torch.promote_types(q_bhqw.dtype, torch.float32)
@@ -171,6 +193,20 @@ def attend_backward(
     moved = (_moved(x, place).to(dtype) for x, place in zip(sums, places, strict=True))
     grad_q, grad_k, grad_v = moved
     return grad_q, grad_k, grad_v
+
+
+@attend_backward.register_kernel("cuda")
+def _(
+    grad_bhqw: Tensor,
+    inputs: list[Tensor],
+    results: list[Tensor],
+    valid_bk: Tensor | None,
+    name: str,
+    lengths: list[int],
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    tensors = (grad_bhqw, *inputs, *results)
+    return launch.backward(_kernels(name), tensors, lengths, valid_bk, scale)
 
 
 @attend_backward.register_fake

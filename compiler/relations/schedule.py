@@ -132,6 +132,9 @@ class Schedule:
                 for name, place in zip(names, node.at, strict=False):
                     if name != place:
                         yield f"{name} = {write(place, 'triton')}"
+                if (node.start, node.stop) == (self._last, added(self._last, 1)):
+                    yield from bodies[node.whole]
+                    continue
                 yield _head(node, self._last, "triton", "tl.range")
                 yield from (_INDENT + line for line in bodies[node.whole])
                 continue

@@ -1,0 +1,122 @@
+"""Kernels of a package compiled ahead of time, on a machine without a GPU: what they take.
+
+python -m mmspec.compiler.aot specs/long.yaml      # every kernel, for sm_80, sm_90 and sm_100
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mmspec.compiler.emit.package import Package
+
+TARGETS: Final = (80, 90, 100)
+"""Compute capabilities of A100, H100 or H200, and B200."""
+
+SHARED: Final = {80: 166_912, 90: 232_448, 100: 232_448}
+"""Bytes of shared memory that a block may have there (CUDA C++ Programming Guide, table of
+technical specifications)."""
+
+_LOADED: Final = "mmspec_ahead_of_time"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the assembler says of one kernel on one target; `stack` over 0: registers spilled."""
+
+    kernel: str
+    target: int
+    registers: int
+    stack: int
+    shared: int
+    instruction: str
+    """Of matrix products: mma.sync, wgmma or tcgen05.mma."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing is spilled and the shared memory is there."""
+        return self.stack == 0 and self.shared <= SHARED[self.target]
+
+
+def readings(package: Package, targets: tuple[int, ...] = TARGETS) -> Iterator[Reading]:
+    """Every kernel of a package for every target, inputs bfloat16; none where it has no kernels."""
+    if "kernels.py" not in package.files:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, f"{_LOADED}_{package.digest[:16]}")
+        place.mkdir()
+        (place / "__init__.py").touch()
+        for name in ("launch.py", "tiles.py", "kernels.py"):
+            (place / name).write_text(package.files[name], encoding="utf-8")
+        sys.path.insert(0, folder)
+        try:
+            table = importlib.import_module(f"{place.name}.kernels").KERNELS
+            for kernels in table.values():
+                for kernel, warps in zip(kernels[:3], kernels.warps, strict=True):
+                    for target in targets:
+                        yield _read(kernel, target, warps, Path(folder))
+        finally:
+            sys.path.remove(folder)
+
+
+def _read(kernel: Any, target: int, warps: int, folder: Path) -> Reading:
+    from triton import compile as build
+    from triton import knobs
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    types, constants, facts = _signature(kernel.arg_names)
+    source = ASTSource(kernel, types, constants, facts)
+    options = {"num_warps": warps, "num_stages": 2, "enable_fp_fusion": True}
+    made = build(source, target=GPUTarget("cuda", target, 32), options=options)
+    cubin = folder / "kernel.cubin"
+    cubin.write_bytes(made.asm["cubin"])
+    command = [knobs.nvidia.cuobjdump.path, "-res-usage", str(cubin)]
+    usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = {name: int(size) for name, size in re.findall(r"\b(REG|STACK):(\d+)", usage)}
+    products = ("tcgen05.mma", "wgmma", "mma.sync")
+    instruction = next((name for name in products if name in made.asm["ptx"]), "none")
+    sizes = found["REG"], found["STACK"], int(made.metadata.shared)
+    return Reading(kernel.__name__, target, *sizes, instruction)
+
+
+def _signature(names: list[str]) -> tuple[dict[str, str], dict[Any, Any], dict[Any, Any]]:
+    """Types of the parameters, constants, and what is divisible by 16: pointers and strides."""
+    types, facts = {}, {}
+    for place, name in enumerate(names):
+        if name == "HAS_VALID":
+            types[name] = "constexpr"
+        elif name.endswith("_ptr"):
+            types[name] = {"valid_ptr": "*i32", "total_ptr": "*fp32", "delta_ptr": "*fp32"}.get(
+                name, "*bf16"
+            )
+        else:
+            types[name] = "fp32" if name in ("scale", "plain_scale") else "i32"
+        if name.endswith("_ptr") or re.fullmatch(r"d?[qkvgy]_[bht]", name):
+            facts[(place,)] = [["tt.divisibility", 16]]
+    return types, {(names.index("HAS_VALID"),): False}, facts
+
+
+def main(paths: list[str]) -> int:
+    """Print the table of some specs; 1 where a kernel spills or does not fit."""
+    from mmspec.compiler import driver
+
+    failed = False
+    print(f"{'kernel':32} {'target':>6} {'registers':>9} {'stack':>6} {'shared':>7}  product")
+    for path in paths:
+        for one in readings(driver.run(path, "emit")):
+            failed |= not one.fits
+            sizes = f"{one.registers:>9} {one.stack:>6} {one.shared:>7}"
+            print(f"{one.kernel:32} sm_{one.target:<3} {sizes}  {one.instruction}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,109 @@
+"""Launches the kernels of a mask: sizes, strides and room for what they write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+_LOG2_E = 1.4426950408889634
+_STAGES = 2
+
+
+class Kernels(NamedTuple):
+    """The kernels of one mask, and where its lengths are those of queries and of keys."""
+
+    forward: Any
+    backward_queries: Any
+    backward_keys: Any
+    queries: tuple[int, ...]
+    keys: tuple[int, ...]
+    tile: int
+    warps: tuple[int, int, int]
+    """Of each of the kernels."""
+
+
+def forward(
+    kernels: Kernels,
+    tensors: tuple[Tensor, Tensor, Tensor],
+    lengths: Sequence[int],
+    valid_bk: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """Attention [B, H, Tq, Wv] of queries, keys and values, and the log-sum-exp of its scores."""
+    q, k, v = map(_side_by_side, tensors)
+    batch, heads, tokens, _ = q.shape
+    y = q.new_empty(batch, tokens, heads, v.shape[-1]).transpose(1, 2)
+    total = q.new_zeros(batch, heads, tokens, dtype=torch.float32)
+    valid = _valid(valid_bk, kernels, lengths)
+    grid = (_tiles(kernels.queries, kernels, lengths), batch * heads)
+    if grid[0] * grid[1]:
+        kernels.forward[grid](
+            *(q, k, v, y, total, total if valid is None else valid),
+            *(stride for x in (q, k, v, y) for stride in x.stride()[:3]),
+            *(heads, heads // k.shape[1], scale * _LOG2_E, tokens, *lengths),
+            HAS_VALID=valid is not None,
+            num_warps=kernels.warps[0],
+            num_stages=_STAGES,
+        )
+    return y, total
+
+
+def backward(
+    kernels: Kernels,
+    tensors: tuple[Tensor, ...],
+    lengths: Sequence[int],
+    valid_bk: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of queries, keys and values; tensors: of the output, those three, both results."""
+    g, q, k, v, y = map(_side_by_side, tensors[:5])
+    total = tensors[5].contiguous()
+    batch, heads, tokens, _ = q.shape
+    delta = (g.float() * y.float()).sum(-1).contiguous()
+    dq, dk, dv = (torch.zeros_like(x) for x in (q, k, v))
+    valid = _valid(valid_bk, kernels, lengths)
+    shared = heads // k.shape[1]
+    tail = (heads, shared, scale * _LOG2_E, scale, tokens, *lengths)
+    given = (q, k, v, g, total, delta, total if valid is None else valid)
+    grid = (_tiles(kernels.queries, kernels, lengths), batch * heads)
+    if grid[0] * grid[1]:
+        kernels.backward_queries[grid](
+            *(*given, dq),
+            *(stride for x in (q, k, v, g, dq) for stride in x.stride()[:3]),
+            *tail,
+            HAS_VALID=valid is not None,
+            num_warps=kernels.warps[1],
+            num_stages=_STAGES,
+        )
+    grid = (_tiles(kernels.keys, kernels, lengths), batch * k.shape[1])
+    if grid[0] * grid[1]:
+        kernels.backward_keys[grid](
+            *(*given, dk, dv),
+            *(stride for x in (q, k, v, g, dk, dv) for stride in x.stride()[:3]),
+            *tail,
+            HAS_VALID=valid is not None,
+            num_warps=kernels.warps[2],
+            num_stages=_STAGES,
+        )
+    return dq, dk, dv
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """The same with the numbers of a token side by side, as the kernels read them."""
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _tiles(places: tuple[int, ...], kernels: Kernels, lengths: Sequence[int]) -> int:
+    """Tiles of the segments, each of which has its own."""
+    return sum(-(-lengths[place] // kernels.tile) for place in places)
+
+
+def _valid(valid_bk: Tensor | None, kernels: Kernels, lengths: Sequence[int]) -> Tensor | None:
+    """Valid keys of each segment, which stand first in it: int32 [B, segments]."""
+    if valid_bk is None:
+        return None
+    parts = torch.split(valid_bk, [lengths[place] for place in kernels.keys], dim=1)
+    return torch.stack([part.sum(1) for part in parts], dim=1).to(torch.int32)
