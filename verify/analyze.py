@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mmspec.compiler import ir
@@ -23,6 +24,7 @@ _NOTES = (
     "FLOPs: matrix products of one forward in training, B = 1, longest inputs;",
     "a multiply-add is 2. dense: masks save nothing; useful: visible pairs only.",
     "kept: bytes autograd keeps for the backward, float32, fused attention.",
+    "pairs: visible in one head (their mean), of all in the 64 x 64 tiles with one.",
 )
 
 
@@ -81,7 +83,7 @@ class Analysis:
         figure: Figures = {
             "closed_form": polynomial.write(),
             "growth": write_orders(polynomial.orders()),
-            "at_longest": value if isinstance(value, int) else float(value),
+            "at_longest": _plain(value),
         }
         if bound:
             figure["long_form"] = {
@@ -115,7 +117,14 @@ class Analysis:
         }
 
     def _pairs(self, stack: ir.Stack) -> Figures:
-        return self._figure(costing.visible_pairs(self.plan, stack.stream))
+        tiles = self._executed(stack)
+        executed = {"tile": list(costing.TILE), "at_longest": _plain(tiles)}
+        figure = self._figure(costing.visible_pairs(self.plan, stack.stream))
+        return figure | {"executed": executed}
+
+    def _executed(self, stack: ir.Stack) -> int | Fraction:
+        """Pairs in tiles that are not empty, at the longest lengths."""
+        return costing.executed_pairs(self.plan, stack.stream, self.longest)
 
     def _table(self, narrow: bool) -> Table:
         """Parts by stream; without their kinds where the screen is narrow."""
@@ -155,19 +164,20 @@ class Analysis:
         size = f"{found.parameters:,} ({human(found.parameters)})"
         lines = [("parameters", f"{size}, {found.active:,} active for a token")]
         rows = [
-            ("FLOPs dense", found.flops_dense),
-            ("FLOPs useful", found.flops_useful),
-            ("bytes kept", found.activation_bytes),
+            ("FLOPs dense", found.flops_dense, ""),
+            ("FLOPs useful", found.flops_useful, ""),
+            ("bytes kept", found.activation_bytes, ""),
         ]
         if costing.expected_steps(self.plan):
-            rows.append(("FLOPs expected", found.flops_expected))
+            rows.append(("FLOPs expected", found.flops_expected, ""))
         for stack in self.plan.stacks():
-            name = f"pairs({stack.stream})"
-            rows.append((name, costing.visible_pairs(self.plan, stack.stream)))
-        for name, polynomial in rows:
+            tiles = f" of {int(self._executed(stack)):,} in tiles"
+            pairs = costing.visible_pairs(self.plan, stack.stream)
+            rows.append((f"pairs({stack.stream})", pairs, tiles))
+        for name, polynomial, more in rows:
             value, bound = polynomial.evaluate(longest), _bound(polynomial)
             past = f"  (lengths from {bound})" if bound else ""
-            shown = f"{int(value):,}" + (f" ({human(value)})" if value >= 1000 else "")
+            shown = f"{int(value):,}" + (more or (f" ({human(value)})" if value >= 1000 else ""))
             growth = write_orders(polynomial.orders())
             form = polynomial.long().write(long=True)
             lines.append((name, f"{shown}, {growth}: {form}{past}"))
@@ -192,6 +202,11 @@ def _hanging(name: str, text: str, indent: int, width: int) -> list[str]:
         return [line]
     blanks = " " * indent
     return textwrap.wrap(line, width, subsequent_indent=blanks, break_long_words=False)
+
+
+def _plain(value: int | Fraction) -> int | float:
+    """A number for JSON."""
+    return value if isinstance(value, int) else float(value)
 
 
 def _bound(polynomial: Polynomial) -> int:

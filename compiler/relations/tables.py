@@ -198,8 +198,13 @@ def table(
     key: Geometry,
     lengths: Lengths,
     documents: Documents | None = None,
+    most: int | None = None,
 ) -> Table:
-    """A mask at given lengths. Raises MeaninglessError."""
+    """A mask at given lengths. Raises MeaninglessError.
+
+    most: tokens that the segment of the keys can hold, of whose blocks `random` draws; None: it is
+    as long as can be.
+    """
     tokens = query.tokens(lengths), key.tokens(lengths)
     leaves: dict[Mask, _Leaf] = {}
     for part in _parts(mask):
@@ -207,7 +212,7 @@ def table(
             leaves[part] = _Closed(part, (query, key), lengths)
         else:
             assert isinstance(part, Pattern), part
-            leaves[part] = _tabled(part, tokens, documents)
+            leaves[part] = _tabled(part, tokens, documents, tokens[1] if most is None else most)
     return Table(mask, tokens, leaves)
 
 
@@ -222,13 +227,15 @@ def _parts(mask: Mask) -> Iterator[Mask]:
         yield from _parts(mask.right)
 
 
-def _tabled(pattern: Pattern, tokens: tuple[int, int], documents: Documents | None) -> _Leaf:
+def _tabled(
+    pattern: Pattern, tokens: tuple[int, int], documents: Documents | None, most: int
+) -> _Leaf:
     if pattern.name == "document":
         if documents is None:
             raise MeaninglessError("document needs the documents that are packed")
         return _grouped(tokens, _sharing(documents), _sharing(documents.inverse()))
     assert pattern.name == "random", pattern
-    there = list(_random(pattern, *tokens))
+    there = list(_random(pattern, *tokens, most))
     return _grouped(tokens, there, _turned(there, *tokens))
 
 
@@ -249,8 +256,10 @@ def _sharing(documents: Documents) -> Iterator[tuple[int, Intervals]]:
             yield start, joined([documents.keys.get(name, (0, 0))])
 
 
-def _random(pattern: Pattern, queries: int, keys: int) -> Iterator[tuple[int, Intervals]]:
-    blocks = -(-keys // BLOCK)
+def _random(
+    pattern: Pattern, queries: int, keys: int, most: int
+) -> Iterator[tuple[int, Intervals]]:
+    blocks = -(-most // BLOCK)
     for place in range(-(-queries // BLOCK)):
         seen = chosen_blocks(pattern.size("blocks"), pattern.size("seed"), place, blocks)
         yield place * BLOCK, joined((b * BLOCK, min((b + 1) * BLOCK, keys)) for b in seen)

@@ -55,7 +55,7 @@ heads:
 
 SPARSE = """
 mmspec: 1
-name: sparse
+name: thin
 modalities:
   text: {kind: tokens, vocab: 31, length: {max: 17}, position: rotary}
   row:
@@ -117,15 +117,15 @@ streams:
     depth: 1
     width: 20
     heads: 2
-  mixed:
+  blend:
     from: {fusion: transformer, of: [farther, sound], heads: 2, depth: 2}
     depth: 1
     width: 16
     heads: 4
 heads:
   what: {from: heard, kind: classifier, classes: 3, pool: first}
-  where: {from: mixed, kind: regressor, outputs: 2, pool: last}
-  pair: {from: [farther, mixed], kind: contrastive, width: 6}
+  where: {from: blend, kind: regressor, outputs: 2, pool: last}
+  pair: {from: [farther, blend], kind: contrastive, width: 6}
 """
 
 EXTRA = {"dense": DENSE, "sparse": SPARSE}

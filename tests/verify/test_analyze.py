@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ import sympy
 from cost_specs import SHIPPED
 from rich.console import Console
 from sympy.parsing.sympy_parser import parse_expr
+from test_costs_visible import mask_blocks
 
 import mmspec
 from mmspec.compiler import ir
+from mmspec.expressions.mask import Pattern
 from mmspec.verify import costs as costing
 from mmspec.verify.analyze import analyze, human
 
@@ -89,7 +92,7 @@ def test_the_text_holds_exact_and_readable_figures() -> None:
     text = console.file.getvalue()
     assert "299,209" in text
     assert "41,124,992 (41.1 M), O(B*text^2): 768*B*text**2 + 327680*B*text + 23626880*B" in text
-    assert "pairs(text)      822, O(text): 19*text - 90  (lengths from 9)" in text
+    assert "pairs(text)      822 of 4,096 in tiles, O(text): 19*text - 90  (lengths from 9)" in text
     ponder = Console(file=io.StringIO(), width=120, color_system=None)
     analyze(plan("ponder")).render(ponder)
     assert isinstance(ponder.file, io.StringIO)
@@ -115,3 +118,84 @@ def test_numbers_for_people() -> None:
     assert [human(n) for n in numbers] == ["0", "999", "1 k", "55.3 M", "124 M", "1 P"]
     assert human(1_987_584, "B") == "1.99 MB"
     assert human(12, "B") == "12 B"
+
+
+PATTERNS = """
+mmspec: 1
+name: patterns
+modalities:
+  text: {kind: tokens, vocab: 31, length: {max: 150}}
+  image: {kind: image, size: [24, 40], channels: 1, patch: 4}
+  audio: {kind: audio, features: 3, rate: 25 Hz, length: {max: 90}}
+  motion: {kind: series, features: 3, rate: 10 Hz, length: {max: 36}}
+streams:
+  text:
+    {from: text, depth: 2, width: 8, heads: 4, attention: [
+    {heads: 3, mask: causal & strided(3)},
+    {heads: 1, mask: "random(blocks=1, seed=4) | prefix(2)"}]}
+  image:
+    {from: image, depth: 1, width: 8, heads: 4, attention: [
+    {heads: 2, mask: window2d(1) | axial(row)},
+    {heads: 2, mask: "shifted_window(size=4, shift=2)"}]}
+  heard:
+    from: {fusion: cross-attention, of: [audio, motion], attention: {audio -> motion: within(1 s)}}
+    {rest}
+  both:
+    from: [audio, motion]
+    depth: 1
+    width: 8
+    heads: 4
+    attention: {audio -> audio: within(200 ms), audio -> motion: within(500 ms)}
+heads:
+  what: {from: text, kind: classifier, classes: 3}
+  where: {from: image, kind: classifier, classes: 3}
+  when: {from: heard, kind: classifier, classes: 3}
+  which: {from: both, kind: classifier, classes: 3}
+""".replace("{rest}", "depth: 1\n    width: 8\n    heads: 4\n    attention: window(before=3)")
+
+
+def test_every_kind_of_mask_is_analyzed(tmp_path: Path) -> None:
+    """Figures at the longest lengths by hand; text and JSON agree."""
+    path = tmp_path / "patterns.yaml"
+    path.write_text(PATTERNS)
+    report = json.loads(json.dumps(analyze(mmspec.plan(path)).as_dict()))
+    pairs = report["pairs"]
+    strided = sum(q // 3 + 1 for q in range(150))
+    drawn = pairs["text"]["at_longest"] * 4 - 3 * strided
+    assert drawn == random_or_prefix(150)
+    near = sum((min(r + 1, 5) - max(r - 1, 0) + 1) for r in range(6))
+    near *= sum((min(c + 1, 9) - max(c - 1, 0) + 1) for c in range(10))
+    along = 60 * 6 - sum(min(r + 1, 5) - max(r - 1, 0) + 1 for r in range(6)) * 10
+    parts = sum(a * a for a in (2, 4)) * sum(a * a for a in (2, 4, 4))
+    assert pairs["image"]["at_longest"] == (near + along + parts) / 2
+    times = sum(abs(40 * q - 40 * k) <= 200 for q in range(90) for k in range(90))
+    times += sum(abs(40 * q - 100 * k) <= 500 for q in range(90) for k in range(36))
+    assert pairs["both"]["at_longest"] == times
+    assert pairs["both"]["growth"] == "O(audio)"
+    assert pairs["text"]["executed"] == {"tile": [64, 64], "at_longest": 4096 * tiles() / 4}
+    useful = report["totals"]["flops_useful"]["at_longest"]
+    assert useful < report["totals"]["flops_dense"]["at_longest"]
+    screen = Console(file=io.StringIO(), width=200, color_system=None)
+    analyze(mmspec.plan(path)).render(screen)
+    assert isinstance(screen.file, io.StringIO)
+    assert (
+        f"pairs(both)      {times:,} of {6 * 4096:,} in tiles, O(audio)" in screen.file.getvalue()
+    )
+
+
+def random_or_prefix(size: int) -> int:
+    """Blocks of text that `random(blocks=1, seed=4)` draws, and two more keys for each query."""
+    total = 0
+    for block in range(-(-size // 64)):
+        rows = min(64, size - 64 * block)
+        (x,) = mask_blocks(Pattern("random", (("blocks", 1), ("seed", 4))), block, 3)
+        total += rows * (min(64, size - 64 * x) + (2 if x else 0))
+    return total
+
+
+def tiles() -> int:
+    """Three heads see the lower half of three by three tiles; one a drawn one and the first."""
+    chosen = (
+        mask_blocks(Pattern("random", (("blocks", 1), ("seed", 4))), block, 3) for block in range(3)
+    )
+    return 3 * 6 + sum(len({0, *columns}) for columns in chosen)

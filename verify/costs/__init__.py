@@ -1,5 +1,6 @@
 """What a model costs, in exact closed forms: parameters, FLOPs, bytes kept, visible pairs."""
 
+from mmspec.verify.costs.executed import TILE, executed_pairs
 from mmspec.verify.costs.part import Part
 from mmspec.verify.costs.polynomial import Polynomial, bounded
 from mmspec.verify.costs.total import (
@@ -17,12 +18,14 @@ from mmspec.verify.costs.total import (
 )
 
 __all__ = [
+    "TILE",
     "Costs",
     "Part",
     "Polynomial",
     "active_parameters",
     "bounded",
     "costs",
+    "executed_pairs",
     "expected_depth_bound",
     "expected_depth_bounds",
     "expected_steps",

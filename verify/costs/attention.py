@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.verify.costs.pairs import visible
 from mmspec.verify.costs.part import Cost, Sizes, keeps, linear
 from mmspec.verify.costs.polynomial import BATCH, Polynomial, total
+from mmspec.verify.costs.visible import visible
 
 
 def costs(sizes: Sizes, block: ir.Block, source: ir.Value) -> tuple[str, str, Cost]:

@@ -163,6 +163,15 @@ class Visible:
         }
         return found or frozenset({()} if self.evaluate(past) else ())
 
+    def growths(self) -> tuple[frozenset[Order], ...]:
+        """One."""
+        return (self.orders(),)
+
+    @property
+    def exact(self) -> bool:
+        """Linear growth may be less where the parts of blocks are too many to sum."""
+        return not any(_too_many_parts(cell) for cell, _ in cells(self.mask))
+
     def bound(self) -> int:
         """From this length on, the closed form for long segments holds."""
         bound = 0

@@ -2,7 +2,7 @@
 
 monomial   := ((atom, power), ...) sorted by name
 polynomial := {monomial: whole number or fraction}
-atom       := Symbol(name) | Visible(...)     -- anything that is `Atom`
+atom       := Symbol(name) | Visible(...) | Related(...) | Drawn(...)    -- any `Atom`
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ class Atom(Protocol):
 
     def orders(self) -> frozenset[Order]:
         """The power products it grows like; empty when it is always 0."""
+        ...
+
+    def growths(self) -> tuple[frozenset[Order], ...]:
+        """Sets of power products, each of which bounds it; `orders` is the first."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether it grows as `orders` says, or may grow less."""
         ...
 
     def closed(self, long: bool) -> Any:
@@ -64,6 +73,15 @@ class Symbol:
     def orders(self) -> frozenset[Order]:
         """Itself."""
         return frozenset({((self.name, 1),)})
+
+    def growths(self) -> tuple[frozenset[Order], ...]:
+        """Itself."""
+        return (self.orders(),)
+
+    @property
+    def exact(self) -> bool:
+        """It does."""
+        return True
 
     def bound(self) -> int:
         """There is but one form."""
@@ -122,13 +140,17 @@ class Polynomial:
         """The power products that bound it, none of which another one bounds."""
         found: set[Order] = set()
         for monomial in self.terms:
-            products: set[Order] = {()}
-            for atom, power in monomial:
-                for _ in range(power):
-                    products = {_merge(a, b) for a in products for b in atom.orders()}
-            found |= products
-        highest = {x for x in found if not any(x != y and bounded(x, y) for y in found)}
-        return frozenset(x for x in highest if not _between(x, highest))
+            found |= _products([atom.orders() for atom, n in monomial for _ in range(n)])
+        return highest(found)
+
+    def within(self, order: Order) -> bool:
+        """Whether it grows at most like a power product."""
+        return all(_within(monomial, order) for monomial in self.terms)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it grows as `orders` says, or may grow less."""
+        return all(atom.exact for monomial in self.terms for atom, _ in monomial)
 
     def long(self) -> Polynomial:
         """What it is for lengths of at least its atoms' bounds; the same where they have none."""
@@ -170,6 +192,20 @@ def _times(left: Monomial, right: Monomial) -> Monomial:
     for atom, power in right:
         powers[atom] = powers.get(atom, 0) + power
     return tuple(sorted(powers.items(), key=lambda item: str(item[0].name)))
+
+
+def _products(factors: Iterable[frozenset[Order]]) -> frozenset[Order]:
+    """The power products of a product, from those of its factors."""
+    found = frozenset[Order]({()})
+    for orders in factors:
+        found = frozenset(_merge(a, b) for a in found for b in orders)
+    return found
+
+
+def _within(monomial: Monomial, order: Order) -> bool:
+    """Whether some choice of what bounds each atom is bounded by the order."""
+    choices = product(*(atom.growths() for atom, n in monomial for _ in range(n)))
+    return any(all(bounded(x, order) for x in _products(choice)) for choice in choices)
 
 
 def _merge(left: Order, right: Order) -> Order:
@@ -240,6 +276,12 @@ def bounded(order: Order, by: Order) -> bool:
     """`order` is at most `by` for all lengths from 1 up."""
     powers = dict(by)
     return all(power <= powers.get(name, 0) for name, power in order)
+
+
+def highest(orders: set[Order] | frozenset[Order]) -> frozenset[Order]:
+    """Those of a sum that count: no other one bounds them, nor two others together."""
+    found = {x for x in orders if not any(x != y and bounded(x, y) for y in orders)}
+    return frozenset(x for x in found if not _between(x, found))
 
 
 def write_orders(orders: Iterable[Order]) -> str:

@@ -1,0 +1,94 @@
+"""Pairs in the tiles that a kernel works through: every tile in which one pair is visible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final
+
+from mmspec.compiler import ir
+from mmspec.compiler.relations.geometry import Axis, Geometry
+from mmspec.expressions.mask import Mask
+from mmspec.verify.costs.total import stack_of
+from mmspec.verify.seen import Side, seen, side
+
+TILE: Final = (64, 64)
+"""Queries and keys."""
+
+_SMALL: Final = 2**20
+"""Pairs that one table may hold; longer segments are decided by the loops of the relation."""
+
+_OPERATIONS: Final = 300_000
+
+
+def executed_pairs(
+    plan: ir.Plan, stream_name: str, lengths: Mapping[str, int], tile: tuple[int, int] = TILE
+) -> int | Fraction:
+    """Pairs executed in one layer of a stream, the mean over its heads, in one sample.
+
+    lengths: tokens by modality, the longest where not named. Segments have tiles of their own,
+    and the last tile of a segment counts whole.
+    """
+    stack = stack_of(plan, stream_name)
+    layer = stack.block.attention
+    known = {segment.name: side(segment, lengths) for segment in stack.source.segments}
+    tiles = sum(
+        group.heads * touched_tiles(mask, known[query], known[key], tile)
+        for group in layer.groups
+        for query, key, mask in group.masks
+    )
+    pairs = Fraction(tiles * tile[0] * tile[1], layer.heads)
+    return int(pairs) if pairs.denominator == 1 else pairs
+
+
+@lru_cache(maxsize=4096)
+def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
+    """Tiles with a visible pair; tokens of a grid in the order of rows."""
+    if query.stop * key.stop <= _SMALL:
+        return _by_table(mask, query, key, tile)
+    from mmspec.compiler.relations.limit import TooHardError
+
+    try:
+        return _by_loops(mask, query, key, tile)
+    except TooHardError:
+        tall = tile[0]
+        parts = (query.part(row, row + tall) for row in range(0, query.stop, tall))
+        return sum(_by_table(mask, part, key, tile) for part in parts)
+
+
+def _by_table(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
+    import numpy as np
+
+    rows, columns = query.stop - query.start, key.stop
+    if not rows or not columns:
+        return 0
+    starts = (np.arange(0, size, side) for size, side in zip((rows, columns), tile, strict=True))
+    found = seen(mask, query, key)
+    for axis, places in enumerate(starts):
+        found = np.logical_or.reduceat(found, places, axis=axis)
+    return int(np.count_nonzero(found))
+
+
+def _by_loops(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
+    """By the loops that the relation leaves, and the blocks that are drawn."""
+    from mmspec.compiler.relations.limit import limited
+    from mmspec.compiler.relations.tables import Documents, table
+
+    whole = Documents.of_lengths([query.stop], [key.stop])
+    rows = range(-(-query.stop // tile[0]))
+    lengths = query.lengths | key.lengths
+    with limited(_OPERATIONS):
+        found = table(mask, _as_line(query), _as_line(key), lengths, whole, key.most)
+        runs = (found.runs(row, *tile) for row in rows)
+        return sum(stop - start for run in runs for start, stop, _ in run)
+
+
+def _as_line(place: Side) -> Geometry:
+    """Its geometry, of known size where it has rows: they then stand in one order."""
+    geometry = place.geometry
+    if len(geometry.axes) == 1:
+        return geometry
+    sizes = zip(geometry.axes, geometry.sizes(place.lengths), strict=True)
+    return replace(geometry, axes=tuple(Axis(axis.name, size) for axis, size in sizes))

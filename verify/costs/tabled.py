@@ -1,0 +1,138 @@
+"""Visible pairs of masks that are counted at given lengths only: random blocks, mostly.
+
+Blocks that are drawn are few: a mask with random patterns shows what it shows without them, and
+something else in the blocks that they draw, which are looked at one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from mmspec.compiler import ir
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns, unparse
+from mmspec.verify.costs.polynomial import Order, Polynomial, Symbol, highest, variable
+from mmspec.verify.seen import BLOCK, Side, drawn, seen, side
+
+if TYPE_CHECKING:
+    import sympy
+
+_ROWS: Final = 256
+NONE: Final = Pattern("none")
+
+
+@dataclass(frozen=True, slots=True)
+class Tabled:
+    """Visible pairs of two segments; `without`: those that the mask shows if nothing is drawn.
+
+    None: nothing is drawn, and no closed form was found.
+    """
+
+    query: ir.Segment
+    key: ir.Segment
+    mask: Mask
+    without: Polynomial | None
+
+    def __hash__(self) -> int:
+        """What it is without draws follows from the rest."""
+        return hash((self.query, self.key, self.mask))
+
+    @property
+    def name(self) -> str:
+        """`visible(text, 64, random(blocks=2, seed=0))`."""
+        sides = (str(x.tokens.symbol or x.tokens.max) for x in (self.query, self.key))
+        return f"visible({', '.join(sides)}, {unparse(self.mask)})"
+
+    def _symbols(self) -> tuple[str, ...]:
+        found = (x.tokens.symbol for x in (self.query, self.key))
+        return tuple(dict.fromkeys(symbol for symbol in found if symbol))
+
+    def evaluate(self, lengths: Mapping[str, int]) -> int:
+        """The number of pairs."""
+        known = {name: lengths[name] for name in self._symbols()}
+        return _evaluated(self, tuple(known.items()))
+
+    def orders(self) -> frozenset[Order]:
+        """What bounds it: each query sees at most so many blocks beside what else it sees."""
+        if self.without is None:
+            return frozenset({tuple(sorted(_powers(self)))})
+        drawn_by = self.query.tokens.symbol
+        return highest(self.without.orders() | {((drawn_by, 1),) if drawn_by else ()})
+
+    def growths(self) -> tuple[frozenset[Order], ...]:
+        """One."""
+        return (self.orders(),)
+
+    @property
+    def exact(self) -> bool:
+        """It may grow less."""
+        return False
+
+    def closed(self, long: bool = False) -> sympy.Expr:
+        """A function that is named and not written."""
+        import sympy
+
+        symbols = [Symbol(name).closed() for name in self._symbols()]
+        return sympy.Function(f"visible[{unparse(self.mask)}]")(*symbols)
+
+    def long(self) -> Polynomial:
+        """Itself."""
+        return variable(self)
+
+    def bound(self) -> int:
+        """There is but one form."""
+        return 0
+
+
+def _powers(atom: Tabled) -> Iterator[tuple[str, int]]:
+    symbols = [x.tokens.symbol for x in (atom.query, atom.key)]
+    for symbol in dict.fromkeys(symbols):
+        if symbol:
+            yield symbol, symbols.count(symbol)
+
+
+def undrawn(mask: Mask) -> Mask:
+    """The mask where random patterns show nothing."""
+    if isinstance(mask, Pattern):
+        return NONE if mask.name == "random" else mask
+    if isinstance(mask, Not):
+        return Not(undrawn(mask.operand))
+    kind = And if isinstance(mask, And) else Or
+    return kind(undrawn(mask.left), undrawn(mask.right))
+
+
+@lru_cache(maxsize=4096)
+def _evaluated(atom: Tabled, known: tuple[tuple[str, int], ...]) -> int:
+    lengths = dict(known)
+    by_modality = {
+        x.modality: lengths[x.tokens.symbol]
+        for x in (atom.query, atom.key)
+        if x.modality and x.tokens.symbol
+    }
+    query, key = side(atom.query, by_modality), side(atom.key, by_modality)
+    if atom.without is None:
+        starts = range(query.start, query.stop, _ROWS)
+        parts = (seen(atom.mask, query.part(row, row + _ROWS), key) for row in starts)
+        return sum(int(np.count_nonzero(part)) for part in parts)
+    without, rest = atom.without.evaluate(lengths), undrawn(atom.mask)
+    assert isinstance(without, int)
+    differences = (
+        int(np.count_nonzero(seen(atom.mask, *tile))) - int(np.count_nonzero(seen(rest, *tile)))
+        for tile in _drawn_tiles(atom.mask, query, key)
+    )
+    return without + sum(differences)
+
+
+def _drawn_tiles(mask: Mask, query: Side, key: Side) -> Iterator[tuple[Side, Side]]:
+    """Blocks of queries and keys that some random pattern draws."""
+    blocks = -(-key.most // BLOCK)
+    chances = [pattern for pattern in patterns(mask) if pattern.name == "random"]
+    for place in range(-(-query.stop // BLOCK)):
+        rows = query.part(place * BLOCK, (place + 1) * BLOCK)
+        for column in sorted({x for chance in chances for x in drawn(chance, place, blocks)}):
+            if column * BLOCK < key.stop:
+                yield rows, key.part(column * BLOCK, (column + 1) * BLOCK)

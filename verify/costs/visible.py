@@ -1,0 +1,72 @@
+"""Visible pairs of a mask between two segments: by cells, by its relation, or by a table.
+
+Patterns of one sequence have closed forms written by hand (`pairs.py`): isl would need seconds to
+write those of blocks of several sizes. All other masks are counted by their relations
+(`related.py`), and random ones at given lengths (`tabled.py`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from mmspec.compiler import ir
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.verify.costs import pairs
+from mmspec.verify.costs.polynomial import Polynomial, constant, variable
+
+_ACROSS: Final = frozenset({"full", "none", "global"})
+_WITHIN: Final = frozenset({*_ACROSS, "causal", "window", "dilated", "block"})
+FULL: Final = Pattern("full")
+
+Sizes = tuple[int | str, int | str]
+"""Tokens of queries and keys: a number, or the name of a symbol."""
+
+
+@lru_cache(maxsize=4096)
+def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Polynomial:
+    """Pairs visible in one head; a sample is one document."""
+    if 0 in sizes:
+        return constant(0)
+    mask = undivided(mask)
+    names = {pattern.name for pattern in patterns(mask)}
+    if names <= (_WITHIN if query.name == key.name else _ACROSS):
+        return pairs.visible(query, key, mask, sizes)
+    if "random" in names:
+        from mmspec.verify.costs.tabled import undrawn
+
+        return _tabled(query, key, mask, visible(query, key, undrawn(mask), sizes))
+    return related_or_tabled(query, key, mask)
+
+
+def related_or_tabled(query: ir.Segment, key: ir.Segment, mask: Mask) -> Polynomial:
+    """By the mask's relation, unless that needs too many pieces."""
+    from mmspec.compiler.relations.limit import TooHardError
+    from mmspec.compiler.relations.summation import TooManyPiecesError
+    from mmspec.verify.costs.related import related
+
+    try:
+        return related(query, key, mask)
+    except (TooHardError, TooManyPiecesError):
+        return _tabled(query, key, mask, None)
+
+
+def _tabled(
+    query: ir.Segment, key: ir.Segment, mask: Mask, without: Polynomial | None
+) -> Polynomial:
+    from mmspec.verify.costs.tabled import Tabled
+
+    atom = Tabled(query, key, mask, without)
+    if query.tokens.symbol is None and key.tokens.symbol is None:
+        return constant(atom.evaluate({}))
+    return variable(atom)
+
+
+def undivided(mask: Mask) -> Mask:
+    """The mask in a sample that is one document."""
+    if isinstance(mask, Pattern):
+        return FULL if mask.name == "document" else mask
+    if isinstance(mask, Not):
+        return Not(undivided(mask.operand))
+    kind = And if isinstance(mask, And) else Or
+    return kind(undivided(mask.left), undivided(mask.right))
