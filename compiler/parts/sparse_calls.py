@@ -23,7 +23,7 @@ _MASKED = 1.15
 _SHORT = 1.2  # for each pair where a call has less than 256 queries
 _ROW = 40.0  # for each number of a result that is written or merged
 _COPY = 40.0  # for each number of the keys and values that are laid side by side
-_ORDER = 10.0  # for each number that is put in another order
+_ORDER = 30.0  # for each number that is put in another order
 _CORNER = 350  # pairs for each query of a causal call that are computed, but not seen
 
 
@@ -124,6 +124,11 @@ class Plan:
         return bool(self.tables[0].any(dim=1).all())
 
     @cached_property
+    def _whole(self) -> bool:
+        """Whether every query of a dense plan sees every key."""
+        return bool(self.tables[0].all())
+
+    @cached_property
     def explicit(self) -> Plan:
         """The same where no call is causal for the kernel, so that more can be hidden."""
         return replace(self, calls=tuple(replace(call, causal=False) for call in self.calls))
@@ -144,7 +149,7 @@ class Plan:
 
     def direct(self, dtype: torch.dtype) -> Tensor | None:
         """The mask of a dense plan for SDPA: [q, k]; numbers, but bool where a row is empty."""
-        if self.calls[0].causal:
+        if self.calls[0].causal or self._whole:
             return None
         seen_qk = self.tables[0]
         return self.mask(self.calls[0], dtype) if self._full else seen_qk
