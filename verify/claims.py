@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -12,7 +13,7 @@ from mmspec.expressions import claim as claims
 from mmspec.verify import costs as costing
 from mmspec.verify import flow
 from mmspec.verify.costs.polynomial import write_orders
-from mmspec.verify.outcome import Broken, Outcome, not_checked, proved, refuted
+from mmspec.verify.outcome import Broken, Outcome, held, not_checked, proved, refuted
 from mmspec.verify.subject import Subject, words
 
 _HOLDS: Final[dict[str, Callable[[Fraction | int, Fraction | int], bool]]] = {
@@ -57,6 +58,9 @@ class _Claim:
 
     def proved(self, detail: str) -> Outcome:
         return proved(self.text, self.text, detail, self.span)
+
+    def held(self, detail: str) -> Outcome:
+        return replace(held(self.text, self.text, 1, 0, detail), span=self.span)
 
     def refuted(self, detail: str, counterexample: str | None = None) -> Outcome:
         return refuted(self.text, self.text, detail, self.span, counterexample)
@@ -211,8 +215,10 @@ def _asked(verdict: _Claim, questions: tuple[flow.Question, ...], said: str) -> 
     admits = any(answer.never == "every length the spec admits" for answer in answers)
     scope = "every length the spec admits" if admits else "every length"
     places = dict.fromkeys(f"{q.segment} in `{q.stream}`" for q in questions)
-    how = " (decided at the longest ones, of which all others are parts)" if admits else ""
-    return verdict.proved(said.format(" and ".join(places), scope) + how)
+    told = said.format(" and ".join(places), scope)
+    if any(answer.drawn for answer in answers):
+        return verdict.held(f"{told} (by tables of the longest ones, as blocks are drawn)")
+    return verdict.proved(told)
 
 
 def _shown(verdict: _Claim, path: flow.Path) -> Outcome:

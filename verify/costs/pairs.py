@@ -283,7 +283,7 @@ def _rectangle_orders(atom: Visible) -> frozenset[Order]:
 
 def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: tuple[Any, Any]) -> Polynomial:
     """Pairs visible in one head; `sizes`: the tokens of both, a symbol's name or a number."""
-    square = query.name == key.name
+    square = query.geometry == key.geometry
     if all(isinstance(size, int) for size in sizes):
         return constant(count(mask, sizes[0], sizes[1], square))
     if square and all(_is_polynomial(cell) for cell, _ in cells(mask)):

@@ -30,7 +30,7 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Pol
         return constant(0)
     mask = undivided(mask)
     names = {pattern.name for pattern in patterns(mask)}
-    if names <= (_WITHIN if query.name == key.name else _ACROSS):
+    if names <= (_WITHIN if query.geometry == key.geometry else _ACROSS):
         return pairs.visible(query, key, mask, sizes)
     if "random" in names:
         from mmspec.verify.costs.tabled import undrawn

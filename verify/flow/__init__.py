@@ -5,11 +5,11 @@ shortest lengths that show it.
 causality(plan, name), no_flow(plan, source, target) -> questions of the claims.
 reaches(plan, source, target), looks_ahead(plan, name) -> Path | None.
 matrices(plan, origin, lengths) -> by (value, segment) bool [tokens, tokens of the origin].
-relation(mask, within) -> what a mask connects at any length.
+relation(mask, query, key) -> what a mask connects at any length.
 """
 
 from mmspec.verify.flow.exact import longest, matrices
-from mmspec.verify.flow.masks import Relation, relation, table
+from mmspec.verify.flow.masks import Relation, relation
 from mmspec.verify.flow.questions import (
     Answer,
     Path,
@@ -36,5 +36,4 @@ __all__ = [
     "no_flow",
     "reaches",
     "relation",
-    "table",
 ]

@@ -9,8 +9,13 @@ import numpy as np
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask
-from mmspec.verify.flow.masks import Bools, table
+from mmspec.verify.flow.masks import widest
 from mmspec.verify.flow.walk import Origin, Reach, walk
+from mmspec.verify.seen import Bools, side
+from mmspec.verify.seen import seen as table
+
+_UNKNOWN = frozenset({"document"})
+"""Patterns that the batch decides: they may show anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,18 @@ class Matrices:
 
     def see(self, query: ir.Segment, key: ir.Segment, mask: Mask, reach: Bools) -> Bools:
         """The product of two relations."""
-        seen = table(mask, self.tokens(query), self.tokens(key))
+        shown = widest(mask, _UNKNOWN)
+        seen = table(shown, side(query, self.lengths), side(key, self.lengths))
         counts = seen.astype(np.float32) @ reach.astype(np.float32)
         return counts > 0
 
     def join(self, one: Bools, other: Bools) -> Bools:
         """The union."""
         return one | other
+
+    def same(self, one: Bools, other: Bools) -> bool:
+        """Whether they are equal."""
+        return np.array_equal(one, other)
 
     def has_tokens(self, value: ir.Value) -> bool:
         """At these lengths."""

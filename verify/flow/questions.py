@@ -10,14 +10,18 @@ import numpy as np
 
 from mmspec.compiler import ir
 from mmspec.verify.flow.exact import longest, matrices
-from mmspec.verify.flow.masks import Bools, Relation
+from mmspec.verify.flow.masks import Relation, has_tables
 from mmspec.verify.flow.symbolic import Classes
 from mmspec.verify.flow.walk import Origin, walk
+from mmspec.verify.seen import Bools
 
 Lengths = Mapping[str, int]
 
 _CAPS = (16, 128, 2048)
 """Lengths that matrices are made for, one after the other: most leaks show early."""
+
+_MOST = 8192
+"""Tokens of a sample that matrices are made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,16 @@ Scope = Literal["every length", "every length the spec admits"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`never`: the scope in which nothing flows; else `path`; neither: not decided, and `why`."""
+    """`never`: the scope in which nothing flows; else `path`; neither: not decided, and `why`.
+
+    drawn: decided by tables of random blocks, one by one, not by formulas.
+    """
 
     question: Question
     never: Scope | None = None
     path: Path | None = None
     why: str = ""
+    drawn: bool = False
 
 
 def ask(plan: ir.Plan, question: Question) -> Answer:
@@ -74,18 +82,61 @@ def ask(plan: ir.Plan, question: Question) -> Answer:
     found = classes[question.stream, question.segment]
     if found.relation is Relation.NONE or (question.later and found.relation is Relation.PAST):
         return Answer(question, "every length")
-    most, lengths = longest(plan), dict[str, int]()
-    for cap in _CAPS:
-        if (shorter := _capped(plan, cap)) == lengths:
-            break
-        lengths = shorter
+    never, first = _proved(plan, question)
+    if never:
+        return Answer(question, never)
+    return _searched(plan, question, first)
+
+
+def _proved(plan: ir.Plan, question: Question) -> tuple[Scope | None, Lengths | None]:
+    """By sets of integers: the scope in which nothing flows, else lengths at which something may.
+
+    Neither where the sets are too many to follow.
+    """
+    from mmspec.compiler.relations.limit import TooHardError
+    from mmspec.verify.flow.sets import prove
+
+    place = question.stream, question.segment
+    try:
+        proof = prove(plan, question.origin, place, question.later)
+    except TooHardError:
+        return None, None
+    if not proof.ever:
+        return "every length", None
+    return (None, proof.lengths) if proof.lengths else ("every length the spec admits", None)
+
+
+def _searched(plan: ir.Plan, question: Question, first: Lengths | None) -> Answer:
+    """By matrices, at the first lengths if they are given, then at longer and longer ones."""
+    tried = [_capped(plan, cap) for cap in _CAPS]
+    if first is not None and sum(first.values()) <= _MOST:
+        tried.insert(0, dict(first))
+    for lengths in tried:
         path = _path(plan, question, lengths)
         if path is not None:
             return Answer(question, path=_shortest(plan, path))
-    if lengths == most:
-        return Answer(question, "every length the spec admits")
-    why = f"nothing flows at lengths up to {max(lengths.values())}; longer ones were not looked at"
+    if tried[-1] == longest(plan):
+        scope: Scope = "every length the spec admits"
+        return Answer(question, scope, drawn=_draws(plan))
+    why = (
+        f"nothing flows at lengths up to {max(tried[-1].values())}; longer ones were not looked at"
+    )
+    if first is not None:
+        why = f"something may flow at lengths of {_listed(first)}, too long to follow"
     return Answer(question, why=why)
+
+
+def _listed(lengths: Lengths) -> str:
+    return ", ".join(f"{size:,} {name}" for name, size in lengths.items())
+
+
+def _draws(plan: ir.Plan) -> bool:
+    """Whether some mask of the plan is a table."""
+    attentions = [node.block.attention.groups for node in plan.stacks()]
+    attentions += [node.groups for node in plan.nodes if isinstance(node, ir.Fuse)]
+    return any(
+        has_tables(mask) for groups in attentions for group in groups for *_, mask in group.masks
+    )
 
 
 def _capped(plan: ir.Plan, cap: int) -> dict[str, int]:
@@ -130,6 +181,8 @@ def _shortest(plan: ir.Plan, path: Path) -> Path:
 def _first(sizes: list[int], at: Callable[[int], Path | None], known: Path) -> Path:
     """The path at the least size that has one; the last has, and a larger one than one has."""
     low, high = 0, len(sizes) - 1
+    if high and at(sizes[high - 1]) is None:
+        return known
     while low < high:
         middle = (low + high) // 2
         found = at(sizes[middle])

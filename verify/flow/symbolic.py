@@ -31,7 +31,7 @@ class Classes:
         """A causal mask keeps the class; another one mixes all tokens."""
         if reach is Relation.NONE:
             return reach
-        seen = relation(mask, query.name == key.name)
+        seen = relation(mask, query.geometry, key.geometry)
         if seen is Relation.NONE:
             return seen
         return reach if seen is Relation.PAST else Relation.ANY
@@ -39,6 +39,10 @@ class Classes:
     def join(self, one: Relation, other: Relation) -> Relation:
         """The larger."""
         return max(one, other)
+
+    def same(self, one: Relation, other: Relation) -> bool:
+        """Whether they are one class."""
+        return one is other
 
     def has_tokens(self, value: ir.Value) -> bool:
         """At some length it does."""

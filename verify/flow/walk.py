@@ -2,7 +2,8 @@
 
     walk(plan, origin, algebra) -> {(value, segment): Reach}
 
-`algebra` says what a relation is (a class, see `symbolic.py`; a matrix, see `exact.py`); `origin`
+`algebra` says what a relation is (a class, see `symbolic.py`; a set of integers, see `sets.py`; a
+matrix, see `exact.py`); `origin`
 is a modality (its tokens as they are embedded) or a stream (its tokens as they leave it).
 """
 
@@ -10,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
-
-import numpy as np
+from typing import Generic, Literal, Protocol, TypeVar
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask, Pattern, unparse
@@ -57,6 +56,10 @@ class Algebra(Protocol[R]):
 
     def join(self, one: R, other: R) -> R:
         """Both."""
+        ...
+
+    def same(self, one: R, other: R) -> bool:
+        """Whether they are equal."""
         ...
 
     def has_tokens(self, value: ir.Value) -> bool:
@@ -210,14 +213,11 @@ class _Walk(Generic[R]):
         """After so many blocks; stops early where a block adds nothing."""
         for _ in range(depth):
             after = self._block(node, node.block, row)
-            if all(_same(a.relation, b.relation) for a, b in zip(row, after, strict=True)):
+            ends = zip(row, after, strict=True)
+            if all(self.algebra.same(a.relation, b.relation) for a, b in ends):
                 return after
             row = after
         return row
-
-
-def _same(one: Any, other: Any) -> bool:
-    return np.array_equal(one, other)
 
 
 def _head_of(stack: ir.Stack, plan: ir.Plan) -> ir.Head | None:
