@@ -63,6 +63,12 @@ def _size_lines(item: modality.Modality) -> tuple[str, ...]:
         rows, columns = item.grid
         size = f"image {item.size[0]}{TIMES}{item.size[1]}{TIMES}{item.channels}"
         return (size, f"{rows}{TIMES}{columns} patches of {item.patch}")
+    if isinstance(item, modality.Video):
+        rows, columns = item.grid
+        size = f"{item.size[0]}{TIMES}{item.size[1]}{TIMES}{item.channels}"
+        deep = f", {item.tubelet} deep" if item.tubelet > 1 else ""
+        frames = f"video ≤ {item.length.max} {TIMES} {size}, {write(item.rate)} Hz"
+        return (frames, f"{rows}{TIMES}{columns} patches of {item.patch}{deep}")
     if isinstance(item, modality.Frames):
         frames = f"{item.kind} ≤ {item.length.max} {TIMES} {item.features}"
         patched = f", {item.patch} a token" if item.patch > 1 else ""
@@ -72,7 +78,7 @@ def _size_lines(item: modality.Modality) -> tuple[str, ...]:
 
 def tokens(item: modality.Modality) -> str:
     """The number of tokens of a modality, `≤48`."""
-    varies = isinstance(item, modality.Tokens | modality.Frames)
+    varies = isinstance(item, modality.Varying)
     return f"{'≤' if varies else ''}{most_tokens(item)}"
 
 
@@ -82,7 +88,7 @@ def most_tokens(item: modality.Modality) -> int:
         return item.length.max
     if isinstance(item, modality.Image):
         return item.grid[0] * item.grid[1]
-    return item.max_tokens if isinstance(item, modality.Frames) else len(item.columns)
+    return len(item.columns) if isinstance(item, modality.Table) else item.max_tokens
 
 
 def stream_lines(item: Stream) -> tuple[str, ...]:

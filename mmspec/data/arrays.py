@@ -13,6 +13,16 @@ Array = NDArray[Any]
 Maybe = Array | None
 
 
+def is_pixels(values: Array) -> bool:
+    """Whether they are light, eight bits a channel."""
+    return values.dtype == np.uint8
+
+
+def light(values: Array) -> Array:
+    """Pixels as float32, -1 dark to 1 bright."""
+    return values.astype(np.float32) / np.float32(127.5) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Fixed:
     """Values of one shape: images as uint8 [N, C, H, W], tables as float32 [N, columns]."""
@@ -31,9 +41,8 @@ class Fixed:
 
     def take(self, rows: Array, shown: NDArray[np.bool_]) -> tuple[Array, Array]:
         """float32 [B, ...], pixels as -1 to 1, and int64 [B]: 1, or 0 where it is not shown."""
-        values = self.values[rows].astype(np.float32)
-        if self.values.dtype == np.uint8:
-            values = values / np.float32(127.5) - 1
+        values = self.values[rows]
+        values = light(values) if is_pixels(values) else values.astype(np.float32)
         values[~shown] = 0
         return values, shown.astype(np.int64)
 
@@ -65,12 +74,16 @@ class Ragged:
         return np.diff(self.starts) > 0
 
     def take(self, rows: Array, shown: NDArray[np.bool_]) -> tuple[Array, Array]:
-        """[B, longest of the batch, ...], zeros past each end, and lengths int64 [B]."""
+        """[B, longest of the batch, ...], zeros past each end, and lengths int64 [B].
+
+        Pixels are float32, -1 to 1.
+        """
         lengths = np.where(shown, self.starts[rows + 1] - self.starts[rows], 0)
         shape = (len(rows), max(1, int(lengths.max(initial=0))), *self.values.shape[1:])
-        padded = np.zeros(shape, self.values.dtype)
+        padded = np.zeros(shape, np.float32 if is_pixels(self.values) else self.values.dtype)
         for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            padded[index, :length] = self.values[self.starts[row] : self.starts[row] + length]
+            found = self.values[self.starts[row] : self.starts[row] + length]
+            padded[index, :length] = light(found) if is_pixels(found) else found
         return padded, lengths
 
     def parts(self) -> tuple[Array, ...]:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmspec.data.arrays import Column, Fixed, Maybe, Ragged
-from mmspec.data.encode import audio, frames, image, names, table, target, tokens
+from mmspec.data.encode import audio, frames, image, names, table, target, tokens, video
 from mmspec.data.faults import Faults, fault
 from mmspec.data.source import Raw, Source
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 from mmspec.schema import head as heads
-from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens
+from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens, Video
 from mmspec.schema.spec import Spec
 
 Encoder = Callable[[Raw], Any]
@@ -173,6 +173,10 @@ def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
     if isinstance(modality, Tokens):
         ids = work.each(name, partial(tokens.encode, modality), advice)
         return Ragged.pack(ids, modality.length.max, np.zeros(0, np.int64))
+    if isinstance(modality, Video):
+        shots = work.each(name, partial(video.encode, modality), advice)
+        empty = np.zeros((0, modality.channels, *modality.size), np.uint8)
+        return Ragged.pack(shots, modality.length.max, empty)
     return _frames(work.each(name, partial(_encode_frames, modality), advice), modality)
 
 

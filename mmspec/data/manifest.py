@@ -17,7 +17,7 @@ from mmspec.data import files
 from mmspec.data.faults import Faults, fault
 from mmspec.data.rows import Rows, read_csv, read_json_lines
 from mmspec.data.source import Raw, Source
-from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens
+from mmspec.schema.modality import Image, Modality, Table, Tokens
 from mmspec.schema.spec import Spec
 
 ENDINGS: Final = (".csv", ".jsonl")
@@ -73,7 +73,7 @@ def _open(modality: Modality, folder: Path, cell: Raw) -> Raw:
         return files.text(folder / cell) if cell.lower().endswith(".txt") else cell
     if isinstance(modality, Image):
         return files.image(folder / cell)
-    assert isinstance(modality, Frames), modality
+    assert not isinstance(modality, Table), modality
     read = files.sound if modality.kind == "audio" else files.array
     return read(folder / cell)
 

@@ -36,10 +36,11 @@ Raw = (
 class Source:
     """Rows before encoding.
 
-    `columns`: by name, one raw value a row: image uint8 [H, W] or [H, W, C] (or floats in 0 to 1);
-    audio a Waveform or float32 [F, features]; series float32 [F, features]; tokens text or ints;
-    table a mapping of column to value; target text, a number or several numbers. A sequence may
-    open its files on access, and raises MmspecError where it cannot.
+    `columns`: by name, one raw value a row: image uint8 [H, W] or [H, W, C] (or floats in 0 to 1),
+    video the same with an axis of frames before them; audio a Waveform or float32 [F, features];
+    series float32 [F, features]; tokens text or ints; table a mapping of column to value; target
+    text, a number or several numbers. A sequence may open its files on access, and raises
+    MmspecError where it cannot.
     """
 
     name: str

@@ -26,7 +26,7 @@ RESERVED = frozenset(
 ENDINGS = re.compile(
     r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts)$"
     r"|_(b|bt|bn|bc|btd|qk|mlp|projection)$"
-    r"|_to_|_sees_|_embedding_|_tokens_|^[qk]_(row|column|frame|document)$"
+    r"|_to_|_sees_|_embedding_|_tokens_|_mask_|^[qk]_(row|column|frame|document)$"
 )
 """The compiler builds its own names with these, so that none of the user's can meet them."""
 

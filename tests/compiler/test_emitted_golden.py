@@ -12,9 +12,9 @@ from mmspec.compiler import driver
 ROOT = Path(__file__).parents[2]
 NAMES = (
     *("cross_attention", "early_exit", "experts_top2", "gated", "gpt2", "hierarchical"),
-    "ponder",
+    *("ponder", "video"),
 )
-"""One of each: gates, cross-attention, experts, both ways to stop, masks by pair, a known model."""
+"""One of each: gates, cross-attention, experts, both ways to stop, masks by pair and by heads."""
 
 FILES = ("attention.py", "grouped.py", "model.py")
 """Files that hold code of the model; the others name the version and hashes of these."""

@@ -15,6 +15,7 @@ from mmspec.schema.validate import validate
 KINDS = {
     "text": "{kind: tokens, vocab: 256, length: {max: 5}, optional: true}",
     "image": "{kind: image, size: [4, 8], channels: 3, patch: 4, optional: true}",
+    "clip": "{kind: video, size: [4, 6], patch: 2, rate: 25 Hz, length: {max: 3}, optional: true}",
     "audio": "{kind: audio, features: 13, rate: 100 Hz, length: {max: 7}, optional: true}",
     "motion": "{kind: series, features: 3, rate: 50 Hz, length: {max: 11}, optional: true}",
     "facts": "{kind: table, columns: {age: number, side: {categories: 2}}, optional: true}",

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from scipy.signal import get_window
 
 from mmspec.data.arrays import Fixed, Ragged
-from mmspec.data.encode import audio, frames, image, names, table, target, tokens
+from mmspec.data.encode import audio, frames, image, names, table, target, tokens, video
 from mmspec.data.source import Waveform
 from mmspec.diagnostics import MmspecError
 
@@ -104,6 +104,43 @@ def test_images_that_do_not_fit(pixels: Any, expected: str) -> None:
     with pytest.raises(MmspecError) as error:
         image.encode(modality("image"), pixels)
     assert code(error) == expected
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 3, 1, 2)])
+@pytest.mark.parametrize("top", [255, 1.0])
+def test_frames_of_a_video_in_either_order_and_as_light_or_bytes(
+    order: tuple[int, ...], top: float
+) -> None:
+    pixels_fhwc = np.random.default_rng(3).integers(0, 256, (5, 4, 6, 3), np.uint8)
+    given = pixels_fhwc if top == 255 else pixels_fhwc / 255
+    found = video.encode(modality("clip"), given.transpose(order))
+    assert found.dtype == np.uint8 and (found == pixels_fhwc.transpose(0, 3, 1, 2)).all()
+
+
+def test_frames_of_one_channel_need_no_axis_for_it() -> None:
+    grey = "{kind: video, size: [4, 6], channels: 1, patch: 2, rate: 25 Hz, length: {max: 3}}"
+    pixels = np.random.default_rng(3).integers(0, 256, (5, 4, 6), np.uint8)
+    assert (video.encode(modality("clip", clip=grey), pixels) == pixels[:, None]).all()
+    assert video.encode(modality("clip"), []).shape == (0, 3, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected", "advice"),
+    [
+        (np.zeros((5, 4, 7, 3)), "MM505", "resize its frames, or change `size`"),
+        (np.zeros((5, 6, 4, 3)), "MM505", "resize its frames, or change `size`"),
+        (np.zeros((5, 4, 6, 4)), "MM505", "convert its frames, or change `channels` and `size`"),
+        (np.zeros((4, 6, 3)), "MM505", "give one array of all frames"),
+        (np.full((5, 4, 6, 3), 1.5), "MM505", "scale them, or store them as uint8"),
+        (np.full((5, 4, 6, 3), np.nan), "MM506", "leave the row out"),
+        (Waveform(np.zeros(5, np.float32), 50), "MM505", "kind: audio"),
+    ],
+)
+def test_videos_that_do_not_fit(frames: Any, expected: str, advice: str) -> None:
+    with pytest.raises(MmspecError) as error:
+        video.encode(modality("clip"), frames)
+    assert code(error) == expected
+    assert advice in error.value.diagnostics[0].help
 
 
 def test_series_stay_as_they_are() -> None:

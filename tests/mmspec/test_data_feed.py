@@ -225,6 +225,17 @@ def test_long_text_is_cut_and_said_so() -> None:
     assert "text: 1 of 2 rows cut to the longest allowed" in found.notes
 
 
+def test_videos_are_cut_padded_and_light() -> None:
+    clips = [np.full((n, 4, 6, 3), 255, np.uint8) for n in (2, 5, 1)]
+    found = feed(spec("clip"), made([0, 1, 1], clip=clips, label=[0, 0, 0]))
+    (held_out,) = found.held_out(frozenset({"clip"}), 9)
+    clip = held_out.modalities["clip"]
+    assert clip is not None and clip.shape == (2, 3, 3, 4, 6) and str(clip.dtype) == "torch.float32"
+    assert held_out.lengths["clip"].tolist() == [3, 1]
+    assert (clip[0] == 1).all() and (clip[1, :1] == 1).all() and not clip[1, 1:].any()
+    assert "clip: 1 of 3 rows cut to the longest allowed" in found.notes
+
+
 def test_a_language_model_learns_its_own_tokens() -> None:
     head = "next: {from: joint, kind: language-model}"
     both = spec("text", "image", head=head)

@@ -74,6 +74,17 @@ def test_a_cell_of_each_kind(folder: Path) -> None:
     assert made.rows == ["rows.csv:2", "rows.csv:3"]
 
 
+def test_a_video_is_an_array_in_a_file(folder: Path) -> None:
+    frames = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
+    np.save(folder / "clip.npy", frames)
+    made = csv(folder, "clip,label\nclip.npy,a\nclip.mp4,b\n", "clip")
+    assert (np.asarray(made.columns["clip"][0]) == frames).all()
+    with pytest.raises(MmspecError) as error:
+        made.columns["clip"][1]
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.code == "MM501" and ".npy" in diagnostic.help
+
+
 def test_json_lines_hold_values_too(folder: Path) -> None:
     made = json_lines(
         folder,

@@ -36,7 +36,12 @@ def _light(raw: Raw) -> NDArray[Any]:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise fault("MM505", f"an image is [H, W] or [H, W, C], not {described(pixels)}")
-    finite(pixels, "the image")
+    return light(pixels, "the image")
+
+
+def light(pixels: NDArray[Any], what: str) -> NDArray[Any]:
+    """float64, 0 dark to 255 bright, of pixels of any type; raises MM505 and MM506."""
+    finite(pixels, what)
     top = _top(pixels)
     if pixels.min() < 0 or pixels.max() > top:
         found = f"{pixels.min()} to {pixels.max()}"
