@@ -21,6 +21,9 @@ _STRIDES: Final = "bht"
 _WIDEST: Final = 2**31
 
 
+Tiles = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Mask:
     """Who sees whom in one attention, and how wide its heads are."""
@@ -32,9 +35,8 @@ class Mask:
     width: int
     value_width: int
     heads: int
-    tile: int = 64
-    step: int = 32
-    """Queries that a tile of keys takes at a time: registers are few where gradients are many."""
+    tiles: Tiles = ((64, 64), (64, 32), (64, 32))
+    """Of the forward and of both backwards: a program's tokens, and those it takes at a time."""
 
     @property
     def lengths(self) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ class Mask:
     def warps(self) -> tuple[int, int, int]:
         """Of the forward and of both backwards; chosen where no register is spilled."""
         if padded(max(self.width, self.value_width)) <= 64:
-            return 4, 8, 8
+            return 4, 4, 4
         return 8, 8, 8
 
     @property
@@ -64,11 +66,16 @@ def of_stack(name: str, node: ir.Stack) -> Mask:
     (group,), layer = node.block.attention.groups, node.block.attention
     segments = node.source.segments
     shown = tuple(shown_pairs(group.masks, (segments, segments)))
-    wide = padded(layer.head_width) > 64 and len(shown) > 2
-    sizes = {"tile": 32 if wide else 64, "step": 32}
-    return Mask(
-        name, segments, segments, shown, layer.head_width, layer.head_width, layer.heads, **sizes
-    )
+    width = layer.head_width
+    return Mask(name, segments, segments, shown, width, width, layer.heads, tiles_of(width, shown))
+
+
+def tiles_of(width: int, shown: tuple[Shown, ...]) -> Tiles:
+    """Sizes at which registers suffice: smaller for wide heads and many loops."""
+    if padded(width) <= 64:
+        return (64, 64), (64, 32), (64, 16)
+    several = len(shown) > 2
+    return ((32, 32), (32, 32), (32, 32)) if several else ((64, 64), (64, 32), (32, 32))
 
 
 def padded(width: int) -> int:
@@ -113,7 +120,8 @@ def _entry(mask: Mask) -> str:
     """Its lines in the table of kernels."""
     given = [f"{mask.name}_{end}" for end in ("forward", "backward_q", "backward_k")]
     given += [f"queries={mask.places(mask.queries)}", f"keys={mask.places(mask.keys)}"]
-    given += [f"tile={mask.tile}", f"warps={mask.warps}"]
+    own = tuple(tile for tile, _ in mask.tiles)
+    given += [f"tiles={own}", f"warps={mask.warps}"]
     lines = [f'    "{mask.name}": Kernels(', *(f"        {x}," for x in given), "    ),"]
     return "\n".join(lines) + "\n"
 
@@ -185,11 +193,12 @@ Body = Callable[[str, str, list[str]], list[str]]
 """(what is seen, whether a mask is looked at, statements before) -> statements."""
 
 
-def _loops(mask: Mask, pair: Shown, body: Body, turned: bool) -> list[str]:
-    """The loops over tiles of one segment, around what is done with each."""
+def _loops(
+    mask: Mask, pair: Shown, body: Body, tiles: tuple[int, int], turned: bool = False
+) -> list[str]:
+    """The loops over tiles of one segment, around what is done with each; tiles: their sizes."""
     query, key, pattern = pair
     lines, condition = _conditions(pair)
-    tiles = mask.step if turned else mask.tile, mask.tile
     schedule = scheduled(pattern, query.geometry, key.geometry, tiles)
     there = f"k < there_{key.name}"
     parts = [condition] * bool(condition) + [there] + [f"q < n_{query.name}"] * turned
@@ -240,7 +249,7 @@ def _forward(mask: Mask) -> Iterator[str]:
     yield from _columns(mask)
     yield from _valid(mask)
     starts, key_starts = _starts(mask)
-    n = mask.tile
+    n = mask.tiles[0][0]
     for query in mask.queries:
         exists = f"q < n_{query.name}"
         start = starts[query.name]
@@ -253,7 +262,7 @@ def _forward(mask: Mask) -> Iterator[str]:
             f"y = tl.zeros([{n}, {padded(mask.value_width)}], tl.float32)",
         ]
         for pair in (pair for pair in mask.shown if pair[0] is query):
-            body += _loops(mask, pair, _reader(mask, pair[1], key_starts), turned=False)
+            body += _loops(mask, pair, _reader(mask, pair[1], key_starts), mask.tiles[0])
         ends = f"i * {n} + tl.arange(0, {n})"
         at = f"total_ptr + {start} + {ends}" if start else f"total_ptr + {ends}"
         body += [
@@ -275,7 +284,7 @@ def _by_query_head(of_query: str, of_key: str) -> Iterator[str]:
 
 def _reader(mask: Mask, key: ir.Segment, starts: dict[str, str]) -> Body:
     def body(seen: str, masked: str, before: list[str]) -> list[str]:
-        start, n = starts[key.name], mask.tile
+        start, n = starts[key.name], mask.tiles[0][1]
         there = f"key < n_{key.name}"
         return [
             f"k = j * {n} + tl.arange(0, {n})[None, :]",
@@ -300,7 +309,7 @@ def _backward_queries(mask: Mask) -> Iterator[str]:
     yield from _columns(mask)
     yield from _valid(mask)
     starts, key_starts = _starts(mask)
-    n = mask.tile
+    n = mask.tiles[1][0]
     for query in mask.queries:
         exists = f"q < n_{query.name}"
         start = starts[query.name]
@@ -314,7 +323,7 @@ def _backward_queries(mask: Mask) -> Iterator[str]:
             f"dx = tl.zeros([{n}, {padded(mask.width)}], tl.float32)",
         ]
         for pair in (pair for pair in mask.shown if pair[0] is query):
-            body += _loops(mask, pair, _puller(mask, pair[1], key_starts), turned=False)
+            body += _loops(mask, pair, _puller(mask, pair[1], key_starts), mask.tiles[1])
         body.append(_store(mask, "dq", start, "q", exists, "dx * plain_scale"))
         yield from _branch(query, n, body)
 
@@ -331,7 +340,7 @@ def _sums(query: ir.Segment, start: str, row: str) -> list[str]:
 
 def _puller(mask: Mask, key: ir.Segment, starts: dict[str, str]) -> Body:
     def body(seen: str, masked: str, before: list[str]) -> list[str]:
-        start, n, there = starts[key.name], mask.tile, f"k < n_{key.name}"
+        start, n, there = starts[key.name], mask.tiles[1][1], f"k < n_{key.name}"
         return [
             f"k = j * {n} + tl.arange(0, {n})[None, :]",
             *before,
@@ -359,7 +368,7 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
     yield from _columns(mask)
     yield from _valid(mask)
     starts, key_starts = _starts(mask)
-    n = mask.tile
+    n = mask.tiles[2][0]
     for key in mask.keys:
         exists, start = f"k < n_{key.name}", key_starts[key.name]
         body = [
@@ -372,7 +381,9 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
         ]
         inner = []
         for pair in (pair for pair in mask.shown if pair[1] is key):
-            inner += _loops(mask, pair, _pusher(mask, pair[0], starts), turned=True)
+            own, taken = mask.tiles[2]
+            push = _pusher(mask, pair[0], starts)
+            inner += _loops(mask, pair, push, (taken, own), turned=True)
         if inner:
             inner += ["q_ptr += q_h", "g_ptr += g_h", "total_ptr += tokens", "delta_ptr += tokens"]
             body += ["for _ in range(shared):", *(f"    {line}" for line in inner)]
@@ -383,7 +394,7 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
 
 def _pusher(mask: Mask, query: ir.Segment, starts: dict[str, str]) -> Body:
     def body(seen: str, masked: str, before: list[str]) -> list[str]:
-        start, n, exists = starts[query.name], mask.step, f"q < n_{query.name}"
+        start, n, exists = starts[query.name], mask.tiles[2][1], f"q < n_{query.name}"
         return [
             f"q = i * {n} + tl.arange(0, {n})[None, :]",
             f"row = i * {n} + tl.arange(0, {n})",

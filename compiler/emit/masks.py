@@ -174,8 +174,10 @@ def _block(
     before, last = terms(mask, query, key)
     yield from (f"    {statement}" for statement in before)
     names = {pattern.name for pattern in masks.patterns(mask)}
+    spread = f".expand({query.name}, -1)" if names == {"prefix"} else ""
     if batch and "document" not in names:
-        last = f"({last}).expand({batch}, {query.name}, {key.name})"
-    elif names == {"prefix"}:
-        last = f"({last}).expand({query.name}, -1)"
-    yield f"    {target} {last}"
+        spread = f".expand({batch}, {query.name}, {key.name})"
+    if spread and len(last) > _LONG:
+        yield f"    seen_qk = {last}"
+        last = "seen_qk"
+    yield f"    {target} ({last}){spread}" if spread else f"    {target} {last}"

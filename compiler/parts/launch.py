@@ -20,7 +20,8 @@ class Kernels(NamedTuple):
     backward_keys: Any
     queries: tuple[int, ...]
     keys: tuple[int, ...]
-    tile: int
+    tiles: tuple[int, int, int]
+    """Tokens of a program of each of the kernels."""
     warps: tuple[int, int, int]
     """Of each of the kernels."""
 
@@ -38,7 +39,7 @@ def forward(
     y = q.new_empty(batch, tokens, heads, v.shape[-1]).transpose(1, 2)
     total = q.new_zeros(batch, heads, tokens, dtype=torch.float32)
     valid = _valid(valid_bk, kernels, lengths)
-    grid = (_tiles(kernels.queries, kernels, lengths), batch * heads)
+    grid = (_tiles(kernels.queries, kernels.tiles[0], lengths), batch * heads)
     if grid[0] * grid[1]:
         kernels.forward[grid](
             *(q, k, v, y, total, total if valid is None else valid),
@@ -68,7 +69,7 @@ def backward(
     shared = heads // k.shape[1]
     tail = (heads, shared, scale * _LOG2_E, scale, tokens, *lengths)
     given = (q, k, v, g, total, delta, total if valid is None else valid)
-    grid = (_tiles(kernels.queries, kernels, lengths), batch * heads)
+    grid = (_tiles(kernels.queries, kernels.tiles[1], lengths), batch * heads)
     if grid[0] * grid[1]:
         kernels.backward_queries[grid](
             *(*given, dq),
@@ -78,7 +79,7 @@ def backward(
             num_warps=kernels.warps[1],
             num_stages=_STAGES,
         )
-    grid = (_tiles(kernels.keys, kernels, lengths), batch * k.shape[1])
+    grid = (_tiles(kernels.keys, kernels.tiles[2], lengths), batch * k.shape[1])
     if grid[0] * grid[1]:
         kernels.backward_keys[grid](
             *(*given, dk, dv),
@@ -96,9 +97,9 @@ def _side_by_side(x: Tensor) -> Tensor:
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
-def _tiles(places: tuple[int, ...], kernels: Kernels, lengths: Sequence[int]) -> int:
+def _tiles(places: tuple[int, ...], tile: int, lengths: Sequence[int]) -> int:
     """Tiles of the segments, each of which has its own."""
-    return sum(-(-lengths[place] // kernels.tile) for place in places)
+    return sum(-(-lengths[place] // tile) for place in places)
 
 
 def _valid(valid_bk: Tensor | None, kernels: Kernels, lengths: Sequence[int]) -> Tensor | None:

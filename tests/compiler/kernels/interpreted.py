@@ -1,0 +1,164 @@
+"""Emitted kernels under triton's interpreter, which must be chosen before triton is imported.
+
+    TRITON_INTERPRET=1 python interpreted.py FOLDER
+
+Prints, as JSON by case, the largest error of output, log-sum-exp and gradients against attention
+in float64 over the formulas of docs/masks.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit import kernels, sparse
+from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line
+from mmspec.expressions.mask import parse
+
+ROOT = Path(__file__).parents[3]
+TEXT = line("n_text")
+IMAGE = grid(5, 7)
+SOUND = line("n_sound", Clock(Fraction(0), Fraction(10)))
+MOTION = line("n_motion", Clock(Fraction(0), Fraction(25)))
+GEOMETRIES: dict[str, Geometry] = {"text": TEXT, "image": IMAGE, "sound": SOUND, "motion": MOTION}
+TILES = ((32, 16), (16, 32), (32, 16))
+SIZES = {"text": 45, "image": 35, "sound": 37, "motion": 18}
+Case = tuple[str, str, dict[str, str]]
+
+CASES: dict[str, Case] = {
+    "causal": ("text", "text", {"text text": "causal"}),
+    "window": ("text", "text", {"text text": "causal & window(before=20)"}),
+    "dilated": ("text", "text", {"text text": "dilated(step=3, reach=30)"}),
+    "block": ("text", "text", {"text text": "block(24) | global(2)"}),
+    "strided": ("text", "text", {"text text": "strided(7)"}),
+    "empty": ("text", "text", {"text text": "~causal & block(9)"}),
+    "full": ("text", "text", {"text text": "full"}),
+    "grid": ("image", "image", {"image image": "window2d(1) | axial(row)"}),
+    "shifted": ("image", "image", {"image image": "shifted_window(size=3, shift=1)"}),
+    "time": ("sound", "motion", {"sound motion": "within(60 ms)"}),
+    "several": (
+        "text image sound",
+        "text image sound",
+        {
+            "text text": "causal",
+            "text image": "full",
+            "image image": "window2d(1)",
+            "sound sound": "window(before=9, after=2) | prefix(1)",
+        },
+    ),
+}
+"""Segments of queries, of keys, and masks by pair."""
+
+
+def segments(names: str) -> tuple[ir.Segment, ...]:
+    return tuple(
+        ir.Segment(name, ir.Tokens(name, SIZES[name]), GEOMETRIES[name], name, False, False)
+        for name in names.split()
+    )
+
+
+def mask_of(name: str, case: Case, widths: tuple[int, int]) -> kernels.Mask:
+    sides = segments(case[0]), segments(case[1])
+    pairs = tuple((*pair.split(), parse(text)) for pair, text in case[2].items())
+    shown = tuple(sparse.shown_pairs(pairs, sides))  # type: ignore[arg-type]
+    return kernels.Mask(name, *sides, shown, *widths, heads=4, tiles=TILES)
+
+
+def module(folder: Path, widths: tuple[int, int]) -> dict[str, Any]:
+    """The kernels of all cases, as a package beside the launcher."""
+    package = folder / f"interpreted_{widths[0]}"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name in ("launch.py", "tiles.py"):
+        (package / name).write_text((ROOT / "compiler" / "parts" / name).read_text())
+    masks = [mask_of(name, case, widths) for name, case in CASES.items()]
+    (package / "kernels.py").write_text(kernels.module('"""Kernels."""', masks))
+    sys.path.insert(0, str(folder))
+    found: dict[str, Any] = importlib.import_module(f"{package.name}.kernels").KERNELS
+    return found
+
+
+def visible(case: Case, sizes: dict[str, int]) -> Tensor:
+    """Who sees whom, point by point."""
+    sys.path.insert(0, str(ROOT / "tests" / "compiler" / "relations"))
+    naive = importlib.import_module("naive_masks")
+    lengths = {f"n_{name}": size for name, size in sizes.items()}
+    rows = []
+    for query in case[0].split():
+        row = []
+        for key in case[1].split():
+            mask = parse(case[2].get(f"{query} {key}", "none"))
+            q, k = (naive.tokens(GEOMETRIES[name], lengths) for name in (query, key))
+            seen = [[naive.sees(mask, a, b) for b in k] for a in q]
+            row.append(torch.tensor(seen, dtype=torch.bool).reshape(len(q), len(k)))
+        rows.append(torch.cat(row, 1))
+    return torch.cat(rows)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """The outputs and the log-sum-exp of the scores, 0 for a query that sees nothing."""
+    shared = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1)
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    blind = ~seen.any(-1, keepdim=True)
+    scores = scores.masked_fill(~(seen | blind), -torch.inf)
+    weights = scores.softmax(-1) * seen
+    return weights @ v, scores.logsumexp(-1).masked_fill(blind[..., 0], 0.0)
+
+
+def errors(found: Any, case: Case, widths: tuple[int, int], dtype: torch.dtype, valid: bool) -> Any:
+    """Of output, log-sum-exp, dq, dk and dv."""
+    torch.manual_seed(0)
+    sides = [case[0].split(), case[1].split()]
+    tokens = [sum(SIZES[name] for name in side) for side in sides]
+    q = torch.randn(2, tokens[0], 4, widths[0]).transpose(1, 2).to(dtype)
+    k = torch.randn(2, 2, tokens[1], widths[0] + 3).to(dtype)[..., 3:]
+    v = torch.randn(2, tokens[1], 2, widths[1]).transpose(1, 2).to(dtype)
+    g = torch.randn(2, 4, tokens[0], widths[1]).to(dtype)
+    seen, valid_bk = visible(case, SIZES)[None, None].expand(2, 1, -1, -1), None
+    if valid:
+        parts = [
+            torch.arange(SIZES[n]) < torch.tensor([[SIZES[n]], [SIZES[n] // 3]]) for n in sides[1]
+        ]
+        valid_bk = torch.cat(parts, 1)
+        seen = seen & valid_bk[:, None, None]
+    precise = [x.double().requires_grad_() for x in (q, k, v)]
+    y, total = attention(precise[0], precise[1], precise[2], seen)
+    gradients = torch.autograd.grad(y, precise, g.double())
+    launch = importlib.import_module(f"{type(found).__module__.rpartition('.')[0]}.launch")
+    lengths = [SIZES[name] for name in dict.fromkeys([*sides[0], *sides[1]])]
+    given = lengths, valid_bk, widths[0] ** -0.5
+    results = launch.forward(found, (q, k, v), *given)
+    backward = launch.backward(found, (g, q, k, v, *results), *given)
+    pairs = zip((*results, *backward), (y, total, *gradients), strict=True)
+    return [float((one.double() - other).abs().max()) for one, other in pairs]
+
+
+def runs() -> Iterator[tuple[str, torch.dtype, bool]]:
+    for name in CASES:
+        yield name, torch.float32, name in ("window", "several", "time", "grid")
+    yield "window", torch.float16, False
+
+
+def main(folder: str) -> None:
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {}
+    tables = {widths: module(Path(folder), widths) for widths in ((24, 40), (16, 16))}
+    for name, dtype, valid in runs():
+        widths = (24, 40) if name in ("window", "several") else (16, 16)
+        told = f"{name} {str(dtype).removeprefix('torch.')}"
+        found[told] = errors(tables[widths][name], CASES[name], widths, dtype, valid)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
