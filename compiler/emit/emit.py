@@ -10,6 +10,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.emit import kernels, model, runtime, sparse
 from mmspec.compiler.emit.fragment import Fragment
 from mmspec.compiler.emit.imports import import_block
+from mmspec.compiler.emit.kernel_mask import Mask
 from mmspec.compiler.emit.package import Package, manifest
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.specialise import Specialiser
@@ -80,7 +81,7 @@ def _package(
     imports: frozenset[str],
     attention: list[Definition],
     main: list[Definition],
-    masks: list[kernels.Mask],
+    masks: list[Mask],
 ) -> Package:
     """Distribute definitions over files; each file imports what it uses."""
     homes: dict[str, str] = {}

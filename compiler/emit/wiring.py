@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import kernels, masks, requests, sparse
+from mmspec.compiler.emit import kernel_mask, masks, requests, sparse
 from mmspec.compiler.emit.requests import Requests
 
 
@@ -28,7 +28,7 @@ class Lines:
     """Modality -> variable of its tokens as they were embedded first."""
     patterns: list[sparse.Source] = field(default_factory=list)
     """What attention that passes over tiles sees."""
-    kernels: list[kernels.Mask] = field(default_factory=list)
+    kernels: list[kernel_mask.Mask] = field(default_factory=list)
     """The same, for a GPU."""
     masks: list[str] = field(default_factory=list)
     """Source of the mask functions."""
@@ -207,7 +207,7 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     if requests.shown(node) == f"{node.stream}_mask":
         name, of = f"{node.stream}_mask", f"stream {node.stream}"
         lines.patterns.append(sparse.source(name, of, groups[0].masks, (segments, segments)))
-        lines.kernels.append(kernels.of_stack(name, node))
+        lines.kernels.append(kernel_mask.of_stack(name, node))
     elif not masks.is_full(groups, segments, segments) and not masks.is_causal(groups, segments):
         mask = _visible(node.stream, groups, (segments, segments), (valid, source), lines)
     arguments = {

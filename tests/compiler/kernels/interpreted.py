@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import kernels, sparse
+from mmspec.compiler.emit import kernel_mask, kernels, sparse
 from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line
 from mmspec.expressions.mask import parse
 
@@ -66,11 +66,11 @@ def segments(names: str) -> tuple[ir.Segment, ...]:
     )
 
 
-def mask_of(name: str, case: Case, widths: tuple[int, int]) -> kernels.Mask:
+def mask_of(name: str, case: Case, widths: tuple[int, int]) -> kernel_mask.Mask:
     sides = segments(case[0]), segments(case[1])
     pairs = tuple((*pair.split(), parse(text)) for pair, text in case[2].items())
     shown = tuple(sparse.shown_pairs(pairs, sides))  # type: ignore[arg-type]
-    return kernels.Mask(name, *sides, shown, *widths, heads=4, tiles=TILES)
+    return kernel_mask.Mask(name, *sides, shown, *widths, heads=4, tiles=TILES)
 
 
 def module(folder: Path, widths: tuple[int, int]) -> dict[str, Any]:
