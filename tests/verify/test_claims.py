@@ -191,3 +191,47 @@ def test_a_path_that_no_model_shows_is_not_refuted(monkeypatch: pytest.MonkeyPat
     found = outcome("causal(ahead)")
     assert found.status == "not checked"
     assert "none of 6 models showed it" in found.detail
+
+
+MASKED = """
+mmspec: 1
+name: masked
+modalities:
+  text: {kind: tokens, vocab: 9, length: {max: 200}}
+  sound: {kind: audio, features: 3, rate: 25 Hz, length: {max: 50}}
+  motion: {kind: series, features: 3, rate: 10 Hz, length: {max: 20}}
+streams:
+  text: {from: text, depth: 2, width: 8, heads: 2, attention: "MASK"}
+  both:
+    from: [sound, motion]
+    depth: 1
+    width: 8
+    heads: 2
+    attention: {sound -> motion: within(200 ms)}
+heads:
+  label: {from: text, kind: classifier, classes: 3}
+  other: {from: both, kind: classifier, classes: 3}
+claims:
+  - CLAIM
+"""
+
+
+@pytest.mark.parametrize(
+    ("mask", "claim", "status", "words"),
+    [
+        ("causal", "pairs(both) in O(sound)", "proved", "pairs(both) grows like"),
+        ("causal", "pairs(both) in O(motion)", "proved", "pairs(both) grows like"),
+        ("causal", "pairs(both) in O(1)", "refuted", "which is not in O(1)"),
+        ("strided(4) & causal", "pairs(text) in O(text)", "refuted", "O(text^2)"),
+        ("strided(4) & window(before=9)", "pairs(text) in O(text)", "proved", "3*text - 12"),
+        ("random(2) | window(before=1)", "pairs(text) in O(text)", "proved", "O(text)"),
+        ("random(2) | window(before=1)", "pairs(text) in O(1)", "not checked", "at most"),
+        ("random(2) | causal", "pairs(text) in O(text)", "refuted", "O(text^2)"),
+    ],
+)
+def test_growth_of_any_mask(mask: str, claim: str, status: str, words: str) -> None:
+    """Keys within a time are bounded by either side; of random blocks only a bound is known."""
+    text = MASKED.replace("MASK", mask).replace("CLAIM", claim)
+    (found,) = check_claims(Subject.of_text(text))
+    assert found.status == status, found.detail
+    assert words in found.detail

@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
+import islpy as isl
 import pytest
 import sympy
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse, patterns
 from mmspec.verify.costs.executed import touched_tiles
 from mmspec.verify.costs.pairs import count
@@ -324,6 +327,28 @@ def test_random_blocks_are_counted_at_given_lengths(text: str) -> None:
     assert across.evaluate({"note": 100}) == 3500
 
 
+def test_a_draw_hides_no_faster_growth() -> None:
+    """Draws change a linear number of pairs: they bound no claim unless all else grows more."""
+    exact = {
+        "random(blocks=1)": False,
+        "random(blocks=1) | window(before=3)": False,
+        "random(blocks=1) | causal": True,
+        "strided(4) & ~random(blocks=1)": True,
+    }
+    for text, expected in exact.items():
+        assert visible(TEXT, TEXT, parse(text), ("text", "text")).exact is expected, text
+
+
+def test_work_without_end_is_refused() -> None:
+    """A limit on isl; other errors of its stay what they are, and nothing is left of the limit."""
+    with pytest.raises(TooHardError), limited(50):
+        for size in range(2, 99):
+            isl.Set(f"[n] -> {{ [x] : 0 <= x < n and x mod {size} > 0 }}").is_empty()
+    with pytest.raises(isl.Error, match="syntax"), limited(10**6):
+        isl.Set("no set")
+    assert isl.DEFAULT_CONTEXT.get_max_operations() == 0
+
+
 def test_what_has_no_closed_form_is_counted_by_rows() -> None:
     mask = parse("strided(3) & ~global(2)")
     atom = Tabled(TEXT, NOTE, mask, None)
@@ -348,6 +373,19 @@ def test_executed_tiles_are_those_with_a_visible_pair(where: str, monkeypatch: A
             found = touched_tiles(mask, side(query, given), side(key, given), tile)
             expected = pairs(query, key, mask, (rows, columns))
             assert found == len({(q // tile[0], k // tile[1]) for q, k in expected}), (mask, tile)
+
+
+def test_executed_tiles_of_random_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples shorter than can be: the draw is of what can be, by tables and by loops."""
+    mask = parse("random(blocks=1, seed=3) | window(before=2)")
+    for limit, size in product((2**20, -1), (64, 100, 200)):
+        monkeypatch.setattr("mmspec.verify.costs.executed._SMALL", limit)
+        touched_tiles.cache_clear()
+        ends = side(TEXT, {"text": size}), side(TEXT, {"text": size})
+        expected = pairs(TEXT, TEXT, mask, (size, size))
+        assert touched_tiles(mask, *ends, (32, 16)) == len(
+            {(q // 32, k // 16) for q, k in expected}
+        )
 
 
 def test_all_patterns_are_tried() -> None:

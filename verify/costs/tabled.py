@@ -15,7 +15,14 @@ import numpy as np
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns, unparse
-from mmspec.verify.costs.polynomial import Order, Polynomial, Symbol, highest, variable
+from mmspec.verify.costs.polynomial import (
+    Order,
+    Polynomial,
+    Symbol,
+    bounded,
+    highest,
+    variable,
+)
 from mmspec.verify.seen import BLOCK, Side, drawn, seen, side
 
 if TYPE_CHECKING:
@@ -69,8 +76,12 @@ class Tabled:
 
     @property
     def exact(self) -> bool:
-        """It may grow less."""
-        return False
+        """It is, where what is seen without draws grows faster than what they can change."""
+        if self.without is None or not self.without.exact:
+            return False
+        drawn_by = self.query.tokens.symbol
+        most: Order = ((drawn_by, 1),) if drawn_by else ()
+        return any(bounded(most, x) and x != most for x in self.without.orders())
 
     def closed(self, long: bool = False) -> sympy.Expr:
         """A function that is named and not written."""
