@@ -32,14 +32,15 @@ def lower_masks(
     pairs: list[tuple[str, str, masks.Mask]] = []
     for row, query in enumerate(queries):
         for column, key in enumerate(keys):
-            mask = _mask(attention, query.name, key.name, row - column)
+            order = row - column if queries == keys else 0
+            mask = _mask(attention, query.name, key.name, order)
             if mask is not None and mask != masks.Pattern("none", ()):
                 pairs.append((query.name, key.name, mask))
     return tuple(pairs)
 
 
 def _mask(attention: Attention, query: str, key: str, order: int) -> masks.Mask | None:
-    """The mask of one pair; `order` > 0: the key's segment comes before the query's."""
+    """The mask of one pair; `order` > 0: the key's segment comes before the query's in a stream."""
     if attention.pairs is not None:
         found: masks.Mask | None = attention.pairs.get((query, key))
         return found

@@ -1,4 +1,4 @@
-"""The emitted mask functions against the table of docs/language.md, query by query, key by key."""
+"""The emitted mask functions against docs/masks.md, query by query, key by key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -42,6 +42,9 @@ def sees(mask: Mask, q: int, k: int) -> bool:
         "dilated": lambda: abs(q - k) <= a["reach"] and (q - k) % a["step"] == 0,
         "block": lambda: q // a["size"] == k // a["size"],
         "global": lambda: q < a["count"] or k < a["count"],
+        "prefix": lambda: k < a["length"],
+        "strided": lambda: (q - k) % a["step"] == 0,
+        "shifted_window": lambda: (q - a["shift"]) // a["size"] == (k - a["shift"]) // a["size"],
     }
     return table[mask.name]()
 
@@ -57,6 +60,7 @@ ACROSS = st.one_of(
     st.just(pattern("full")),
     st.just(pattern("none")),
     st.builds(lambda n: pattern("global", count=n), positive),
+    st.builds(lambda n: pattern("prefix", length=n), positive),
 )
 """Patterns that may hold between two modalities."""
 
@@ -66,6 +70,8 @@ WITHIN = st.one_of(
     st.builds(lambda b, a: pattern("window", before=b, after=a), small, small),
     st.builds(lambda s, r: pattern("dilated", step=s, reach=r), positive, st.integers(1, 2 * W)),
     st.builds(lambda n: pattern("block", size=n), positive),
+    st.builds(lambda n: pattern("strided", step=n), positive),
+    st.builds(lambda n, s: pattern("shifted_window", size=n, shift=s), positive, small),
 )
 
 
@@ -197,6 +203,10 @@ def test_full_means_every_pair(data: st.DataObject) -> None:
     assert not emitted.is_causal(groups, segments)
 
 
+PREFIXES = And(pattern("prefix", length=123), pattern("prefix", length=1234))
+
+
+@example(And(And(PREFIXES, PREFIXES), And(PREFIXES, And(PREFIXES, PREFIXES))))
 @settings(max_examples=100)
 @given(expressions(WITHIN))
 def test_long_masks_are_written_in_short_lines(mask: Mask) -> None:
@@ -220,6 +230,12 @@ def test_long_masks_are_written_in_short_lines(mask: Mask) -> None:
         ("block(4)", lambda t, n: min(n - t // W * W, W)),
         ("causal & block(4)", lambda t, n: t % W + 1),
         ("dilated(step=4, reach=4)", lambda t, n: 1 + (t >= W) + (t + W < n)),
+        ("strided(4)", lambda t, n: (n - t % W + W - 1) // W),
+        ("prefix(4)", lambda t, n: min(n, W)),
+        (
+            "shifted_window(size=4, shift=2)",
+            lambda t, n: 2 if t < 2 else min(n - (t - 2) // W * W - 2, W),
+        ),
     ],
 )
 def test_how_many_keys_each_query_sees(

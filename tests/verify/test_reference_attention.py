@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +12,18 @@ from reference_cases import close, normal, one_stream
 from torch import nn
 
 from mmspec.expressions import mask as masks
-from mmspec.verify.reference import context_pairs, pairs, run, visible
+from mmspec.verify.faults.specs import HEARD, PLACED
+from mmspec.verify.reference import (
+    context_pairs,
+    context_pairs_by_head,
+    pairs,
+    pairs_by_head,
+    run,
+    visible,
+)
 from mmspec.verify.reference.attention import attend, rotate
+from mmspec.verify.reference.masks import _mix
+from mmspec.verify.reference.places import Layout, layout
 from mmspec.verify.strategies import load, weights
 
 TABLES = {
@@ -22,6 +35,10 @@ TABLES = {
     "global(1)": ["1111", "1000", "1000", "1000"],
     "~causal": ["0111", "0011", "0001", "0000"],
     "causal & window(before=1) | global(1)": ["1111", "1100", "1110", "1011"],
+    "strided(3)": ["1001", "0100", "0010", "1001"],
+    "prefix(2)": ["1100"] * 4,
+    "shifted_window(size=2, shift=1)": ["1000", "0110", "0110", "0001"],
+    "shifted_window(size=3, shift=5)": ["1100", "1100", "0011", "0011"],
     "full": ["1111"] * 4,
     "none": ["0000"] * 4,
 }
@@ -69,6 +86,123 @@ def test_pairs_of_several_segments() -> None:
     assert rows_of(pairs(spec, "two", lengths)) == ["00111", "00100", "00110", "00110", "00001"]
     context = rows_of(context_pairs(spec, "three", lengths))
     assert context == ["10000", "11000", "11000", "11000", "11000"]
+
+
+PICTURES = {
+    "window2d(1)": "......... ......... ...###... ...###... ...###... .........",
+    "shifted_window(size=4, shift=2)": "......... ......... " + "..####... " * 4,
+    "axial(row)": "....#.... ....#.... ....#.... ....#.... ....#.... ....#....",
+    "axial(column)": "......... ......... ......... ######### ......... .........",
+    "axial(row) & ~window2d(2)": "....#.... ......... ......... ......... ......... .........",
+}
+
+
+@pytest.mark.parametrize(("text", "picture"), PICTURES.items())
+def test_grids_are_the_pictures_of_the_docs(text: str, picture: str) -> None:
+    """The query is in row 3, column 4 of an image of 6 x 9."""
+    grid, mask = Layout(54, (("row", 6), ("column", 9))), masks.parse(text)
+    seen = [visible(mask, grid.token(31), grid.token(k)) for k in range(54)]
+    assert "".join(".#"[bit] for bit in seen) == picture.replace(" ", "")
+
+
+FRAMES = {
+    "window3d(1)": [".###." * 3] * 3,
+    "window2d(1)": ["." * 15, ".###." * 3, "." * 15],
+    "frame": ["." * 15, "#" * 15, "." * 15],
+    "axial(frame)": [".....  ..#..  .....".replace(" ", "")] * 3,
+    "shifted_window(size=2, shift=1)": ["." * 15, "....." + ".##.." * 2, "." * 15],
+}
+
+
+@pytest.mark.parametrize(("text", "frames"), FRAMES.items())
+def test_videos_are_the_pictures_of_the_docs(text: str, frames: list[str]) -> None:
+    """The query is in the middle of the middle one of three frames of 3 x 5."""
+    video, mask = Layout(45, (("frame", 3), ("row", 3), ("column", 5))), masks.parse(text)
+    seen = [visible(mask, video.token(22), video.token(k)) for k in range(45)]
+    assert "".join(".#"[bit] for bit in seen) == "".join(frames)
+
+
+def test_times_are_exact_and_durations_closed() -> None:
+    """Query 3 at 25 Hz, keys at 100 Hz, then at 30 Hz: 1/30 s is no sum of binary fractions."""
+    video, audio = Layout(9, period=Fraction(1, 25)), Layout(24, period=Fraction(1, 100))
+    mask = masks.parse("within(duration=30 ms)")
+    seen = [visible(mask, video.token(3), audio.token(k)) for k in range(24)]
+    assert "".join(".#"[bit] for bit in seen) == ".........#######........"
+    clock, mask = Layout(40, period=Fraction(1, 30)), masks.parse("within(1/30 s)")
+    near = [
+        [k for k in range(40) if visible(mask, clock.token(q), clock.token(k))] for q in (7, 29)
+    ]
+    assert near == [[6, 7, 8], [28, 29, 30]]
+
+
+def test_split_mix_is_the_published_generator() -> None:
+    """First outputs of the seeds 0 and 1234567, as its authors' C code gives them."""
+    assert _mix(0) == 0xE220A8397B1DCDAF
+    assert _mix(1234567) == 6457827717110365317
+
+
+def test_random_draws_different_blocks_among_all_there_can_be() -> None:
+    long, short = Layout(640), Layout(65)
+    mask = masks.parse("random(3, seed=7)")
+    rows = []
+    for block in range(40):
+        query, keys = long.token(64 * block + 5), range(640)
+        seen = [k for k in keys if visible(mask, query, long.token(k))]
+        assert len(seen) == 3 * 64 and len({k // 64 for k in seen}) == 3
+        rows.append(tuple(k // 64 for k in seen[::64]))
+    assert len(set(rows)) > 20 and set().union(*rows) == set(range(10))
+    assert all(visible(mask, long.token(0), short.token(k)) for k in range(65))
+
+
+def test_layouts_of_modalities() -> None:
+    spec = load(HEARD)
+    voice, pulse = (layout(spec.modalities[name]) for name in ("voice", "pulse"))
+    assert (voice.most, voice.period, pulse.period) == (24, Fraction(1, 50), Fraction(2, 25))
+    photo = layout(load(PLACED).modalities["photo"])
+    assert (photo.most, photo.grid) == (35, (("row", 5), ("column", 7)))
+    assert photo.token(16).at == (("row", 2), ("column", 2))
+
+
+GROUPED = """
+mmspec: 1
+name: grouped
+modalities:
+  a: {kind: tokens, vocab: 5, length: {max: 4}}
+  e: {kind: tokens, vocab: 5, length: {max: 3}}
+streams:
+  one:
+    from: {fusion: cross-attention, of: [a, e], heads: 2, attention: [
+      {heads: 1, mask: causal}, {heads: 1, mask: full}]}
+    depth: 1
+    width: 6
+    heads: 3
+    attention: [{heads: 2, mask: causal & document}, {heads: 1, mask: prefix(1)}]
+heads:
+  y: {from: one, kind: classifier, classes: 2}
+"""
+
+
+def test_heads_have_masks_of_their_own() -> None:
+    spec, lengths = load(GROUPED), {"a": 3, "e": 3}
+    by_head = [rows_of(head) for head in pairs_by_head(spec, "one", lengths)]
+    assert by_head == [["100", "110", "111"]] * 2 + [["100", "100", "100"]]
+    packed = pairs_by_head(spec, "one", lengths, {"a": [4, 4, 9]})
+    assert [rows_of(head) for head in packed] == [["100", "110", "001"]] * 2 + [["100"] * 3]
+    assert rows_of(pairs(spec, "one", lengths)) == ["100", "110", "111"]
+    crossed = [rows_of(head) for head in context_pairs_by_head(spec, "one", lengths)]
+    assert crossed == [["100", "110", "111"], ["111"] * 3]
+
+
+def test_each_head_reads_what_its_own_mask_shows() -> None:
+    """A model whose masks are by heads, against two whose heads are all alike."""
+    spec, x = load(GROUPED), {n: torch.tensor([[1, 2, 3]]) for n in "ae"}
+    w = weights(spec, 1)
+    shown = run(spec, w, x, record=True).trace["one.0"][0]
+    for said, heads in (("causal & document", (0, 1)), ("prefix(1)", (2,))):
+        text = re.sub(r"attention: \[\{heads: 2.*", f"attention: {said}", GROUPED)
+        alike = run(load(text), w, x, record=True).trace["one.0"][0]
+        for head in heads:
+            close(shown[head], alike[head])
 
 
 def test_attend_is_a_softmax_over_what_is_seen() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mmspec.schema.spec import Spec
+from mmspec.verify.faults.specs import HEARD, PLACED, READ
 from mmspec.verify.reference import Result, expected_weights, run
 from mmspec.verify.reference.model import Mode
 from mmspec.verify.strategies import Inputs, inputs, load, specs, weights
@@ -63,10 +64,12 @@ def objective(heads: dict[str, Tensor], loss: Tensor, both: dict[str, Tensor]) -
 def compare(spec: Spec, model_class: type[nn.Module], batch: Inputs, seed: int, mode: Mode) -> None:
     """Assert that one batch means the same to both."""
     w = {n: x.requires_grad_() for n, x in weights(spec, seed).items()}
-    expected = run(spec, w, batch.tensors, batch.lengths, batch.targets, mode)
+    documents = batch.documents
+    expected = run(spec, w, batch.tensors, batch.lengths, batch.targets, mode, documents=documents)
     model = model_class().double().train(mode == "train")
     model.load_state_dict({name: x.detach() for name, x in w.items()})
-    out: Any = model(**batch.tensors, lengths=batch.lengths, targets=batch.targets)
+    packed = {"documents": documents} if documents else {}
+    out: Any = model(**batch.tensors, lengths=batch.lengths, targets=batch.targets, **packed)
     found = {name: getattr(out.heads, name) for name in spec.heads}
     same_all("head", found, expected.heads)
     same_all("loss", out.losses, expected.losses)
@@ -105,6 +108,80 @@ def test_a_drawn_spec(data: st.DataObject, seed: int, mode: Mode) -> None:
     for stream in spec.streams.values():
         event(f"{stream.source.fusion}, {stream.feed_forward.kind}")
     compare(spec, model, data.draw(inputs(spec)), seed, mode)
+
+
+GROUPS = """
+mmspec: 1
+name: groups
+modalities:
+  photo: {kind: image, size: [6, 10], channels: 1, patch: 2}
+  scan: {kind: image, size: [8, 10], channels: 1, patch: 2, optional: true}
+  voice: {kind: audio, features: 2, rate: 50 Hz, length: {max: 21}, patch: 3}
+  pulse: {kind: series, features: 1, rate: 12.5 Hz, length: {max: 9}}
+  text: {kind: tokens, vocab: 7, length: {max: 13}, position: rotary}
+streams:
+  seen:
+    from: {fusion: cross-attention, of: [photo, scan], heads: 6, attention: [
+      {heads: 1, mask: window2d(1)}, {heads: 2, mask: {photo -> scan: "strided(2) & ~axial(row)"}},
+      {heads: 3, mask: "shifted_window(size=2, shift=1)"}]}
+    depth: 1
+    width: 12
+    heads: 4
+    kv_heads: 2
+    attention: [{heads: 2, mask: "axial(column) | prefix(2)"}, {heads: 2, mask: none}]
+  whole:
+    from: [seen, voice, pulse, text]
+    depth: 2
+    width: 12
+    heads: 6
+    attention:
+      - heads: 4
+        mask: {voice -> pulse: within(100 ms), pulse -> voice: within(1/12 s), text -> text: causal,
+          text -> photo: "random(1, seed=9)", photo -> photo: "axial(row) | window2d(1)"}
+      - heads: 2
+        mask: {text -> text: "document & ~block(2)", voice -> voice: "within(60 ms) & causal",
+          voice -> text: document}
+heads:
+  next: {from: whole, kind: language-model}
+  label: {from: seen, kind: classifier, classes: 3}
+"""
+LONG = """
+mmspec: 1
+name: long
+modalities:
+  photo: {kind: image, size: [22, 25], channels: 1, patch: 1, position: none}
+  text: {kind: tokens, vocab: 7, length: {max: 640}}
+streams:
+  photo: {from: photo, depth: 1, width: 4, heads: 2, kv_heads: 1, attention: window2d(2)}
+  text:
+    from: text
+    depth: 1
+    width: 4
+    heads: 2
+    attention: causal & (window(before=70) | prefix(3))
+heads:
+  label: {from: photo, kind: regressor, outputs: 1}
+  next: {from: text, kind: regressor, outputs: 1}
+"""
+
+
+@pytest.mark.parametrize("text", [PLACED, HEARD, READ, GROUPS], ids=lambda text: text[16:25])
+@settings(max_examples=6)
+@given(data=st.data(), mode=st.sampled_from(["train", "eval"]))
+def test_every_kind_of_mask(text: str, data: st.DataObject, mode: Mode) -> None:
+    spec, model = build(text)
+    compare(spec, model, data.draw(inputs(spec)), 1, mode)
+
+
+def test_masks_long_enough_to_pass_over_tiles() -> None:
+    spec, model = build(LONG)
+    generator = torch.Generator().manual_seed(0)
+    photo = torch.randn(2, 1, 22, 25, generator=generator, dtype=torch.float64)
+    text = torch.randint(7, (2, 600), generator=generator)
+    lengths = {"photo": torch.tensor([1, 1]), "text": torch.tensor([600, 417])}
+    targets = {name: torch.zeros(2, 1, dtype=torch.float64) for name in spec.heads}
+    batch = Inputs({"photo": photo, "text": text}, lengths, targets, 2, "gaussian", 0)
+    compare(spec, model, batch, 0, "train")
 
 
 @settings(max_examples=40)

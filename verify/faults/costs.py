@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.attention import widened
 from mmspec.verify.faults.fault import Fault, blocks, heads, nodes, reckoned, stacks
+from mmspec.verify.faults.masks import widened
 from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, LEAVING, PONDERED, ROUTED
 
 

@@ -182,6 +182,57 @@ streams:
 heads:
   label: {from: text, kind: classifier, classes: 3}
 """
+PLACED: Final = """\
+mmspec: 1
+name: placed
+modalities:
+  photo: {kind: image, size: [10, 14], channels: 1, patch: 2, position: learned}
+streams:
+  near:
+    from: photo
+    depth: 1
+    width: 12
+    heads: 4
+    kv_heads: 2
+    attention:
+      - {heads: 2, mask: window2d(1)}
+      - {heads: 2, mask: "shifted_window(size=3, shift=1)"}
+  along: {from: near, depth: 1, width: 12, heads: 3, attention: axial(row)}
+heads:
+  label: {from: along, kind: classifier, classes: 3}
+"""
+HEARD: Final = """\
+mmspec: 1
+name: heard
+modalities:
+  voice: {kind: audio, features: 2, rate: 100 Hz, length: {max: 48}, patch: 2, position: learned}
+  pulse: {kind: series, features: 3, rate: 12.5 Hz, length: {max: 7}, optional: true}
+streams:
+  both:
+    from: [voice, pulse]
+    depth: 1
+    width: 10
+    heads: 2
+    attention:
+      voice -> voice: causal & within(60 ms)
+      voice -> pulse: within(80 ms)
+      pulse -> voice: within(0.16 s)
+      pulse -> pulse: shifted_window(size=3, shift=2)
+heads:
+  tempo: {from: both, kind: regressor, outputs: 1}
+"""
+READ: Final = """\
+mmspec: 1
+name: read
+modalities:
+  text: {kind: tokens, vocab: 11, length: {max: 200}, position: learned}
+streams:
+  letters: {from: text, depth: 1, width: 8, heads: 2, attention: "causal & strided(3) | prefix(2)"}
+  words: {from: letters, depth: 1, width: 8, heads: 2, attention: "random(1, seed=5) & ~causal"}
+  pages: {from: words, depth: 1, width: 8, heads: 2, attention: causal & document}
+heads:
+  next: {from: pages, kind: language-model, tied: false}
+"""
 ALL: Final = {
     "joined": JOINED,
     "caption": CAPTION,
@@ -191,4 +242,7 @@ ALL: Final = {
     "towers": TOWERS,
     "crossed": CROSSED,
     "dropped": DROPPED,
+    "placed": PLACED,
+    "heard": HEARD,
+    "read": READ,
 }

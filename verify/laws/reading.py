@@ -124,8 +124,7 @@ def _piece(said: Any, queries: Segments, keys: Segments, pair: tuple[str, str]) 
     if isinstance(said, dict):
         found = {tuple(text.replace("->", " ").split()): mask for text, mask in said.items()}
         return evaluate(str(found.get(pair, "none")), *sides)
-    several = len(queries) > 1 or len(keys) > 1
-    if several and str(said).strip() == "causal" and query != key:
+    if list(queries) == list(keys) and str(said).strip() == "causal" and query != key:
         earlier = list(keys).index(key) < list(queries).index(query)
         return np.full((sides[0].count, sides[1].count), earlier, dtype=np.bool_)
     return evaluate(str(said), *sides)

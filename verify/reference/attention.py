@@ -35,10 +35,13 @@ def mask_of_pair(attention: Attention, queries: Sides, keys: Sides, pair: tuple[
         found: Mask = attention.pairs.get((queries[query].name, keys[key].name), NONE)
         return found
     assert attention.mask is not None
-    several = len(queries) > 1 or len(keys) > 1
-    if several and attention.mask == CAUSAL:
+    if attention.mask == CAUSAL and _names(queries) == _names(keys):
         return CAUSAL if key == query else FULL if key < query else NONE
     return attention.mask
+
+
+def _names(sides: Sides) -> list[str]:
+    return [side.name for side in sides]
 
 
 def matrix(attention: Attention, queries: Sides, keys: Sides) -> Tensor:

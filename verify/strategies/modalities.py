@@ -6,10 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-KINDS = ("tokens", "image", "audio", "table", "tokens", "series")
+KINDS = ("tokens", "image", "audio", "table", "tokens", "series", "video", "image")
 NAMES = {
     "tokens": ("text", "title"),
     "image": ("image", "photo"),
+    "video": ("clip", "scene"),
     "audio": ("audio", "voice"),
     "table": ("table", "row"),
     "series": ("motion", "pulse"),
@@ -36,7 +37,7 @@ def _modality(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     positions = ["none", "learned", "sincos", "rotary"]
     if kind == "table":
         positions = ["none", "learned"]
-    if kind == "image":
+    if kind in ("image", "video"):
         positions.append("sincos-2d")
     position = draw(st.sampled_from(positions))
     if position != "none":
@@ -58,6 +59,17 @@ def _image(draw: st.DrawFn) -> dict[str, Any]:
     body: dict[str, Any] = {"size": [rows * patch, columns * patch], "patch": patch}
     channels = draw(st.sampled_from([3, 1, 2]))
     return body if channels == 3 else {**body, "channels": channels}
+
+
+@st.composite
+def _video(draw: st.DrawFn) -> dict[str, Any]:
+    patch, rows, columns = draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    body: dict[str, Any] = {"size": [rows * patch, columns * patch], "patch": patch}
+    body |= {"rate": draw(st.sampled_from(["25 Hz", "30 Hz"]))}
+    body |= {"length": {"max": draw(st.integers(1, 5))}}
+    channels, tubelet = draw(st.sampled_from([3, 1, 2])), draw(st.integers(1, 3))
+    body |= {} if channels == 3 else {"channels": channels}
+    return body if tubelet == 1 else {**body, "tubelet": tubelet}
 
 
 @st.composite
@@ -83,6 +95,7 @@ def _table(draw: st.DrawFn) -> dict[str, Any]:
 _BODIES = {
     "tokens": _tokens(),
     "image": _image(),
+    "video": _video(),
     "audio": _frames(),
     "series": _frames(),
     "table": _table(),

@@ -12,6 +12,7 @@ from mmspec.schema.spec import Spec
 from mmspec.schema.validate import validate
 from mmspec.text import parse
 from mmspec.verify.strategies import heads
+from mmspec.verify.strategies.masks import held
 from mmspec.verify.strategies.modalities import DIVISOR, modalities
 from mmspec.verify.strategies.streams import Node, stream
 
@@ -53,7 +54,7 @@ def spec_dicts(draw: st.DrawFn) -> Body:
 def _modality_node(name: str, body: Body) -> Node:
     position = body.get("position", "none")
     rotary = frozenset({name} if position == "rotary" else ())
-    return Node(name, (name,), False, DIVISOR.get(position, 1), rotary)
+    return Node(name, (held(name, body),), False, DIVISOR.get(position, 1), rotary)
 
 
 @st.composite

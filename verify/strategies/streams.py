@@ -17,18 +17,23 @@ ACTIVATIONS = ("gelu", "gelu-tanh", "relu", "silu", "quick-gelu")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A modality or stream that others may read, with its segments.
+    """A modality or stream that others may read, with what it holds.
 
     `divisor`: what the width of its reader is a multiple of; `rotary`: the segments that need an
     even head width; `latents`: the segments that are no modality's tokens.
     """
 
     name: str
-    segments: tuple[str, ...]
+    held: masks.Sides
     is_stream: bool = False
     divisor: int = 1
     rotary: frozenset[str] = frozenset()
     latents: frozenset[str] = frozenset()
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """Names of its segments."""
+        return tuple(held.name for held in self.held)
 
 
 def fits(fusion: str, sources: list[Node]) -> bool:
@@ -54,20 +59,22 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
         kinds = ["concat"] * 5 + ["attention"]
     fusion = draw(st.sampled_from([kind for kind in kinds if fits(kind, sources)]))
     sizes = draw(_sizes(lcm(*(source.divisor for source in sources)), _rotary(sources)))
-    segments: tuple[str, ...] = tuple(s for source in sources for s in source.segments)
+    held = tuple(one for source in sources for one in source.held)
     if fusion == "attention":
-        segments = (name,)
+        held = (masks.Held(name, f"latents of {name}"),)
     elif fusion == "cross-attention":
-        segments = sources[0].segments
+        held = sources[0].held
+    segments = frozenset(one.name for one in held)
     body: dict[str, Any] = {"from": draw(_source(fusion, sources, sizes)), **sizes}
     if draw(st.booleans()):
-        body["attention"] = draw(masks.attention(segments, segments))
+        heads = sizes["heads"], sizes.get("kv_heads", sizes["heads"])
+        body["attention"] = draw(masks.attention(held, held, *heads))
     body |= draw(_blocks())
     if fusion == "attention":
-        return body, Node(name, segments, True, latents=frozenset(segments))
-    rotary = _rotary(sources) & frozenset(segments)
+        return body, Node(name, held, True, latents=segments)
+    rotary = _rotary(sources) & segments
     latents = frozenset[str]().union(*(source.latents for source in sources))
-    return body, Node(name, segments, True, rotary=rotary, latents=latents)
+    return body, Node(name, held, True, rotary=rotary, latents=latents)
 
 
 def _rotary(sources: list[Node]) -> frozenset[str]:
@@ -111,8 +118,8 @@ def _source(draw: st.DrawFn, fusion: str, sources: list[Node], sizes: dict[str, 
     if fusion == "transformer" and draw(st.booleans()):
         body["depth"] = 2
     if fusion == "cross-attention" and draw(st.booleans()):
-        context = tuple(name for source in sources[1:] for name in source.segments)
-        body["attention"] = draw(masks.attention(sources[0].segments, context))
+        context = tuple(one for source in sources[1:] for one in source.held)
+        body["attention"] = draw(masks.attention(sources[0].held, context, chosen, chosen))
     return body
 
 

@@ -1,0 +1,250 @@
+"""Faults of masks: what they show, between which segments, in which heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from mmspec.compiler import ir
+from mmspec.expressions import mask as masks
+from mmspec.verify.faults.fault import Fault, blocks, plan, source
+from mmspec.verify.faults.specs import CAPTION, HEARD, JOINED, PLACED, READ, ROUTED, TOWERS
+
+Change = Callable[[masks.Mask], masks.Mask]
+
+
+def _sized(name: str, argument: str, by: int) -> Change:
+    """Change a number of every pattern of that name."""
+
+    def change(mask: masks.Mask) -> masks.Mask:
+        if isinstance(mask, masks.Pattern):
+            if mask.name != name:
+                return mask
+            given = dict(mask.arguments)
+            size = given[argument]
+            assert isinstance(size, int)
+            return masks.Pattern(name, tuple((given | {argument: size + by}).items()))
+        if isinstance(mask, masks.Not):
+            return masks.Not(change(mask.operand))
+        return type(mask)(change(mask.left), change(mask.right))
+
+    return change
+
+
+def _united(mask: masks.Mask) -> masks.Mask:
+    """Intersections become unions."""
+    if isinstance(mask, masks.And | masks.Or):
+        return masks.Or(_united(mask.left), _united(mask.right))
+    return mask
+
+
+def _masks(change: Change) -> Callable[[ir.Plan], ir.Plan]:
+    """Change every mask of every stack."""
+
+    def changed(block: ir.Block) -> ir.Block:
+        groups = tuple(
+            replace(group, masks=tuple((q, k, change(mask)) for q, k, mask in group.masks))
+            for group in block.attention.groups
+        )
+        return replace(block, attention=replace(block.attention, groups=groups))
+
+    return blocks(changed)
+
+
+def _paired(query: str, key: str, mask: str) -> Callable[[ir.Plan], ir.Plan]:
+    """Give one ordered pair of segments another mask."""
+
+    def changed(block: ir.Block) -> ir.Block:
+        groups = []
+        for group in block.attention.groups:
+            others = [pair for pair in group.masks if pair[:2] != (query, key)]
+            groups.append(replace(group, masks=(*others, (query, key, masks.parse(mask)))))
+        return replace(block, attention=replace(block.attention, groups=tuple(groups)))
+
+    return blocks(changed)
+
+
+def widened() -> Callable[[ir.Plan], ir.Plan]:
+    """Every window one key wider."""
+    return _masks(_sized("window", "before", 1))
+
+
+def _other_axis(mask: masks.Mask) -> masks.Mask:
+    """Axes of `axial` exchanged; such a mask stands alone."""
+    if mask == masks.parse("axial(row)"):
+        return masks.parse("axial(column)")
+    return mask
+
+
+def _grouped(
+    change: Callable[[list[ir.Pairs]], list[ir.Pairs]],
+) -> Callable[[ir.Plan], ir.Plan]:
+    """Change which group of heads sees what."""
+
+    def changed(block: ir.Block) -> ir.Block:
+        shown = change([group.masks for group in block.attention.groups])
+        pairs = zip(block.attention.groups, shown, strict=True)
+        groups = tuple(replace(group, masks=masks) for group, masks in pairs)
+        return replace(block, attention=replace(block.attention, groups=groups))
+
+    return blocks(changed)
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "window-keeps-one-more",
+        "a window shows one key more than it says",
+        JOINED,
+        ("P3", "P59"),
+        plan(widened()),
+    ),
+    Fault(
+        "window-keeps-one-less",
+        "a window hides its farthest key",
+        JOINED,
+        ("P3",),
+        plan(_masks(_sized("window", "after", -1))),
+    ),
+    Fault(
+        "block-size",
+        "blocks are one token larger",
+        TOWERS,
+        ("P3",),
+        plan(_masks(_sized("block", "size", 1))),
+    ),
+    Fault(
+        "dilated-step",
+        "a dilated mask shows every key within its reach",
+        ROUTED,
+        ("P3", "P59"),
+        plan(_masks(_sized("dilated", "step", -1))),
+    ),
+    Fault(
+        "masks-united",
+        "`causal & dilated` shows what either of them shows",
+        ROUTED,
+        ("P3", "P6", "P1"),
+        plan(_masks(_united)),
+    ),
+    Fault(
+        "causal-looks-ahead",
+        "a causal mask also shows the next token",
+        ROUTED,
+        ("P6", "P1", "P3"),
+        plan(_masks(lambda _: masks.parse("window(before=100, after=1)"))),
+    ),
+    Fault(
+        "image-sees-text",
+        "a pair of modalities that is not named is full",
+        CAPTION,
+        ("P1", "P3", "P6"),
+        plan(_paired("image", "text", "full")),
+    ),
+    Fault(
+        "pair-forgotten",
+        "a pair of modalities that is named sees nothing",
+        CAPTION,
+        ("P2", "P3"),
+        plan(_paired("text", "image", "none")),
+    ),
+    Fault(
+        "heads-swapped",
+        "the first heads see what the last should",
+        PLACED,
+        ("P3", "P59"),
+        plan(_grouped(lambda masks: masks[::-1])),
+    ),
+    Fault(
+        "heads-alike",
+        "every head sees what the first should",
+        PLACED,
+        ("P3", "P59"),
+        plan(_grouped(lambda masks: masks[:1] * len(masks))),
+    ),
+    Fault(
+        "square-keeps-one-more",
+        "a two-dimensional window reaches one row and column further",
+        PLACED,
+        ("P3", "P59"),
+        plan(_masks(_sized("window2d", "radius", 1))),
+    ),
+    Fault(
+        "square-across-the-border",
+        "a token's column is taken from the number of rows",
+        PLACED,
+        ("P3", "P59"),
+        source((r"% 7", "% 5"), file="attention.py"),
+    ),
+    Fault(
+        "shift-lost",
+        "shifted windows stand where unshifted ones do",
+        PLACED,
+        ("P3", "P59"),
+        plan(_masks(_sized("shifted_window", "shift", -1))),
+    ),
+    Fault(
+        "shift-backwards",
+        "windows are shifted the other way",
+        PLACED,
+        ("P3", "P59"),
+        plan(_masks(_sized("shifted_window", "shift", 1))),
+    ),
+    Fault(
+        "axis-mistaken",
+        "rows are seen instead of columns",
+        PLACED,
+        ("P3", "P59"),
+        plan(_masks(_other_axis)),
+    ),
+    Fault(
+        "within-open",
+        "what happens exactly at the end of a duration is not seen",
+        HEARD,
+        ("P3", "P59"),
+        source(
+            (r"(- 4 \* [qk]\)\.abs\(\)|4 \* q - k\)\.abs\(\)) <=", r"\1 <"), file="attention.py"
+        ),
+    ),
+    Fault(
+        "within-by-index",
+        "times are compared by the number of the token",
+        HEARD,
+        ("P3", "P59"),
+        source((r"4 \* ([qk])", r"\1"), file="attention.py"),
+    ),
+    Fault(
+        "stride-from-the-first",
+        "a stride is counted from the first key, not from the query",
+        READ,
+        ("P3", "P59"),
+        source((r"\(q - k\) % 3", "k % 3"), file="attention.py"),
+    ),
+    Fault(
+        "prefix-one-short",
+        "the last key of a prefix is hidden",
+        READ,
+        ("P3", "P59"),
+        plan(_masks(_sized("prefix", "length", -1))),
+    ),
+    Fault(
+        "random-otherwise",
+        "blocks are drawn with another seed",
+        READ,
+        ("P3",),
+        plan(_masks(_sized("random", "seed", 1))),
+    ),
+    Fault(
+        "random-by-padding",
+        "blocks are drawn among those that a batch has room for",
+        READ,
+        ("P3",),
+        source((r"text, \(1, 4\)", "text, (1, -(-text // 64))"), file="attention.py"),
+    ),
+    Fault(
+        "documents-joined",
+        "tokens see the documents before their own",
+        READ,
+        ("P3", "P59"),
+        source((r"q_document == k_document", "q_document >= k_document"), file="attention.py"),
+    ),
+)
