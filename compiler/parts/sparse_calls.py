@@ -21,10 +21,11 @@ _START = 4e6  # of the operators, whatever they do
 _CALL = 6e5
 _MASKED = 1.15
 _SHORT = 1.2  # for each pair where a call has less than 256 queries
+_SHORTER = 1.3  # and where it has less than 64
 _ROW = 40.0  # for each number of a result that is written or merged
 _COPY = 40.0  # for each number of the keys and values that are laid side by side
 _ORDER = 30.0  # for each number that is put in another order
-_CORNER = 350  # pairs for each query of a causal call that are computed, but not seen
+_CORNER = 260  # pairs for each query of a causal call that are computed, but not seen
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Call:
         if self.causal:
             seen = min(self.keys, self.keys / 2 + _CORNER)
             return _CALL + heads * width * self.rows * seen
-        pair = (_MASKED if self.masked else 1.0) * (_SHORT if self.rows < 256 else 1.0)
+        short = _SHORTER if self.rows < 64 else _SHORT if self.rows < 256 else 1.0
+        pair = (_MASKED if self.masked else 1.0) * short
         numbers = self.count * self.rows * (self.keys * pair + _ROW)
         copied = self.keys * _COPY if len(self.spans) > 1 else 0.0
         return _CALL + heads * width * (numbers + copied)

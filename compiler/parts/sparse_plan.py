@@ -24,6 +24,8 @@ Block = tuple[int, int, Sequence[Run]]
 
 _TABLE = 64  # keys in a table
 _EVEN = 16  # keys that the columns of a table begin and end at
+_FINE = 32  # rows of a block where that leaves out enough
+_NARROW = 1024  # keys for each query where it might
 _TALL = 8  # blocks that share a rectangle
 _WIDE = 256  # keys that make a rectangle worth a call
 HALF = 0.85  # rate of training in bfloat16, whose backward kernel is fast on long calls only
@@ -100,6 +102,9 @@ def chosen(
     """
     heads, queries, keys, width = sizes
     sparse = _sparse_plan(name, lengths, queries)
+    if sparse.pairs <= _NARROW * queries:
+        finer = _sparse_plan(name, lengths, queries, _FINE)
+        sparse = min(sparse, finer, key=lambda plan: plan.cost(heads, width))
     causal = sparse.causal and queries == keys
     dense = Call(0, queries, ((0, keys, 0),), causal=causal)
     if sparse.cost(heads, width) < _MARGIN * rate * dense.cost(heads, width):
@@ -108,10 +113,13 @@ def chosen(
 
 
 @lru_cache(maxsize=64)
-def _sparse_plan(name: str, lengths: tuple[int, ...], queries: int) -> Plan:
+def _sparse_plan(
+    name: str, lengths: tuple[int, ...], queries: int, rows: int | None = None
+) -> Plan:
+    """Calls on blocks as they come, or of so many rows where not all of their runs are whole."""
     pattern = _PATTERNS[name]
     orders = pattern.order(*lengths) if pattern.order else (None, None)
-    parts, tables = _tables(pattern, lengths, orders)
+    parts, tables = _tables(pattern, lengths, orders, rows)
     causal = orders == (None, None) and _is_causal(parts, tables, queries)
     rectangles, parts = _rectangles(parts)
     calls = _joined(rectangles) + _joined(_pieces(parts))
@@ -156,7 +164,10 @@ Parts = dict[tuple[int, int], list[Part]]
 
 
 def _tables(
-    pattern: Pattern, lengths: tuple[int, ...], orders: tuple[Tensor | None, Tensor | None]
+    pattern: Pattern,
+    lengths: tuple[int, ...],
+    orders: tuple[Tensor | None, Tensor | None],
+    rows: int | None = None,
 ) -> tuple[Parts, tuple[Tensor, ...]]:
     """The parts of each block of queries, and the distinct tables: there are few of them."""
     found: dict[tuple[int, bytes], int] = {}
@@ -172,24 +183,33 @@ def _tables(
             tables.append(seen_qk.clone())
         return found[key]
 
+    def masked(seen_qk: Tensor, left: int) -> Iterator[Part]:
+        for at in range(0, seen_qk.shape[1], _TABLE):
+            tile = seen_qk[:, at : at + _TABLE]
+            columns = tile.any(dim=0).nonzero()
+            if len(columns):
+                ends = _widened(int(columns[0]), int(columns[-1]) + 1, tile.shape[1])
+                yield left + at + ends[0], left + at + ends[1], table(tile[:, slice(*ends)])
+
     for start, stop, runs in pattern.blocks(*lengths):
-        if start == stop:
-            continue
-        into = parts.setdefault((start, stop), [])
+        split = list(_split(start, stop, stop - start if rows is None else rows))
         q = _tokens(orders[0], start, stop)[:, None]
         for left, right, whole in runs:
-            if whole:
-                into.append((left, right, ALL))
-                continue
-            seen_qk = pattern.sees(q, _tokens(orders[1], left, right), *lengths)
-            seen_qk = seen_qk.expand(stop - start, right - left)
-            for at in range(0, right - left, _TABLE):
-                tile = seen_qk[:, at : at + _TABLE]
-                columns = tile.any(dim=0).nonzero()
-                if len(columns):
-                    first, last = _widened(int(columns[0]), int(columns[-1]) + 1, tile.shape[1])
-                    into.append((left + at + first, left + at + last, table(tile[:, first:last])))
+            seen_qk = None if whole else pattern.sees(q, _tokens(orders[1], left, right), *lengths)
+            for first, last in split:
+                into = parts.setdefault((first, last), [])
+                if seen_qk is None:
+                    into.append((left, right, ALL))
+                else:
+                    seen = seen_qk.expand(stop - start, right - left)
+                    into.extend(masked(seen[first - start : last - start], left))
     return {key: _fused(value) for key, value in sorted(parts.items())}, tuple(tables)
+
+
+def _split(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:
+    """A block in blocks of so many rows."""
+    for first in range(start, stop, max(rows, 1)):
+        yield first, min(first + rows, stop)
 
 
 def _widened(first: int, last: int, width: int) -> tuple[int, int]:

@@ -65,21 +65,22 @@ def layout(mask: SequenceMask, side: Side) -> Layout:
     geometry = side.geometry
     plain = set(others) | {own} <= {FULL, Pattern("none")}
     if plain or len(geometry.axes) == 1 or not geometry.symbols:
-        near = not plain and len(geometry.axes) > 1 and _is_near((own, *others))
-        return _boxes(geometry, near) if near else Line()
-    return _boxes(geometry, _is_near((own, *others)))
+        near = not plain and len(geometry.axes) > 1 and _names((own, *others)) & _NEAR
+        return _boxes(geometry, _names((own, *others))) if near else Line()
+    return _boxes(geometry, _names((own, *others)))
 
 
-def _is_near(masks: Iterable[Mask]) -> bool:
-    return any(pattern.name in _NEAR for mask in masks for pattern in patterns(mask))
+def _names(masks: Iterable[Mask]) -> frozenset[str]:
+    return frozenset(pattern.name for mask in masks for pattern in patterns(mask))
 
 
-def _boxes(geometry: Geometry, near: bool) -> Boxes:
-    """Of 8 x 8 in one frame; of whole rows where neighbours in a column are not sought."""
+def _boxes(geometry: Geometry, shown: frozenset[str]) -> Boxes:
+    """Of 8 x 8 in one frame, or 4 x 4 x 4; of whole rows where no neighbours are sought."""
     columns = geometry.axes[-1].size
-    rows = isinstance(columns, int) and 0 < columns <= TILE and not near
-    every = (1, TILE // columns, columns) if rows and isinstance(columns, int) else (1, 8, 8)
-    sides = every[-len(geometry.axes) :]
+    every: tuple[int, int, int] = (4, 4, 4) if "window3d" in shown else (1, 8, 8)
+    if isinstance(columns, int) and 0 < columns <= TILE and not shown & _NEAR:
+        every = 1, TILE // columns, columns
+    sides: Tile = every[-len(geometry.axes) :]
     names = geometry.names("t")
     parts = [f"{name} // {side}" for name, side in zip(names, sides, strict=True)]
     counts = [_tiles(axis.size, side) for axis, side in zip(geometry.axes, sides, strict=True)]

@@ -37,12 +37,17 @@ def settings(*groups: Mapping[str, float]) -> Generator[None]:
         yield
 
 
-def pattern(seen_qk: Tensor, tile: int) -> str:
-    """The name of a new pattern for a mask: its tiles found by looking at every pair."""
+def pattern(seen_qk: Tensor, tile: int, shuffled: bool = False) -> str:
+    """The name of a new pattern for a mask: its tiles found by looking at every pair.
+
+    shuffled: queries and keys stand in an order of their own.
+    """
+    orders = [torch.randperm(size) for size in seen_qk.shape]
+    placed_qk = seen_qk[orders[0]][:, orders[1]] if shuffled else seen_qk
 
     def blocks() -> Iterator[Block]:
         for start in range(0, seen_qk.shape[0], tile):
-            rows = seen_qk[start : start + tile]
+            rows = placed_qk[start : start + tile]
             tiles = enumerate(rows.split(tile, dim=1))
             runs = [
                 (tile * at, tile * at + seen.shape[1], bool(seen.all()))
@@ -52,7 +57,8 @@ def pattern(seen_qk: Tensor, tile: int) -> str:
             yield start, start + rows.shape[0], runs
 
     name = f"test {next(_NUMBERS)}"
-    register(name, Pattern(blocks, lambda q, k: seen_qk[q, k]))
+    order = (lambda: (orders[0], orders[1])) if shuffled else None
+    register(name, Pattern(blocks, lambda q, k: seen_qk[q, k], order))
     return name
 
 
@@ -80,6 +86,7 @@ class Case:
     widths: tuple[int, int] = (4, 4)
     ragged: bool = False
     dtype: torch.dtype = torch.float64
+    shuffled: bool = False
 
     def check(self, tolerance: float) -> None:
         """Values and gradients agree, and what has no key has neither."""
@@ -94,7 +101,8 @@ class Case:
         valid = torch.rand(self.batch, keys) < 0.7 if self.ragged else None
         seen = self.seen_qk.expand(self.batch, -1, -1)
         seen = seen if valid is None else seen & valid[:, None]
-        found = sparse_attention(q, k, v, (pattern(self.seen_qk, self.tile), ()), valid)
+        name = pattern(self.seen_qk, self.tile, self.shuffled)
+        found = sparse_attention(q, k, v, (name, ()), valid)
         expected = written_out(q, k, v, seen)
         grad = torch.randn(found.shape, dtype=self.dtype)
         pairs = zip(
@@ -141,9 +149,14 @@ def masks(draw: st.DrawFn) -> Tensor:
     st.sampled_from([(4, 4), (3, 5), (6, 2)]),
     st.booleans(),
     st.sampled_from([(torch.float64, 1e-10), (torch.float32, 2e-5)]),
+    st.booleans(),
 )
-@example(torch.zeros(9, 7, dtype=torch.bool), 4, (2, 1, 3), (4, 4), True, (torch.float64, 1e-10))
-@example(torch.ones(70, 70, dtype=torch.bool), 8, (2, 1, 3), (3, 5), True, (torch.float64, 1e-10))
+@example(
+    torch.zeros(9, 7, dtype=torch.bool), 4, (2, 1, 3), (4, 4), True, (torch.float64, 1e-10), True
+)
+@example(
+    torch.ones(70, 70, dtype=torch.bool), 8, (2, 1, 3), (3, 5), True, (torch.float64, 1e-10), True
+)
 def test_any_mask(
     prices: dict[str, float],
     traced: bool,
@@ -153,12 +166,13 @@ def test_any_mask(
     widths: tuple[int, int],
     ragged: bool,
     precision: tuple[torch.dtype, float],
+    shuffled: bool,
 ) -> None:
     dtype, tolerance = precision
     with settings(prices, SMALL), ExitStack() as stack:
         if traced:  # by the operators, dense or not
             stack.enter_context(patch.object(sparse, "_dense_plan", lambda *_: None))
-        Case(seen_qk, tile, *counts, widths, ragged, dtype).check(tolerance)
+        Case(seen_qk, tile, *counts, widths, ragged, dtype, shuffled).check(tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 5e-2), (torch.float16, 8e-3)])
@@ -168,6 +182,34 @@ def test_half_precision(dtype: torch.dtype, tolerance: float, prices: dict[str, 
     seen = ((q - k).abs() <= 9) & (q != 3)
     with settings(prices, SMALL):
         Case(seen, 8, ragged=True, dtype=dtype).check(tolerance)
+
+
+@pytest.mark.parametrize("prices", [SPARSE, DENSE])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_log_sum_exp_is_that_of_the_scores(prices: dict[str, float], shuffled: bool) -> None:
+    q, k = torch.arange(45)[:, None], torch.arange(37)
+    seen = ((q - k).abs() <= 6) & (q != 11)
+    x, y = torch.randn(2, 3, 45, 4), torch.randn(2, 3, 37, 4)
+    with settings(prices, SMALL):
+        _, found = attend(x, y, y, None, pattern(seen, 8, shuffled), [], 0.3)
+    scores = (0.3 * x.double() @ y.double().mT).masked_fill(~seen, -math.inf)
+    expected = scores.logsumexp(-1).nan_to_num(neginf=0.0)
+    assert not expected[:, :, 11].any() and not expected[:, :, 43:].any()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_sees_nothing_has_no_gradient() -> None:
+    seen = torch.ones(20, 20, dtype=torch.bool).tril()
+    seen[4], seen[:, 7] = False, False
+    for prices in (SPARSE, DENSE):
+        leaves = [torch.randn(1, 2, 20, 4, requires_grad=True) for _ in range(3)]
+        q, k, v = leaves
+        with settings(prices, SMALL):
+            found = sparse_attention(q, k, v, (pattern(seen, 8), ()))
+            grads = torch.autograd.grad(found.sum(), leaves)
+        assert not found[:, :, 4].any() and not grads[0][:, :, 4].any()
+        assert not grads[1][:, :, 7].any() and not grads[2][:, :, 7].any()
+        assert all(bool(grad.isfinite().all()) for grad in grads)
 
 
 def window(reach: int, tile: int) -> str:
@@ -312,6 +354,21 @@ def test_one_graph_for_every_length() -> None:
             mine, other = (torch.autograd.grad(f(x).sum(), x) for f in (compiled, attention))
             torch.testing.assert_close(mine, other)
     assert len(graphs) == 1
+
+
+def test_whole_graphs_with_gradients() -> None:
+    name = window(9, 8)
+
+    def attention(x_bhtw: Tensor) -> Tensor:
+        return sparse_attention(x_bhtw, x_bhtw, x_bhtw, (name, (x_bhtw.shape[2],)))
+
+    torch.compiler.reset()
+    compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")
+    with settings(SPARSE, SMALL):
+        x = torch.randn(2, 2, 50, 4, requires_grad=True)
+        mine, other = (torch.autograd.grad(f(x).sum(), x) for f in (compiled, attention))
+        torch.testing.assert_close(compiled(x), attention(x))
+        torch.testing.assert_close(mine, other)
 
 
 def test_export_keeps_the_length_free() -> None:
