@@ -120,7 +120,7 @@ def _file(
     used = frozenset[str]().union(*(item.uses for item in definitions))
     own = {item.name for item in definitions}
     needed = [line for line in imports if _bound(line) & used - own]
-    needed += [f"from .{homes[name]} import {name}" for name in sorted(used & homes.keys())]
+    needed += [f"from .{homes[name]} import {name}" for name in sorted(used & homes.keys() - own)]
     head = model.header(plan, what) + "\nfrom __future__ import annotations\n"
     block = import_block(_narrowed(needed, used))
     body = "\n\n\n".join(item.source.rstrip() for item in definitions)

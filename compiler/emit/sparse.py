@@ -46,9 +46,10 @@ class Source:
 
 def is_sparse(groups: Groups, sides: tuple[Segments, Segments]) -> bool:
     """Whether at the longest lengths enough tiles are passed over, by all heads alike."""
-    if any(sum(s.tokens.max for s in side) < _LONG for side in sides) or len(groups) > 1:
+    if any(sum(s.tokens.max for s in side) < _LONG for side in sides) or len(groups) != 1:
         return False
-    shown = shown_pairs(groups[0].masks, sides)
+    (group,) = groups
+    shown = shown_pairs(group.masks, sides)
     if not all(_has_loops(*pair) for pair in shown):
         return False
     touched = sum(_touched(mask, *_ends(query, key)) for query, key, mask in shown)

@@ -101,8 +101,10 @@ def test_every_step_prints_the_same_in_another_process(step: str) -> None:
     assert str(ROOT) not in done.stdout
 
 
-NOT_SHOWN = {("Plan", "about"), ("Plan", "source"), ("Segment", "modality"), ("Head", "name")}
-NOT_SHOWN |= {("Group", "heads")}
+NOT_SHOWN = {
+    *{("Plan", "about"), ("Plan", "source"), ("Segment", "modality"), ("Head", "name")},
+    ("Group", "heads"),
+}
 """What the text of a Plan leaves out: words, the file it came from, and what a name says already.
 
 Of a span it shows the line.

@@ -79,7 +79,7 @@ class FlopCounter(TorchDispatchMode):
     ) -> Any:
         """Count one operator and run it; one that looks like a product must be known."""
         name = func._schema.name.split("::")[1]
-        if "scaled_dot_product" in name:
+        if "scaled_dot_product" in name or name == "attend":
             self.by[name] += _attention(*args[:3])
         elif name in _COUNTS:
             rest = {k: v for k, v in (kwargs or {}).items() if k not in ("beta", "alpha", "dtype")}

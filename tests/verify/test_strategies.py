@@ -35,6 +35,7 @@ def features(spec: Spec) -> set[str]:
 EXPECTED = (
     {f"tokens {p}" for p in ("none", "learned", "sincos", "rotary")}
     | {f"image {p}" for p in ("none", "learned", "sincos", "rotary", "sincos-2d")}
+    | {f"video {p}" for p in ("none", "learned", "sincos", "rotary", "sincos-2d")}
     | {"table none", "table learned", "audio sincos", "series rotary", "optional True"}
     | {"classifier", "regressor", "language-model", "contrastive"}
     | {"concat", "gated", "attention", "cross-attention", "transformer"}

@@ -52,7 +52,7 @@ class FlopCounter(TorchDispatchMode):
     ) -> Any:
         """Count one operator and run it."""
         name = func._schema.name.split("::")[1]
-        if "scaled_dot_product" in name:
+        if "scaled_dot_product" in name or name == "attend":
             self.total += _attention(*args[:3])
         elif name in _COUNTS:
             self.total += _COUNTS[name](*args)
