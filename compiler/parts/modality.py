@@ -128,6 +128,7 @@ class VideoEmbedding(nn.Module):
         channels, height, breadth = sizes
         self.width = width
         self.side = patch
+        self.channels = channels
         self.tubelet = tubelet
         self.rows = height // patch
         self.columns = breadth // patch
@@ -148,8 +149,10 @@ class VideoEmbedding(nn.Module):
             video_bfchw = video_bfchw.masked_fill(~real_bf[:, :, None, None, None], 0.0)
         if self.tubelet > 1:
             video_bfchw = F.pad(video_bfchw, (0, 0, 0, 0, 0, 0, 0, -frames % self.tubelet))
-        cut = video_bfchw.unflatten(4, (self.columns, self.side))
-        cut = cut.unflatten(3, (self.rows, self.side)).unflatten(1, (-1, self.tubelet))
+        cut = video_bfchw.reshape(
+            *(video_bfchw.shape[0], -1, self.tubelet, self.channels),
+            *(self.rows, self.side, self.columns, self.side),
+        )
         patches = cut.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
         x_btd: Tensor = self.patch(patches)
         if self.placing == "learned":

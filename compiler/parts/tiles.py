@@ -5,7 +5,6 @@ set aside before and after the exponential, so that a query that sees no key sum
 Shapes: q queries, k keys, w head width, v width of a value.
 """
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201
 
 from __future__ import annotations
 
