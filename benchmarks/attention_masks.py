@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
-from mmspec.compiler.relations.pattern import symbols
 from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.compiler.relations.tables import Documents
 from mmspec.expressions.mask import parse, parse_pair
@@ -31,7 +30,7 @@ class Case:
     @property
     def values(self) -> tuple[int, ...]:
         """The lengths as a pattern takes them."""
-        return tuple(self.lengths[symbol] for symbol in symbols(self.mask))
+        return tuple(self.lengths[symbol] for symbol in self.mask.parameters)
 
     @cached_property
     def seen_qk(self) -> Tensor:

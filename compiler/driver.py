@@ -15,6 +15,10 @@ STEPS = ("read", "validate", "lower", "emit", "write")
 """Every step by name, in order; `run(path, stop_after=STEP)` returns what that step makes."""
 
 
+BACKENDS = ("auto", "tiles", "sdpa")
+"""Of attention: tiles where that pays, tiles wherever a mask hides anything, or all pairs."""
+
+
 def _read(path: str | os.PathLike[str]) -> Document:
     from mmspec.text import read
 
@@ -37,14 +41,17 @@ def run(
     path: str | os.PathLike[str],
     stop_after: str = "emit",
     directory: str | os.PathLike[str] | None = None,
+    backend: str = "auto",
 ) -> Any:
     """Take a spec through the steps up to `stop_after`; return what that step makes.
 
     read: Document, validate: Spec, lower: Plan, emit: Package, write: the package's folder
     (`directory`, by default the spec's name in the working folder).
+    backend: of attention, one of BACKENDS.
     Raises MmspecError when the spec or the folder is at fault.
     """
     assert stop_after in STEPS, stop_after
+    assert backend in BACKENDS, backend
     document = _read(path)
     spec = _validate(document) if stop_after != "read" else None
     if spec is None or stop_after == "validate":
@@ -55,7 +62,7 @@ def run(
     from mmspec.compiler.emit import package
     from mmspec.compiler.emit.emit import emit
 
-    emitted = emit(plan, spec)
+    emitted = emit(plan, spec, backend)
     if stop_after == "emit":
         return emitted
     return package.write(emitted, Path(directory or spec.name))

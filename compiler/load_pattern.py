@@ -12,10 +12,21 @@ from torch import Tensor
 from mmspec.compiler.parts import sparse_plan
 from mmspec.compiler.relations.geometry import Lengths
 from mmspec.compiler.relations.layout import TILE
-from mmspec.compiler.relations.pattern import HEADER, pattern_source, symbols
+from mmspec.compiler.relations.pattern import pattern_source
 from mmspec.compiler.relations.patterns import is_closed
 from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.compiler.relations.tables import Documents, Table, table
+
+_HEADER = """from collections.abc import Iterator
+from itertools import pairwise, product
+
+import torch
+from torch import Tensor
+
+from mmspec.compiler.parts.sparse_plan import Block, Pattern, Run, bounds, laid, register, tiled
+
+
+"""
 
 __all__ = ["install"]
 
@@ -23,10 +34,10 @@ __all__ = ["install"]
 def install(name: str, mask: SequenceMask, documents: Documents | None = None) -> None:
     """Register a mask's pattern by a new name. Raises MeaninglessError.
 
-    Its lengths are `symbols(mask)` in order. `documents`: of a mask that asks for them.
+    Its lengths are `mask.parameters` in order. `documents`: of a mask that asks for them.
     """
     if all(is_closed(part) for *_, part in mask.pairs):
-        _run(f"<pattern {name}>", HEADER + "\n\n" + pattern_source(name, mask))
+        _run(f"<pattern {name}>", _HEADER + pattern_source(name, mask))
         return
     tabled = _Tabled(mask, documents)
     sparse_plan.register(name, sparse_plan.Pattern(tabled.blocks, tabled.sees))
@@ -46,7 +57,7 @@ class _Tabled:
 
     def _tables(self, *lengths: int) -> list[tuple[int, int, Table]]:
         """For each pair where its queries and its keys begin, and its table."""
-        known = dict(zip(symbols(self.mask), lengths, strict=True))
+        known = dict(zip(self.mask.parameters, lengths, strict=True))
         sides = _starts(self.mask.queries, known), _starts(self.mask.keys, known)
         return [
             (sides[0][query], sides[1][key], self._table(query, key, known))

@@ -35,12 +35,16 @@ def plan(path: PathLike) -> Plan:
     return lowered  # type: ignore[no-any-return]
 
 
-def compile(path: PathLike) -> type[nn.Module]:
+def compile(path: PathLike, backend: str = "auto") -> type[nn.Module]:
     """The model class of the spec at `path`, from memory; the same text gives the same class.
 
-    `inspect.getsource` and tracebacks show the generated source.
+    backend: of attention: `auto` passes over tiles where that pays, `tiles` wherever a mask hides
+    anything, `sdpa` computes all pairs. `inspect.getsource` and tracebacks show the source.
+    Raises MmspecError when the spec is at fault, ValueError for another backend.
     """
     from mmspec.compiler import driver
     from mmspec.compiler.load import load
 
-    return load(driver.run(path, "emit"))
+    if backend not in driver.BACKENDS:
+        raise ValueError(f"backend is one of {', '.join(driver.BACKENDS)}, not {backend!r}")
+    return load(driver.run(path, "emit", backend=backend))

@@ -79,7 +79,7 @@ _TABLE = """
 | MM603 | files cannot be written | The output cannot be created or replaced, for the reason given. |
 | MM604 | file exists | `mmspec new` never writes over a file. |
 | MM605 | package was edited | A file of the package differs from what mmspec wrote; `--force` replaces it. |
-| MM606 | no such step | The steps of a compilation are read, validate, lower, emit and write. |
+| MM606 | no such step or backend | The steps of a compilation are read, validate, lower, emit and write; the backends of attention auto, tiles and sdpa. |
 | MM607 | nothing to verify | `mmspec verify` takes the specs to verify, or `--self-test`. |
 | MM610 | setting out of range | A training setting is outside the range that its message names. |
 | MM611 | run exists | The folder holds a run already; `--resume` continues it, `--out` names another. |

@@ -13,6 +13,7 @@ from mmspec.compiler.emit.imports import import_block
 from mmspec.compiler.emit.kernel_mask import Mask
 from mmspec.compiler.emit.package import Package, manifest
 from mmspec.compiler.emit.requests import Requests
+from mmspec.compiler.emit.sparse import Backend
 from mmspec.compiler.emit.specialise import Specialiser
 from mmspec.compiler.emit.tidy import tidy
 from mmspec.compiler.emit.wiring import Lines
@@ -20,7 +21,7 @@ from mmspec.schema.resolved import dump
 from mmspec.schema.spec import Spec
 
 ATTENTION = frozenset(
-    {"visible", "visible_keys", "visible_by_head", "visible_by_sample"}
+    {"visible", "visible_keys", "visible_by_head", "visible_by_sample", "attend_by_head"}
     | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
     | {"rotation", "rotate", "Attention", "CrossAttention"}
 )
@@ -28,6 +29,7 @@ ATTENTION = frozenset(
 
 STANDARD = (
     "from collections.abc import Iterator, Mapping",
+    "from itertools import pairwise, product",
     "from typing import NamedTuple",
     "import torch",
     "import torch.nn.functional as F",
@@ -45,15 +47,14 @@ class Definition:
     uses: frozenset[str]
 
 
-def emit(plan: ir.Plan, spec: Spec) -> Package:
-    """Emit the package of a plan; the same spec and version give the same bytes."""
+def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
+    """Emit the package of a plan; the same spec, backend and version give the same bytes."""
     specialiser = Specialiser(model.part_modules(), reserved=model.reserved(plan))
-    requests = Requests(plan, specialiser)
+    requests = Requests(plan, specialiser, backend)
     lines = Lines(requests)
     model.forward(plan, lines)
     fragment = specialiser.finish(_read("\n".join(lines.statements())) | _masks_read(lines))
-    shown = [text for pattern in lines.patterns for text in pattern.definitions]
-    attention = [_definition(tidy(source)) for source in (*shown, *lines.masks)]
+    attention = [_definition(tidy(source)) for source in (*lines.patterns, *lines.masks)]
     main: list[Definition] = []
     for part, definition in _parts(fragment):
         (attention if part in ATTENTION else main).append(definition)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from mmspec.compiler import ir
-from mmspec.compiler.emit.sparse import Shown, shown_pairs
+from mmspec.compiler.emit import kernel_places, sparse
+from mmspec.compiler.emit.kernel_places import BoxPlace, ClassPlace, LinePlace, Place
+from mmspec.compiler.relations.geometry import Geometry, line
+from mmspec.compiler.relations.relation import relation
+from mmspec.compiler.relations.schedule import Schedule, schedule
+from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.expressions.mask import Mask as Expression
+from mmspec.expressions.mask import Pattern
 
+__all__ = ["FULL", "Mask", "Tiles", "of_site", "padded"]
+
+FULL: Final = Pattern("full")
 _WIDEST: Final = 2**31
 
 Tiles = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -15,12 +26,14 @@ Tiles = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Who sees whom in one attention, and how wide its heads are."""
+    """Who sees whom in one attention, and how wide its heads are.
+
+    sides of `sequence` know their `count`. longest: most tokens of queries or of keys.
+    """
 
     name: str
-    queries: tuple[ir.Segment, ...]
-    keys: tuple[ir.Segment, ...]
-    shown: tuple[Shown, ...]
+    sequence: SequenceMask
+    longest: int
     width: int
     value_width: int
     heads: int
@@ -30,7 +43,7 @@ class Mask:
     @property
     def lengths(self) -> tuple[str, ...]:
         """Parameters of the kernels: tokens of every segment once, queries first."""
-        return tuple(dict.fromkeys(f"n_{s.name}" for s in (*self.queries, *self.keys)))
+        return self.sequence.parameters
 
     @property
     def warps(self) -> tuple[int, int, int]:
@@ -42,31 +55,78 @@ class Mask:
     @property
     def far(self) -> bool:
         """Whether the offset of a token may pass 32 bits at the longest lengths."""
-        most = max(sum(s.tokens.max for s in side) for side in (self.queries, self.keys))
-        return most * self.heads * max(self.width, self.value_width) * 3 >= _WIDEST
+        return self.longest * self.heads * max(self.width, self.value_width) * 3 >= _WIDEST
 
-    def places(self, side: tuple[ir.Segment, ...]) -> tuple[int, ...]:
+    def positions(self, side: tuple[Side, ...]) -> tuple[int, ...]:
         """Where the lengths of queries or of keys are among all."""
-        return tuple(self.lengths.index(f"n_{segment.name}") for segment in side)
+        return tuple(self.lengths.index(str(one.count)) for one in side)
+
+    def seen_by(self, query: Side) -> Iterator[tuple[Side, Expression]]:
+        """What a segment of queries sees."""
+        for key in self.sequence.keys:
+            mask = self.sequence.mask(query.name, key.name)
+            if mask != Pattern("none"):
+                yield key, mask
+
+    def seeing(self, key: Side) -> Iterator[tuple[Side, Expression]]:
+        """The segments of queries that see a segment of keys."""
+        for query in self.sequence.queries:
+            mask = self.sequence.mask(query.name, key.name)
+            if mask != Pattern("none"):
+                yield query, mask
+
+    def place(self, side: Side, tile: int) -> Place:
+        """How tiles of so many tokens hold a segment."""
+        return kernel_places.place(self.sequence, side, tile)
+
+    def met(self, own: Side, other: Side, tile: int) -> Place:
+        """How a tile of one segment meets the tiles of another: classes are met at home only."""
+        found = self.place(other, tile)
+        if isinstance(found, ClassPlace) and own != other:
+            return LinePlace(other, tile)
+        return found
 
 
-def of_stack(name: str, node: ir.Stack) -> Mask:
-    """The mask of a stack whose heads all see alike."""
-    (group,), layer = node.block.attention.groups, node.block.attention
-    segments = node.source.segments
-    shown = tuple(shown_pairs(group.masks, (segments, segments)))
-    width = layer.head_width
-    return Mask(name, segments, segments, shown, width, width, layer.heads, tiles_of(width, shown))
+def of_site(site: sparse.Site) -> list[Mask]:
+    """The masks of an attention, one for each group of heads."""
+    longest = max(sum(segment.tokens.max for segment in side) for side in site.sides)
+    found = []
+    for name, sequence in zip(site.names(), sparse.sequences(site), strict=True):
+        tiles = _tiles_of(site.width, len(sequence.pairs))
+        widths = site.width, site.width
+        found.append(Mask(name, sequence, longest, *widths, site.heads, tiles))
+    return found
 
 
-def tiles_of(width: int, shown: tuple[Shown, ...]) -> Tiles:
+def _tiles_of(width: int, loops: int) -> Tiles:
     """Sizes at which registers suffice: smaller for wide heads and many loops."""
     if padded(width) <= 64:
         return (64, 64), (64, 32), (64, 16)
-    several = len(shown) > 2
-    return ((32, 32), (32, 32), (32, 32)) if several else ((64, 64), (64, 32), (32, 32))
+    return ((32, 32), (32, 32), (32, 32)) if loops > 2 else ((64, 64), (64, 32), (32, 32))
 
 
 def padded(width: int) -> int:
     """The power of two, at least 16, that holds a width."""
     return max(16, 1 << (width - 1).bit_length())
+
+
+@lru_cache(maxsize=256)
+def loops(mask: Expression, query: Place, key: Place) -> Schedule:
+    """The loops over tiles of keys that a tile of queries sees, as they are placed."""
+    if isinstance(query, ClassPlace) and isinstance(key, ClassPlace):
+        return schedule(relation(query.inner, line("m"), line("m")), query.tile, key.tile)
+    ends = (_all_of(place) if mask == FULL else place.geometry for place in (query, key))
+    found = relation(mask, *ends)
+    boxed = isinstance(query, BoxPlace) or isinstance(key, BoxPlace)
+    if not boxed and (len(found.query.axes) > 1 or len(found.key.axes) > 1):
+        found = found.flat()
+    return schedule(found, _tile(query), _tile(key))
+
+
+def _all_of(place: Place) -> Geometry:
+    """What says no more of the tokens of a line than how many they are."""
+    return line(str(place.side.count)) if isinstance(place, LinePlace) else place.geometry
+
+
+def _tile(place: Place) -> int | tuple[int, ...]:
+    return place.sides if isinstance(place, BoxPlace) else place.sides[0]

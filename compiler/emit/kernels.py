@@ -6,19 +6,20 @@ that it sees. Whole tiles are read without a look at the mask, the others with i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from mmspec.compiler import ir
-from mmspec.compiler.emit.kernel_mask import Mask, padded
-from mmspec.compiler.emit.sparse import Shown, scheduled, starts_of
+from mmspec.compiler.emit.kernel_mask import FULL, Mask, loops, padded
+from mmspec.compiler.emit.kernel_places import ClassPlace, LinePlace, Place
 from mmspec.compiler.emit.tidy import tidy
 from mmspec.compiler.relations.formula import as_source
-from mmspec.compiler.relations.geometry import Geometry
 from mmspec.compiler.relations.patterns import meaning
+from mmspec.compiler.relations.sequence import Side
+from mmspec.expressions.mask import Mask as Expression
+from mmspec.expressions.mask import unparse
 
 _STRIDES: Final = "bht"
-
+_ROW, _COLUMN = "[:, None]", "[None, :]"
 
 _FILE: Final = """{header}
 # mypy: ignore-errors
@@ -48,19 +49,32 @@ def module(header: str, masks: list[Mask]) -> str:
 
 
 def source(mask: Mask) -> Iterator[str]:
-    """The three kernels of a mask."""
-    for write in (_forward, _backward_queries, _backward_keys):
+    """The three kernels of a mask, and how many programs each needs."""
+    for write in (_forward, _backward_queries, _backward_keys, _tiles):
         yield tidy("\n".join(write(mask)) + "\n")
 
 
 def _entry(mask: Mask) -> str:
     """Its lines in the table of kernels."""
     given = [f"{mask.name}_{end}" for end in ("forward", "backward_q", "backward_k")]
-    given += [f"queries={mask.places(mask.queries)}", f"keys={mask.places(mask.keys)}"]
-    own = tuple(tile for tile, _ in mask.tiles)
-    given += [f"tiles={own}", f"warps={mask.warps}"]
+    given += [f"tiles={mask.name}_tiles", f"keys={mask.positions(mask.sequence.keys)}"]
+    given.append(f"warps={mask.warps}")
     lines = [f'    "{mask.name}": Kernels(', *(f"        {x}," for x in given), "    ),"]
     return "\n".join(lines) + "\n"
+
+
+def _tiles(mask: Mask) -> Iterator[str]:
+    """The function that counts tiles, and so the programs of each kernel."""
+    yield f"def {mask.name}_tiles({', '.join(mask.lengths)}):"
+    yield '    """Programs of the forward and of both backwards, for one head."""'
+    for side in mask.sequence.sides:
+        yield from (f"    {line}" for line in side.derived())
+    names = ("forward", "backward_q", "backward_k")
+    sides = mask.sequence.queries, mask.sequence.queries, mask.sequence.keys
+    for name, segments, (tile, _) in zip(names, sides, mask.tiles, strict=True):
+        counts = [mask.place(side, tile).count() for side in segments]
+        yield f"    {name} = {' + '.join(counts)}"
+    yield f"    return {', '.join(names)}"
 
 
 def _head(mask: Mask, kernel: str, about: str, tensors: str, extra: str) -> Iterator[str]:
@@ -78,16 +92,18 @@ def _head(mask: Mask, kernel: str, about: str, tensors: str, extra: str) -> Iter
     yield "):  # fmt: skip"
     yield f'    """{about}"""'
     yield "    tile = tl.program_id(0)"
+    for side in mask.sequence.sides:
+        yield from (f"    {line}" for line in side.derived())
 
 
 def _valid(mask: Mask) -> Iterator[str]:
     """How many keys of each segment may be seen."""
-    for segment in mask.keys:
-        yield f"    there_{segment.name} = n_{segment.name}"
+    for key in mask.sequence.keys:
+        yield f"    there_{key.name} = {key.count}"
     yield "    if HAS_VALID:"
-    for place, segment in enumerate(mask.keys):
-        at = f"valid_ptr + sample * {len(mask.keys)} + {place}"
-        yield f"        there_{segment.name} = tl.load({at})"
+    for place, key in enumerate(mask.sequence.keys):
+        at = f"valid_ptr + sample * {len(mask.sequence.keys)} + {place}"
+        yield f"        there_{key.name} = tl.load({at})"
 
 
 def _columns(mask: Mask) -> Iterator[str]:
@@ -95,86 +111,96 @@ def _columns(mask: Mask) -> Iterator[str]:
     yield f"    c = tl.arange(0, {padded(mask.value_width)})"
 
 
-def _branch(segment: ir.Segment, tile: int, body: list[str]) -> Iterator[str]:
-    """What a program does whose tile is of a segment; others go on to the next."""
-    yield ""
-    count = f"(n_{segment.name} + {tile - 1}) // {tile}"
-    yield f"    if tile >= 0 and tile < {count}:  # {segment.name}"
-    yield from (f"        {line}" for line in body)
-    yield f"    tile -= {count}"
-
-
-def _conditions(pair: Shown) -> tuple[list[str], str]:
-    """Statements that name coordinates, and the condition on them; "" where it always holds."""
-    query, key, mask = pair
-    text = as_source(meaning(mask, query.geometry, key.geometry))
-    if text == "True":
-        return [], ""
-    lines = [*_coordinates("q", query.geometry, text), *_coordinates("k", key.geometry, text)]
-    return lines, text
-
-
-def _coordinates(letter: str, geometry: Geometry, text: str) -> Iterator[str]:
-    if len(geometry.axes) == 1:
+def _branches(bodies: list[tuple[Place, list[str]]]) -> Iterator[str]:
+    """What a program does whose tile is of a segment, for each of them in turn."""
+    if len(bodies) == 1:
+        yield from (f"    {line}" for line in ("", *bodies[0][1]))
         return
-    strides = geometry.strides()
-    assert strides is not None, geometry
-    for place, (name, stride) in enumerate(zip(geometry.names(letter), strides, strict=True)):
-        if name in text:
-            part = letter if stride == 1 else f"{letter} // {stride}"
-            size = geometry.axes[place].size
-            yield f"{name} = {part}" if place == 0 else f"{name} = {part} % {size}"
+    done = ""
+    for place, body in bodies:
+        if done:
+            yield f"    tile -= {done}"
+        done = place.count()
+        yield ""
+        yield f"    if (tile >= 0) & (tile < {done}):  # {place.side.name}"
+        yield from (f"        {line}" for line in body)
 
 
-Body = Callable[[str, str, list[str]], list[str]]
-"""(what is seen, whether a mask is looked at, statements before) -> statements."""
+Pair = tuple[Expression, Place, Place]
+"""A mask, where its queries stand, and where its keys do."""
+
+Body = Callable[[list[str], str, str], list[str]]
+"""(statements that name the other tokens, what is seen, whether a mask is looked at) -> all."""
 
 
-def _loops(
-    mask: Mask, pair: Shown, body: Body, tiles: tuple[int, int], turned: bool = False
-) -> list[str]:
-    """The loops over tiles of one segment, around what is done with each; tiles: their sizes."""
-    query, key, pattern = pair
-    lines, condition = _conditions(pair)
-    schedule = scheduled(pattern, query.geometry, key.geometry, tiles)
-    there = f"k < there_{key.name}"
-    parts = [condition] * bool(condition) + [there] + [f"q < n_{query.name}"] * turned
-    seen = " & ".join(f"({part})" for part in parts) if len(parts) > 1 else there
-    whole = body(there, "HAS_VALID", [])
-    border = body(seen, "True", lines)
-    found = schedule.inverse if turned else schedule
-    text = found.triton("\n".join(whole), "\n".join(border)).splitlines()
+def _condition(pair: Pair) -> str:
+    """The condition on coordinates of both; "" where it always holds."""
+    mask, query, key = pair
+    if isinstance(query, ClassPlace) and isinstance(key, ClassPlace):
+        mask = query.inner
+    text = as_source(meaning(mask, query.geometry, key.geometry)) if mask != FULL else "True"
+    return "" if text == "True" else text
+
+
+def _loops(pair: Pair, body: Body, turned: bool = False) -> list[str]:
+    """The loops over tiles of one segment, around what is done with each."""
+    mask, query, key = pair
+    condition = _condition(pair)
+    found = loops(mask, query, key)
+    axis = _ROW if turned else _COLUMN
+    there = f"(keys < there_{key.side.name}){axis}"
+    ends = [] if isinstance(key, LinePlace) else [f"exist{axis}"]
+    ends += [f"asked{_COLUMN}"] * turned
+    seen = " & ".join([f"({condition})"] * bool(condition) + [there, *ends])
+    other, letter = (query, "q") if turned else (key, "k")
+    named = [list(other.tokens(letter, _COLUMN, text)) for text in ("", condition)]
+    whole, border = body(named[0], there, "HAS_VALID"), body(named[1], seen, "True")
+    text = (found.inverse if turned else found).triton("\n".join(whole), "\n".join(border))
+    lines = text.splitlines()
     if any(isinstance(axis.size, int) for s in (query, key) for axis in s.geometry.axes):
-        text = [f"if n_{query.name} > 0 and n_{key.name} > 0:", *(f"    {line}" for line in text)]
-    return [f"# {query.name} sees {key.name}", *text]
+        given = " and ".join(f"{s.side.count} > 0" for s in dict.fromkeys((query, key)))
+        lines = [f"if {given}:", *(f"    {line}" for line in lines)]
+    told = f"# {query.side.name} sees {key.side.name}: {unparse(mask)}"
+    return [told if len(told) < 80 else told.partition(":")[0], *lines]
 
 
-def _starts(mask: Mask) -> tuple[dict[str, str], dict[str, str]]:
-    """Where the segments of queries and of keys begin."""
-    return starts_of(mask.queries), starts_of(mask.keys)
+def _named(pairs: Iterable[Pair], own: Place, letter: str) -> list[str]:
+    """Statements that name the tokens of a program's own tile, and what conditions say of them."""
+    conditions = " ".join(_condition(pair) for pair in pairs)
+    return [*own.found(letter), *own.tokens(letter, _ROW, conditions)]
 
 
-def _at(pointer: str, start: str, stride: str) -> str:
+def _starts(sides: tuple[Side, ...]) -> dict[str, str]:
+    """Where each segment begins."""
+    counts = [str(side.count) for side in sides]
+    return {side.name: " + ".join(counts[:place]) for place, side in enumerate(sides)}
+
+
+def _at(pointer: str, start: str, stride: str = "") -> str:
     """A pointer to the first token of a segment."""
     if not start:
         return pointer
-    return (
-        f"{pointer} + ({start}) * {stride}" if "+" in start else f"{pointer} + {start} * {stride}"
-    )
+    start = f"({start})" if "+" in start else start
+    return f"{pointer} + {start} * {stride}" if stride else f"{pointer} + {start}"
 
 
-def _rows(mask: Mask, tensor: str, start: str, token: str, column: str, exists: str) -> str:
+def _rows(mask: Mask, tensor: str, start: str, token: str, column: str) -> str:
+    """Source: tokens `queries[:, None]` of a tensor by its columns."""
+    vector, _, axis = token.partition("[")
+    exists = {"queries": "asked", "keys": "exist"}[vector]
     width = mask.value_width if column.startswith("c") else mask.width
     base = _at(f"{tensor}_ptr", start, f"{tensor}_t")
-    return f"rows({base}, {token}, {column}, {tensor}_t, {exists}, {width}, {mask.far})"
+    tail = f"{tensor}_t, {exists}[{axis}, {width}, {mask.far}"
+    return f"rows({base}, {token}, {column}, {tail})"
 
 
-def _store(mask: Mask, tensor: str, start: str, token: str, exists: str, value: str) -> str:
+def _store(mask: Mask, tensor: str, start: str, vector: str, value: str) -> str:
     column = "c[None, :]" if tensor in ("y", "dv") else "w[None, :]"
     width = mask.value_width if tensor in ("y", "dv") else mask.width
+    exists = {"queries": "asked", "keys": "exist"}[vector]
     base = _at(f"{tensor}_ptr", start, f"{tensor}_t")
-    tail = f"{tensor}_t, {exists}, {value}, {width}, {mask.far}"
-    return f"write({base}, {token}, {column}, {tail})"
+    tail = f"{tensor}_t, {exists}{_ROW}, {value}, {width}, {mask.far}"
+    return f"write({base}, {vector}{_ROW}, {column}, {tail})"
 
 
 def _forward(mask: Mask) -> Iterator[str]:
@@ -185,29 +211,28 @@ def _forward(mask: Mask) -> Iterator[str]:
     yield "    total_ptr += (sample * heads + head) * tokens"
     yield from _columns(mask)
     yield from _valid(mask)
-    starts, key_starts = _starts(mask)
-    n = mask.tiles[0][0]
-    for query in mask.queries:
-        exists = f"q < n_{query.name}"
-        start = starts[query.name]
+    starts, key_starts = _starts(mask.sequence.queries), _starts(mask.sequence.keys)
+    n, other = mask.tiles[0]
+    bodies = []
+    for query in mask.sequence.queries:
+        place, start = mask.place(query, n), starts[query.name]
+        pairs = [(m, place, mask.met(query, key, other)) for key, m in mask.seen_by(query)]
         body = [
-            "i = tile",
-            f"q = i * {n} + tl.arange(0, {n})[:, None]",
-            f"x = {_rows(mask, 'q', start, 'q', 'w[None, :]', exists)}",
+            *_named(pairs, place, "q"),
+            f"x = {_rows(mask, 'q', start, f'queries{_ROW}', f'w{_COLUMN}')}",
             f"best = tl.full([{n}], -1.0e30, tl.float32)",
             f"total = tl.zeros([{n}], tl.float32)",
             f"y = tl.zeros([{n}, {padded(mask.value_width)}], tl.float32)",
         ]
-        for pair in (pair for pair in mask.shown if pair[0] is query):
-            body += _loops(mask, pair, _reader(mask, pair[1], key_starts), mask.tiles[0])
-        ends = f"i * {n} + tl.arange(0, {n})"
-        at = f"total_ptr + {start} + {ends}" if start else f"total_ptr + {ends}"
+        for pair in pairs:
+            body += _loops(pair, _reader(mask, key_starts[pair[2].side.name]))
         body += [
             "y, total = settle(best, total, y)",
-            _store(mask, "y", start, "q", exists, "y"),
-            f"tl.store({at}, total, mask={ends} < n_{query.name})",
+            _store(mask, "y", start, "queries", "y"),
+            f"tl.store({_at('total_ptr', start)} + queries, total, mask=asked)",
         ]
-        yield from _branch(query, n, body)
+        bodies.append((place, body))
+    yield from _branches(bodies)
 
 
 def _by_query_head(of_query: str, of_key: str) -> Iterator[str]:
@@ -219,16 +244,12 @@ def _by_query_head(of_query: str, of_key: str) -> Iterator[str]:
         yield f"    {tensor}_ptr += sample * {tensor}_b + head // shared * {tensor}_h"
 
 
-def _reader(mask: Mask, key: ir.Segment, starts: dict[str, str]) -> Body:
-    def body(seen: str, masked: str, before: list[str]) -> list[str]:
-        start, n = starts[key.name], mask.tiles[0][1]
-        there = f"key < n_{key.name}"
+def _reader(mask: Mask, start: str) -> Body:
+    def body(named: list[str], seen: str, masked: str) -> list[str]:
         return [
-            f"k = j * {n} + tl.arange(0, {n})[None, :]",
-            f"key = j * {n} + tl.arange(0, {n})[:, None]",
-            *before,
-            f"k_wk = {_rows(mask, 'k', start, 'k', 'w[:, None]', f'k < n_{key.name}')}",
-            f"v_kv = {_rows(mask, 'v', start, 'key', 'c[None, :]', there)}",
+            *named,
+            f"k_wk = {_rows(mask, 'k', start, f'keys{_COLUMN}', f'w{_ROW}')}",
+            f"v_kv = {_rows(mask, 'v', start, f'keys{_ROW}', f'c{_COLUMN}')}",
             f"seen = {seen}",
             f"best, total, y = read(x, best, total, y, k_wk, v_kv, seen, scale, {masked})",
         ]
@@ -245,44 +266,41 @@ def _backward_queries(mask: Mask) -> Iterator[str]:
     yield "    delta_ptr += (sample * heads + head) * tokens"
     yield from _columns(mask)
     yield from _valid(mask)
-    starts, key_starts = _starts(mask)
-    n = mask.tiles[1][0]
-    for query in mask.queries:
-        exists = f"q < n_{query.name}"
-        start = starts[query.name]
+    starts, key_starts = _starts(mask.sequence.queries), _starts(mask.sequence.keys)
+    n, other = mask.tiles[1]
+    bodies = []
+    for query in mask.sequence.queries:
+        place, start = mask.place(query, n), starts[query.name]
+        pairs = [(m, place, mask.met(query, key, other)) for key, m in mask.seen_by(query)]
         body = [
-            "i = tile",
-            f"q = i * {n} + tl.arange(0, {n})[:, None]",
-            f"row = i * {n} + tl.arange(0, {n})",
-            f"x = {_rows(mask, 'q', start, 'q', 'w[None, :]', exists)}",
-            f"g = {_rows(mask, 'g', start, 'q', 'c[None, :]', exists)}",
-            *_sums(query, start, "row"),
+            *_named(pairs, place, "q"),
+            f"x = {_rows(mask, 'q', start, f'queries{_ROW}', f'w{_COLUMN}')}",
+            f"g = {_rows(mask, 'g', start, f'queries{_ROW}', f'c{_COLUMN}')}",
+            *_sums(start),
             f"dx = tl.zeros([{n}, {padded(mask.width)}], tl.float32)",
         ]
-        for pair in (pair for pair in mask.shown if pair[0] is query):
-            body += _loops(mask, pair, _puller(mask, pair[1], key_starts), mask.tiles[1])
-        body.append(_store(mask, "dq", start, "q", exists, "dx * plain_scale"))
-        yield from _branch(query, n, body)
+        for pair in pairs:
+            body += _loops(pair, _puller(mask, key_starts[pair[2].side.name]))
+        body.append(_store(mask, "dq", start, "queries", "dx * plain_scale"))
+        bodies.append((place, body))
+    yield from _branches(bodies)
 
 
-def _sums(query: ir.Segment, start: str, row: str) -> list[str]:
+def _sums(start: str) -> list[str]:
     """Log-sum-exp (in base 2) and delta of some queries."""
-    at = f"{start} + {row}" if start else row
-    exists = f"mask={row} < n_{query.name}, other=0.0"
+    totals, deltas = (f"{_at(f'{name}_ptr', start)} + queries" for name in ("total", "delta"))
     return [
-        f"total = tl.load(total_ptr + {at}, {exists}) * 1.4426950408889634",
-        f"delta = tl.load(delta_ptr + {at}, {exists})",
+        f"total = tl.load({totals}, mask=asked, other=0.0) * 1.4426950408889634",
+        f"delta = tl.load({deltas}, mask=asked, other=0.0)",
     ]
 
 
-def _puller(mask: Mask, key: ir.Segment, starts: dict[str, str]) -> Body:
-    def body(seen: str, masked: str, before: list[str]) -> list[str]:
-        start, n, there = starts[key.name], mask.tiles[1][1], f"k < n_{key.name}"
+def _puller(mask: Mask, start: str) -> Body:
+    def body(named: list[str], seen: str, masked: str) -> list[str]:
         return [
-            f"k = j * {n} + tl.arange(0, {n})[None, :]",
-            *before,
-            f"k_wk = {_rows(mask, 'k', start, 'k', 'w[:, None]', there)}",
-            f"v_vk = {_rows(mask, 'v', start, 'k', 'c[:, None]', there)}",
+            *named,
+            f"k_wk = {_rows(mask, 'k', start, f'keys{_COLUMN}', f'w{_ROW}')}",
+            f"v_vk = {_rows(mask, 'v', start, f'keys{_COLUMN}', f'c{_ROW}')}",
             f"seen = {seen}",
             f"dx = pull(x, g, total, delta, dx, k_wk, v_vk, seen, scale, {masked})",
         ]
@@ -304,41 +322,38 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
     yield "    delta_ptr += (sample * heads + first) * tokens"
     yield from _columns(mask)
     yield from _valid(mask)
-    starts, key_starts = _starts(mask)
-    n = mask.tiles[2][0]
-    for key in mask.keys:
-        exists, start = f"k < n_{key.name}", key_starts[key.name]
+    starts, key_starts = _starts(mask.sequence.queries), _starts(mask.sequence.keys)
+    n, other = mask.tiles[2]
+    bodies = []
+    for key in mask.sequence.keys:
+        place, start = mask.place(key, n), key_starts[key.name]
+        pairs = [(m, mask.met(key, query, other), place) for query, m in mask.seeing(key)]
         body = [
-            "j = tile",
-            f"k = j * {n} + tl.arange(0, {n})[:, None]",
-            f"k_kw = {_rows(mask, 'k', start, 'k', 'w[None, :]', exists)}",
-            f"v_kv = {_rows(mask, 'v', start, 'k', 'c[None, :]', exists)}",
+            *_named(pairs, place, "k"),
+            f"k_kw = {_rows(mask, 'k', start, f'keys{_ROW}', f'w{_COLUMN}')}",
+            f"v_kv = {_rows(mask, 'v', start, f'keys{_ROW}', f'c{_COLUMN}')}",
             f"dk = tl.zeros([{n}, {padded(mask.width)}], tl.float32)",
             f"dv = tl.zeros([{n}, {padded(mask.value_width)}], tl.float32)",
         ]
         inner = []
-        for pair in (pair for pair in mask.shown if pair[1] is key):
-            own, taken = mask.tiles[2]
-            push = _pusher(mask, pair[0], starts)
-            inner += _loops(mask, pair, push, (taken, own), turned=True)
+        for pair in pairs:
+            inner += _loops(pair, _pusher(mask, starts[pair[1].side.name]), turned=True)
         if inner:
             inner += ["q_ptr += q_h", "g_ptr += g_h", "total_ptr += tokens", "delta_ptr += tokens"]
             body += ["for _ in range(shared):", *(f"    {line}" for line in inner)]
-        body.append(_store(mask, "dk", start, "k", exists, "dk * plain_scale"))
-        body.append(_store(mask, "dv", start, "k", exists, "dv"))
-        yield from _branch(key, n, body)
+        body.append(_store(mask, "dk", start, "keys", "dk * plain_scale"))
+        body.append(_store(mask, "dv", start, "keys", "dv"))
+        bodies.append((place, body))
+    yield from _branches(bodies)
 
 
-def _pusher(mask: Mask, query: ir.Segment, starts: dict[str, str]) -> Body:
-    def body(seen: str, masked: str, before: list[str]) -> list[str]:
-        start, n, exists = starts[query.name], mask.tiles[2][1], f"q < n_{query.name}"
+def _pusher(mask: Mask, start: str) -> Body:
+    def body(named: list[str], seen: str, masked: str) -> list[str]:
         return [
-            f"q = i * {n} + tl.arange(0, {n})[None, :]",
-            f"row = i * {n} + tl.arange(0, {n})",
-            *before,
-            f"x_wq = {_rows(mask, 'q', start, 'q', 'w[:, None]', exists)}",
-            f"g_vq = {_rows(mask, 'g', start, 'q', 'c[:, None]', exists)}",
-            *_sums(query, start, "row"),
+            *named,
+            f"x_wq = {_rows(mask, 'q', start, f'queries{_COLUMN}', f'w{_ROW}')}",
+            f"g_vq = {_rows(mask, 'g', start, f'queries{_COLUMN}', f'c{_ROW}')}",
+            *_sums(start),
             f"seen = {seen}",
             f"dk, dv = push(k_kw, v_kv, dk, dv, x_wq, g_vq, total, delta, seen, scale, {masked})",
         ]

@@ -35,10 +35,11 @@ def simplify(mask: masks.Mask) -> masks.Mask:
     return mask
 
 
-def is_causal(groups: Groups, segments: Segments) -> bool:
-    """Whether a stream is one segment under plain `causal`."""
+def is_causal(groups: Groups, queries: Segments, keys: Segments) -> bool:
+    """Whether it is one segment under plain `causal`."""
     shown = [simplify(mask) for group in groups for *_, mask in group.masks]
-    return len(segments) == len(groups) == 1 and shown == [masks.Pattern("causal", ())]
+    alone = len(queries) == len(groups) == 1 and queries == keys
+    return alone and shown == [masks.Pattern("causal", ())]
 
 
 def is_full(groups: Groups, queries: Segments, keys: Segments) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks, sparse
+from mmspec.compiler.emit.sparse import Backend
 from mmspec.schema.spec import camel
 
 
@@ -32,7 +33,7 @@ def embedding(node: ir.Embed) -> tuple[str, dict[str, Any]]:
     return "FrameEmbedding", {**common, **frames}
 
 
-def fusion(node: ir.Fuse) -> tuple[str, dict[str, Any]]:
+def fusion(node: ir.Fuse, backend: Backend) -> tuple[str, dict[str, Any]]:
     """Part and constants of a fusion with parameters."""
     width, sources = node.out.width, len(node.sources)
     if node.kind == "gated":
@@ -40,27 +41,24 @@ def fusion(node: ir.Fuse) -> tuple[str, dict[str, Any]]:
     if node.kind == "attention":
         return "AttentionFusion", {"queries": node.queries, "width": width, "heads": node.heads}
     if node.kind == "cross-attention":
-        return "CrossAttentionFusion", {"width": width, "heads": node.heads}
+        constants: dict[str, Any] = {"width": width, "heads": node.heads}
+        constants["shown"] = sparse.of_fusion(node).patterns(backend)
+        return "CrossAttentionFusion", constants
     assert node.kind == "transformer", node.kind
-    constants = {"sources": sources, "depth": len(node.blocks), "block": node.blocks[0]}
-    return "TransformerFusion", constants
+    blocks = {"depth": len(node.blocks), "block": node.blocks[0]}
+    return "TransformerFusion", {"sources": sources, **blocks}
 
 
-def shown(node: ir.Stack) -> str:
-    """What tells an attention what it sees: `causal`, a pattern by name, or "": a mask."""
-    groups, segments = node.block.attention.groups, node.source.segments
-    if masks.is_causal(groups, segments):
-        return "causal"
-    return f"{node.stream}_mask" if sparse.is_sparse(groups, (segments, segments)) else ""
-
-
-def stack(node: ir.Stack) -> tuple[str, dict[str, Any]]:
+def stack(node: ir.Stack, backend: Backend) -> tuple[str, dict[str, Any]]:
     """Part and constants of a stream's stack."""
     constants: dict[str, Any] = {
         "block": node.block,
         "depth": node.depth,
         "final_norm": node.final_norm,
-        "shown": shown(node),
+        "shown": sparse.of_stack(node).patterns(backend),
+        "causal": masks.is_causal(
+            node.block.attention.groups, node.source.segments, node.source.segments
+        ),
     }
     if isinstance(node.halting, ir.Ponder):
         return "PonderStack", {**constants, "ponder": node.halting}
@@ -84,15 +82,16 @@ def head(node: ir.Head, plan: ir.Plan) -> tuple[str, dict[str, Any]]:
 class Requests:
     """Specialised classes of a Plan's modules, by module name."""
 
-    def __init__(self, plan: ir.Plan, specialiser: Any) -> None:
+    def __init__(self, plan: ir.Plan, specialiser: Any, backend: Backend) -> None:
+        self.backend: Backend = backend
         self._parts: dict[str, Any] = {}
         for node in plan.nodes:
             if isinstance(node, ir.Embed):
                 self._ask(specialiser, node.module, node.modality, embedding(node))
             elif isinstance(node, ir.Fuse) and node.module:
-                self._ask(specialiser, node.module, node.stream, fusion(node))
+                self._ask(specialiser, node.module, node.stream, fusion(node, backend))
             elif isinstance(node, ir.Stack):
-                self._ask(specialiser, node.module, node.stream, stack(node))
+                self._ask(specialiser, node.module, node.stream, stack(node, backend))
         for item in plan.heads:
             if item.tied is None:
                 self._ask(specialiser, item.module, item.name, head(item, plan))

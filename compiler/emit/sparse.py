@@ -1,206 +1,176 @@
-"""Masks -> the source of patterns: which runs of keys each tile of queries sees, as loops.
+"""Which attention passes over tiles that its mask hides, and the patterns it does so by.
 
-An attention has patterns where so many tiles show nothing that passing them over pays.
+An attention has patterns where so many tiles show nothing that passing them over pays, or where
+the backend `tiles` asks for it; elsewhere SDPA computes all pairs under a mask.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit.coordinates import expression, statements
-from mmspec.compiler.emit.masks import FULL, NONE, Groups, Segments, simplify
-from mmspec.compiler.relations.geometry import Geometry
-from mmspec.expressions.mask import Mask, unparse
+from mmspec.compiler.emit.masks import NONE, Groups, Segments, is_causal, is_full, simplify
+from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.expressions.mask import Mask
 
-if TYPE_CHECKING:
-    from mmspec.compiler.relations.schedule import Schedule
+Backend = str
+"""auto: tiles where that pays, else SDPA. tiles: wherever a mask hides anything. sdpa: nowhere."""
 
-TILE: Final = 64
-"""Queries and keys of a tile."""
+Patterns = tuple[tuple[str, int, int], ...]
+"""For each group of heads its pattern, its query heads and its key heads; () for SDPA."""
 
-NAMES: Final = ("Block", "Pattern", "Run", "register", "tiled")
-"""What the definitions take from the package's sparse_plan.py."""
+NAMES: Final = ("Block", "Pattern", "Run", "bounds", "laid", "register", "tiled")
+"""What patterns take from the package's sparse_plan.py."""
 
 _LONG: Final = 512
 """Tokens from which on a mask may be worth more than one dense call."""
 
 _SHARE: Final = 0.5
-"""Of the tiles that may be touched for that."""
-
-Shown = tuple[ir.Segment, ir.Segment, Mask]
-Longest = tuple[tuple[str, int], ...]
+"""Of the pairs that may be computed for that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A pattern's name, and the definitions that it stands for."""
+class Site:
+    """An attention: who asks whom, with which masks by groups of heads."""
 
-    name: str
-    definitions: tuple[str, ...]
+    owner: str
+    of: str
+    """Whose it is, in words."""
+    groups: Groups
+    queries: Segments
+    keys: Segments
+    heads: int
+    kv_heads: int
+    width: int
+    """Of a head."""
+
+    @property
+    def sides(self) -> tuple[Segments, Segments]:
+        """Segments of queries, and of keys."""
+        return self.queries, self.keys
+
+    def names(self) -> tuple[str, ...]:
+        """Of the mask of each group of heads."""
+        if len(self.groups) == 1:
+            return (f"{self.owner}_mask",)
+        return tuple(f"{self.owner}_mask_{place}" for place in range(1, len(self.groups) + 1))
+
+    def words(self) -> tuple[str, ...]:
+        """Whose mask each of them is."""
+        if len(self.groups) == 1:
+            return (self.of,)
+        places = range(1, len(self.groups) + 1)
+        return tuple(f"group {place} of the heads of {self.of}" for place in places)
+
+    def patterns(self, backend: Backend) -> Patterns:
+        """What tells it what it sees, where it passes over tiles."""
+        if not passes_over(self, backend):
+            return ()
+        shared = self.heads // self.kv_heads
+        pairs = zip(self.names(), self.groups, strict=True)
+        return tuple((name, group.heads, group.heads // shared) for name, group in pairs)
 
 
-def is_sparse(groups: Groups, sides: tuple[Segments, Segments]) -> bool:
-    """Whether at the longest lengths enough tiles are passed over, by all heads alike."""
-    if any(sum(s.tokens.max for s in side) < _LONG for side in sides) or len(groups) != 1:
+def of_stack(node: ir.Stack) -> Site:
+    """The self-attention of a stream."""
+    layer, segments = node.block.attention, node.source.segments
+    return Site(
+        *(node.stream, f"stream {node.stream}", layer.groups, segments, segments),
+        *(layer.heads, layer.kv_heads, layer.head_width),
+    )
+
+
+def of_fusion(node: ir.Fuse) -> Site:
+    """The attention of a cross-attention fusion: the first source reads the others."""
+    keys = tuple(segment for value in node.sources[1:] for segment in value.segments)
+    return Site(
+        *(f"{node.stream}_fusion", f"fusion {node.stream}", node.groups),
+        *(node.sources[0].segments, keys),
+        *(node.heads, node.heads, node.out.width // node.heads),
+    )
+
+
+def passes_over(site: Site, backend: Backend) -> bool:
+    """Whether an attention has patterns."""
+    if backend == "sdpa" or is_causal(site.groups, site.queries, site.keys):
         return False
-    (group,) = groups
-    shown = shown_pairs(group.masks, sides)
-    if not all(_has_loops(*pair) for pair in shown):
+    if is_full(site.groups, *site.sides) or not all(map(_has_loops, sequences(site))):
         return False
-    touched = sum(_touched(mask, *_ends(query, key)) for query, key, mask in shown)
-    queries, keys = (sum(-(-segment.tokens.max // TILE) for segment in side) for side in sides)
-    return touched <= _SHARE * queries * keys
+    if backend == "tiles":
+        return True
+    if any(sum(s.tokens.max for s in side) < _LONG for side in site.sides):
+        return False
+    return (
+        sum(
+            group.heads * share(mask, _longest(site))
+            for group, mask in zip(site.groups, sequences(site), strict=True)
+        )
+        <= _SHARE * site.heads
+    )
 
 
-def shown_pairs(pairs: ir.Pairs, sides: tuple[Segments, Segments]) -> list[Shown]:
-    """Pairs of segments that see anything, and their masks."""
-    known = [{segment.name: segment for segment in side} for side in sides]
-    found = ((known[0][query], known[1][key], simplify(mask)) for query, key, mask in pairs)
-    return [pair for pair in found if pair[2] != NONE]
+def sequences(site: Site) -> list[SequenceMask]:
+    """The mask of each group of heads, over all segments."""
+    sides = [tuple(map(_side, segments)) for segments in site.sides]
+    return [SequenceMask(sides[0], sides[1], tuple(_shown(group.masks))) for group in site.groups]
 
 
-def _has_loops(query: ir.Segment, key: ir.Segment, mask: Mask) -> bool:
-    """Whether loops over tiles of single tokens can be had for a pair of segments."""
+def _side(segment: ir.Segment) -> Side:
+    """A segment as generated code knows it: by its number of tokens.
+
+    The frames of a video then have a name of their own.
+    """
+    geometry = segment.geometry
+    if len(geometry.axes) > 1:
+        axes = (
+            replace(axis, size=f"frames_{segment.name}") if isinstance(axis.size, str) else axis
+            for axis in geometry.axes
+        )
+        geometry = replace(geometry, axes=tuple(axes))
+    return Side(segment.name, geometry, f"n_{segment.name}")
+
+
+def _shown(pairs: ir.Pairs) -> Iterator[tuple[str, str, Mask]]:
+    """Pairs of segments that see anything."""
+    found = ((query, key, simplify(mask)) for query, key, mask in pairs)
+    return (pair for pair in found if pair[2] != NONE)
+
+
+def _has_loops(mask: SequenceMask) -> bool:
+    """Whether loops over tiles can be had for all pairs."""
     from mmspec.compiler.relations.patterns import is_closed
 
-    flat = (len(s.geometry.axes) == 1 or not s.geometry.symbols for s in (query, key))
-    return is_closed(mask) and all(flat)
+    return all(is_closed(part) for *_, part in mask.pairs)
 
 
-def _ends(query: ir.Segment, key: ir.Segment) -> tuple[Geometry, Geometry, Longest]:
-    """Where the tokens of both stand, and the longest lengths, by symbol."""
-    found = {s: segment.tokens.max for segment in (query, key) for s in segment.geometry.symbols}
-    return query.geometry, key.geometry, tuple(found.items())
-
-
-@lru_cache(maxsize=256)
-def _touched(mask: Mask, query: Geometry, key: Geometry, lengths: Longest) -> int:
-    """Tiles with a visible pair."""
-    found, most = scheduled(mask, query, key), dict(lengths)
-    rows = range(-(-query.tokens(most) // TILE))
-    return sum(stop - start for i in rows for start, stop, _ in found.runs(i, most))
+def _longest(site: Site) -> tuple[tuple[str, int], ...]:
+    """The most tokens of each segment."""
+    return tuple((s.name, s.tokens.max) for side in site.sides for s in side)
 
 
 @lru_cache(maxsize=256)
-def scheduled(
-    mask: Mask, query: Geometry, key: Geometry, tiles: tuple[int, int] = (TILE, TILE)
-) -> Schedule:
-    """The loops over tiles of single tokens between two segments."""
-    from mmspec.compiler.relations.relation import relation
-    from mmspec.compiler.relations.schedule import schedule
+def share(mask: SequenceMask, tokens: tuple[tuple[str, int], ...]) -> float:
+    """Of all pairs the share in tiles that hold a visible one, at so many tokens by segment."""
+    from mmspec.compiler.relations.pattern import computed_pairs
 
-    found = relation(mask, query, key)
-    if len(query.axes) > 1 or len(key.axes) > 1:
-        found = found.flat()
-    return schedule(found, *tiles)
-
-
-def source(name: str, of: str, pairs: ir.Pairs, sides: tuple[Segments, Segments]) -> Source:
-    """A pattern; `of`: whose it is, in words."""
-    shown = shown_pairs(pairs, sides)
-    runs = (_runs(_runs_name(name, pair, sides), *pair) for pair in shown)
-    known = (f'{name.upper()} = register("{name}", Pattern({name}_blocks, {name}_sees))',)
-    parts = (*runs, _blocks(name, of, shown, sides), _sees(name, of, shown, sides), known)
-    return Source(name, tuple("\n".join(lines) + "\n" for lines in parts))
+    known = dict(tokens)
+    done = sum(
+        computed_pairs(mask, query, key, known)
+        for query in mask.queries
+        for key in mask.keys
+        if mask.mask(query.name, key.name) != NONE
+    )
+    sizes = (sum(known[side.name] for side in sides) for sides in (mask.queries, mask.keys))
+    queries, keys = sizes
+    return done / max(queries * keys, 1)
 
 
-def _runs_name(name: str, pair: Shown, sides: tuple[Segments, Segments]) -> str:
-    if len(sides[0]) == len(sides[1]) == 1:
-        return f"{name}_runs"
-    return f"{name}_runs_{pair[0].name}_{pair[1].name}"
+def definitions(site: Site) -> list[str]:
+    """The source of the patterns of an attention."""
+    from mmspec.compiler.relations.pattern import pattern_definitions
 
-
-def _runs(name: str, query: ir.Segment, key: ir.Segment, mask: Mask) -> Iterator[str]:
-    schedule = scheduled(mask, query.geometry, key.geometry)
-    _, *body = schedule.python().splitlines()
-    parameters = ", ".join(f"{argument}: int" for argument in schedule.arguments)
-    yield f"def {name}({parameters}) -> Iterator[Run]:"
-    text = f"Tiles of {key.name} seen by tile i of {query.name}: {unparse(mask)}."
-    if len(text) > 90:
-        text = f"Tiles of {key.name} seen by tile i of {query.name}."
-    yield f'    """{text}"""'
-    yield from body
-
-
-def _lengths(sides: tuple[Segments, Segments]) -> list[str]:
-    """Lengths of all segments, queries first, each once: `n_text`."""
-    return [f"n_{name}" for name in dict.fromkeys(s.name for side in sides for s in side)]
-
-
-def starts_of(segments: Segments) -> dict[str, str]:
-    """Where each segment begins."""
-    names = [f"n_{segment.name}" for segment in segments]
-    return {s.name: " + ".join(names[:place]) for place, s in enumerate(segments)}
-
-
-def _blocks(
-    name: str,
-    of: str,
-    shown: list[Shown],
-    sides: tuple[Segments, Segments],
-) -> Iterator[str]:
-    parameters = ", ".join(f"{length}: int" for length in _lengths(sides))
-    yield f"def {name}_blocks({parameters}) -> Iterator[Block]:"
-    yield f'    """The queries of {of} by tiles of {TILE}, and the runs of keys they see."""'
-    starts = [starts_of(side) for side in sides]
-    for query, key, mask in shown:
-        spans = [_span(starts[place], segment) for place, segment in enumerate((query, key))]
-        given = [_runs_name(name, (query, key, mask), sides), str(TILE), *spans]
-        given += scheduled(mask, query.geometry, key.geometry).relation.symbols
-        yield f"    yield from tiled({', '.join(given)})"
-    if not shown:
-        yield "    yield from ()"
-
-
-def _span(starts: dict[str, str], segment: ir.Segment) -> str:
-    start, size = starts[segment.name], f"n_{segment.name}"
-    return f"range({start}, {start} + {size})" if start else f"range({size})"
-
-
-def _sees(
-    name: str,
-    of: str,
-    shown: list[Shown],
-    sides: tuple[Segments, Segments],
-) -> Iterator[str]:
-    parameters = ", ".join(f"{length}: int" for length in _lengths(sides))
-    yield f"def {name}_sees(q: Tensor, k: Tensor, {parameters}) -> Tensor:"
-    yield f'    """Whether queries of {of} see keys: of one segment each, bool [q, k]."""'
-    starts = [starts_of(side) for side in sides]
-    seeing = [query for query in sides[0] if any(pair[0] is query for pair in shown)]
-    for place, query in reversed(list(enumerate(seeing))):
-        own = [pair for pair in shown if pair[0] is query]
-        lines = _moved("q", starts[0][query.name], [*_keys(own, starts[1])], alone=place == 0)
-        yield from (f"    {line}" for line in lines)
-    if not shown:
-        yield "    return q + k < 0"
-
-
-def _moved(letter: str, start: str, lines: list[str], alone: bool) -> Iterator[str]:
-    """Statements for tokens from `start` on, counted from there; `alone`: no others are left."""
-    if start:
-        inner = (
-            f"{letter} = {letter} - ({start})" if "+" in start else f"{letter} = {letter} - {start}"
-        )
-        lines = [inner, *lines]
-    if not start or alone:
-        yield from lines
-        return
-    yield f"if int({letter}[0]) >= {start}:"
-    yield from (f"    {line}" for line in lines)
-
-
-def _keys(own: list[Shown], starts: dict[str, str]) -> Iterator[str]:
-    """Statements that return what queries of one segment see."""
-    for place, (query, key, mask) in reversed(list(enumerate(own))):
-        if mask == FULL:
-            lines = ["return q + k >= 0"]
-        else:
-            lines = [x for x in statements(mask, query, key) if not re.match(r"[qk] = ", x)]
-            lines.append(f"return {expression(mask, query, key)}")
-        yield from _moved("k", starts[key.name], lines, alone=place == 0)
+    groups = zip(site.names(), site.words(), sequences(site), strict=True)
+    return [text for group in groups for text in pattern_definitions(*group)]

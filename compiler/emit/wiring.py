@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import kernel_mask, masks, requests, sparse
+from mmspec.compiler.emit import kernel_mask, masks, sparse
 from mmspec.compiler.emit.requests import Requests
 
 
@@ -26,8 +26,8 @@ class Lines:
     """Segment name -> expression of its number of tokens."""
     embedded: dict[str, str] = field(default_factory=dict)
     """Modality -> variable of its tokens as they were embedded first."""
-    patterns: list[sparse.Source] = field(default_factory=list)
-    """What attention that passes over tiles sees."""
+    patterns: list[str] = field(default_factory=list)
+    """Source of what attention that passes over tiles sees."""
     kernels: list[kernel_mask.Mask] = field(default_factory=list)
     """The same, for a GPU."""
     masks: list[str] = field(default_factory=list)
@@ -140,7 +140,7 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
         return
     arguments = {"parts": parts, "valids": valids, "mask": "None"}
     if node.kind == "cross-attention":
-        arguments["mask"] = _cross_mask(node, lines)
+        arguments |= _cross(node, lines)
     call = lines.requests.call(node.module, arguments)
     if node.kind == "gated":
         lines.write(f'{x}, statistics["{node.stream}.gates"] = {call}')
@@ -148,37 +148,38 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
         lines.write(f"{x} = {call}")
 
 
-def _cross_mask(node: ir.Fuse, lines: Lines) -> str:
-    keys = tuple(segment for value in node.sources[1:] for segment in value.segments)
-    queries = node.sources[0].segments
+def _cross(node: ir.Fuse, lines: Lines) -> dict[str, str]:
+    """What the attention of a fusion is told of whom it sees."""
     others = node.sources[1:]
     valid = lines.valids[others[0].name]
     if len(others) > 1:
         valid = f"join_valid({lines.values(others)}, {lines.validities(others)})"
-    if masks.is_full(node.groups, queries, keys):
-        return f"visible_keys({valid})"
-    like = lines.tensors[node.sources[0].name]
-    return _visible(f"{node.stream}_fusion", node.groups, (queries, keys), (valid, like), lines)
+    return _told(sparse.of_fusion(node), (valid, lines.tensors[node.sources[0].name]), lines)
 
 
-def _visible(
-    owner: str,
-    groups: masks.Groups,
-    sides: tuple[masks.Segments, masks.Segments],
-    names: tuple[str, str],
-    lines: Lines,
-) -> str:
+def _told(site: sparse.Site, names: tuple[str, str], lines: Lines) -> dict[str, str]:
+    """What an attention is told: a mask, or patterns by name; names: validity, a tensor."""
+    counts = _tuple([lines.counts[segment] for segment in masks.parameters(*site.sides)])
+    told = {"mask": f"visible_keys({names[0]})", "valid_bt": names[0], "counts": counts}
+    if site.patterns(lines.requests.backend):
+        lines.patterns += sparse.definitions(site)
+        lines.kernels += kernel_mask.of_site(site)
+    elif not masks.is_full(site.groups, *site.sides) and not masks.is_causal(
+        site.groups, *site.sides
+    ):
+        told["mask"] = _visible(site, names, lines)
+    return told
+
+
+def _visible(site: sparse.Site, names: tuple[str, str], lines: Lines) -> str:
     """What each query sees: a mask function for each group of heads; names: validity, a tensor."""
     valid, like = names
+    groups, sides = site.groups, site.sides
     lengths = [lines.counts[segment] for segment in masks.parameters(*sides)]
-    stream = owner.removesuffix("_fusion")
-    of = f"fusion {stream}" if owner != stream else f"stream {stream}"
     packed = masks.documents(groups)
     lengths += [_document(segment, lines) for segment in packed]
     calls = []
-    for place, group in enumerate(groups, 1):
-        name = f"{owner}_mask" if len(groups) == 1 else f"{owner}_mask_{place}"
-        whose = of if len(groups) == 1 else f"group {place} of the heads of {of}"
+    for name, whose, group in zip(site.names(), site.words(), groups, strict=True):
         lines.masks.append(masks.function(name, whose, group.masks, sides, packed))
         calls.append(f"{name}({', '.join(lengths)}, {like}.device)")
     if len(groups) == 1:
@@ -200,22 +201,11 @@ def _document(segment: str, lines: Lines) -> str:
 
 def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     """Run a stream's blocks."""
-    source, segments = lines.tensors[node.source.name], node.source.segments
-    valid = lines.valids[node.source.name]
-    groups = node.block.attention.groups
-    mask = f"visible_keys({valid})"
-    if requests.shown(node) == f"{node.stream}_mask":
-        name, of = f"{node.stream}_mask", f"stream {node.stream}"
-        lines.patterns.append(sparse.source(name, of, groups[0].masks, (segments, segments)))
-        lines.kernels.append(kernel_mask.of_stack(name, node))
-    elif not masks.is_full(groups, segments, segments) and not masks.is_causal(groups, segments):
-        mask = _visible(node.stream, groups, (segments, segments), (valid, source), lines)
+    source, valid = lines.tensors[node.source.name], lines.valids[node.source.name]
     arguments = {
+        **_told(sparse.of_stack(node), (valid, source), lines),
         "x_btd": source,
-        "valid_bt": valid,
-        "mask": mask,
         "positions_t": _positions(node, lines, source),
-        "counts": lines.count(node.source),
         "routing": f"{node.stream}_routing",
     }
     if isinstance(node.halting, ir.Exit):

@@ -44,6 +44,31 @@ def by_head(masks_qk: tuple[Tensor, ...], heads: tuple[int, ...]) -> Tensor:
     return torch.cat([torch.stack([mask_qk] * count, -3) for mask_qk, count in pairs], -3)
 
 
+Patterns = tuple[tuple[str, int, int], ...]
+"""For each group of heads that stand together its pattern, its query heads and its key heads."""
+
+
+def attend_by_head(
+    q_bhqw: Tensor,
+    k_bgkw: Tensor,
+    v_bgkw: Tensor,
+    patterns: Patterns,
+    counts: tuple[int, ...],
+    valid_bk: Tensor | None,
+) -> Tensor:
+    """Attention whose heads see by patterns of their own: name, query heads, key heads of each."""
+    heads, kv_heads = [heads for _, heads, _ in patterns], [heads for *_, heads in patterns]
+    parts = zip(
+        patterns,
+        q_bhqw.split(heads, dim=1),
+        k_bgkw.split(kv_heads, dim=1),
+        v_bgkw.split(kv_heads, dim=1),
+        strict=True,
+    )
+    y = [sparse_attention(q, k, v, (name, counts), valid_bk) for (name, *_), q, k, v in parts]
+    return torch.cat(y, dim=1)
+
+
 def packed(name: str, document_bt: Tensor | None, x_btd: Tensor) -> Tensor:
     """The document that each token of a modality belongs to: int64 [B, T]; None: one document."""
     if document_bt is None:
@@ -114,12 +139,15 @@ def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
 class Attention(nn.Module):
     """Self-attention of {attention.heads} heads of width {attention.head_width} (Vaswani 2017)."""
 
-    def __init__(self, width: int, attention: ir.Attention, shown: str) -> None:
+    def __init__(
+        self, width: int, attention: ir.Attention, shown: Patterns = (), causal: bool = False
+    ) -> None:
         super().__init__()
         self.heads = attention.heads
         self.kv_heads = attention.kv_heads
         self.head_width = attention.head_width
         self.shown = shown
+        self.causal = causal
         self.rotary = attention.rotary
         heads = self.heads + 2 * self.kv_heads
         self.qkv = nn.Linear(width, heads * self.head_width, bias=attention.bias)
@@ -139,12 +167,14 @@ class Attention(nn.Module):
         )
         if self.rotary:
             q_bhtw, k_bhtw = rotate(q_bhtw, turn), rotate(k_bhtw, turn)
-        if self.shown == "causal":
+        if self.causal:
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, is_causal=True, enable_gqa=self.kv_heads != self.heads
             )
+        elif len(self.shown) > 1:
+            y_bhtw = attend_by_head(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt)
         elif self.shown:
-            y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown, counts), valid_bt)
+            y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts), valid_bt)
         else:
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, attn_mask=mask, enable_gqa=self.kv_heads != self.heads
@@ -156,21 +186,34 @@ class Attention(nn.Module):
 class CrossAttention(nn.Module):
     """Queries read a context; a query that sees no key gets exactly 0."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, shown: Patterns = ()) -> None:
         super().__init__()
         self.heads = heads
+        self.shown = shown
         self.norm_query = nn.LayerNorm(width)
         self.norm_context = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.output = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_bqd: Tensor, context_bkd: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x_bqd: Tensor,
+        context_bkd: Tensor,
+        mask: Tensor | None,
+        valid_bk: Tensor | None,
+        counts: tuple[int, ...],
+    ) -> Tensor:
         q_bqd = self.query(self.norm_query(x_bqd))
         k_bkd, v_bkd = self.key_value(self.norm_context(context_bkd)).chunk(2, dim=-1)
         q_bhqw, k_bhkw, v_bhkw = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q_bqd, k_bkd, v_bkd)
         )
-        y_bhqw = F.scaled_dot_product_attention(q_bhqw, k_bhkw, v_bhkw, attn_mask=mask)
+        if len(self.shown) > 1:
+            y_bhqw = attend_by_head(q_bhqw, k_bhkw, v_bhkw, self.shown, counts, valid_bk)
+        elif self.shown:
+            y_bhqw = sparse_attention(q_bhqw, k_bhkw, v_bhkw, (self.shown[0][0], counts), valid_bk)
+        else:
+            y_bhqw = F.scaled_dot_product_attention(q_bhqw, k_bhkw, v_bhkw, attn_mask=mask)
         y_bqd: Tensor = self.output(y_bhqw.transpose(1, 2).flatten(2))
         return y_bqd

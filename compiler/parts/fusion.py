@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import CrossAttention, visible_keys
+from mmspec.compiler.parts.attention import CrossAttention, Patterns, visible_keys
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, join_valid, mean_pool
 
@@ -55,26 +55,29 @@ class AttentionFusion(nn.Module):
 
     def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
         context_btd = torch.cat(parts, dim=1)
-        mask = visible_keys(join_valid(parts, valids))
+        valid_bt = join_valid(parts, valids)
+        mask = visible_keys(valid_bt)
         x_bqd = self.queries.expand(context_btd.shape[0], -1, -1)
-        read_bqd: Tensor = self.attention(x_bqd, context_btd, mask)
+        read_bqd: Tensor = self.attention(x_bqd, context_btd, mask, valid_bt, ())
         return x_bqd + read_bqd
 
 
 class CrossAttentionFusion(nn.Module):
     """The first source reads the others."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, shown: Patterns = ()) -> None:
         super().__init__()
-        self.attention = CrossAttention(width, heads)
+        self.attention = CrossAttention(width, heads, shown)
 
     def forward(
         self,
         parts: tuple[Tensor, ...],
         mask: Tensor | None,
+        valid_bt: Tensor | None,
+        counts: tuple[int, ...],
     ) -> Tensor:
         context_btd = torch.cat(parts[1:], dim=1)
-        read_btd: Tensor = self.attention(parts[0], context_btd, mask)
+        read_btd: Tensor = self.attention(parts[0], context_btd, mask, valid_bt, counts)
         return parts[0] + read_btd
 
 
@@ -84,7 +87,7 @@ class TransformerFusion(nn.Module):
     def __init__(self, sources: int, depth: int, block: ir.Block) -> None:
         super().__init__()
         self.source = nn.Parameter(torch.empty(sources, block.width))
-        self.blocks = nn.ModuleList([Block(block, "") for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(block) for _ in range(depth)])
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import rotation
+from mmspec.compiler.parts.attention import Patterns, rotation
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, RmsNorm, mean_pool
 
@@ -22,7 +22,13 @@ class PonderStack(nn.Module):
     """A step of depth {depth}, taken up to {ponder.at_most} times until halted (PonderNet 2021)."""
 
     def __init__(
-        self, block: ir.Block, depth: int, final_norm: bool, shown: str, ponder: ir.Ponder
+        self,
+        block: ir.Block,
+        depth: int,
+        final_norm: bool,
+        shown: Patterns,
+        causal: bool,
+        ponder: ir.Ponder,
     ) -> None:
         super().__init__()
         self.final_norm = final_norm
@@ -30,7 +36,7 @@ class PonderStack(nn.Module):
         self.at_most = ponder.at_most
         self.threshold = ponder.threshold
         self.prior = ponder.prior
-        self.blocks = nn.ModuleList([Block(block, shown) for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
         self.norm: nn.Module
         if final_norm:
             if block.norm.kind == "rms":
@@ -96,14 +102,20 @@ class ExitStack(nn.Module):
     """Depth {depth}; in evaluation a sample leaves once the head is confident."""
 
     def __init__(
-        self, block: ir.Block, depth: int, final_norm: bool, shown: str, leave: ir.Exit
+        self,
+        block: ir.Block,
+        depth: int,
+        final_norm: bool,
+        shown: Patterns,
+        causal: bool,
+        leave: ir.Exit,
     ) -> None:
         super().__init__()
         self.final_norm = final_norm
         self.head_width = block.attention.head_width
         self.after = leave.after
         self.threshold = leave.threshold
-        self.blocks = nn.ModuleList([Block(block, shown) for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
         self.norm: nn.Module
         if final_norm:
             if block.norm.kind == "rms":

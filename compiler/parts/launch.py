@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,15 +13,15 @@ _STAGES = 2
 
 
 class Kernels(NamedTuple):
-    """The kernels of one mask, and where its lengths are those of queries and of keys."""
+    """The kernels of one mask, and what is needed to launch them."""
 
     forward: Any
     backward_queries: Any
     backward_keys: Any
-    queries: tuple[int, ...]
+    tiles: Callable[..., tuple[int, int, int]]
+    """The programs that each of them needs for a head, by the lengths of all segments."""
     keys: tuple[int, ...]
-    tiles: tuple[int, int, int]
-    """Tokens of a program of each of the kernels."""
+    """Where the lengths of the segments of keys are among all."""
     warps: tuple[int, int, int]
     """Of each of the kernels."""
 
@@ -39,7 +39,7 @@ def forward(
     y = q.new_empty(batch, tokens, heads, v.shape[-1]).transpose(1, 2)
     total = q.new_zeros(batch, heads, tokens, dtype=torch.float32)
     valid = _valid(valid_bk, kernels, lengths)
-    grid = (_tiles(kernels.queries, kernels.tiles[0], lengths), batch * heads)
+    grid = (kernels.tiles(*lengths)[0], batch * heads)
     if grid[0] * grid[1]:
         kernels.forward[grid](
             *(q, k, v, y, total, total if valid is None else valid),
@@ -69,7 +69,7 @@ def backward(
     shared = heads // k.shape[1]
     tail = (heads, shared, scale * _LOG2_E, scale, tokens, *lengths)
     given = (q, k, v, g, total, delta, total if valid is None else valid)
-    grid = (_tiles(kernels.queries, kernels.tiles[1], lengths), batch * heads)
+    grid = (kernels.tiles(*lengths)[1], batch * heads)
     if grid[0] * grid[1]:
         kernels.backward_queries[grid](
             *(*given, dq),
@@ -79,7 +79,7 @@ def backward(
             num_warps=kernels.warps[1],
             num_stages=_STAGES,
         )
-    grid = (_tiles(kernels.keys, kernels.tiles[2], lengths), batch * k.shape[1])
+    grid = (kernels.tiles(*lengths)[2], batch * k.shape[1])
     if grid[0] * grid[1]:
         kernels.backward_keys[grid](
             *(*given, dk, dv),
@@ -95,11 +95,6 @@ def backward(
 def _side_by_side(x: Tensor) -> Tensor:
     """The same with the numbers of a token side by side, as the kernels read them."""
     return x if x.stride(-1) == 1 else x.contiguous()
-
-
-def _tiles(places: tuple[int, ...], tile: int, lengths: Sequence[int]) -> int:
-    """Tiles of the segments, each of which has its own."""
-    return sum(-(-lengths[place] // tile) for place in places)
 
 
 def _valid(valid_bk: Tensor | None, kernels: Kernels, lengths: Sequence[int]) -> Tensor | None:

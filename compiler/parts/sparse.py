@@ -122,7 +122,7 @@ def attend(
         y_bhqw.masked_fill_(empty_bhq1, 0.0)
         total_bhq1.masked_fill_(empty_bhq1, 0.0)
     y, total = (_moved(x, plan.inverses[0]) for x in (y_bhqw, total_bhq1))
-    return y.to(q_bhqw.dtype), total[..., 0]
+    return y.to(q_bhqw.dtype), total[..., 0].contiguous()
 
 
 @attend.register_kernel("cuda")
@@ -268,8 +268,10 @@ def _inner(plan: Plan, dtype: torch.dtype) -> torch.dtype:
 
 
 def _moved(x_bhtw: Tensor, places: Tensor | None) -> Tensor:
-    """The tokens of some places one after another."""
-    return x_bhtw if places is None else x_bhtw.index_select(2, places)
+    """The tokens of some places one after another, the heads of each side by side."""
+    if places is None:
+        return x_bhtw
+    return x_bhtw.transpose(1, 2).index_select(1, places).transpose(1, 2)
 
 
 def _ordered(inputs: Sequence[Tensor], plan: Plan, dtype: torch.dtype) -> Iterator[Tensor]:

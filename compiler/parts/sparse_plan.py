@@ -66,9 +66,12 @@ def laid(
     sides: tuple[Sequence[int], Sequence[int]],
     *lengths: int,
 ) -> Iterator[Block]:
-    """Blocks from `runs(*index, *lengths)`, which counts in tiles whose bounds are the sides."""
+    """Blocks from `runs(*index, *lengths)`, which counts in tiles whose bounds are the sides.
+
+    A segment that is absent has no bounds but the first.
+    """
     queries, keys = sides
-    for index, start, stop in zip(indices, queries[:-1], queries[1:], strict=True):
+    for index, start, stop in zip(indices, queries[:-1], queries[1:], strict=False):
         seen = [
             (keys[left], keys[min(right, len(keys) - 1)], whole)
             for left, right, whole in runs(*index, *lengths)

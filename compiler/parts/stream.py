@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention, rotation
+from mmspec.compiler.parts.attention import Attention, Patterns, rotation
 from mmspec.compiler.parts.routing import ByModality, Experts, Glu, Mlp, Routing
 
 
@@ -50,7 +50,7 @@ def mean_pool(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
 class Block(nn.Module):
     """Attention, then feed-forward, each normed and added to its input."""
 
-    def __init__(self, block: ir.Block, shown: str) -> None:
+    def __init__(self, block: ir.Block, shown: Patterns = (), causal: bool = False) -> None:
         super().__init__()
         self.placement = block.norm.placement
         self.rate = block.dropout
@@ -62,7 +62,7 @@ class Block(nn.Module):
             self.attention_norm = RmsNorm(width, norm.eps)
         else:
             self.attention_norm = nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
-        self.attention = Attention(width, block.attention, shown)
+        self.attention = Attention(width, block.attention, shown, causal)
         if norm.kind == "rms":
             self.feed_forward_norm = RmsNorm(width, norm.eps)
         else:
@@ -111,12 +111,14 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """Blocks one after the other, {depth} in all."""
 
-    def __init__(self, block: ir.Block, depth: int, final_norm: bool, shown: str) -> None:
+    def __init__(
+        self, block: ir.Block, depth: int, final_norm: bool, shown: Patterns, causal: bool
+    ) -> None:
         super().__init__()
         self.final_norm = final_norm
         self.rotary = block.attention.rotary
         self.head_width = block.attention.head_width
-        self.blocks = nn.ModuleList([Block(block, shown) for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
         self.norm: nn.Module
         if final_norm:
             if block.norm.kind == "rms":

@@ -49,6 +49,8 @@ class Classes:
     """Source: the class of the token with these coordinates."""
     inner: Mask
     """Who sees whom within a class of `m` tokens, by their places in it."""
+    step: int | None = None
+    """Of a line whose every so many-th token is of one class."""
 
 
 Layout = Line | Boxes | Classes
@@ -112,7 +114,8 @@ def _classes(mask: Mask, geometry: Geometry) -> Classes | None:
         if None in inner:
             return None
         kept = [part for part in inner if part not in (FULL, None)]
-        return Classes(f"t % {min(steps)}", _all([part for part in kept if part is not None]))
+        within = _all([part for part in kept if part is not None])
+        return Classes(f"t % {min(steps)}", within, min(steps))
     if len(found) == 1 and found[0].name in ("shifted_window", "axial"):
         return Classes(_class_of(found[0], geometry), FULL)
     return None

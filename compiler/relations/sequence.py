@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
 
 from mmspec.compiler.relations.geometry import Geometry, Lengths
-from mmspec.compiler.relations.relation import Relation, relation
 from mmspec.expressions.mask import Mask, Pattern
+
+if TYPE_CHECKING:
+    from mmspec.compiler.relations.relation import Relation
 
 __all__ = ["SequenceMask", "Side"]
 
@@ -15,10 +20,27 @@ _NONE = Pattern("none")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A segment, by name: a run of tokens of the queries or of the keys."""
+    """A segment, by name: a run of tokens of the queries or of the keys.
+
+    count: the variable of its number of tokens, where that is what generated code is given: all
+    that its geometry says, or 0 where it is absent.
+    """
 
     name: str
     geometry: Geometry
+    count: str | None = None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What generated code is given for it."""
+        return self.geometry.symbols if self.count is None else (self.count,)
+
+    def derived(self) -> Iterator[str]:
+        """Statements that make the lengths of its geometry of what is given."""
+        for symbol in self.geometry.symbols:
+            if self.count not in (None, symbol):
+                rest = prod(a.size for a in self.geometry.axes if isinstance(a.size, int))
+                yield f"{symbol} = {self.count}" + (f" // {rest}" if rest != 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +57,11 @@ class SequenceMask:
         return tuple(dict.fromkeys((*self.queries, *self.keys)))
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """What generated code is given, in order."""
+        return tuple(dict.fromkeys(name for side in self.sides for name in side.parameters))
+
+    @property
     def is_square(self) -> bool:
         """Whether queries and keys are the same sequence."""
         return self.queries == self.keys
@@ -45,6 +72,8 @@ class SequenceMask:
 
     def relation(self, query: Side, key: Side) -> Relation:
         """Of a pair of segments whose mask is no table."""
+        from mmspec.compiler.relations.relation import relation
+
         return relation(self.mask(query.name, key.name), query.geometry, key.geometry)
 
     def tokens(self, lengths: Lengths) -> tuple[int, int]:

@@ -31,6 +31,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="stop after a step and print what it made: read, validate, lower, emit or write",
     )
     parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="attention: auto (default: tiles where that pays), tiles (generated kernels for every "
+        "mask that hides anything) or sdpa (all pairs under a mask)",
+    )
+    parser.add_argument(
         "--force", action="store_true", help="replace a package that was edited by hand"
     )
 
@@ -47,25 +53,28 @@ def _compiled(arguments: argparse.Namespace) -> str:
     """What to print."""
     from mmspec.compiler import driver
 
-    step = arguments.stop_after or "write"
+    step, backend = arguments.stop_after or "write", arguments.backend or "auto"
     if step not in driver.STEPS:
-        raise _no_step(step, driver.STEPS)
+        raise _unknown("step", step, driver.STEPS)
+    if backend not in driver.BACKENDS:
+        raise _unknown("backend", backend, driver.BACKENDS)
     if step != "write":
-        return driver.show(driver.run(arguments.spec, stop_after=step)).rstrip("\n")
+        made = driver.run(arguments.spec, stop_after=step, backend=backend)
+        return driver.show(made).rstrip("\n")
     if not arguments.force:
         from pathlib import Path
 
         folder = arguments.output or driver.run(arguments.spec, stop_after="validate").name
         _refuse_edited(Path(folder))
-    return f"wrote {driver.run(arguments.spec, 'write', arguments.output)}"
+    return f"wrote {driver.run(arguments.spec, 'write', arguments.output, backend)}"
 
 
-def _no_step(step: str, steps: tuple[str, ...]) -> MmspecError:
+def _unknown(what: str, word: str, known: tuple[str, ...]) -> MmspecError:
     from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 
-    close = suggest(step, steps)
-    advice = f"did you mean `{close}`?" if close else f"one of: {', '.join(steps)}"
-    return MmspecError(Diagnostic("MM606", f"there is no step `{step}`", help=advice))
+    close = suggest(word, known)
+    advice = f"did you mean `{close}`?" if close else f"one of: {', '.join(known)}"
+    return MmspecError(Diagnostic("MM606", f"there is no {what} `{word}`", help=advice))
 
 
 def _refuse_edited(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -13,7 +14,6 @@ from torch import nn
 
 import mmspec
 from mmspec.compiler import driver
-from mmspec.compiler.emit import sparse
 
 SPEC = """
 mmspec: 1
@@ -43,6 +43,40 @@ heads:
 HALTING = {"ponder": "ponder, at_most: 3, prior: 0.4", "exit": "exit, head: label, threshold: 0.4"}
 
 
+BY_HEADS = """
+mmspec: 1
+name: by_heads
+modalities:
+  clip: {kind: video, size: [24, 40], patch: 4, rate: 25 Hz, length: {max: 13}}
+  sound: {kind: audio, features: 3, rate: 100 Hz, length: {max: 600}, optional: true}
+  text: {kind: tokens, vocab: 32, length: {max: 560}, position: rotary}
+streams:
+  clip:
+    from: clip
+    depth: 2
+    width: 24
+    heads: 6
+    kv_heads: 3
+    attention:
+      - {heads: 2, mask: window3d(1) | global(1)}
+      - {heads: 2, mask: window2d(1)}
+      - {heads: 2, mask: axial(frame)}
+  sound: {from: sound, depth: 1, width: 24, heads: 2, attention: "dilated(step=3, reach=90)"}
+  joint:
+    from:
+      fusion: cross-attention
+      of: [text, clip, sound]
+      heads: 3
+      attention: {text -> clip: global(2), text -> sound: prefix(length=100)}
+    depth: 1
+    width: 24
+    heads: 3
+    attention: causal & window(before=60) | strided(16) & causal
+heads:
+  label: {from: joint, kind: classifier, classes: 3}
+"""
+
+
 def text(kind: str) -> str:
     found = SPEC.format(kind=kind, halting=HALTING.get(kind, "none"))
     return found.replace("    depth: 1\n    width", "    depth: 3\n    width").replace(
@@ -50,22 +84,20 @@ def text(kind: str) -> str:
     )
 
 
-def model(path: Path, kind: str) -> Any:
-    path.write_text(text(kind))
-    torch.manual_seed(0)
-    return mmspec.compile(path)().double()
-
-
-@pytest.fixture
-def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> tuple[Any, Any]:
+def two(path: Path, spec: str, backend: str = "auto") -> tuple[Any, Any]:
     """A model that passes over tiles, and one that does not; their weights are equal."""
-    special = model(tmp_path / "special.yaml", request.param)
-    with monkeypatch.context() as patched:
-        patched.setattr(sparse, "_LONG", 10**9)
-        plain = model(tmp_path / "plain.yaml", request.param)
+    path.write_text(spec)
+    torch.manual_seed(0)
+    special = mmspec.compile(path, backend)().double()
+    plain = mmspec.compile(path, "sdpa")().double()
     plain.load_state_dict(special.state_dict())
     assert not _is_sparse(plain) and _is_sparse(special)
     return special, plain
+
+
+@pytest.fixture
+def both(tmp_path: Path, request: Any) -> tuple[Any, Any]:
+    return two(tmp_path / "spec.yaml", text(request.param))
 
 
 def _is_sparse(module: nn.Module) -> bool:
@@ -108,6 +140,32 @@ def test_outputs_and_gradients_are_those_of_all_pairs(
         assert torch.allclose(first, second, rtol=0, atol=1e-12)
 
 
+def test_heads_videos_and_fusions_have_patterns(tmp_path: Path) -> None:
+    special, plain = two(tmp_path / "spec.yaml", BY_HEADS, "tiles")
+    source = inspect.getsource(sys.modules[special.joint_fusion.attention.__module__])
+    assert re.search(r'"joint_fusion_mask", counts|joint_fusion_mask_blocks', source)
+    assert {f"clip_mask_{place}_blocks" for place in (1, 2, 3)} <= set(re.findall(r"\w+", source))
+    torch.manual_seed(1)
+    for frames, sound, tokens in ((13, 600, 560), (5, 77, 131), (1, 0, 2)):
+        given: dict[str, Any] = {
+            "clip": torch.randn(2, frames, 3, 24, 40, dtype=torch.float64),
+            "sound": torch.randn(2, sound, 3, dtype=torch.float64) if sound else None,
+            "text": torch.randint(0, 32, (2, tokens)),
+            "lengths": {"text": torch.tensor([tokens, 1]), "clip": torch.tensor([1, frames])},
+            "targets": {"label": torch.tensor([0, 2])},
+        }
+        gradients = []
+        for one in (special, plain):
+            one.zero_grad()
+            one(**given).loss.backward()
+            gradients.append({n: p.grad for n, p in one.named_parameters() if p.grad is not None})
+        assert gradients[0].keys() == gradients[1].keys()
+        for name, found in gradients[0].items():
+            assert torch.allclose(found, gradients[1][name], rtol=0, atol=1e-11), name
+        first, second = (one(**given).heads.label for one in (special, plain))
+        assert torch.allclose(first, second, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("both", ["plain"], indirect=True)
 def test_one_graph_for_every_length(both: tuple[Any, Any]) -> None:
     special = both[0].eval()
@@ -135,7 +193,8 @@ def test_the_loops_are_in_the_package(tmp_path: Path) -> None:
         ("causal", 2048, False),
         ("random(blocks=2)", 2048, False),
         ("dilated(step=2, reach=100)", 2048, True),
-        ("dilated(step=16, reach=2048)", 2048, False),
+        ("dilated(step=16, reach=2048)", 2048, True),
+        ("strided(step=2) | causal", 2048, False),
     ],
 )
 def test_tiles_are_passed_over_where_that_pays(

@@ -182,11 +182,11 @@ def test_what_is_called_full_or_causal_is(mask: Mask) -> None:
     groups = (ir.Group(2, pairs),)
     if emitted.is_full(groups, text, text):
         assert all(map(all, rows))
-    if emitted.is_causal(groups, text):
+    if emitted.is_causal(groups, text, text):
         assert rows == [[k <= q for k in range(5)] for q in range(5)]
     if mask in (pattern("full"), pattern("causal")):
         assert emitted.is_full(groups, text, text) is (mask == pattern("full"))
-        assert emitted.is_causal(groups, text) is (mask == pattern("causal"))
+        assert emitted.is_causal(groups, text, text) is (mask == pattern("causal"))
 
 
 @given(st.data())
@@ -200,7 +200,7 @@ def test_full_means_every_pair(data: st.DataObject) -> None:
     expected = all(map(all, brute(pairs, sizes, sizes)))
     groups = (ir.Group(2, pairs),)
     assert emitted.is_full(groups, segments, segments) is expected
-    assert not emitted.is_causal(groups, segments)
+    assert not emitted.is_causal(groups, segments, segments)
 
 
 PREFIXES = And(pattern("prefix", length=123), pattern("prefix", length=1234))

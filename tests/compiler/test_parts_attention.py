@@ -61,19 +61,19 @@ def both(part: Attention, mask: Tensor | None, positions: list[int] | None) -> N
 )
 @pytest.mark.parametrize("masked", [False, True], ids=["full", "masked"])
 def test_heads_share_keys(heads: int, kv_heads: int, head_width: int, masked: bool) -> None:
-    part = filled(Attention(D, attention(heads, kv_heads, head_width), shown=""))
+    part = filled(Attention(D, attention(heads, kv_heads, head_width)))
     both(part, holes(B, 1, T, T) if masked else None, None)
 
 
 def test_the_projection_holds_queries_keys_and_values_in_that_order() -> None:
-    part = Attention(D, attention(6, 2, 5), shown="")
+    part = Attention(D, attention(6, 2, 5))
     assert part.qkv.weight.shape == ((6 + 2 * 2) * 5, D)
     assert part.output.weight.shape == (D, 6 * 5)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_bias_is_a_choice(bias: bool) -> None:
-    part = filled(Attention(D, attention(bias=bias), shown=""))
+    part = filled(Attention(D, attention(bias=bias)))
     assert {name for name in weights(part) if "bias" in name} == (
         {"qkv.bias", "output.bias"} if bias else set()
     )
@@ -81,7 +81,7 @@ def test_bias_is_a_choice(bias: bool) -> None:
 
 
 def test_causal_sees_itself_and_what_came_before() -> None:
-    part = filled(Attention(D, attention(), shown="causal"))
+    part = filled(Attention(D, attention(), causal=True))
     x = normal(B, T, D)
     sees = [[k <= q for k in range(T)] for q in range(T)]
     expected = [
@@ -94,7 +94,7 @@ def test_causal_sees_itself_and_what_came_before() -> None:
 
 @pytest.mark.parametrize("positions", [[0, 1, 2, 3, 4], [0, 0, 0, 1, 2]], ids=["own", "mixed"])
 def test_rotary_turns_queries_and_keys(positions: list[int]) -> None:
-    part = filled(Attention(D, attention(3, 1, 6, rotary=True), shown=""))
+    part = filled(Attention(D, attention(3, 1, 6, rotary=True)))
     both(part, holes(B, 1, T, T), positions)
 
 
@@ -120,7 +120,7 @@ def test_rotation_depends_on_the_distance_alone() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_a_row_that_sees_nothing_is_zero_before_the_output(dtype: torch.dtype) -> None:
-    part = filled(Attention(D, attention(), shown="")).to(dtype)
+    part = filled(Attention(D, attention())).to(dtype)
     x = normal(B, T, D).detach().to(dtype).requires_grad_()
     mask = holes(B, 1, T, T)
     out = part(x, mask, NO_TURN, None, ())

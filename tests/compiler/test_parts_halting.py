@@ -60,7 +60,7 @@ def alone(stack: PonderStack | ExitStack, x: Tensor, b: int, steps: int) -> Tens
 def ponder(at_most: int = 4, final_norm: bool = True, threshold: float = 0.9) -> PonderStack:
     """A pondering stack of two blocks a step, whose samples stop at different steps."""
     halting = ir.Ponder(at_most, prior=0.3, weight=0.01, threshold=threshold)
-    return filled(PonderStack(block(), 2, final_norm, "", halting), seed=2)
+    return filled(PonderStack(block(), 2, final_norm, (), False, halting), seed=2)
 
 
 def halting(stack: PonderStack, x: Tensor, b: int) -> tuple[list[Tensor], list[Tensor]]:
@@ -152,7 +152,9 @@ def test_ponder_penalty_is_the_divergence_from_the_prior(prior: float) -> None:
 
 def exits(after: tuple[int, ...], threshold: float, final_norm: bool = True) -> ExitStack:
     """Four blocks that may be left after some."""
-    return filled(ExitStack(block(), 4, final_norm, "", ir.Exit("y", threshold, after)), seed=3)
+    return filled(
+        ExitStack(block(), 4, final_norm, (), False, ir.Exit("y", threshold, after)), seed=3
+    )
 
 
 def walk(stack: ExitStack, x: Tensor, b: int, depth: int) -> Tensor:

@@ -77,7 +77,7 @@ def expected(part: Block, x: Tensor, kind: str, norm: ir.Norm) -> Tensor:
 def test_a_block(kind: str, placement: str, norm: str) -> None:
     name, bias = ("rms", False) if norm == "rms" else ("layer", norm == "layer")
     made = block(KINDS[kind], kind=name, eps=1e-3, placement=placement, bias=bias)
-    part, x = filled(Block(made, shown="")), normal(B, T, D)
+    part, x = filled(Block(made)), normal(B, T, D)
     assert ("attention_norm.bias" in weights(part)) is (norm == "layer")
     valid = valid_until(LENGTHS, T)
     found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing]())
@@ -94,7 +94,7 @@ def test_rms_norm_starts_at_one_and_divides_by_the_root_mean_square() -> None:
 @pytest.mark.parametrize("placement", ["pre", "post"])
 def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None:
     made = block(placement=placement, dropout=0.4)
-    part, x = filled(Block(made, shown="")), normal(B, T, D)
+    part, x = filled(Block(made)), normal(B, T, D)
     arguments = (None, NO_TURN, None, COUNTS, list[Routing]())
     masks: list[Tensor] = []
 
@@ -108,7 +108,7 @@ def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None
     masks.clear()
     torch.manual_seed(0)
     assert not torch.equal(part(x, *arguments), trained)
-    plain = filled(Block(block(placement=placement), shown=""))
+    plain = filled(Block(block(placement=placement)))
     plain.load_state_dict(part.state_dict())
     part = part.eval()
     part.dropout._forward_hooks.clear()
@@ -119,7 +119,7 @@ def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None
 @pytest.mark.parametrize("kind", ["layer", "rms"])
 def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, kind: str) -> None:
     made = block(kind=kind, attention=attention(rotary=True))
-    part, x = filled(Stack(made, 3, final_norm, shown="causal")), normal(B, T, D)
+    part, x = filled(Stack(made, 3, final_norm, (), True)), normal(B, T, D)
     assert {name.partition(".")[0] for name in weights(part)} == (
         {"blocks", "norm"} if final_norm else {"blocks"}
     )
@@ -136,7 +136,7 @@ def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, kind: str) -> None:
 
 
 def test_every_layer_reports_its_routing() -> None:
-    part, x = filled(Stack(block(KINDS["experts"]), 3, True, "")), normal(B, T, D)
+    part, x = filled(Stack(block(KINDS["experts"]), 3, True, (), False)), normal(B, T, D)
     routing: list[Routing] = []
     part(x, None, torch.zeros(T), None, COUNTS, routing)
     assert [layer.load_e.shape for layer in routing] == [(3,)] * 3

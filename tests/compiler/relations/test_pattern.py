@@ -15,7 +15,7 @@ from mmspec.compiler.parts import sparse_plan
 from mmspec.compiler.parts.sparse_calls import Call
 from mmspec.compiler.relations.geometry import Geometry, grid, line, volume
 from mmspec.compiler.relations.layout import Boxes, Classes, Layout, Line, layout
-from mmspec.compiler.relations.pattern import pattern_source, symbols
+from mmspec.compiler.relations.pattern import pattern_source
 from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.compiler.relations.tables import Documents, chosen_blocks
 from mmspec.expressions.mask import parse, parse_pair
@@ -52,7 +52,7 @@ def by_pattern(mask: SequenceMask, lengths: Lengths, documents: Documents | None
     """The same by the blocks and the predicate of the pattern, in the order of the tokens."""
     name = f"test_{next(_NUMBERS)}"
     install(name, mask, documents)
-    values = tuple(lengths[symbol] for symbol in symbols(mask))
+    values = tuple(lengths[symbol] for symbol in mask.parameters)
     queries, keys = mask.tokens(lengths)
     call = Call(0, queries, ((0, keys, 0),))
     return sparse_plan._dense_plan(name, values, call).tables[0]
@@ -166,6 +166,6 @@ def test_source_of_a_window() -> None:
     source = pattern_source(
         "stream", mask_of({"text": TEXT}, {"text -> text": "window(before=99)"})
     )
-    assert "def stream_text_text(i: int, n: int) -> Iterator[Run]:" in source
-    assert "    yield from tiled(stream_text_text, 64, range(n), range(n), n)" in source
-    assert source.endswith('register("stream", Pattern(stream_blocks, stream_sees))\n')
+    assert "def stream_runs(i: int, n: int) -> Iterator[Run]:" in source
+    assert "    yield from tiled(stream_runs, 64, range(n), range(n), n)" in source
+    assert source.endswith('STREAM = register("stream", Pattern(stream_blocks, stream_sees))\n')
