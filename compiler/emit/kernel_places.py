@@ -96,11 +96,13 @@ class BoxPlace:
         vector, there, index = _VECTORS[letter]
         total = _product(self.sides)
         names, tiles = self.geometry.names(vector), self.geometry.names(index)
-        yield f"e = tl.arange(0, {total})"
+        yield f"{letter}_at = tl.arange(0, {total})"
         rest = total
         for name, tile, side in zip(names, tiles, self.sides, strict=True):
             whole, rest = rest, rest // side
-            part = "" if side == 1 else _element(rest, side if whole != total else 0)
+            part = (
+                "" if side == 1 else _element(f"{letter}_at", rest, side if whole != total else 0)
+            )
             yield f"{name} = {_scaled(tile, side)}" + (f" + {part}" if part else "")
         flat = names[0]
         for name, one in zip(names[1:], self.geometry.axes[1:], strict=True):
@@ -132,7 +134,7 @@ class ClassPlace:
     most: str
     """Source: tokens of the largest class."""
     token: str
-    """Source: the token at place `p` of class `group`."""
+    """Source: the token at place `{at}` of class `group`."""
     inner: Mask
 
     @property
@@ -159,11 +161,12 @@ class ClassPlace:
     def tokens(self, letter: str, axis: str, formula: str) -> Iterator[str]:
         """As of a line."""
         vector, there, index = _VECTORS[letter]
-        yield f"p = {_scaled(index, self.tile)} + tl.arange(0, {self.tile})"
-        yield f"{vector} = {self.token}"
-        yield f"{there} = (p < m) & ({vector} < {self.side.count})"
+        at = f"{letter}_at"
+        yield f"{at} = {_scaled(index, self.tile)} + tl.arange(0, {self.tile})"
+        yield f"{vector} = {self.token.format(at=at)}"
+        yield f"{there} = ({at} < m) & ({vector} < {self.side.count})"
         if _used(letter, formula):
-            yield f"{letter} = p{axis}"
+            yield f"{letter} = {at}{axis}"
 
 
 Place = LinePlace | BoxPlace | ClassPlace
@@ -191,7 +194,9 @@ def _classes(found: Classes, own: Mask, side: Side, tile: int) -> ClassPlace | N
         step = found.step
         most = f"({total} + {step - 1}) // {step}"
         members = f"({total} - group + {step - 1}) // {step}"
-        return ClassPlace(side, tile, str(step), members, most, f"p * {step} + group", found.inner)
+        return ClassPlace(
+            side, tile, str(step), members, most, f"{{at}} * {step} + group", found.inner
+        )
     if not isinstance(own, Pattern) or own.name != "axial":
         return None
     axes = side.geometry.axes
@@ -201,10 +206,10 @@ def _classes(found: Classes, own: Mask, side: Side, tile: int) -> ClassPlace | N
     length = str(axes[at].size)
     groups = f"{total} // {length}"
     if at == 0:
-        token = f"p * {stride} + group"
+        token = f"{{at}} * {stride} + group"
     else:
         before = f"group // {stride} * ({stride} * {length}) + group % {stride}"
-        token = f"{before} + p * {stride}" if stride != "1" else f"group * {length} + p"
+        token = f"{before} + {{at}} * {stride}" if stride != "1" else f"group * {length} + {{at}}"
     return ClassPlace(side, tile, groups, length, length, token, found.inner)
 
 
@@ -259,9 +264,9 @@ def _factor(text: str) -> str:
     return f"({text})" if " " in text else text
 
 
-def _element(rest: int, within: int) -> str:
-    """Source: a coordinate of element e of a box."""
-    text = "e" if rest == 1 else f"e // {rest}"
+def _element(name: str, rest: int, within: int) -> str:
+    """Source: a coordinate within a box, of its elements."""
+    text = name if rest == 1 else f"{name} // {rest}"
     return f"{text} % {within}" if within else text
 
 

@@ -158,7 +158,8 @@ def _loops(pair: Pair, body: Body, turned: bool = False) -> list[str]:
     text = (found.inverse if turned else found).triton("\n".join(whole), "\n".join(border))
     lines = text.splitlines()
     if any(isinstance(axis.size, int) for s in (query, key) for axis in s.geometry.axes):
-        given = " and ".join(f"{s.side.count} > 0" for s in dict.fromkeys((query, key)))
+        counts = dict.fromkeys(str(place.side.count) for place in (query, key))
+        given = " and ".join(f"{count} > 0" for count in counts)
         lines = [f"if {given}:", *(f"    {line}" for line in lines)]
     told = f"# {query.side.name} sees {key.side.name}: {unparse(mask)}"
     return [told if len(told) < 80 else told.partition(":")[0], *lines]

@@ -166,7 +166,7 @@ def test_cross_attention(heads: int, kind: str) -> None:
         )
         for b in range(B)
     ]
-    found = part(x, context, mask)
+    found = part(x, context, mask, None, ())
     same_gradients(found, torch.stack(expected), [x, context, *part.parameters()])
 
 
@@ -176,9 +176,9 @@ def test_cross_attention_to_nothing_adds_exactly_zero() -> None:
         *("norm_query.weight", "norm_query.bias", "norm_context.weight", "norm_context.bias"),
         *("query.weight", "query.bias", "key_value.weight", "key_value.bias", "output.weight"),
     }
-    empty = part(x, normal(B, 0, D), None)
+    empty = part(x, normal(B, 0, D), None, None, ())
     assert torch.equal(empty, torch.zeros(B, 3, D, dtype=torch.float64))
-    unseen = part(x, normal(B, 7, D), visible_keys(valid_until([0, 0], 7)))
+    unseen = part(x, normal(B, 7, D), visible_keys(valid_until([0, 0], 7)), None, ())
     assert torch.equal(unseen, empty)
     (gradient,) = torch.autograd.grad(unseen.sum(), x)
     assert torch.equal(gradient, torch.zeros_like(x))

@@ -132,7 +132,7 @@ def test_the_first_source_reads_the_others(kind: str) -> None:
         "padded": visible_keys(valid),
         "masked": visible(pattern, valid),
     }[kind]
-    found = part(parts, mask)
+    found = part(parts, mask, None, ())
     inner = naive.under(weights(part), "attention")
     for b in range(B):
         rows = [[True] * 7] * 3
