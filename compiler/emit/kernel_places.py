@@ -108,7 +108,8 @@ class BoxPlace:
         for name, one in zip(names[1:], self.geometry.axes[1:], strict=True):
             flat = f"{_factor(flat)} * {one.size} + {name}"
         yield f"{vector} = {flat}"
-        yield f"{there} = {' & '.join(self._inside(names, vector))}"
+        inside = [*self._inside(names, vector)]
+        yield f"{there} = {' & '.join(inside) if len(inside) > 1 else inside[0][1:-1]}"
         for name, formal, side in zip(names, self.geometry.names(letter), self.sides, strict=True):
             if _used(formal, formula):
                 yield f"{formal} = {name}" + axis * (side > 1)

@@ -11,8 +11,9 @@ from typing import Final
 
 from mmspec.compiler.emit.kernel_mask import FULL, Mask, loops, padded
 from mmspec.compiler.emit.kernel_places import ClassPlace, LinePlace, Place
+from mmspec.compiler.emit.prune import pruned
 from mmspec.compiler.emit.tidy import tidy
-from mmspec.compiler.relations.formula import as_source
+from mmspec.compiler.relations.formula import ALWAYS, Formula, as_source, as_statements
 from mmspec.compiler.relations.patterns import meaning
 from mmspec.compiler.relations.sequence import Side
 from mmspec.expressions.mask import Mask as Expression
@@ -20,6 +21,8 @@ from mmspec.expressions.mask import unparse
 
 _STRIDES: Final = "bht"
 _ROW, _COLUMN = "[:, None]", "[None, :]"
+_ROOM: Final = 56
+"""Characters of a condition in the innermost of many loops."""
 
 _FILE: Final = """{header}
 # mypy: ignore-errors
@@ -30,7 +33,7 @@ import triton
 import triton.language as tl
 
 from .launch import Kernels
-from .tiles import pull, push, read, rows, settle, write
+from .tiles import {used}
 
 
 {body}
@@ -45,13 +48,15 @@ def module(header: str, masks: list[Mask]) -> str:
     """The text of a package's kernels.py."""
     body = "\n\n\n".join(text.rstrip() for mask in masks for text in source(mask))
     table = "".join(_entry(mask) for mask in masks)
-    return _FILE.format(header=header.rstrip(), body=body, table=table)
+    known = ("pull", "push", "read", "rows", "settle", "write")
+    used = ", ".join(name for name in known if f" {name}(" in body)
+    return _FILE.format(header=header.rstrip(), body=body, table=table, used=used)
 
 
 def source(mask: Mask) -> Iterator[str]:
     """The three kernels of a mask, and how many programs each needs."""
     for write in (_forward, _backward_queries, _backward_keys, _tiles):
-        yield tidy("\n".join(write(mask)) + "\n")
+        yield tidy(pruned("\n".join(write(mask)) + "\n"))
 
 
 def _entry(mask: Mask) -> str:
@@ -129,17 +134,28 @@ def _branches(bodies: list[tuple[Place, list[str]]]) -> Iterator[str]:
 Pair = tuple[Expression, Place, Place]
 """A mask, where its queries stand, and where its keys do."""
 
-Body = Callable[[list[str], str, str], list[str]]
-"""(statements that name the other tokens, what is seen, whether a mask is looked at) -> all."""
+Body = Callable[[list[str], list[str], str], list[str]]
+"""(statements that name the other tokens, those that say what is `seen`, whether a mask is looked
+at) -> all."""
 
 
-def _condition(pair: Pair) -> str:
-    """The condition on coordinates of both; "" where it always holds."""
+def _condition(pair: Pair) -> Formula:
+    """The condition on coordinates of both."""
     mask, query, key = pair
     if isinstance(query, ClassPlace) and isinstance(key, ClassPlace):
         mask = query.inner
-    text = as_source(meaning(mask, query.geometry, key.geometry)) if mask != FULL else "True"
-    return "" if text == "True" else text
+    return ALWAYS if mask == FULL else meaning(mask, query.geometry, key.geometry)
+
+
+def _seen(condition: Formula, ends: list[str]) -> list[str]:
+    """Statements that say what is seen: what a condition shows, of the tokens there are."""
+    if condition == ALWAYS:
+        return [f"seen = {' & '.join(ends)}"]
+    lines = as_statements(condition, "seen", _ROOM)
+    whole = " & ".join([f"({lines[0].removeprefix('seen = ')})", *ends])
+    if len(lines) == 1 and len(whole) <= _ROOM:
+        return [f"seen = {whole}"]
+    return [*lines, f"seen = seen & {' & '.join(ends)}"]
 
 
 def _loops(pair: Pair, body: Body, turned: bool = False) -> list[str]:
@@ -151,12 +167,14 @@ def _loops(pair: Pair, body: Body, turned: bool = False) -> list[str]:
     there = f"(keys < there_{key.side.name}){axis}"
     ends = [] if isinstance(key, LinePlace) else [f"exist{axis}"]
     ends += [f"asked{_COLUMN}"] * turned
-    seen = " & ".join([f"({condition})"] * bool(condition) + [there, *ends])
     other, letter = (query, "q") if turned else (key, "k")
-    named = [list(other.tokens(letter, _COLUMN, text)) for text in ("", condition)]
-    whole, border = body(named[0], there, "HAS_VALID"), body(named[1], seen, "True")
+    named = [list(other.tokens(letter, _COLUMN, text)) for text in ("", as_source(condition))]
+    whole = body(named[0], [f"seen = {there}"], "HAS_VALID")
+    border = body(named[1], _seen(condition, [there, *ends]), "True")
     text = (found.inverse if turned else found).triton("\n".join(whole), "\n".join(border))
     lines = text.splitlines()
+    if not any(lines):
+        return []
     if any(isinstance(axis.size, int) for s in (query, key) for axis in s.geometry.axes):
         counts = dict.fromkeys(str(place.side.count) for place in (query, key))
         given = " and ".join(f"{count} > 0" for count in counts)
@@ -167,7 +185,7 @@ def _loops(pair: Pair, body: Body, turned: bool = False) -> list[str]:
 
 def _named(pairs: Iterable[Pair], own: Place, letter: str) -> list[str]:
     """Statements that name the tokens of a program's own tile, and what conditions say of them."""
-    conditions = " ".join(_condition(pair) for pair in pairs)
+    conditions = " ".join(as_source(_condition(pair)) for pair in pairs)
     return [*own.found(letter), *own.tokens(letter, _ROW, conditions)]
 
 
@@ -246,12 +264,12 @@ def _by_query_head(of_query: str, of_key: str) -> Iterator[str]:
 
 
 def _reader(mask: Mask, start: str) -> Body:
-    def body(named: list[str], seen: str, masked: str) -> list[str]:
+    def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
             *named,
             f"k_wk = {_rows(mask, 'k', start, f'keys{_COLUMN}', f'w{_ROW}')}",
             f"v_kv = {_rows(mask, 'v', start, f'keys{_ROW}', f'c{_COLUMN}')}",
-            f"seen = {seen}",
+            *seen,
             f"best, total, y = read(x, best, total, y, k_wk, v_kv, seen, scale, {masked})",
         ]
 
@@ -297,12 +315,12 @@ def _sums(start: str) -> list[str]:
 
 
 def _puller(mask: Mask, start: str) -> Body:
-    def body(named: list[str], seen: str, masked: str) -> list[str]:
+    def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
             *named,
             f"k_wk = {_rows(mask, 'k', start, f'keys{_COLUMN}', f'w{_ROW}')}",
             f"v_vk = {_rows(mask, 'v', start, f'keys{_COLUMN}', f'c{_ROW}')}",
-            f"seen = {seen}",
+            *seen,
             f"dx = pull(x, g, total, delta, dx, k_wk, v_vk, seen, scale, {masked})",
         ]
 
@@ -349,13 +367,13 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
 
 
 def _pusher(mask: Mask, start: str) -> Body:
-    def body(named: list[str], seen: str, masked: str) -> list[str]:
+    def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
             *named,
             f"x_wq = {_rows(mask, 'q', start, f'queries{_COLUMN}', f'w{_ROW}')}",
             f"g_vq = {_rows(mask, 'g', start, f'queries{_COLUMN}', f'c{_ROW}')}",
             *_sums(start),
-            f"seen = {seen}",
+            *seen,
             f"dk, dv = push(k_kw, v_kv, dk, dv, x_wq, g_vq, total, delta, seen, scale, {masked})",
         ]
 

@@ -44,15 +44,11 @@ def by_head(masks_qk: tuple[Tensor, ...], heads: tuple[int, ...]) -> Tensor:
     return torch.cat([torch.stack([mask_qk] * count, -3) for mask_qk, count in pairs], -3)
 
 
-Patterns = tuple[tuple[str, int, int], ...]
-"""For each group of heads that stand together its pattern, its query heads and its key heads."""
-
-
 def attend_by_head(
     q_bhqw: Tensor,
     k_bgkw: Tensor,
     v_bgkw: Tensor,
-    patterns: Patterns,
+    patterns: tuple[tuple[str, int, int], ...],
     counts: tuple[int, ...],
     valid_bk: Tensor | None,
 ) -> Tensor:
@@ -134,6 +130,10 @@ def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     cos_ti, sin_ti = (table.to(x_bhtw.dtype) for table in turn)
     first, second = x_bhtw.chunk(2, dim=-1)
     return torch.cat((first * cos_ti - second * sin_ti, second * cos_ti + first * sin_ti), dim=-1)
+
+
+Patterns = tuple[tuple[str, int, int], ...]
+"""For each group of heads that stand together its pattern, its query heads and its key heads."""
 
 
 class Attention(nn.Module):

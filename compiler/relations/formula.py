@@ -27,6 +27,7 @@ __all__ = [
     "Together",
     "as_isl",
     "as_source",
+    "as_statements",
     "both",
     "either",
     "linear",
@@ -216,3 +217,39 @@ def _comparison(condition: AtMost) -> str:
 def _part(value: Linear, size: int) -> str:
     text = str(value)
     return f"{text} // {size}" if text.isidentifier() else f"({text}) // {size}"
+
+
+def as_statements(formula: Formula, name: str, room: int) -> list[str]:
+    """Statements that give a name the condition, each side of an operator within the room."""
+    text = as_source(formula)
+    if len(text) <= room:
+        return [f"{name} = {text}"]
+    if isinstance(formula, AtMost | Equal):
+        sign = " <= " if isinstance(formula, AtMost) else " == " if formula.holds else " != "
+        left = f"{name}_{'row' if formula.left.terms else 'end'}"
+        return [f"{left} = {formula.left}", f"{name} = {left}{sign}{formula.right}"]
+    if not isinstance(formula, Both | Either):
+        return [f"{name} = {text}"]
+    sign = " & " if isinstance(formula, Both) else " | "
+    lines: list[str] = []
+    waiting: list[str] = []
+    started = False
+    for place, part in enumerate(formula.parts, 1):
+        inner = as_source(part)
+        if len(inner) > room:
+            lines += as_statements(part, f"{name}_{place}", room)
+            inner = f"{name}_{place}"
+        shown = inner if inner.isidentifier() else f"({inner})"
+        if waiting and len(sign.join([*waiting, shown])) > room:
+            lines.append(_given(name, sign, started, waiting))
+            waiting, started = [], True
+        waiting.append(shown)
+    lines.append(_given(name, sign, started, waiting))
+    return lines
+
+
+def _given(name: str, sign: str, started: bool, parts: list[str]) -> str:
+    """A statement that gives a name some parts, and what it has already."""
+    if not started and len(parts) == 1:
+        return f"{name} = {parts[0].removeprefix('(').removesuffix(')')}"
+    return f"{name} = {sign.join([name] * started + parts)}"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from mmspec.compiler.relations.formula import as_source
+from mmspec.compiler.relations.formula import as_source, as_statements
 from mmspec.compiler.relations.geometry import line
 from mmspec.compiler.relations.layout import (
     TILE,
@@ -33,6 +33,7 @@ from mmspec.expressions.mask import Mask, Pattern, unparse
 __all__ = ["computed_pairs", "pair_schedule", "pattern_definitions", "pattern_source"]
 
 FULL, NONE = Pattern("full"), Pattern("none")
+_ROOM = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +164,17 @@ def _loops(source: _Source) -> Iterator[list[str]]:
         _, *body = found.python().splitlines()
         given = ", ".join(f"{name}: int" for name in found.arguments)
         text = f"Tiles of {key.side.name} seen by tile i of {query.side.name}"
-        text += " within a class" * within + f": {unparse(mask)}."
+        text = _told(text + " within a class" * within + f": {unparse(mask)}.")
         yield [
             f"def {_runs_name(source, query, key)}({given}) -> Iterator[Run]:",
-            f'    """{text if len(text) < 90 else text.partition(":")[0] + "."}"""',
+            f'    """{text}"""',
             *body,
         ]
+
+
+def _told(text: str, end: str = ":") -> str:
+    """A docstring, without its end where that makes it too long."""
+    return text if len(text) <= 90 else text.rpartition(end)[0] + "."
 
 
 def _runs_name(source: _Source, query: _Segment, key: _Segment) -> str:
@@ -222,8 +228,8 @@ def computed_pairs(mask: SequenceMask, query: Side, key: Side, tokens: Mapping[s
 def _blocks(source: _Source) -> Iterator[str]:
     """The function that goes through all pairs."""
     yield f"def {source.name}_blocks({source.given()}) -> Iterator[Block]:"
-    about = f"The queries of {source.owner} by tiles of {TILE}, and the runs of keys they see."
-    yield f'    """{about}"""'
+    about = f"Tiles of {TILE} queries, and the runs of keys they see: {source.owner}."
+    yield f'    """{_told(about)}"""'
     boxed = {s for q, k, _ in source.shown() for s in (q, k) if not isinstance(s.layout, Line)}
     body = [
         f"{_bounds(source, segment)} = {_bounds_of(source, segment)}"
@@ -295,7 +301,8 @@ def _range(size: int | str, side: int) -> str:
 def _sees(source: _Source) -> Iterator[str]:
     """The predicate; queries, and keys, are of one segment each."""
     yield f"def {source.name}_sees({source.given('q: Tensor', 'k: Tensor')}) -> Tensor:"
-    yield f'    """Whether queries of {source.owner} see keys: of one segment each, bool [q, k]."""'
+    about = f"Whether queries see keys, of one segment each: bool [q, k]; {source.owner}."
+    yield f'    """{_told(about, ";")}"""'
     pairs = [*source.shown()]
     if source.alone and pairs:
         yield from source.derived(_seen(*pairs[0]))
@@ -316,16 +323,21 @@ def _seen(query: _Segment, key: _Segment, mask: Mask) -> Iterator[str]:
     """Statements that return who of one segment sees whom of another."""
     formula = meaning(mask, query.side.geometry, key.side.geometry)
     text = as_source(formula)
-    text = {"True": "q + k >= 0", "False": "q + k < 0"}.get(text, text)
-    if not re.search(r"\bq", text):
-        text = f"({text}) & (q >= 0)"
-    elif not re.search(r"\bk", text):
-        text = f"({text}) & (k >= 0)"
     for side, letter in ((query, "q"), (key, "k")):
         for name, of in coordinates(side.side.geometry, letter):
             if _used(name, text):
                 yield f"{name} = {of}"
-    yield f"return {text}"
+    if text in ("True", "False"):
+        yield "return q + k >= 0" if text == "True" else "return q + k < 0"
+        return
+    statements = as_statements(formula, "seen", _ROOM)
+    rest = next((letter for letter in "qk" if not re.search(rf"\b{letter}", text)), "")
+    if len(statements) > 1:
+        yield from statements
+        text = "seen"
+    elif rest:
+        text = f"({text})"
+    yield f"return {text} & ({rest} >= 0)" if rest else f"return {text}"
 
 
 def _within(letter: str, segment: _Segment, lines: Iterable[str]) -> Iterator[str]:
@@ -341,7 +353,7 @@ def _within(letter: str, segment: _Segment, lines: Iterable[str]) -> Iterator[st
 def _order(source: _Source) -> Iterator[str]:
     """The function that says which token stands where."""
     yield f"def {source.name}_order({source.given()}) -> tuple[Tensor, Tensor]:"
-    yield f'    """Which query and which key of {source.owner} stands at each place."""'
+    yield '    """Which query and which key stands at each place."""'
     texts = []
     for side in (source.queries, source.keys):
         parts = []

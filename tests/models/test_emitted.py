@@ -101,15 +101,16 @@ def test_the_same_spec_gives_the_same_bytes_in_another_process(
 def test_drawn_specs_are_clean_too(tmp_path: Path) -> None:
     """Ruff and its formatter on packages of specs that no example was written for."""
 
-    @settings(max_examples=60, database=None)
+    @settings(max_examples=40, database=None)
     @given(spec_text=specs())
     def draw(spec_text: str) -> None:
         spec = load(spec_text)
-        package = emit(lower(spec), spec)
-        target = tmp_path / package.digest[:12]
-        target.mkdir(exist_ok=True)
-        for name, text in package.files.items():
-            (target / name).write_text(text, encoding="utf-8")
+        for backend in ("auto", "tiles"):
+            package = emit(lower(spec), spec, backend)
+            target = tmp_path / package.digest[:12]
+            target.mkdir(exist_ok=True)
+            for name, text in package.files.items():
+                (target / name).write_text(text, encoding="utf-8")
 
     draw()
     ruff = (sys.executable, "-m", "ruff")
