@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import lcm, prod
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 from mmspec.verify import boxes
+from mmspec.verify.boxes import Ends
 from mmspec.verify.seen import BLOCK, Bools, Ints, Side, drawn, in_order, seen
 
 Shades = npt.NDArray[np.int8]
@@ -40,13 +41,6 @@ _DISTANCES: Final = frozenset({"full", "none", "causal", "window", "dilated", "s
 """Patterns that depend on q - k alone."""
 
 _IN_SPACE: Final = frozenset({"window2d", "window3d", "axial", "frame"})
-
-
-class Ends(NamedTuple):
-    """The first and the last token of each block, as a column of queries or a row of keys."""
-
-    first: Ints
-    last: Ints
 
 
 def shades(mask: Mask, query: Side, key: Side, rows: Ints, columns: Ints) -> Shades:
@@ -100,7 +94,7 @@ def _pattern(
     if pattern.name in ("block", "shifted_window"):
         size = pattern.size("size")
         shift = pattern.size("shift") if pattern.name == "shifted_window" else 0
-        return boxes.near(*((_part(side, size, shift)) for side in ends), 0)
+        return boxes.near(ends[0].parts(size, shift), ends[1].parts(size, shift), 0)
     if pattern.name in ("global", "prefix"):
         return _first(pattern, ends)
     if pattern.name == "within":
@@ -109,10 +103,6 @@ def _pattern(
         return _by_chance(pattern, query, key, ends)
     assert pattern.name == "document", pattern
     return np.ones((1, 1), np.bool_), np.ones((1, 1), np.bool_)
-
-
-def _part(side: Ends, size: int, shift: int) -> tuple[Ints, Ints]:
-    return (side.first - shift) // size, (side.last - shift) // size
 
 
 def _by_distance(mask: Mask, query: Side, key: Side, ends: tuple[Ends, Ends]) -> Shades:
@@ -191,7 +181,7 @@ def _by_chance(
     for place in range(len(table) - 1):
         table[place + 1, [block + 1 for block in drawn(pattern, place, blocks)]] = 1
     before = table.cumsum(0).cumsum(1)
-    (top, bottom), (left, right) = (_part(side, BLOCK, 0) for side in ends)
+    (top, bottom), (left, right) = (side.parts(BLOCK, 0) for side in ends)
     count = before[bottom + 1, right + 1] - before[top, right + 1]
     count = count - before[bottom + 1, left] + before[top, left]
     return count > 0, count == (bottom + 1 - top) * (right + 1 - left)

@@ -6,27 +6,35 @@ Of two boxes, patterns are decided axis by axis: a pair is near when it is near 
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 
 from mmspec.expressions.mask import Pattern
 from mmspec.verify.seen import Bools, Ints, Side
 
-if TYPE_CHECKING:
-    from mmspec.verify.blocks import Ends
 
-Interval = tuple[Ints, Ints]
-"""The first and the last of each block; none where the first is past the last."""
+class Ends(NamedTuple):
+    """The first and the last token of each block, or coordinates of them.
 
-Box = tuple[Interval, ...]
+    Of queries as a column, of keys as a row; there is none where the first is past the last.
+    """
+
+    first: Ints
+    last: Ints
+
+    def parts(self, size: int, shift: int) -> Ends:
+        """Of the parts of `size`, moved by `shift`, in which they lie."""
+        return Ends((self.first - shift) // size, (self.last - shift) // size)
 
 
-def near(query: Interval, key: Interval, reach: int) -> tuple[Bools, Bools]:
+Box = tuple[Ends, ...]
+
+
+def near(query: Ends, key: Ends, reach: int) -> tuple[Bools, Bools]:
     """Whether any two of both intervals are at most so far apart, and whether all are."""
-    ahead, behind = key[0] - query[1], query[0] - key[1]
-    some = (ahead <= reach) & (behind <= reach)
-    every = (key[1] - query[0] <= reach) & (query[1] - key[0] <= reach)
+    some = (key.first - query.last <= reach) & (query.first - key.last <= reach)
+    every = (key.last - query.first <= reach) & (query.last - key.first <= reach)
     return some, every
 
 
@@ -48,8 +56,8 @@ def decided(
             rule = _rule(pattern, name) if name in names[1] else None
             if rule is not None:
                 size, shift, reach = rule
-                parts = (_part(x, size, shift) for x in (at, key[names[1].index(name)]))
-                found = near(*parts, reach)
+                other = key[names[1].index(name)]
+                found = near(at.parts(size, shift), other.parts(size, shift), reach)
                 one, all_ = one & found[0], all_ & found[1]
         some, every = some | one, every & (all_ | ~there)
     return some, every
@@ -68,10 +76,6 @@ def _rule(pattern: Pattern, name: str) -> tuple[int, int, int] | None:
     return 1, 0, pattern.size("radius")
 
 
-def _part(at: Interval, size: int, shift: int) -> Interval:
-    return (at[0] - shift) // size, (at[1] - shift) // size
-
-
 def _inner(side: Side) -> tuple[int, ...]:
     """Sizes of all axes but the first."""
     sizes = [axis.size for axis in side.geometry.axes[1:]]
@@ -83,18 +87,18 @@ def _inner(side: Side) -> tuple[int, ...]:
 def _boxes(first: Ints, last: Ints, inner: tuple[int, ...]) -> list[Box]:
     """The tokens from the first to the last, as boxes; some of them are empty."""
     if not inner:
-        return [((first, last),)]
+        return [(Ends(first, last),)]
     area = int(np.prod(inner))
     top, bottom = first // area, last // area
     left, right = first % area, last % area
     alone = top == bottom
     heads = _boxes(left, np.where(alone, right, area - 1), inner[1:])
     tails = _boxes(np.zeros_like(right), right, inner[1:])
-    rest = tuple((np.zeros_like(first), np.full_like(first, size - 1)) for size in inner)
+    rest = (Ends(np.zeros_like(first), np.full_like(first, size - 1)) for size in inner)
     return [
-        *(((top, top), *box) for box in heads),
-        ((top + 1, bottom - 1), *rest),
-        *(((bottom, np.where(alone, bottom - 1, bottom)), *box) for box in tails),
+        *((Ends(top, top), *box) for box in heads),
+        (Ends(top + 1, bottom - 1), *rest),
+        *((Ends(bottom, np.where(alone, bottom - 1, bottom)), *box) for box in tails),
     ]
 
 
