@@ -51,7 +51,8 @@ MEANINGS: Final = {
 }
 """Of cells within tiles, and of larger ones."""
 
-_PLAIN: Final = str.maketrans("│─┌┐└┘├┤┬┴┼×\N{NO-BREAK SPACE}", "|-+++++++++x ")
+_GLUE: Final = "\N{NO-BREAK SPACE}"
+_PLAIN: Final = str.maketrans("│─┌┐└┘├┤┬┴┼×", "|-+++++++++x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def _above(panel: Panel, tile: int, screen: Screen) -> Iterator[Text]:
     said = [*words.masks(panel), words.figures(panel), words.tiles(panel, tile)]
     for text in said:
         for line in textwrap.wrap(text, screen.width - 1, subsequent_indent="  "):
-            yield Text(line.translate(_PLAIN) if screen.ascii_only else line)
+            spaced = line.replace(_GLUE, " ")
+            yield Text(spaced.translate(_PLAIN) if screen.ascii_only else spaced)
 
 
 def _picture(panel: Panel, tile: int, scale: _Scale, screen: Screen) -> Iterator[Text]:
