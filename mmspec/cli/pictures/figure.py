@@ -266,12 +266,12 @@ def _legend(scene: Scene, plots: list[_Plot], top: int) -> int:
         if any(kind in plot.panel.cells(*plot.tokens, plot.tile) for plot in plots)
     ]
     sizes = {plot.tokens for plot in plots if max(plot.tokens) > 1}
-    grain = " or ".join(f"{tall} x {wide}" for tall, wide in sorted(sizes))
+    grain = " or ".join(f"{tall} {words.TIMES} {wide}" for tall, wide in sorted(sizes))
     tiled = any(max(plot.tokens) <= plot.tile for plot in plots)
     meanings = {
         WHOLE: "visible, in a tile seen whole" if tiled else "all visible",
         BORDER: "visible, in a tile seen in part",
-        PARTLY: f"some of a cell's {grain} tokens visible",
+        PARTLY: f"some pairs visible in a cell of {grain}",
         WASTED: "hidden, in a tile that is touched",
         SKIPPED: "hidden, tile skipped" if tiled else "hidden",
     }

@@ -7,7 +7,7 @@ from mmspec.cli.pictures.panel import TILE, Axis, Panel
 from mmspec.expressions.mask import unparse
 from mmspec.verify.blocks import ALL, NONE
 
-_TIMES = "\N{MULTIPLICATION SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def heading(panel: Panel) -> str:
@@ -57,6 +57,6 @@ def tiles(panel: Panel, tile: int) -> str:
     """Tiles that are touched, and those seen whole."""
     found = panel.blocks(tile, tile)
     touched, whole = int((found != NONE).sum()), int((found == ALL).sum())
-    own = "" if tile == TILE else f" (a kernel's are {TILE} {_TIMES} {TILE})"
+    own = "" if tile == TILE else f" (a kernel's are {TILE} {TIMES} {TILE})"
     seen = f"{touched:,} of {found.size:,} touched, {whole:,} whole"
-    return f"tiles of {tile} {_TIMES} {tile}: {seen}{own}"
+    return f"tiles of {tile} {TIMES} {tile}: {seen}{own}"
