@@ -8,6 +8,7 @@ a block, its pairs are looked at one by one.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm, prod
 from typing import Final
 
@@ -176,14 +177,19 @@ def _by_chance(
     pattern: Pattern, query: Side, key: Side, ends: tuple[Ends, Ends]
 ) -> tuple[Bools, Bools]:
     """How many of the drawn blocks lie in a block."""
-    blocks = -(-key.most // BLOCK)
-    table = np.zeros((-(-query.stop // BLOCK) + 1, blocks + 1), np.int64)
-    for place in range(len(table) - 1):
-        table[place + 1, [block + 1 for block in drawn(pattern, place, blocks)]] = 1
-    before = table.cumsum(0).cumsum(1)
+    drawn_of = -(-key.most // BLOCK)
     (top, bottom), (left, right) = (side.parts(BLOCK, 0) for side in ends)
-    count = before[bottom + 1, right + 1] - before[top, right + 1]
-    count = count - before[bottom + 1, left] + before[top, left]
+
+    @lru_cache(maxsize=2)
+    def within(place: int) -> Ints:
+        row = np.zeros(drawn_of + 1, np.int64)
+        row[[block + 1 for block in drawn(pattern, place, drawn_of)]] = 1
+        before = row.cumsum()
+        return np.asarray(before[right[0] + 1] - before[left[0]])
+
+    rows = zip(top[:, 0].tolist(), bottom[:, 0].tolist(), strict=True)
+    places = (range(first, last + 1) for first, last in rows)
+    count = np.array([sum(within(place) for place in found) for found in places])
     return count > 0, count == (bottom + 1 - top) * (right + 1 - left)
 
 

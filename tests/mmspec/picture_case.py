@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 
 SPEC = """
@@ -41,22 +41,23 @@ heads:
 Axis = tuple[tuple[str, int], ...]
 """Segments and their tokens."""
 
+Rule = Mapping[tuple[str, str], Callable[[int, int], bool]]
+"""Whether a query sees a key, by their segments and indices."""
+
 JOINT: Axis = (("image", 15), ("text", 19), ("audio", 23))
 
-FIRST: dict[tuple[str, str], Callable[[int, int], bool]] = {
+FIRST: Rule = {
     ("image", "image"): lambda q, k: abs(q // 5 - k // 5) <= 1 and abs(q % 5 - k % 5) <= 1,
     ("text", "image"): lambda q, k: True,
     ("text", "text"): lambda q, k: k <= q,
     ("audio", "text"): lambda q, k: k < 7,
     ("audio", "audio"): lambda q, k: (abs(q - k) <= 9 and (q - k) % 3 == 0) or q // 5 == k // 5,
 }
-SECOND: dict[tuple[str, str], Callable[[int, int], bool]] = {
+SECOND: Rule = {
     ("text", "text"): lambda q, k: 0 <= q - k <= 2,
     ("text", "audio"): lambda q, k: True,
 }
-CROSS: dict[tuple[str, str], Callable[[int, int], bool]] = {
-    ("text", "audio"): lambda q, k: (q < 2 or k < 2) and k < 17
-}
+CROSS: Rule = {("text", "audio"): lambda q, k: (q < 2 or k < 2) and k < 17}
 
 SKIPPED, WASTED, PARTLY, BORDER, WHOLE = range(5)
 
@@ -71,7 +72,7 @@ def cut(axis: Axis, size: int) -> list[list[tuple[str, int]]]:
 
 
 def shown(
-    rule: dict[tuple[str, str], Callable[[int, int], bool]],
+    rule: Rule,
     axes: tuple[Axis, Axis],
     cell: tuple[int, int],
     tile: int,

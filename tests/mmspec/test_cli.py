@@ -24,7 +24,7 @@ GATED = str(ROOT / "specs" / "gated.yaml")
 SURFACE = {
     "new": {"NAME", "--kind"},
     "check": {"SPEC", "--json"},
-    "show": {"SPEC", "--ascii", "--json"},
+    "show": {"SPEC", "--ascii", "--json", "--mask", "--lengths", "--tile", "--png", "--svg"},
     "compile": {"SPEC", "-o", "--output", "--stop-after", "--force"},
     "analyze": {"SPEC", "--json"},
     "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"},

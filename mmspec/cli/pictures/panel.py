@@ -23,6 +23,9 @@ _LEAST_TILE: Final = 4
 _TILES_SHOWN: Final = 6
 """Tiles along the longest side that a picture should have at least."""
 
+_MOST_SHOWN: Final = 2**22
+"""Tiles of a picture."""
+
 SKIPPED, WASTED, PARTLY, BORDER, WHOLE = range(5)
 """What a cell of a picture is: hidden in a tile without a visible pair, hidden in a tile with
 some; a cell of several tokens with some visible pairs; visible in a tile with hidden pairs;
@@ -166,8 +169,13 @@ def fitting(tokens: int, cells: int, tile: int) -> int:
 
 
 def shown_tile(panel: Panel) -> int:
-    """The tile of kernels, or a smaller one where the picture would have few of them."""
+    """The tile of kernels, or a smaller one where the picture would have few of them.
+
+    A larger one where it would have more than can be looked at in a few seconds.
+    """
     tile = TILE
+    while -(-panel.sizes[0] // tile) * -(-panel.sizes[1] // tile) > _MOST_SHOWN:
+        tile *= 2
     while tile > _LEAST_TILE and tile * _TILES_SHOWN > max(panel.sizes):
         tile //= 2
     return tile
@@ -179,11 +187,11 @@ def panels(plan: ir.Plan, stream: str, lengths: Mapping[str, int]) -> list[Panel
     for node in plan.nodes:
         if isinstance(node, ir.Fuse) and node.stream == stream and node.groups:
             context = [s for value in node.sources[1:] for s in value.segments]
-            ends = _axis(node.sources[0].segments, lengths), _axis(context, lengths)
-            found += _panels(stream, "cross-attention", node.groups, ends)
+            between = _axis(node.sources[0].segments, lengths), _axis(context, lengths)
+            found += _panels(stream, "cross-attention", node.groups, between)
     stack = stack_of(plan, stream)
-    ends = (_axis(stack.source.segments, lengths),) * 2
-    return found + list(_panels(stream, "attention", stack.block.attention.groups, ends))
+    own = _axis(stack.source.segments, lengths)
+    return found + list(_panels(stream, "attention", stack.block.attention.groups, (own, own)))
 
 
 def _panels(

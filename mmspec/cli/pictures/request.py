@@ -43,6 +43,8 @@ def lengths_of(plan: ir.Plan, text: str) -> dict[str, int]:
             close = suggest(name, inputs)
             advice = f"did you mean `{close}`?" if close else f"one of: {', '.join(inputs)}"
             _refuse(f"lengths are of modalities; `{name}` is none", advice)
+        if name in found:
+            _refuse(f"the length of `{name}` is given twice")
         most = inputs[name].longest
         if int(size[:12]) > (1 if most is None else most):
             what = "there (1) or absent (0)" if most is None else f"at most {most:,} long"
