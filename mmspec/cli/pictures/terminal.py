@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -208,17 +210,23 @@ def _rows(
 
 def _cells(cells: Shades, scale: _Scale, screen: Screen) -> Text:
     """A line of characters of one pair of segments."""
+    if scale.halves:
+        below = cells[1] if len(cells) > 1 else np.zeros_like(cells[0])
+        pairs = zip(cells[0].tolist(), below.tolist(), strict=True)
+        marks = [_halves(top, bottom) for top, bottom in pairs]
+    else:
+        marks = [_mark(cell, scale, screen) for cell in cells[0].tolist()]
     text = Text()
-    if not scale.halves:
-        shown = IN_ASCII if screen.ascii_only else SHADES
-        for cell in cells[0].tolist():
-            solid = screen.colored and cell not in (SKIPPED, WASTED)
-            text.append(("█" if solid else shown[cell]) * scale.characters, COLORS[cell])
-        return text
-    below = cells[1] if len(cells) > 1 else np.zeros_like(cells[0])
-    for top, bottom in zip(cells[0].tolist(), below.tolist(), strict=True):
-        text.append(*_halves(top, bottom))
+    for style, run in groupby(marks, key=itemgetter(1)):
+        text.append("".join(character for character, _ in run), style)
     return text
+
+
+def _mark(cell: int, scale: _Scale, screen: Screen) -> tuple[str, str]:
+    """A cell of one character or more, and its style."""
+    shown = IN_ASCII if screen.ascii_only else SHADES
+    solid = screen.colored and cell not in (SKIPPED, WASTED)
+    return ("█" if solid else shown[cell]) * scale.characters, COLORS[cell]
 
 
 def _halves(top: int, bottom: int) -> tuple[str, str]:
