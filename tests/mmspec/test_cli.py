@@ -25,7 +25,7 @@ SURFACE = {
     "new": {"NAME", "--kind"},
     "check": {"SPEC", "--json"},
     "show": {"SPEC", "--ascii", "--json", "--mask", "--lengths", "--tile", "--png", "--svg"},
-    "compile": {"SPEC", "-o", "--output", "--stop-after", "--force"},
+    "compile": {"SPEC", "-o", "--output", "--stop-after", "--force", "--backend"},
     "analyze": {"SPEC", "--json"},
     "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"},
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}
