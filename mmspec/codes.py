@@ -81,6 +81,8 @@ _TABLE = """
 | MM605 | package was edited | A file of the package differs from what mmspec wrote; `--force` replaces it. |
 | MM606 | no such step or backend | The steps of a compilation are read, validate, lower, emit and write; the backends of attention auto, tiles and sdpa. |
 | MM607 | nothing to verify | `mmspec verify` takes the specs to verify, or `--self-test`. |
+| MM608 | no such stream | `--mask` takes a stream of the spec; the message has what there is, or what may have been meant. |
+| MM609 | no such picture | A length, a tile or a file's name is none that a picture can have; the message says which can. |
 | MM610 | setting out of range | A training setting is outside the range that its message names. |
 | MM611 | run exists | The folder holds a run already; `--resume` continues it, `--out` names another. |
 | MM612 | run differs | A run is resumed with the settings, spec and data it was begun with; the message lists what differs. |

@@ -94,10 +94,10 @@ def _seen(mask: Mask, query: Side, key: Side) -> Bools:
         return _in_time(mask, query, key)
     if mask.name == "random":
         return _by_chance(mask, query, key)
-    return _in_order(mask, query.index[:, None], key.index[None, :])
+    return in_order(mask, query.index[:, None], key.index[None, :])
 
 
-def _in_order(pattern: Pattern, q: Ints, k: Ints) -> Bools:
+def in_order(pattern: Pattern, q: Ints, k: Ints) -> Bools:
     """Patterns of two indices."""
     name, size = pattern.name, pattern.size
     found: Bools

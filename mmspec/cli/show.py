@@ -1,4 +1,4 @@
-"""Show a model as a tree and as a stream diagram: modalities, streams, fusions, heads."""
+"""Show a model as a tree and as a stream diagram, or the masks of a stream as a picture."""
 
 from __future__ import annotations
 
@@ -26,10 +26,34 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="draw with ASCII characters (also without UTF-8)",
     )
     parser.add_argument("--json", action="store_true", help="print what is shown as JSON")
+    picture = parser.add_argument_group("masks")
+    picture.add_argument(
+        "--mask", metavar="STREAM", help="draw who sees whom in a stream and in its fusion"
+    )
+    picture.add_argument(
+        "--lengths",
+        metavar="LENGTHS",
+        help="text=40,audio=200: tokens or frames by modality; 0: absent (default: the longest)",
+    )
+    picture.add_argument(
+        "--tile",
+        metavar="N",
+        type=int,
+        help="tokens of a tile (default: 64, fewer where a picture would have few tiles)",
+    )
+    picture.add_argument("--png", metavar="FILE", help="write the picture into a PNG file")
+    picture.add_argument("--svg", metavar="FILE", help="write the picture into an SVG file")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw the diagram, then the tree; or print both as data."""
+    """Draw the diagram, then the tree; or print both as data; or draw masks."""
+    if arguments.mask is not None:
+        from mmspec.cli.pictures import command
+
+        return command.run(arguments)
+    for name in ("lengths", "tile", "png", "svg"):
+        if getattr(arguments, name) is not None:
+            arguments.parser.error(f"--{name} is of a picture: name a stream with --mask")
     from mmspec import text
     from mmspec.schema.validate import validate
 

@@ -24,8 +24,8 @@ GATED = str(ROOT / "specs" / "gated.yaml")
 SURFACE = {
     "new": {"NAME", "--kind"},
     "check": {"SPEC", "--json"},
-    "show": {"SPEC", "--ascii", "--json"},
-    "compile": {"SPEC", "-o", "--output", "--stop-after", "--force"},
+    "show": {"SPEC", "--ascii", "--json", "--mask", "--lengths", "--tile", "--png", "--svg"},
+    "compile": {"SPEC", "-o", "--output", "--stop-after", "--force", "--backend"},
     "analyze": {"SPEC", "--json"},
     "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"},
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}

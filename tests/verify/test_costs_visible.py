@@ -6,20 +6,22 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import islpy as isl
 import pytest
 import sympy
 
-from mmspec.compiler import ir
+from mmspec.compiler import driver, ir
 from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse, patterns
-from mmspec.verify.costs.executed import touched_tiles
+from mmspec.verify.costs.executed import executed_pairs, touched_tiles
 from mmspec.verify.costs.pairs import count
 from mmspec.verify.costs.polynomial import Polynomial, write_orders
 from mmspec.verify.costs.tabled import Tabled
+from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import related_or_tabled, visible
 from mmspec.verify.seen import seen, side
 
@@ -373,6 +375,22 @@ def test_executed_tiles_are_those_with_a_visible_pair(where: str, monkeypatch: A
             found = touched_tiles(mask, side(query, given), side(key, given), tile)
             expected = pairs(query, key, mask, (rows, columns))
             assert found == len({(q // tile[0], k // tile[1]) for q, k in expected}), (mask, tile)
+
+
+def test_a_single_tile_is_executed_if_a_pair_is_visible() -> None:
+    """Without a table, in samples that fit in one tile, and some that are absent."""
+    plan = driver.run(Path(__file__).parents[2] / "specs" / "video.yaml", "lower")
+    for given in ({}, {"clip": 12}, {"clip": 24, "sound": 1}, {"sound": 0, "text": 5}):
+        for name in ("clip", "sound", "scene", "caption"):
+            stack = stack_of(plan, name)
+            ends = {s.name: side(s, given) for s in stack.source.segments}
+            tiles = sum(
+                group.heads * bool(seen(mask, ends[q], ends[k]).any())
+                for group in stack.block.attention.groups
+                for q, k, mask in group.masks
+            )
+            tile = (97, 101)
+            assert executed_pairs(plan, name, given, tile) == Fraction(97 * 101 * tiles, 4), name
 
 
 def test_executed_tiles_of_random_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.geometry import Axis, Geometry
 from mmspec.expressions.mask import Mask
 from mmspec.verify.costs.total import stack_of
-from mmspec.verify.seen import Side, seen, side
+from mmspec.verify.costs.visible import visible
+
+if TYPE_CHECKING:
+    from mmspec.verify.seen import Side
 
 TILE: Final = (64, 64)
 """Queries and keys."""
@@ -33,14 +36,32 @@ def executed_pairs(
     """
     stack = stack_of(plan, stream_name)
     layer = stack.block.attention
-    known = {segment.name: side(segment, lengths) for segment in stack.source.segments}
+    known = {segment.name: segment for segment in stack.source.segments}
     tiles = sum(
-        group.heads * touched_tiles(mask, known[query], known[key], tile)
+        group.heads * _tiles(mask, known[query], known[key], lengths, tile)
         for group in layer.groups
         for query, key, mask in group.masks
     )
     pairs = Fraction(tiles * tile[0] * tile[1], layer.heads)
     return int(pairs) if pairs.denominator == 1 else pairs
+
+
+def _tiles(
+    mask: Mask,
+    query: ir.Segment,
+    key: ir.Segment,
+    lengths: Mapping[str, int],
+    tile: tuple[int, int],
+) -> int:
+    """Of a pair of segments; a single tile needs no table, and so no numpy."""
+    sizes = tuple(lengths.get(s.modality or "", s.tokens.max) for s in (query, key))
+    if sizes[0] <= tile[0] and sizes[1] <= tile[1]:
+        tokens = {s.tokens.symbol: n for s, n in zip((query, key), sizes, strict=True)}
+        known = {symbol: n for symbol, n in tokens.items() if symbol is not None}
+        return int(visible(query, key, mask, (sizes[0], sizes[1])).evaluate(known) > 0)
+    from mmspec.verify.seen import side
+
+    return touched_tiles(mask, side(query, lengths), side(key, lengths), tile)
 
 
 @lru_cache(maxsize=4096)
@@ -60,6 +81,8 @@ def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> 
 
 def _by_table(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
     import numpy as np
+
+    from mmspec.verify.seen import seen
 
     rows, columns = query.stop - query.start, key.stop
     if not rows or not columns:

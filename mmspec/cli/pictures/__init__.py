@@ -1,0 +1,1 @@
+"""Pictures of masks: in a terminal, as PNG, as SVG, and as data."""
