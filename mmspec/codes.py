@@ -91,6 +91,7 @@ _TABLE = """
 | MM615 | run in use | Another process trains in this folder. |
 | MM616 | nothing to learn | No head has a target in the data, so there is no loss. |
 | MM617 | device not available | The device asked for is not there, or torch was built without it. |
+| MM618 | length does not fit | `--lengths` names modalities of the spec, each with a whole number of tokens or frames up to its longest. |
 | MM701 | claim refuted | The model does not keep the claim; the message says what was found instead. |
 | MM702 | law refuted | The model breaks a law that every model owes its spec; the smallest input found is shown. |
 | MM703 | no such law | `mmspec laws` lists the laws by id. |

@@ -25,7 +25,7 @@ def limited(operations: int) -> Generator[None]:
     context.set_max_operations(operations)
     try:
         yield
-    except isl.Error as error:
+    except (isl.Error, TypeError) as error:  # a number that was not found is None
         if _used_up():
             raise TooHardError(f"more than {operations:,} operations") from error
         raise

@@ -18,10 +18,11 @@ from mmspec.cli import (
     new,
     show,
     train,
+    tune,
     verify,
 )
 
-_COMMANDS = (new, check, show, compile, analyze, verify, train, laws, explain)
+_COMMANDS = (new, check, show, compile, analyze, tune, verify, train, laws, explain)
 
 
 _UNKNOWN: Final = "unrecognized arguments: "

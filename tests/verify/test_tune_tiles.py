@@ -1,0 +1,267 @@
+"""Tiles that the adviser counts, in every order and by every way, against a count by pair."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from test_costs_visible import CLIP, IMAGE, PLACES, TEXT, at, lengths_of, pairs, place, random_mask
+
+from mmspec.compiler import ir
+from mmspec.compiler.relations.geometry import grid, line, volume
+from mmspec.expressions.mask import Mask, parse, patterns
+from mmspec.verify.seen import Side, side
+from mmspec.verify.tune import count, counted, rows
+from mmspec.verify.tune.counted import Tiles
+from mmspec.verify.tune.near import near
+from mmspec.verify.tune.order import Order, Tiling, orders, tiling
+
+NOTHING = 0
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every mask is counted as those of long segments are."""
+    count.tiles.cache_clear()
+    monkeypatch.setattr(count, "_SMALL", NOTHING)
+
+
+def cell(of: ir.Segment, index: int, tile: Tiling) -> tuple[Any, ...]:
+    """What stands together with a token, and its place there: what tiles of runs are cut from."""
+    at_place = place(of, index)
+    if tile.kind == "rows":
+        return (), index
+    if tile.kind == "classes":
+        assert tile.pattern is not None
+        step = tile.pattern.size("step")
+        return (index % step,), index // step
+    names = [x for x in ("frame", "row", "column") if x in at_place]
+    if tile.kind == "windows":
+        assert tile.pattern is not None
+        size, shift = tile.pattern.size("size"), tile.pattern.size("shift")
+        return tuple(
+            at_place[x] if x == "frame" else (at_place[x] - shift) // size for x in names
+        ), None
+    return tuple(at_place[x] // n for x, n in zip(names, tile.sides, strict=True)), 0
+
+
+def cells(of: ir.Segment, tokens: int, tile: Tiling) -> list[Any]:
+    """The tile of each token, by what the docstring of `order.py` says."""
+    before: Counter[Any] = Counter()
+    found = []
+    for index in range(tokens):
+        together, within = cell(of, index, tile)
+        within = before[together] if within is None else within
+        before[together] += 1
+        side_of = tile.sides[0] if tile.kind in ("rows", "classes", "windows") else 1
+        found.append((together, within // side_of))
+    return found
+
+
+def by_pair(
+    mask: Mask, query: ir.Segment, key: ir.Segment, sizes: tuple[int, int], tile: Any
+) -> tuple[int, int]:
+    """Tiles with a visible pair, and those of them with all of theirs."""
+    queries, keys = cells(query, sizes[0], tile[0]), cells(key, sizes[1], tile[1])
+    visible = Counter((queries[q], keys[k]) for q, k in pairs(query, key, mask, sizes))
+    tall, wide = Counter(queries), Counter(keys)
+    inside = sum(n == tall[i] * wide[j] for (i, j), n in visible.items())
+    return len(visible), inside
+
+
+def tilings(order: Order, query: ir.Segment, key: ir.Segment, mask: Mask, sides: Any) -> Any:
+    shown = frozenset(patterns(mask))
+    return tuple(
+        tiling(order, segment.geometry, shown, n)
+        for segment, n in zip((query, key), sides, strict=True)
+    )
+
+
+def check(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: tuple[int, int]) -> int:
+    """In all orders, for square tiles and tall ones; how many were compared."""
+    given = at((query, sizes[0]), (key, sizes[1]))
+    sides = side(query, given), side(key, given)
+    shown = frozenset(patterns(mask))
+    compared = 0
+    for order in orders([(query.geometry, shown), (key.geometry, shown)]):
+        for tile in ((4, 4), (8, 4), (3, 5) if order.kind == "rows" else (16, 16)):
+            both = tilings(order, query, key, mask, tile)
+            found = count.tiles(mask, *sides, both)
+            expected = by_pair(mask, query, key, sizes, both)
+            assert found is not None
+            assert (found.touched, found.inside) == expected, (mask, sizes, str(order), tile)
+            compared += 1
+    return compared
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_tiles_of_any_mask_are_those_of_its_pairs(where: str) -> None:
+    query, key, texts = PLACES[where]
+    rng = random.Random(11 + len(where))
+    for _ in range(12):
+        mask = random_mask(rng, texts)
+        sizes = lengths_of(query, rng), lengths_of(key, rng)
+        check(query, key, mask, (sizes[0], sizes[0]) if query is key else sizes)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.usefixtures("quick")
+def test_so_are_those_that_are_counted_as_for_long_segments(where: str) -> None:
+    query, key, texts = PLACES[where]
+    rng = random.Random(29 + len(where))
+    for _ in range(6):
+        mask = random_mask(rng, texts)
+        sizes = lengths_of(query, rng), lengths_of(key, rng)
+        check(query, key, mask, (sizes[0], sizes[0]) if query is key else sizes)
+
+
+@pytest.mark.parametrize(
+    ("of", "text", "kind"),
+    [
+        (TEXT, "dilated(step=3, reach=7)", "classes"),
+        (TEXT, "strided(4) & causal | global(2)", "classes"),
+        (IMAGE, "window2d(1) | global(2)", "boxes"),
+        (IMAGE, "shifted_window(size=3, shift=2)", "windows"),
+        (IMAGE, "shifted_window(size=2, shift=1) | global(1)", "windows"),
+        (IMAGE, "axial(column) | prefix(3)", "lines"),
+        (CLIP, "axial(frame) | frame", "lines"),
+        (CLIP, "shifted_window(size=2, shift=1)", "windows"),
+    ],
+)
+@pytest.mark.usefixtures("quick")
+def test_each_order_is_offered_where_a_pattern_asks_for_it(
+    of: ir.Segment, text: str, kind: str
+) -> None:
+    mask = parse(text)
+    shown = frozenset(patterns(mask))
+    assert kind in {order.kind for order in orders([(of.geometry, shown)])}
+    assert check(of, of, mask, (35, 35) if of is IMAGE else (30, 30)) >= 6
+
+
+def test_two_steps_offer_no_classes() -> None:
+    shown = frozenset(patterns(parse("dilated(step=3, reach=9) | strided(4)")))
+    assert [order.kind for order in orders([(TEXT.geometry, shown)])] == ["rows"]
+
+
+ROWS_64 = Tiling("rows", (64,)), Tiling("rows", (64,))
+
+
+def long(tokens: int) -> Side:
+    return Side(line("n_text"), 0, tokens, tokens)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "block(24)",
+        "causal & block(56) | global(3)",
+        "shifted_window(size=20, shift=3) | prefix(31)",
+        "block(9) & ~window(before=3) | strided(7) & causal",
+        "~causal & block(40) | ~window(before=50)",
+    ],
+)
+@pytest.mark.parametrize("sides", [(16, 16), (16, 32), (48, 16)])
+def test_rows_in_the_middle_repeat(text: str, sides: tuple[int, int], monkeypatch: Any) -> None:
+    """The loops of all rows, and of those at the ends and two periods alone: the same numbers."""
+    mask, tile = parse(text), tuple(Tiling("rows", (n,)) for n in sides)
+    query = long(16411)
+    asked = []
+    summed = rows.summed
+
+    def spied(row: Any, every: int, period: int, edge: int) -> tuple[int, int]:
+        def one(index: int) -> tuple[int, int]:
+            asked.append(index)
+            return row(index)  # type: ignore[no-any-return]
+
+        found = summed(one, every, period, edge)
+        plain = [row(index) for index in range(every)]
+        assert found == (sum(a for a, _ in plain), sum(b for _, b in plain))
+        assert len(asked) < every
+        return found
+
+    monkeypatch.setattr(rows, "summed", spied)
+    assert rows.by_rows(mask, query, query, (tile[0], tile[1])) is not None
+    assert asked
+
+
+def test_rows_of_a_long_mask_are_those_of_its_pairs() -> None:
+    mask = parse("block(24) | window(before=5) | global(3)")
+    query, tile = long(3001), (Tiling("rows", (16,)), Tiling("rows", (32,)))
+    assert rows.by_rows(mask, query, query, tile) == counted.by_pairs(mask, query, query, tile)
+
+
+def test_a_window_of_a_million_tokens_in_no_time() -> None:
+    """A causal window of 512: row i touches the tiles i - 8 to i, all but the first and last whole.
+
+    Blocks of 100 are counted as pairs of tiles that some block lies in.
+    """
+    tokens = 2**20
+    start = time.process_time()
+    window = count.tiles(parse("causal & window(before=511)"), long(tokens), long(tokens), ROWS_64)
+    blocks = count.tiles(parse("block(100)"), long(tokens), long(tokens), ROWS_64)
+    assert time.process_time() - start < 2
+    each = range(tokens // 64)
+    touched = sum(min(i, 8) + 1 for i in each)
+    cut = sum(1 + (i >= 8) for i in each)
+    assert window == Tiles(touched, touched - cut)
+    shared = {
+        (i, j)
+        for first in range(0, tokens, 100)
+        for i in range(first // 64, min(first + 99, tokens - 1) // 64 + 1)
+        for j in range(first // 64, min(first + 99, tokens - 1) // 64 + 1)
+    }
+    inside = sum(i * 64 // 100 == (max(i, j) * 64 + 63) // 100 == j * 64 // 100 for i, j in shared)
+    assert blocks is not None
+    assert blocks.touched == len(shared)
+    assert blocks.inside == inside
+
+
+def test_boxes_of_a_great_image_in_no_time() -> None:
+    """Neighbourhoods of radius 7 in boxes of 8 x 8: each box touches those next to it."""
+    image = Side(grid(1024, 1024), 0, 2**20, 2**20)
+    box = Tiling("boxes", (8, 8))
+    start = time.process_time()
+    found = count.tiles(parse("window2d(7)"), image, image, (box, box))
+    assert time.process_time() - start < 1
+    assert found == Tiles((3 * 128 - 2) ** 2, 128 * 128)
+
+
+@pytest.mark.parametrize("text", ["random(blocks=1, seed=3) | window(before=7)", "~random(2)"])
+@pytest.mark.parametrize("sides", [(16, 16), (64, 64), (128, 64)])
+@pytest.mark.usefixtures("quick")
+def test_random_blocks_change_what_they_are_drawn_in(text: str, sides: tuple[int, int]) -> None:
+    """1,411 keys of at most 2,000, from which blocks are drawn."""
+    query = Side(line("n_text"), 0, 1411, 2000)
+    tile = Tiling("rows", (sides[0],)), Tiling("rows", (sides[1],))
+    found = count._quickly(parse(text), query, query, tile)
+    assert found == counted.by_pairs(parse(text), query, query, tile)
+
+
+@pytest.mark.parametrize(
+    ("text", "geometry", "tokens"),
+    [
+        ("window3d(1) | global(5)", volume("n_clip", 7, 5), 70 * 35),
+        ("window2d(2) & ~axial(row)", grid(61, 53), 61 * 53),
+        ("frame | window(before=90)", volume("n_clip", 7, 5), 70 * 35),
+    ],
+)
+def test_keys_that_are_passed_over_are_hidden(text: str, geometry: Any, tokens: int) -> None:
+    """Where a mask reaches but so far, the same tiles as of a mask that might reach anywhere."""
+    mask, far = parse(text), parse(f"~~({text})")
+    place_of = Side(geometry, 0, tokens, tokens)
+    tile = Tiling("rows", (64,)), Tiling("rows", (32,))
+    assert near(mask, counted.known(place_of)) is not None
+    assert near(far, counted.known(place_of)) is None
+    found = [counted.by_pairs(one, place_of, place_of, tile) for one in (mask, far)]
+    assert found[0] == found[1]
+    assert 0 < found[0].touched < (-(-tokens // 64)) * (-(-tokens // 32))
+
+
+def test_what_is_too_long_to_count_is_not_counted() -> None:
+    image = Side(grid(1021, 1021), 0, 1021**2, 1021**2)
+    tile = Tiling("windows", (64,), parse("shifted_window(size=9, shift=1)"))  # type: ignore[arg-type]
+    mask = parse("shifted_window(size=9, shift=1) | global(1)")
+    assert count.tiles(mask, image, image, (tile, tile)) is None

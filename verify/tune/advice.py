@@ -1,0 +1,182 @@
+"""The adviser: tiles, waste and speed of every attention of a plan, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Final
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit import requests
+from mmspec.compiler.relations.patterns import is_closed
+from mmspec.verify.costs.total import tokens
+from mmspec.verify.seen import Side
+from mmspec.verify.tune.counted import Tiles, Tilings
+from mmspec.verify.tune.order import ROWS, Order
+from mmspec.verify.tune.proposal import Finding, finding
+from mmspec.verify.tune.sites import Attention, attentions
+from mmspec.verify.tune.speed import Call, Pieces, Work, pays, speed
+
+__all__ = ["TILES", "Advice", "Row", "advise", "lengths_of", "pieces"]
+
+TILES: Final = ((16, 16), (32, 32), (64, 64), (128, 64), (128, 128))
+"""Queries and keys of the tiles that are compared."""
+
+TILE: Final = (64, 64)
+"""Those that the compiler works in, and that changes are sought for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An order and a tile; None: not counted."""
+
+    order: Order
+    tile: tuple[int, int]
+    shape: str
+    """The sides of a box, where tiles are boxes."""
+    tiles: Tiles | None
+    waste: float | None
+    speed: float | None
+    compiled: bool
+
+    @property
+    def executed(self) -> int | None:
+        """Pairs in the tiles that are touched."""
+        return None if self.tiles is None else self.tiles.touched * self.tile[0] * self.tile[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What there is to say of one attention."""
+
+    attention: Attention
+    rows: tuple[Row, ...]
+    compiled: str
+    """What the compiler makes of it, in words."""
+    order: Order
+    """The order in which changes are sought: that in which least is computed."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def density(self) -> float:
+        """Visible pairs as a share of all."""
+        queries, keys = self.attention.tokens
+        return self.attention.visible / (queries * keys) if queries * keys else 0.0
+
+    @property
+    def exact(self) -> tuple[Row, ...]:
+        """Orders and tiles in which no tile is partly visible."""
+        return tuple(row for row in self.rows if row.tiles is not None and row.tiles.exact)
+
+    def row(self, order: Order, tile: tuple[int, int] = TILE) -> Row:
+        """Of an order and a tile."""
+        return next(row for row in self.rows if (row.order, row.tile) == (order, tile))
+
+
+def lengths_of(plan: ir.Plan, given: Mapping[str, int]) -> dict[str, int]:
+    """Tokens by modality from frames or tokens; those not named are at their longest."""
+    fixed = {item.name: item.tokens.max for item in plan.inputs if item.tokens.symbol is None}
+    found = tokens(plan, given)
+    del found["B"]
+    return (
+        found
+        | {name: most for name, most in fixed.items() if given.get(name, 1)}
+        | {name: 0 for name in fixed if given.get(name) == 0}
+    )
+
+
+def advise(plan: ir.Plan, lengths: Mapping[str, int]) -> tuple[Advice, ...]:
+    """Of every attention; lengths in tokens by modality."""
+    stacks = {stack.stream: stack for stack in plan.stacks()}
+    return tuple(_advice(one, stacks[one.stream]) for one in attentions(plan, lengths))
+
+
+def _advice(attention: Attention, stack: ir.Stack) -> Advice:
+    rows = [_row(attention, order, tile) for order in attention.orders for tile in TILES]
+    counted = [row for row in rows if row.tile == TILE and row.tiles is not None]
+    best = min(counted, key=lambda row: (row.executed, row.order != ROWS), default=rows[0])
+    compiled = _dense(attention, stack)
+    if not compiled:
+        place = next(i for i, row in enumerate(rows) if (row.order, row.tile) == (ROWS, TILE))
+        runs = _pays(attention)
+        rows[place] = replace(rows[place], compiled=runs)
+        compiled = "compiled: sparse, row-major, tiles of 64 × 64"
+        if not runs:
+            compiled += "; at these lengths one dense call is predicted to be cheaper"
+    found = (
+        finding(shown, best.order, attention.tilings(shown, best.order, TILE))
+        for shown in attention.shown
+    )
+    return Advice(attention, tuple(rows), compiled, best.order, tuple(x for x in found if x))
+
+
+def _dense(attention: Attention, stack: ir.Stack) -> str:
+    """Why the compiler makes one dense call of it; empty where it does not."""
+    if attention.is_full:
+        return "compiled: one dense call; every query sees every key"
+    if attention.kind == "fusion":
+        return "compiled: one dense call; a fusion's attention is never more"
+    if attention.is_causal and requests.shown(stack) == "causal":
+        return "compiled: one dense call, by the kernel's own causal mask"
+    if requests.shown(stack):
+        return ""
+    groups = stack.block.attention.groups
+    if len(groups) > 1:
+        return "compiled: one dense call; heads differ, and one call serves them all"
+    if not all(is_closed(mask) for group in groups for *_, mask in group.masks):
+        return "compiled: one dense call; random blocks and documents are no loops"
+    return "compiled: one dense call; short, or most tiles are touched"
+
+
+def _row(attention: Attention, order: Order, tile: tuple[int, int]) -> Row:
+    found = attention.tiles(order, tile)
+    shape = _shape(attention, order, tile)
+    if found is None:
+        return Row(order, tile, shape, None, None, None, False)
+    total = sum(found, Tiles(0, 0))
+    executed = total.touched * tile[0] * tile[1]
+    waste = executed / attention.visible - 1 if attention.visible else None
+    predicted = speed(_work(attention), _pieces(attention, found, order, tile), order != ROWS)
+    return Row(order, tile, shape, total, waste, predicted, False)
+
+
+def _shape(attention: Attention, order: Order, tile: tuple[int, int]) -> str:
+    """Boxes by their sides, where there is but one segment; otherwise empty."""
+    if order.kind != "boxes" or len(attention.shown) != 1:
+        return ""
+    (shown,) = attention.shown
+    texts = (one.text() for one in attention.tilings(shown, order, tile))
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _work(attention: Attention) -> Work:
+    queries, keys = attention.tokens
+    heads = attention.heads[1] - attention.heads[0]
+    call: Call = "mask"
+    if attention.is_full or attention.is_causal:
+        call = "full" if attention.is_full else "causal"
+    return Work(queries, keys, heads * attention.width, call)
+
+
+def _pieces(
+    attention: Attention, found: list[Tiles], order: Order, tile: tuple[int, int]
+) -> tuple[Pieces, ...]:
+    return tuple(
+        pieces(one, shown.sides, attention.tilings(shown, order, tile))
+        for shown, one in zip(attention.shown, found, strict=True)
+    )
+
+
+def pieces(found: Tiles, sides: tuple[Side, Side], tilings: Tilings) -> Pieces:
+    """The tiles of a pair of segments, as they are priced."""
+    room = prod(t.tokens * t.count(place) for t, place in zip(tilings, sides, strict=True))
+    fill = sides[0].stop * sides[1].stop / room if room else 1.0
+    tile = tilings[0].tokens, tilings[1].tokens
+    return Pieces(sides[0].stop, found.touched, found.inside, tile, fill)
+
+
+def _pays(attention: Attention) -> bool:
+    """Whether a plan for these lengths is predicted to be sparse."""
+    found = attention.tiles(ROWS, TILE)
+    return found is None or pays(_work(attention), _pieces(attention, found, ROWS, TILE))

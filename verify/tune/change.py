@@ -1,0 +1,119 @@
+"""Masks near a mask: each parameter moved to where tiles begin, and patterns with blocky borders.
+
+Only multiples of a tile's side can make a block, a prefix or global tokens end where tiles do, and
+a window touch no more tiles than it must; so those next to the given value are all that is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Final
+
+from mmspec.compiler.relations.geometry import Geometry
+from mmspec.expressions.mask import SIGNATURES, And, Mask, Not, Or, Pattern, Value, patterns
+from mmspec.verify.tune.order import Order, Tiling
+
+__all__ = ["SLIDING", "moved", "replaced", "substituted"]
+
+SLIDING: Final = frozenset({"window", "dilated", "window2d", "window3d", "within"})
+"""Patterns whose border moves on with every query: it runs through tiles, whatever their size."""
+
+
+def substituted(mask: Mask, by: dict[Pattern, Mask]) -> Mask:
+    """The mask with other masks in place of patterns."""
+    if isinstance(mask, Pattern):
+        return by.get(mask, mask)
+    if isinstance(mask, Not):
+        return Not(substituted(mask.operand, by))
+    kind = And if isinstance(mask, And) else Or
+    return kind(substituted(mask.left, by), substituted(mask.right, by))
+
+
+def moved(mask: Mask, geometry: Geometry, order: Order, tile: Tiling) -> Iterator[Mask]:
+    """The mask with the numbers of one pattern moved to multiples below or above; then of all."""
+    options = {p: _options(p, geometry, order, tile) for p in dict.fromkeys(patterns(mask))}
+    for pattern, found in options.items():
+        yield from (substituted(mask, {pattern: one}) for one in found)
+    for place in (0, -1):
+        yield substituted(mask, {p: found[place] for p, found in options.items() if found})
+
+
+def _options(
+    pattern: Pattern, geometry: Geometry, order: Order, tile: Tiling
+) -> tuple[Pattern, ...]:
+    """All numbers below first, all above last, and between them some moved and some not."""
+    least = {p.name: p.least for p in SIGNATURES[pattern.name]}
+    choices: list[list[Value]] = []
+    for name, value in pattern.arguments:
+        unit = _unit(pattern.name, name, geometry, order, tile)
+        if not unit or not isinstance(value, int) or value % unit == 0:
+            choices.append([value])
+            continue
+        below, above = value // unit * unit, -(-value // unit) * unit
+        fits = below >= max(least[name], 1) or name == "shift"
+        choices.append([below, value, above] if fits else [above, value, above])
+    names = [name for name, _ in pattern.arguments]
+    found = (
+        Pattern(pattern.name, tuple(zip(names, values, strict=True)))
+        for values in product(*choices)
+    )
+    return tuple(one for one in found if one != pattern)
+
+
+def _unit(name: str, argument: str, geometry: Geometry, order: Order, tile: Tiling) -> int:
+    """What a number should be a multiple of, so that what it bounds ends with a tile; or 0."""
+    grid = len(geometry.axes) > 1
+    if name in ("window2d", "window3d") or (name == "shifted_window" and grid):
+        return max(tile.sides) if tile.kind == "boxes" else 0
+    if argument not in ("before", "after", "reach", "size", "shift", "count", "length"):
+        return 0
+    if tile.kind == "boxes":
+        return _band(geometry, tile) if name in ("global", "prefix", "block") else 0
+    if tile.kind == "classes" and order.pattern is not None:
+        return tile.tokens * order.pattern.size("step")
+    return tile.tokens if tile.kind == "rows" else 0
+
+
+def _band(geometry: Geometry, tile: Tiling) -> int:
+    """The tokens of a row of boxes."""
+    first = next(place for place, side in enumerate(tile.sides) if side > 1)
+    sizes = [axis.size for axis in geometry.axes[first + 1 :]]
+    found = tile.sides[first]
+    for size in sizes:
+        found *= size if isinstance(size, int) else 1
+    return found
+
+
+def replaced(mask: Mask, geometry: Geometry, order: Order, tile: Tiling) -> Mask | None:
+    """The mask with windows as blocks of as many keys, and all else ending with tiles; or None."""
+    by: dict[Pattern, Mask] = {}
+    for pattern in patterns(mask):
+        if pattern.name in SLIDING:
+            blocky = _blocky(pattern, geometry, order, tile)
+            if blocky is None:
+                return None
+            by[pattern] = blocky
+        else:
+            options = _options(pattern, geometry, order, tile)
+            by[pattern] = options[-1] if options else pattern
+    return substituted(mask, by)
+
+
+def _blocky(pattern: Pattern, geometry: Geometry, order: Order, tile: Tiling) -> Mask | None:
+    if pattern.name == "window" and tile.kind == "rows":
+        wide = pattern.size("before") + pattern.size("after") + 1
+        return Pattern("block", (("size", _nearest(wide, tile.tokens)),))
+    if pattern.name == "window2d" and tile.kind == "boxes":
+        wide = _nearest(2 * pattern.size("radius") + 1, max(tile.sides))
+        return Pattern("shifted_window", (("size", wide), ("shift", 0)))
+    if pattern.name == "dilated" and tile.kind == "classes" and order.pattern is not None:
+        step = pattern.size("step")
+        wide = _nearest(2 * pattern.size("reach") + 1, step * tile.tokens)
+        return And(order.pattern, Pattern("block", (("size", wide),)))
+    return None
+
+
+def _nearest(value: int, unit: int) -> int:
+    """The nearest multiple, at least one."""
+    return max((value + unit // 2) // unit, 1) * unit

@@ -1,0 +1,136 @@
+"""How many tiles of a mask hold a visible pair, and how many no hidden one: exact, and quick.
+
+Short segments are counted pair by pair. Long ones by closed forms of isl, or by the loops over
+tiles, of which the middle ones repeat; so the time does not grow with the length.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+from math import prod
+from typing import Final
+
+from mmspec.compiler.relations.counting import count
+from mmspec.compiler.relations.limit import TooHardError, limited
+from mmspec.compiler.relations.patterns import is_closed
+from mmspec.compiler.relations.relation import relation
+from mmspec.compiler.relations.summation import TooManyPiecesError
+from mmspec.expressions.mask import Mask, Pattern, patterns
+from mmspec.verify.costs.tabled import undrawn
+from mmspec.verify.seen import Side
+from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, related
+from mmspec.verify.tune.drawn import by_drawn_blocks
+from mmspec.verify.tune.near import near
+from mmspec.verify.tune.rows import by_rows
+
+__all__ = ["tiles"]
+
+_SMALL: Final = 2**20
+"""Pairs that are looked at one by one, whatever the mask."""
+
+_LARGE: Final = 2**28
+"""Pairs that are, where nothing else answers."""
+
+_CELL: Final = 16
+"""Pairs that cost as much as a place in the table of sums."""
+
+_OPERATIONS: Final = 200_000
+
+
+@lru_cache(maxsize=4096)
+def tiles(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | None:
+    """The tiles of a mask between whole segments; None where no way is quick enough."""
+    pairs = query.stop * key.stop
+    if not pairs:
+        return Tiles(0, 0)
+    if _is_split(mask, query, key, tilings):
+        return _of_parts(query, tilings)
+    if pairs <= _SMALL:
+        return by_pairs(mask, query, key, tilings)
+    found = _quickly(mask, query, key, tilings)
+    if found is None and _looked_at(mask, query, key, tilings) <= _LARGE:
+        found = by_pairs(mask, query, key, tilings)
+    return found
+
+
+def _looked_at(mask: Mask, query: Side, key: Side, tilings: Tilings) -> int:
+    """The pairs that are, if they are looked at one by one."""
+    pairs = query.stop * key.stop
+    if {tiling.kind for tiling in tilings} != {"rows"} or query.geometry != key.geometry:
+        return pairs
+    local = near(mask, known(query))
+    return pairs if local is None else max(local.pairs(query.stop, key.stop), pairs // _CELL)
+
+
+def _quickly(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | None:
+    """In a time that does not grow with the pairs, if that can be."""
+    if not is_closed(mask):
+        rest = tiles(undrawn(mask), query, key, tilings)
+        return rest and by_drawn_blocks(mask, query, key, tilings, rest)
+    if _repeats(mask, tilings):
+        return by_rows(mask, query, key, tilings)
+    if _is_jagged(mask, query, key, tilings) and _looked_at(mask, query, key, tilings) <= _LARGE:
+        return None
+    try:
+        with limited(_OPERATIONS):
+            maps = related(relation(mask, known(query), known(key)), tilings)
+            if maps is None:
+                return None
+            touched, mixed = (count(found.wrap(), ()).at({}) for found in maps)
+    except (TooHardError, TooManyPiecesError):
+        return by_rows(mask, query, key, tilings)
+    return Tiles(touched, touched - mixed)
+
+
+def _repeats(mask: Mask, tilings: Tilings) -> bool:
+    """Whether blocks and tiles fall together so seldom that their closed forms are long."""
+    sizes = [p.size("size") for p in patterns(mask) if p.name in ("block", "shifted_window")]
+    wide = [tiling.tokens for tiling in tilings if tiling.kind == "rows"]
+    return len(wide) == 2 and any(a % b and b % a for a in sizes for b in wide)
+
+
+def _is_jagged(mask: Mask, query: Side, key: Side, tilings: Tilings) -> bool:
+    """Whether grids are cut where rows and windows are not, which isl answers late or never."""
+    windows = any(pattern.name == "shifted_window" for pattern in patterns(mask))
+    return any(
+        tiling.kind == "rows" or windows
+        for tiling, place in zip(tilings, (query, key), strict=True)
+        if len(place.geometry.axes) > 1
+    )
+
+
+def _is_split(mask: Mask, query: Side, key: Side, tilings: Tilings) -> bool:
+    """Whether the mask is exactly that tokens which stand together see each other."""
+    asked = {tiling.pattern for tiling in tilings}
+    return query == key and {t.kind for t in tilings} == {"windows"} and asked == {mask}
+
+
+def _of_parts(place: Side, tilings: Tilings) -> Tiles:
+    """Of windows that see all of themselves."""
+    pattern = tilings[0].pattern
+    assert isinstance(pattern, Pattern)
+    areas = {1: 1}
+    for axis, size in zip(place.geometry.axes, place.geometry.sizes(place.lengths), strict=True):
+        areas = _times(areas, [1] * size if axis.name == "frame" else _cut(size, pattern))
+    touched = sum(
+        number * prod(-(-area // tiling.tokens) for tiling in tilings)
+        for area, number in areas.items()
+    )
+    return Tiles(touched, touched)
+
+
+def _cut(size: int, pattern: Pattern) -> list[int]:
+    """The windows' extents along an axis."""
+    wide = pattern.size("size")
+    ends = sorted({0, *range(pattern.size("shift") % wide, size, wide), size})
+    return [b - a for a, b in pairwise(ends)]
+
+
+def _times(areas: dict[int, int], parts: list[int]) -> dict[int, int]:
+    """How many there are of each area, one axis more taken in."""
+    found: dict[int, int] = {}
+    for area, number in areas.items():
+        for part in parts:
+            found[area * part] = found.get(area * part, 0) + number
+    return found

@@ -1,0 +1,196 @@
+"""Orders that the tokens of a segment may stand in, and the tiles that each order cuts.
+
+rows: as they come. boxes: grids by neighbourhoods. lines: grids by their lines along an axis.
+windows: grids by shifted windows. classes: every step-th token of a line together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Final, Literal
+
+import numpy as np
+
+from mmspec.compiler.relations.geometry import Geometry
+from mmspec.compiler.relations.tiles import Tile
+from mmspec.expressions.mask import Pattern
+from mmspec.verify.seen import Ints, Side
+
+__all__ = ["ROWS", "Order", "Tiling", "orders", "tiling"]
+
+Kind = Literal["rows", "boxes", "lines", "windows", "classes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A way to order the segments of an attention; each as it comes where it has no such order."""
+
+    kind: Kind = "rows"
+    pattern: Pattern | None = None
+    """What asks for the order."""
+
+    def __str__(self) -> str:
+        """In words: `boxes`, `classes of step 4`."""
+        if self.kind == "classes" and self.pattern:
+            return f"classes of step {self.pattern.size('step')}"
+        if self.kind == "lines" and self.pattern:
+            return f"lines along {self.pattern.get('axis')}"
+        return "row-major" if self.kind == "rows" else self.kind
+
+
+ROWS: Final = Order()
+
+_SPATIAL: Final = frozenset({"window2d", "window3d", "shifted_window", "axial", "frame"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Tiles of a segment: the part of its tokens that a tile lies in, and how many it holds there.
+
+    boxes: so many tokens along each coordinate. Otherwise `sides` is one number: of tokens that
+    stand together in `order`.
+    """
+
+    kind: Kind
+    sides: Tile
+    pattern: Pattern | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Of a whole tile."""
+        return prod(self.sides)
+
+    def count(self, place: Side) -> int:
+        """How many tiles a segment has."""
+        if self.kind == "windows":
+            return len(np.unique(self.numbers(place)))
+        if self.kind == "rows":
+            return -(-place.stop // self.sides[0])
+        if self.kind == "classes":
+            step = self._size("step")
+            longer = place.stop % step
+            return sum(
+                number * -(-tokens // self.sides[0])
+                for number, tokens in (
+                    (longer, place.stop // step + 1),
+                    (step - longer, place.stop // step),
+                )
+            )
+        sizes = place.geometry.sizes(place.lengths)
+        return prod(-(-size // side) for size, side in zip(sizes, self.sides, strict=True))
+
+    def text(self) -> str:
+        """`64`, or `8 x 8` of a grid."""
+        return " × ".join(str(side) for side in self.sides if self.kind != "lines" or side > 1)
+
+    def places(self, geometry: Geometry) -> str | None:
+        """For isl: the tile of a token in its coordinates; None: not affine."""
+        names = geometry.names("t")
+        if self.kind in ("boxes", "lines"):
+            parts = (f"floor({n}/{b})" for n, b in zip(names, self.sides, strict=True))
+            return f"{{ [{', '.join(names)}] -> [{', '.join(parts)}] }}"
+        if self.kind == "windows":
+            return None
+        strides = geometry.strides()
+        assert strides is not None, geometry
+        index = " + ".join(f"{stride}{n}" for stride, n in zip(strides, names, strict=True))
+        (tile,) = self.sides
+        if self.kind == "classes":
+            step = self._size("step")
+            return f"{{ [{names[0]}] -> [{names[0]} mod {step}, floor({names[0]}/{step * tile})] }}"
+        return f"{{ [{', '.join(names)}] -> [floor(({index})/{tile})] }}"
+
+    def numbers(self, place: Side) -> Ints:
+        """The tile of each token of a segment, as numbers that rise with nothing else in mind."""
+        if self.kind == "rows":
+            return place.index // self.sides[0]
+        if self.kind in ("boxes", "lines"):
+            sizes = place.geometry.sizes(place.lengths)
+            parts = [x // b for x, b in zip(place.coordinates().values(), self.sides, strict=True)]
+            return _joined(parts, [-(-n // b) for n, b in zip(sizes, self.sides, strict=True)])
+        (tile,) = self.sides
+        classes = self._classes(place)
+        by_class = np.argsort(classes, kind="stable")
+        _, first, many = np.unique(classes[by_class], return_index=True, return_counts=True)
+        within = np.empty_like(classes)
+        within[by_class] = np.arange(len(classes)) - np.repeat(first, many)
+        return classes * (len(classes) // tile + 1) + within // tile
+
+    def _classes(self, place: Side) -> Ints:
+        """Which tokens stand together."""
+        if self.kind == "classes":
+            return place.index % self._size("step")
+        size, ahead = self._size("size"), -self._size("shift") % self._size("size")
+        parts, counts = [], []
+        for name, x in place.coordinates().items():
+            parts.append(x if name == "frame" else (x + ahead) // size)
+            counts.append(int(parts[-1].max()) + 1 if len(x) else 1)
+        return _joined(parts, counts)
+
+    def _size(self, name: str) -> int:
+        assert self.pattern is not None, self
+        return self.pattern.size(name)
+
+
+def _joined(parts: list[Ints], counts: list[int]) -> Ints:
+    """One number of several, row by row."""
+    found = parts[0]
+    for part, count in zip(parts[1:], counts[1:], strict=True):
+        found = found * count + part
+    return found
+
+
+def orders(segments: Iterable[tuple[Geometry, frozenset[Pattern]]]) -> tuple[Order, ...]:
+    """The orders worth a look, given each segment and the patterns of its masks."""
+    found = (order for geometry, shown in segments for order in _orders(geometry, shown))
+    return tuple(dict.fromkeys((ROWS, *found)))
+
+
+def _orders(geometry: Geometry, shown: frozenset[Pattern]) -> Iterator[Order]:
+    named = sorted(shown, key=str)
+    if len(geometry.axes) == 1:
+        steps = {p.size("step"): p for p in named if p.name in ("dilated", "strided")}
+        if len(steps) == 1 and 1 not in steps:
+            (pattern,) = steps.values()
+            yield Order("classes", _classes_of(pattern))
+        return
+    if any(pattern.name in _SPATIAL for pattern in named):
+        yield Order("boxes")
+    for pattern in named:
+        if pattern.name == "shifted_window":
+            yield Order("windows", pattern)
+        elif pattern.name == "axial" and geometry.place(str(pattern.get("axis"))) is not None:
+            yield Order("lines", pattern)
+
+
+def _classes_of(pattern: Pattern) -> Pattern:
+    """The step alone: the classes of a dilated window are those of its strided pattern."""
+    return Pattern("strided", (("step", pattern.size("step")),))
+
+
+def tiling(order: Order, geometry: Geometry, shown: frozenset[Pattern], tokens: int) -> Tiling:
+    """The tiles of a segment in an order; as its tokens come where it has no such order."""
+    if order not in _orders(geometry, shown):
+        return Tiling("rows", (tokens,))
+    if order.kind == "boxes":
+        near = any(pattern.name == "window3d" for pattern in shown)
+        return Tiling("boxes", _box(len(geometry.axes), tokens, near))
+    if order.kind == "lines":
+        assert order.pattern is not None
+        along = geometry.place(str(order.pattern.get("axis")))
+        sides = tuple(tokens if at == along else 1 for at in range(len(geometry.axes)))
+        return Tiling("lines", sides, order.pattern)
+    return Tiling(order.kind, (tokens,), order.pattern)
+
+
+def _box(axes: int, tokens: int, near: bool) -> Tile:
+    """Near to a cube (in frames: near to a square), the last coordinate the longest."""
+    free = axes if near else 2
+    sides = [1] * axes
+    turn = 0
+    while prod(sides) < tokens:
+        sides[axes - 1 - turn % free] *= 2
+        turn += 1
+    return tuple(sides)

@@ -1,0 +1,270 @@
+"""The report of `mmspec tune`: tables of tiles and what to change, as text and for JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mmspec.compiler import ir
+from mmspec.expressions.mask import unparse
+from mmspec.verify.tune.advice import TILE, Advice, Row, advise, lengths_of
+from mmspec.verify.tune.order import ROWS
+from mmspec.verify.tune.proposal import Change, Finding
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Report", "tune"]
+
+Figures = dict[str, Any]
+
+_WIDE: Final = 96
+_FEW: Final = 256 * 256
+"""Pairs below which other orders are left to JSON: such an attention is one call at any rate."""
+
+_NOTES: Final = (
+    "touched: tiles with a visible pair; inside: those without a hidden one.",
+    "wasted: pairs of touched tiles that nobody sees, as a share of the visible.",
+    "speed: predicted, against one dense call, by what calls cost on a CPU.",
+    "exact: each tile is seen all or not at all. >: what the compiled model does.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The advice for a plan at some lengths."""
+
+    plan: ir.Plan
+    lengths: Mapping[str, int]
+    advice: tuple[Advice, ...]
+
+    def as_dict(self) -> Figures:
+        """Everything, ready for JSON."""
+        attentions = [_advice(one) for one in self.advice]
+        return {"name": self.plan.name, "tokens": dict(self.lengths), "attentions": attentions}
+
+    def render(self, console: Console) -> None:
+        """Print one attention after another, then what the words mean."""
+        from rich.text import Text
+
+        width = console.width
+        for one in self.advice:
+            for line, style in _lines(one, width):
+                console.print(Text(line, style=style), soft_wrap=True)
+            console.print()
+        for note in _NOTES:
+            console.print(Text(note, style="dim"), soft_wrap=True)
+
+
+def tune(plan: ir.Plan, given: Mapping[str, int]) -> Report:
+    """Look at every attention; lengths in frames or tokens, the longest where not named."""
+    lengths = lengths_of(plan, given)
+    return Report(plan, lengths, advise(plan, lengths))
+
+
+def _advice(one: Advice) -> Figures:
+    attention = one.attention
+    queries, keys = attention.tokens
+    return {
+        "stream": attention.stream,
+        "kind": attention.kind,
+        "heads": list(range(*attention.heads)),
+        "masks": {f"{s.query.name} -> {s.key.name}": unparse(s.mask) for s in attention.shown},
+        "queries": queries,
+        "keys": keys,
+        "visible": attention.visible,
+        "density": one.density,
+        "compiled": one.compiled,
+        "tiles": [_row(row) for row in one.rows],
+        "advice": {
+            "order": str(one.order),
+            "tile": list(TILE),
+            "pairs": [_finding(found) for found in one.findings],
+        },
+    }
+
+
+def _row(row: Row) -> Figures:
+    return {
+        "order": str(row.order),
+        "tile": list(row.tile),
+        "touched": row.tiles and row.tiles.touched,
+        "inside": row.tiles and row.tiles.inside,
+        "executed": row.executed,
+        "wasted": row.waste,
+        "speed": row.speed,
+        "compiled": row.compiled,
+    }
+
+
+def _finding(found: Finding) -> Figures:
+    return {
+        "pair": f"{found.shown.query.name} -> {found.shown.key.name}",
+        "mask": unparse(found.now.mask),
+        "exactness": found.now.exactness,
+        "wasted": found.now.waste,
+        "reasons": list(found.reasons),
+        "changes": [
+            {
+                "why": change.why,
+                "mask": unparse(change.measure.mask),
+                "exactness": change.measure.exactness,
+                "wasted": change.measure.waste,
+                "more_pairs": change.pairs,
+                "more_work": change.work,
+            }
+            for change in found.changes
+        ],
+    }
+
+
+def _lines(one: Advice, width: int) -> Iterator[tuple[str, str]]:
+    """Lines and their styles."""
+    attention = one.attention
+    first, last = attention.heads
+    heads = f"heads {first} to {last - 1} of {attention.of}" if last - first < attention.of else ""
+    what = "self-attention" if attention.kind == "stream" else "cross-attention of the fusion"
+    yield f"{attention.stream}: {what}" + f", {heads}" * bool(heads), "bold"
+    names = [f"{s.query.name} -> {s.key.name}: {unparse(s.mask)}" for s in attention.shown]
+    for name in names:
+        yield from _hanging("  ", name, width)
+    queries, keys = attention.tokens
+    share = f"{100 * one.density:.3g} %"
+    counts = f"{queries:,} queries × {keys:,} keys, {attention.visible:,} pairs visible ({share})"
+    yield from _hanging("  ", counts, width)
+    yield from _hanging("  ", one.compiled, width)
+    if attention.is_full or not attention.visible:
+        return
+    yield "", ""
+    yield from _table(one, width)
+    yield "", ""
+    yield f"  in tiles of {TILE[0]} × {TILE[1]}, {one.order}:", "bold"
+    for text in _sentences(one):
+        yield from _hanging("  - ", text, width)
+
+
+def _table(one: Advice, width: int) -> Iterator[tuple[str, str]]:
+    """Orders and tiles, a row each; without the executed pairs where the screen is narrow."""
+    shown = [row for row in one.rows if row.order == ROWS or _is_shown(row, one)]
+    rows = [["", "order", "tile", "touched", "inside", "executed", "wasted", "speed"]]
+    rows += [_cells(row) for row in shown]
+    if width < _WIDE:
+        rows = [row[:5] + row[6:] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    styles = ["bold", *("bold" if row.compiled else "" for row in shown)]
+    for cells, style in zip(rows, styles, strict=True):
+        left = [cell.ljust(size) for cell, size in zip(cells[:3], widths[:3], strict=True)]
+        right = [cell.rjust(size) for cell, size in zip(cells[3:], widths[3:], strict=True)]
+        yield "  " + "  ".join([" ".join(left[:2]), left[2], *right]).rstrip(), style
+
+
+def _is_shown(row: Row, one: Advice) -> bool:
+    """Whether another order computes less than the tokens' in the same tiles, and more than few."""
+    plain, (queries, keys) = one.row(ROWS, row.tile), one.attention.tokens
+    if row.executed is None or queries * keys <= _FEW:
+        return False
+    return plain.executed is None or row.executed < plain.executed
+
+
+def _cells(row: Row) -> list[str]:
+    cells = [">" if row.compiled else " ", str(row.order), _tile(row)]
+    if row.tiles is None:
+        return [*cells, *"-----"]
+    numbers = [row.tiles.touched, row.tiles.inside, row.executed]
+    counts = [f"{number:,}" for number in numbers]
+    return [*cells, *counts, _percent(row.waste or 0), _speed(row)]
+
+
+def _tile(row: Row) -> str:
+    """`64 × 64`, of a grid with the sides of its boxes."""
+    return f"{row.tile[0]} × {row.tile[1]}" + f" ({row.shape})" * bool(row.shape)
+
+
+def _speed(row: Row) -> str:
+    speed = row.speed or 0.0
+    return f"{speed:.2f}" if speed < 100 else f"{speed:,.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:,.1f} %" if share < 10 else f"{100 * share:,.0f} %"
+
+
+def _sentences(one: Advice) -> Iterator[str]:
+    """What another order would save, and what is to be said of each pair of segments."""
+    plain, best = one.row(ROWS), one.row(one.order)
+    if best.tiles is None:
+        yield "not counted: too many pairs, and no closed form"
+        return
+    if one.order != ROWS and plain.executed and best.executed:
+        times = f"{plain.executed / best.executed:.1f} times fewer tiles than row-major"
+        yield f"{times}: speed {_speed(best)} instead of {_speed(plain)}"
+    if best.tiles.touched == 1 and len(one.findings) == 1:
+        yield "one tile holds everything: at this length no mask saves work"
+        return
+    alone = len(one.findings) == 1
+    fine = [found for found in one.findings if _is_fine(found)]
+    for found in one.findings:
+        if found not in fine:
+            yield from _said(found, "" if alone else f"{_pair(found)}: ")
+    if fine:
+        names = "" if alone else f": {', '.join(_pair(found) for found in fine)}"
+        how = dict.fromkeys(found.now.exactness for found in fine)
+        yield f"{' or '.join(how)}, nothing to change{names}"
+    other = [f"{row.order} {_tile(row)}" for row in one.exact if row.tile != TILE]
+    if other and one.row(one.order) not in one.exact:
+        yield f"exact as it is in other tiles: {', '.join(other)}"
+
+
+def _is_fine(found: Finding) -> bool:
+    return found.now.exactness != "partly" and not found.changes
+
+
+def _pair(found: Finding) -> str:
+    return f"{found.shown.query.name} -> {found.shown.key.name}"
+
+
+def _said(found: Finding, pair: str) -> Iterator[str]:
+    """Sentences about one pair of segments."""
+    exact = [change for change in found.changes if change.why == "exact"]
+    if found.now.exactness == "partly" and not exact:
+        yield f"{pair}no number near makes it exact" + _because(found.reasons)
+    for change in found.changes:
+        yield f"{pair}{_change(change, found)}"
+    if not found.sought:
+        yield f"{pair}no change was sought: random blocks of so long a segment take too long"
+    elif not found.changes:
+        yield f"{pair}no other number wastes less for nearly the same pairs"
+
+
+def _because(reasons: tuple[str, ...]) -> str:
+    return ": " + ", and ".join(reasons) if reasons else ""
+
+
+def _change(change: Change, found: Finding) -> str:
+    """`window(before=128)` is exact: 0.8 % more pairs, the same tiles."""
+    mask, pairs = unparse(change.measure.mask), _more(change.pairs, "pairs")
+    work = "in the same tiles" if not change.work else f"in {_more(change.work, 'tiles')}"
+    waste = [_percent(share) for share in (change.measure.waste, found.now.waste)]
+    wasted = f", wasted {waste[0]} instead of {waste[1]}" if waste[0] != waste[1] else ""
+    lead = {
+        "exact": f"the smallest change: {mask} is {change.measure.exactness}",
+        "saves": f"cheaper: {mask}",
+        "instead": f"{change.measure.exactness} instead, but without overlap: {mask}",
+    }
+    return f"{lead[change.why]}; {pairs} {work}{wasted}"
+
+
+def _more(share: float, noun: str) -> str:
+    if abs(share) < 0.0005:
+        return f"as many {noun}"
+    return f"{100 * abs(share):.1f} % {'more' if share > 0 else 'fewer'} {noun}"
+
+
+def _hanging(indent: str, text: str, width: int) -> Iterator[tuple[str, str]]:
+    """Wrapped to the width, further lines below the text."""
+    blanks = " " * (len(indent) + 2 * (not indent.strip()))
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=blanks, break_long_words=False)
+    wrapper.break_on_hyphens = False
+    yield from ((line, "") for line in wrapper.wrap(indent + text))

@@ -1,0 +1,90 @@
+"""How fast an attention is predicted to be against one dense call, told by its tiles alone.
+
+The prices are those of the plans that attention on a CPU chooses from (`compiler/parts/
+sparse_calls.py`), without making a plan. Sparse: a start, a call for each band of 16 tiles of
+queries, each pair of each tile that is touched at the rate of short calls, partly visible tiles
+dearer by their mask, each row of a result written and merged, and tokens put in another order.
+Dense: one call on every pair, with a mask unless all is seen, or on half of them where the mask is
+causal alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["Call", "Pieces", "Work", "pays", "speed"]
+
+Call = Literal["mask", "causal", "full"]
+
+START: Final = 4e6
+CALL: Final = 6e5
+MASKED: Final = 1.15
+SHORT: Final = 1.2
+SHORTER: Final = 1.3
+ROW: Final = 40.0
+ORDER: Final = 30.0
+CORNER: Final = 260
+BAND: Final = 16
+MARGIN: Final = 0.9
+LONG: Final = 512
+"""Queries that share whole tiles in one call, at the rate of long calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The tiles of one pair of segments."""
+
+    queries: int
+    touched: int
+    inside: int
+    tile: tuple[int, int]
+    fill: float = 1.0
+    """Pairs of the segments as a share of those that their tiles could hold: the rest costs not."""
+
+    def cost(self, numbers: int) -> float:
+        """Multiply-adds that take as long; `numbers`: heads times their width."""
+        tall, wide = self.tile
+        if not self.touched:
+            return 0.0
+        rows = -(-self.queries // tall)
+        each = self.inside / rows * wide
+        short = SHORTER if tall < 64 else SHORT
+        whole = 1.0 if each * tall / LONG >= 64 else short
+        partly = self.touched - self.inside
+        pairs = (self.inside * whole + partly * MASKED * short) * tall * wide * self.fill
+        return -(-rows // BAND) * CALL + numbers * (pairs + ROW * self.queries)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One attention: all its tokens, heads times their width, and what its one call takes."""
+
+    queries: int
+    keys: int
+    numbers: int
+    call: Call
+
+    def dense(self) -> float:
+        """Of one call on everything."""
+        seen: float = self.keys
+        if self.call == "causal":
+            return CALL + self.numbers * self.queries * min(seen, seen / 2 + CORNER)
+        short = SHORTER if self.queries < 64 else SHORT if self.queries < 256 else 1.0
+        masked = MASKED if self.call == "mask" else 1.0
+        return CALL + self.numbers * self.queries * (seen * masked * short + ROW)
+
+    def sparse(self, pieces: tuple[Pieces, ...], moved: bool) -> float:
+        """Of calls on the tiles that are touched; moved: in an order that is not the tokens'."""
+        order = self.numbers * (self.queries + self.keys) * ORDER if moved else 0.0
+        return START + sum(piece.cost(self.numbers) for piece in pieces) + order
+
+
+def speed(work: Work, pieces: tuple[Pieces, ...], moved: bool = False) -> float:
+    """How many times as fast as dense it is; below 1: slower."""
+    return (START + work.dense()) / work.sparse(pieces, moved)
+
+
+def pays(work: Work, pieces: tuple[Pieces, ...]) -> bool:
+    """Whether a plan of the CPU would be sparse: it must be clearly cheaper than one call."""
+    return work.sparse(pieces, False) < MARGIN * work.dense()
