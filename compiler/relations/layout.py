@@ -138,6 +138,8 @@ def _within_class(pattern: Pattern, step: int) -> Pattern | None:
     if pattern.name == "dilated":
         reach = pattern.size("reach") // step
         return Pattern("window", (("before", reach), ("after", reach)))
+    if pattern.name == "block" and pattern.size("size") % step == 0:
+        return Pattern("block", (("size", pattern.size("size") // step),))
     if pattern.name == "window":
         ends = (("before", pattern.size("before")), ("after", pattern.size("after")))
         return Pattern("window", tuple((name, size // step) for name, size in ends))

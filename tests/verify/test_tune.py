@@ -17,21 +17,21 @@ from mmspec.compiler.load_pattern import install
 from mmspec.compiler.parts import sparse_calls, sparse_plan
 from mmspec.compiler.parts.sparse_calls import Call
 from mmspec.compiler.relations.geometry import Geometry, grid, line, volume
-from mmspec.compiler.relations.layout import Line, layout
-from mmspec.compiler.relations.pattern import symbols
+from mmspec.compiler.relations.pattern import computed_pairs
 from mmspec.compiler.relations.sequence import SequenceMask
 from mmspec.compiler.relations.sequence import Side as Segment
-from mmspec.expressions.mask import Mask, Pattern, parse, patterns, unparse
+from mmspec.expressions.mask import Mask, parse, patterns, unparse
 from mmspec.verify import costs
 from mmspec.verify.costs.executed import executed_pairs
 from mmspec.verify.seen import Side, seen
 from mmspec.verify.tune import speed
 from mmspec.verify.tune.advice import TILES, advise, lengths_of, pieces
+from mmspec.verify.tune.arranged import arranged
 from mmspec.verify.tune.count import tiles
-from mmspec.verify.tune.order import ROWS, Order, orders, tiling
+from mmspec.verify.tune.order import ROWS, Order, tiled
 from mmspec.verify.tune.proposal import Finding, finding
 from mmspec.verify.tune.report import tune
-from mmspec.verify.tune.sites import Shown
+from mmspec.verify.tune.sites import Attention, Shown
 
 
 def segment(geometry: Geometry, tokens: int) -> ir.Segment:
@@ -39,14 +39,15 @@ def segment(geometry: Geometry, tokens: int) -> ir.Segment:
     return ir.Segment("text", ir.Tokens(symbol, tokens), geometry, "text", False, False)
 
 
-def found(text: str, tokens: int, geometry: Geometry | None = None, kind: str = "rows") -> Finding:
-    """The finding of a mask of one segment in tiles of 64, in an order of that kind."""
+def found(text: str, tokens: int, geometry: Geometry | None = None) -> Finding:
+    """The finding of a mask of one segment in tiles of 64, in the order of the compiler."""
     of, mask = segment(geometry or line("n_text"), tokens), parse(text)
-    here = Side(of.geometry, 0, tokens, tokens)
-    shown = frozenset(patterns(mask))
-    order = next(x for x in orders([(of.geometry, shown)]) if x.kind == kind)
-    tile = tiling(order, of.geometry, shown, 64)
-    result = finding(Shown(of, of, mask, (here, here)), order, (tile, tile))
+    here, own = Side(of.geometry, 0, tokens, tokens), Segment("text", of.geometry)
+    shown = Shown(of, of, mask, (here, here))
+    sequence = SequenceMask((own,), (own,), (("text", "text", mask),))
+    about = "text", "stream", (0, 4), 4, 16
+    attention = Attention(*about, (here,), (here,), (shown,), sequence, True)
+    result = finding(attention, shown, (64, 64))
     assert result is not None
     return result
 
@@ -142,14 +143,28 @@ def test_causal_masks_stay_causal_and_are_exact_off_the_diagonal() -> None:
 
 
 def test_classes_and_boxes_have_changes_of_their_own() -> None:
-    dilated = found("dilated(step=4, reach=512)", 4096, kind="classes")
+    dilated = found("dilated(step=4, reach=512)", 4096)
     assert only(dilated) == ("instead", "strided(step=4) & block(size=1024)", "exact")
-    image = found("window2d(7)", 1024, grid(32, 32), kind="boxes")
-    assert only(image) == ("instead", "shifted_window(size=16, shift=0)", "exact")
+    assert dilated.changes[0].measure.executed == 4096 * 256
+    image = found("window2d(7)", 1024, grid(32, 32))
+    assert [(x.why, unparse(x.measure.mask), x.work) for x in image.changes] == [
+        ("saves", "window2d(radius=8)", 0.0),
+        ("instead", "shifted_window(size=16, shift=0)", -0.36),
+    ]
     assert image.now.waste == pytest.approx(100 * 64 * 64 / (32 * 15 - 7 * 8) ** 2 - 1)
-    window = found("shifted_window(size=10, shift=3)", 1024, grid(32, 32), kind="boxes")
-    assert only(window) == ("exact", "shifted_window(size=8, shift=0)", "exact")
-    assert found("shifted_window(size=7, shift=3)", 1024, grid(32, 32), "windows").changes == ()
+    window = found("shifted_window(size=10, shift=3) | block(256)", 1024, grid(32, 32))
+    why, mask, exactness = only(window)
+    assert (why, exactness) == ("exact", "exact")
+    sizes = {
+        text: abs(int(seen(parse(text), *window.shown.sides).sum()) - window.now.visible)
+        for text in (
+            f"shifted_window(size={size}, shift={shift}) | block(size=256)"
+            for size in (8, 16)
+            for shift in (0, 8)
+        )
+    }
+    assert sizes[mask] == min(sizes.values())
+    assert found("shifted_window(size=7, shift=3)", 1024, grid(32, 32)).changes == ()
 
 
 def test_a_change_is_measured_in_the_tiles_it_is_for() -> None:
@@ -199,15 +214,10 @@ def planned(text: str, geometry: Geometry, tokens: int) -> tuple[float, Order]:
     name, own = f"tuned_{next(_NAMES)}", Segment("x", geometry)
     mask = SequenceMask((own,), (own,), (("x", "x", parse(text)),))
     install(name, mask)
-    lengths = tuple(tokens for _ in symbols(mask))
+    lengths = tuple(tokens for _ in mask.parameters)
     plans = [sparse_plan._sparse_plan(name, lengths, tokens, rows) for rows in (None, 32)]
     dense = sparse_calls._START + Call(0, tokens, ((0, tokens, 0),)).cost(8, 64)
-    plain = isinstance(layout(mask, own), Line)
-    shown = frozenset(patterns(parse(text)))
-    kinds = {"window2d": "boxes", "frame": "boxes", "axial": "lines", "shifted_window": "windows"}
-    kind = kinds.get(parse(text).name, "classes") if isinstance(parse(text), Pattern) else "rows"  # type: ignore[union-attr]
-    order = next(x for x in orders([(geometry, shown)]) if plain or x.kind == kind)
-    return dense / min(plan.cost(8, 64) for plan in plans), order
+    return dense / min(plan.cost(8, 64) for plan in plans), arranged(mask)["x"]
 
 
 def test_predicted_speeds_are_near_those_of_plans_and_in_their_order() -> None:
@@ -216,7 +226,7 @@ def test_predicted_speeds_are_near_those_of_plans_and_in_their_order() -> None:
     for text, geometry, tokens in CASES:
         ratio, order = planned(text, geometry, tokens)
         mask, here = parse(text), Side(geometry, 0, tokens, tokens)
-        tile = tiling(order, geometry, frozenset(patterns(mask)), 64)
+        tile = tiled(order, geometry, frozenset(patterns(mask)), 64)
         counted = tiles(mask, here, here, (tile, tile))
         assert counted is not None
         parts = (pieces(counted, (here, here), (tile, tile)),)
@@ -259,6 +269,32 @@ def test_every_attention_of_a_spec_is_there_and_its_counts_agree_with_the_costs(
             assert len(each["tiles"]) % len(TILES) == 0
             for row in each["tiles"]:
                 assert 0 <= row["inside"] <= row["touched"]
+
+
+@pytest.mark.parametrize(
+    ("text", "geometry", "tokens", "order"),
+    [
+        ("causal & window(before=100)", line("n_text"), 1000, "row-major"),
+        ("window2d(3) | global(1)", grid(21, 37), 21 * 37, "boxes"),
+        ("window3d(1)", volume("n_text", 7, 9), 63 * 11, "boxes"),
+        ("causal & window(before=80)", volume("n_text", 7, 9), 63 * 11, "bands"),
+        ("frame", volume("n_text", 7, 9), 63 * 11, "boxes"),
+        ("dilated(step=4, reach=90) & causal", line("n_text"), 640, "classes of step 4"),
+        ("strided(4) & block(96)", line("n_text"), 640, "classes of step 4"),
+    ],
+)
+def test_the_order_of_the_compiler_computes_what_the_compiler_says(
+    text: str, geometry: Geometry, tokens: int, order: str
+) -> None:
+    result = found(text, tokens, geometry)
+    own = Segment("text", geometry)
+    sequence = SequenceMask((own,), (own,), (("text", "text", parse(text)),))
+    assert result.now.executed == computed_pairs(sequence, own, own, {"text": tokens})
+    here = Side(geometry, 0, tokens, tokens)
+    shown = Shown(result.shown.query, result.shown.key, parse(text), (here, here))
+    about = "text", "stream", (0, 4), 4, 16
+    attention = Attention(*about, (here,), (here,), (shown,), sequence, True)
+    assert str(attention.compiled) == order
 
 
 SPEC = """
@@ -317,7 +353,6 @@ def test_what_is_said_to_be_compiled_is_what_is_emitted(
     assert any(row.compiled for row in first.rows) == marked
     emitted = driver.run(path).files["attention.py"]
     assert ("def text_mask_blocks" in emitted) == marked
-    assert ("tiled(text_mask_runs, 64, " in emitted) == marked
 
 
 def test_lengths_are_in_tokens_or_frames_and_absent_ones_see_nothing(written: Write) -> None:

@@ -8,7 +8,6 @@ from math import prod
 from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import requests
 from mmspec.compiler.relations.patterns import is_closed
 from mmspec.verify.costs.total import tokens
 from mmspec.verify.seen import Side
@@ -36,14 +35,11 @@ class Row:
     shape: str
     """The sides of a box, where tiles are boxes."""
     tiles: Tiles | None
+    executed: int | None
+    """Pairs in the tiles that are touched."""
     waste: float | None
     speed: float | None
     compiled: bool
-
-    @property
-    def executed(self) -> int | None:
-        """Pairs in the tiles that are touched."""
-        return None if self.tiles is None else self.tiles.touched * self.tile[0] * self.tile[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +50,6 @@ class Advice:
     rows: tuple[Row, ...]
     compiled: str
     """What the compiler makes of it, in words."""
-    order: Order
-    """The order in which changes are sought: that in which least is computed."""
     findings: tuple[Finding, ...]
 
     @property
@@ -63,6 +57,21 @@ class Advice:
         """Visible pairs as a share of all."""
         queries, keys = self.attention.tokens
         return self.attention.visible / (queries * keys) if queries * keys else 0.0
+
+    @property
+    def order(self) -> Order:
+        """In which changes are sought: that of the compiler."""
+        return self.attention.compiled
+
+    @property
+    def best(self) -> Row:
+        """The order in which least is computed in tiles of 64 x 64."""
+        rows = [row for row in self.rows if row.tile == TILE and row.executed is not None]
+        return min(
+            rows,
+            key=lambda row: (row.executed or 0, row.order != self.order),
+            default=self.row(self.order),
+        )
 
     @property
     def exact(self) -> tuple[Row, ...]:
@@ -88,43 +97,30 @@ def lengths_of(plan: ir.Plan, given: Mapping[str, int]) -> dict[str, int]:
 
 def advise(plan: ir.Plan, lengths: Mapping[str, int]) -> tuple[Advice, ...]:
     """Of every attention; lengths in tokens by modality."""
-    stacks = {stack.stream: stack for stack in plan.stacks()}
-    return tuple(_advice(one, stacks[one.stream]) for one in attentions(plan, lengths))
+    return tuple(map(_advice, attentions(plan, lengths)))
 
 
-def _advice(attention: Attention, stack: ir.Stack) -> Advice:
+def _advice(attention: Attention) -> Advice:
     rows = [_row(attention, order, tile) for order in attention.orders for tile in TILES]
-    counted = [row for row in rows if row.tile == TILE and row.tiles is not None]
-    best = min(counted, key=lambda row: (row.executed, row.order != ROWS), default=rows[0])
-    compiled = _dense(attention, stack)
-    if not compiled:
-        place = next(i for i, row in enumerate(rows) if (row.order, row.tile) == (ROWS, TILE))
+    order, words = attention.compiled, _dense(attention)
+    if attention.is_sparse and not attention.is_full:
+        at = next(i for i, row in enumerate(rows) if (row.order, row.tile) == (order, TILE))
         runs = _pays(attention)
-        rows[place] = replace(rows[place], compiled=runs)
-        compiled = "compiled: sparse, row-major, tiles of 64 × 64"
+        rows[at] = replace(rows[at], compiled=runs)
+        words = f"compiled: sparse, {order}, tiles of {TILE[0]} × {TILE[1]}"
         if not runs:
-            compiled += "; at these lengths one dense call is predicted to be cheaper"
-    found = (
-        finding(shown, best.order, attention.tilings(shown, best.order, TILE))
-        for shown in attention.shown
-    )
-    return Advice(attention, tuple(rows), compiled, best.order, tuple(x for x in found if x))
+            words += "; at these lengths one dense call is predicted to be cheaper"
+    found = (finding(attention, shown, TILE) for shown in attention.shown)
+    return Advice(attention, tuple(rows), words, tuple(x for x in found if x))
 
 
-def _dense(attention: Attention, stack: ir.Stack) -> str:
-    """Why the compiler makes one dense call of it; empty where it does not."""
+def _dense(attention: Attention) -> str:
+    """Why the compiler makes one dense call of it, where it does."""
     if attention.is_full:
-        return "compiled: one dense call; every query sees every key"
-    if attention.kind == "fusion":
-        return "compiled: one dense call; a fusion's attention is never more"
-    if attention.is_causal and requests.shown(stack) == "causal":
+        return "compiled: all pairs; every query sees every key"
+    if attention.is_causal:
         return "compiled: one dense call, by the kernel's own causal mask"
-    if requests.shown(stack):
-        return ""
-    groups = stack.block.attention.groups
-    if len(groups) > 1:
-        return "compiled: one dense call; heads differ, and one call serves them all"
-    if not all(is_closed(mask) for group in groups for *_, mask in group.masks):
+    if not all(is_closed(mask) for *_, mask in attention.sequence.pairs):
         return "compiled: one dense call; random blocks and documents are no loops"
     return "compiled: one dense call; short, or most tiles are touched"
 
@@ -133,12 +129,15 @@ def _row(attention: Attention, order: Order, tile: tuple[int, int]) -> Row:
     found = attention.tiles(order, tile)
     shape = _shape(attention, order, tile)
     if found is None:
-        return Row(order, tile, shape, None, None, None, False)
-    total = sum(found, Tiles(0, 0))
-    executed = total.touched * tile[0] * tile[1]
+        return Row(order, tile, shape, None, None, None, None, False)
+    executed = sum(
+        one.touched * prod(tiling.tokens for tiling in attention.tilings(shown, order, tile))
+        for shown, one in zip(attention.shown, found, strict=True)
+    )
     waste = executed / attention.visible - 1 if attention.visible else None
     predicted = speed(_work(attention), _pieces(attention, found, order, tile), order != ROWS)
-    return Row(order, tile, shape, total, waste, predicted, False)
+    total = sum(found, Tiles(0, 0))
+    return Row(order, tile, shape, total, executed, waste, predicted, False)
 
 
 def _shape(attention: Attention, order: Order, tile: tuple[int, int]) -> str:
@@ -178,5 +177,8 @@ def pieces(found: Tiles, sides: tuple[Side, Side], tilings: Tilings) -> Pieces:
 
 def _pays(attention: Attention) -> bool:
     """Whether a plan for these lengths is predicted to be sparse."""
-    found = attention.tiles(ROWS, TILE)
-    return found is None or pays(_work(attention), _pieces(attention, found, ROWS, TILE))
+    order = attention.compiled
+    found = attention.tiles(order, TILE)
+    if found is None:
+        return True
+    return pays(_work(attention), _pieces(attention, found, order, TILE), order != ROWS)

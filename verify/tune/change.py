@@ -12,7 +12,7 @@ from typing import Final
 
 from mmspec.compiler.relations.geometry import Geometry
 from mmspec.expressions.mask import SIGNATURES, And, Mask, Not, Or, Pattern, Value, patterns
-from mmspec.verify.tune.order import Order, Tiling
+from mmspec.verify.tune.order import Tiling
 
 __all__ = ["SLIDING", "moved", "replaced", "substituted"]
 
@@ -30,23 +30,21 @@ def substituted(mask: Mask, by: dict[Pattern, Mask]) -> Mask:
     return kind(substituted(mask.left, by), substituted(mask.right, by))
 
 
-def moved(mask: Mask, geometry: Geometry, order: Order, tile: Tiling) -> Iterator[Mask]:
+def moved(mask: Mask, geometry: Geometry, tile: Tiling) -> Iterator[Mask]:
     """The mask with the numbers of one pattern moved to multiples below or above; then of all."""
-    options = {p: _options(p, geometry, order, tile) for p in dict.fromkeys(patterns(mask))}
+    options = {p: _options(p, geometry, tile) for p in dict.fromkeys(patterns(mask))}
     for pattern, found in options.items():
         yield from (substituted(mask, {pattern: one}) for one in found)
     for place in (0, -1):
         yield substituted(mask, {p: found[place] for p, found in options.items() if found})
 
 
-def _options(
-    pattern: Pattern, geometry: Geometry, order: Order, tile: Tiling
-) -> tuple[Pattern, ...]:
+def _options(pattern: Pattern, geometry: Geometry, tile: Tiling) -> tuple[Pattern, ...]:
     """All numbers below first, all above last, and between them some moved and some not."""
     least = {p.name: p.least for p in SIGNATURES[pattern.name]}
     choices: list[list[Value]] = []
     for name, value in pattern.arguments:
-        unit = _unit(pattern.name, name, geometry, order, tile)
+        unit = _unit(pattern.name, name, geometry, tile)
         if not unit or not isinstance(value, int) or value % unit == 0:
             choices.append([value])
             continue
@@ -61,7 +59,7 @@ def _options(
     return tuple(one for one in found if one != pattern)
 
 
-def _unit(name: str, argument: str, geometry: Geometry, order: Order, tile: Tiling) -> int:
+def _unit(name: str, argument: str, geometry: Geometry, tile: Tiling) -> int:
     """What a number should be a multiple of, so that what it bounds ends with a tile; or 0."""
     grid = len(geometry.axes) > 1
     if name in ("window2d", "window3d") or (name == "shifted_window" and grid):
@@ -70,8 +68,8 @@ def _unit(name: str, argument: str, geometry: Geometry, order: Order, tile: Tili
         return 0
     if tile.kind == "boxes":
         return _band(geometry, tile) if name in ("global", "prefix", "block") else 0
-    if tile.kind == "classes" and order.pattern is not None:
-        return tile.tokens * order.pattern.size("step")
+    if tile.kind == "classes" and tile.pattern is not None:
+        return tile.tokens * tile.pattern.size("step")
     return tile.tokens if tile.kind == "rows" else 0
 
 
@@ -85,32 +83,32 @@ def _band(geometry: Geometry, tile: Tiling) -> int:
     return found
 
 
-def replaced(mask: Mask, geometry: Geometry, order: Order, tile: Tiling) -> Mask | None:
+def replaced(mask: Mask, geometry: Geometry, tile: Tiling) -> Mask | None:
     """The mask with windows as blocks of as many keys, and all else ending with tiles; or None."""
     by: dict[Pattern, Mask] = {}
     for pattern in patterns(mask):
         if pattern.name in SLIDING:
-            blocky = _blocky(pattern, geometry, order, tile)
+            blocky = _blocky(pattern, geometry, tile)
             if blocky is None:
                 return None
             by[pattern] = blocky
         else:
-            options = _options(pattern, geometry, order, tile)
+            options = _options(pattern, geometry, tile)
             by[pattern] = options[-1] if options else pattern
     return substituted(mask, by)
 
 
-def _blocky(pattern: Pattern, geometry: Geometry, order: Order, tile: Tiling) -> Mask | None:
+def _blocky(pattern: Pattern, geometry: Geometry, tile: Tiling) -> Mask | None:
     if pattern.name == "window" and tile.kind == "rows":
         wide = pattern.size("before") + pattern.size("after") + 1
         return Pattern("block", (("size", _nearest(wide, tile.tokens)),))
     if pattern.name == "window2d" and tile.kind == "boxes":
         wide = _nearest(2 * pattern.size("radius") + 1, max(tile.sides))
         return Pattern("shifted_window", (("size", wide), ("shift", 0)))
-    if pattern.name == "dilated" and tile.kind == "classes" and order.pattern is not None:
+    if pattern.name == "dilated" and tile.kind == "classes" and tile.pattern is not None:
         step = pattern.size("step")
         wide = _nearest(2 * pattern.size("reach") + 1, step * tile.tokens)
-        return And(order.pattern, Pattern("block", (("size", wide),)))
+        return And(tile.pattern, Pattern("block", (("size", wide),)))
     return None
 
 

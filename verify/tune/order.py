@@ -1,7 +1,8 @@
 """Orders that the tokens of a segment may stand in, and the tiles that each order cuts.
 
 rows: as they come. boxes: grids by neighbourhoods. lines: grids by their lines along an axis.
-windows: grids by shifted windows. classes: every step-th token of a line together.
+windows: grids by shifted windows. classes: every step-th token of a line together. bands: videos
+by rows of a frame. own: each segment in an order of its own.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from mmspec.compiler.relations.tiles import Tile
 from mmspec.expressions.mask import Pattern
 from mmspec.verify.seen import Ints, Side
 
-__all__ = ["ROWS", "Order", "Tiling", "orders", "tiling"]
+__all__ = ["ROWS", "Order", "Tiling", "orders", "tiled", "tiling"]
 
-Kind = Literal["rows", "boxes", "lines", "windows", "classes"]
+Kind = Literal["rows", "boxes", "lines", "windows", "classes", "bands", "own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Order:
     kind: Kind = "rows"
     pattern: Pattern | None = None
     """What asks for the order."""
+    segments: tuple[tuple[str, Order], ...] = ()
+    """By name, where each has its own."""
 
     def __str__(self) -> str:
         """In words: `boxes`, `classes of step 4`."""
@@ -37,10 +40,16 @@ class Order:
             return f"classes of step {self.pattern.size('step')}"
         if self.kind == "lines" and self.pattern:
             return f"lines along {self.pattern.get('axis')}"
+        if self.kind == "own":
+            words = (str(order) for _, order in self.segments if order.kind != "rows")
+            return " + ".join(dict.fromkeys(words))
         return "row-major" if self.kind == "rows" else self.kind
 
 
 ROWS: Final = Order()
+
+_WIDEST: Final = 64
+"""Columns of a grid whose rows are boxes of their own."""
 
 _SPATIAL: Final = frozenset({"window2d", "window3d", "shifted_window", "axial", "frame"})
 
@@ -156,8 +165,11 @@ def _orders(geometry: Geometry, shown: frozenset[Pattern]) -> Iterator[Order]:
             (pattern,) = steps.values()
             yield Order("classes", _classes_of(pattern))
         return
+    columns = geometry.axes[-1].size
     if any(pattern.name in _SPATIAL for pattern in named):
         yield Order("boxes")
+    elif geometry.symbols and isinstance(columns, int) and columns <= _WIDEST:
+        yield Order("bands")
     for pattern in named:
         if pattern.name == "shifted_window":
             yield Order("windows", pattern)
@@ -174,6 +186,15 @@ def tiling(order: Order, geometry: Geometry, shown: frozenset[Pattern], tokens: 
     """The tiles of a segment in an order; as its tokens come where it has no such order."""
     if order not in _orders(geometry, shown):
         return Tiling("rows", (tokens,))
+    return tiled(order, geometry, shown, tokens)
+
+
+def tiled(order: Order, geometry: Geometry, shown: frozenset[Pattern], tokens: int) -> Tiling:
+    """The tiles of a segment in an order that it has."""
+    if order.kind == "bands":
+        columns = geometry.axes[-1].size
+        assert isinstance(columns, int), geometry
+        return Tiling("boxes", (1, max(tokens // columns, 1), columns)[-len(geometry.axes) :])
     if order.kind == "boxes":
         near = any(pattern.name == "window3d" for pattern in shown)
         return Tiling("boxes", _box(len(geometry.axes), tokens, near))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import Literal
@@ -16,8 +16,7 @@ from mmspec.verify.seen import Side
 from mmspec.verify.tune.change import SLIDING, moved, replaced
 from mmspec.verify.tune.count import tiles
 from mmspec.verify.tune.counted import Tiles, Tilings, known
-from mmspec.verify.tune.order import Order
-from mmspec.verify.tune.sites import Shown
+from mmspec.verify.tune.sites import Attention, Shown
 
 __all__ = ["Change", "Finding", "finding"]
 
@@ -78,52 +77,62 @@ class Finding:
     """Whether changes were: long masks with random blocks are measured too slowly."""
 
 
-def finding(shown: Shown, order: Order, tilings: Tilings) -> Finding | None:
-    """Of a pair of segments in an order; None where its tiles are not counted."""
-    now = _measure(shown, shown.mask, order, tilings)
+def finding(attention: Attention, shown: Shown, tile: tuple[int, int]) -> Finding | None:
+    """Of a pair of segments in the order of the compiler; None where its tiles are not counted."""
+    now = _measure(attention, shown, shown.mask, tile)
     if now is None:
         return None
     if now.exactness == "exact":
         return Finding(shown, now, (), ())
     sought = is_closed(shown.mask) or shown.sides[0].stop * shown.sides[1].stop <= _DRAWN
-    changes = tuple(_changes(shown, now, order, tilings)) if sought else ()
+    changes = tuple(_changes(attention, shown, now, tile)) if sought else ()
     exact = any(change.why == "exact" for change in changes)
     reasons = () if exact or now.exactness != "partly" else tuple(_reasons(shown))
     return Finding(shown, now, reasons, changes, sought)
 
 
-def _changes(shown: Shown, now: Measure, order: Order, tilings: Tilings) -> Iterator[Change]:
+def _changes(
+    attention: Attention, shown: Shown, now: Measure, tile: tuple[int, int]
+) -> Iterator[Change]:
     place = 0 if len(shown.sides[0].geometry.axes) > 1 else 1
-    geometry = known(shown.sides[place])
-    given = shown.mask, geometry, order, tilings[place]
-    causal = shown.is_own and _is_causal(shown.mask, shown.sides[0])
+    order = attention.compiled
+    around = known(shown.sides[place]), attention.tilings(shown, order, tile)[place]
 
-    def measured(masks: Iterator[Mask]) -> list[Change]:
-        found = []
-        for mask in dict.fromkeys(masks):
-            if mask == shown.mask or (causal and not _is_causal(mask, shown.sides[0])):
-                continue
-            one = _measure(shown, mask, order, tilings)
-            if one is not None and 0 < one.visible < shown.sides[0].stop * shown.sides[1].stop:
-                pairs = one.visible / now.visible - 1 if now.visible else 0.0
-                work = one.executed / now.executed - 1 if now.executed else 0.0
-                found.append(Change("saves", one, pairs, work))
-        return found
+    def measured(masks: Iterable[Mask]) -> list[Change]:
+        found = (_measure(attention, shown, mask, tile) for mask in _allowed(shown, masks))
+        return [_change(one, now) for one in found if one is not None and one.visible]
 
-    near = measured(moved(*given))
+    near = measured(moved(shown.mask, *around))
     exact = [change for change in near if change.measure.exactness != "partly"]
     if exact and now.exactness == "partly":
         best = min(exact, key=lambda change: abs(change.pairs))
-        yield Change("exact", best.measure, best.pairs, best.work)
+        yield replace(best, why="exact")
         return
     saving = [change for change in near if _saves(change, now)]
     if saving:
         yield min(saving, key=lambda change: (change.measure.waste, abs(change.pairs)))
-    other = replaced(*given) if now.exactness == "partly" else None
-    for change in measured(iter(() if other is None else (other,))):
+    other = replaced(shown.mask, *around) if now.exactness == "partly" else None
+    for change in measured([] if other is None else [other]):
         how = change.measure.exactness
         if how == "exact" or (how != "partly" and change.measure.waste < _CLEARLY * now.waste):
-            yield Change("instead", change.measure, change.pairs, change.work)
+            yield replace(change, why="instead")
+
+
+def _allowed(shown: Shown, masks: Iterable[Mask]) -> Iterator[Mask]:
+    """Other masks that hide something still; causal ones where the mask is causal."""
+    query, key = shown.sides
+    causal = shown.is_own and _is_causal(shown.mask, query)
+    for mask in dict.fromkeys(masks):
+        if mask == shown.mask or (causal and not _is_causal(mask, query)):
+            continue
+        if shown.pairs(mask) < query.stop * key.stop:
+            yield mask
+
+
+def _change(one: Measure, now: Measure) -> Change:
+    pairs = one.visible / now.visible - 1 if now.visible else 0.0
+    work = one.executed / now.executed - 1 if now.executed else 0.0
+    return Change("saves", one, pairs, work)
 
 
 def _saves(change: Change, now: Measure) -> bool:
@@ -132,27 +141,33 @@ def _saves(change: Change, now: Measure) -> bool:
     return abs(change.pairs) <= _NEAR and less > _WORTH * (1 + now.waste) and change.work <= 0
 
 
-def _measure(shown: Shown, mask: Mask, order: Order, tilings: Tilings) -> Measure | None:
+def _measure(
+    attention: Attention, shown: Shown, mask: Mask, tile: tuple[int, int]
+) -> Measure | None:
+    """Of another mask of a pair, in the order that the compiler would lay it in."""
+    if mask != shown.mask:
+        attention, shown = attention.changed(shown, mask), replace(shown, mask=mask)
+    tilings = attention.tilings(shown, attention.compiled, tile)
     found = tiles(mask, *shown.sides, tilings)
     if found is None:
         return None
     exactness: Exactness = "exact" if found.exact else "partly"
     if not found.exact and shown.is_own and Pattern("causal") in patterns(mask):
-        diagonal = _diagonal(order, tilings)
+        diagonal = _diagonal(tilings)
         rest = diagonal and tiles(And(mask, Not(diagonal)), *shown.sides, tilings)
         exactness = "exact off the diagonal" if rest and rest.exact else "partly"
     area = tilings[0].tokens * tilings[1].tokens
     return Measure(mask, found, found.touched * area, shown.pairs(mask), exactness)
 
 
-def _diagonal(order: Order, tilings: Tilings) -> Mask | None:
+def _diagonal(tilings: Tilings) -> Mask | None:
     """Tiles of tokens that stand together, as a mask."""
     query, key = tilings
     if query != key or query.kind not in ("rows", "classes"):
         return None
-    if query.kind == "classes" and order.pattern is not None:
-        size = query.tokens * order.pattern.size("step")
-        return And(order.pattern, Pattern("block", (("size", size),)))
+    if query.kind == "classes" and query.pattern is not None:
+        size = query.tokens * query.pattern.size("step")
+        return And(query.pattern, Pattern("block", (("size", size),)))
     return Pattern("block", (("size", query.tokens),))
 
 

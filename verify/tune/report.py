@@ -162,10 +162,10 @@ def _table(one: Advice, width: int) -> Iterator[tuple[str, str]]:
 
 def _is_shown(row: Row, one: Advice) -> bool:
     """Whether another order computes less than the tokens' in the same tiles, and more than few."""
-    plain, (queries, keys) = one.row(ROWS, row.tile), one.attention.tokens
-    if row.executed is None or queries * keys <= _FEW:
+    plain = one.row(ROWS, row.tile)
+    if row.executed is None or _is_short(one):
         return False
-    return plain.executed is None or row.executed < plain.executed
+    return plain.executed is None or row.executed < plain.executed or row.compiled
 
 
 def _cells(row: Row) -> list[str]:
@@ -192,17 +192,16 @@ def _percent(share: float) -> str:
 
 
 def _sentences(one: Advice) -> Iterator[str]:
-    """What another order would save, and what is to be said of each pair of segments."""
-    plain, best = one.row(ROWS), one.row(one.order)
-    if best.tiles is None:
+    """What its order saves, and what is to be said of each pair of segments."""
+    own, plain = one.row(one.order), one.row(ROWS)
+    if own.tiles is None:
         yield "not counted: too many pairs, and no closed form"
         return
-    if one.order != ROWS and plain.executed and best.executed:
-        times = f"{plain.executed / best.executed:.1f} times fewer tiles than row-major"
-        yield f"{times}: speed {_speed(best)} instead of {_speed(plain)}"
-    if best.tiles.touched == 1 and len(one.findings) == 1:
-        yield "one tile holds everything: at this length no mask saves work"
+    if _is_short(one):
+        yield "short: one dense call costs as little as any tiles would"
         return
+    yield from _compared(own, plain, "than row-major")
+    yield from _compared(one.best, own, f"in {one.best.order}")
     alone = len(one.findings) == 1
     fine = [found for found in one.findings if _is_fine(found)]
     for found in one.findings:
@@ -215,6 +214,18 @@ def _sentences(one: Advice) -> Iterator[str]:
     other = [f"{row.order} {_tile(row)}" for row in one.exact if row.tile != TILE]
     if other and one.row(one.order) not in one.exact:
         yield f"exact as it is in other tiles: {', '.join(other)}"
+
+
+def _is_short(one: Advice) -> bool:
+    queries, keys = one.attention.tokens
+    return queries * keys <= _FEW and not one.attention.is_sparse
+
+
+def _compared(less: Row, more: Row, where: str) -> Iterator[str]:
+    """How much less one order computes than another, where that is worth a word."""
+    if less.executed and more.executed and more.executed >= 1.05 * less.executed:
+        times = f"{more.executed / less.executed:.1f} times fewer tiles {where}"
+        yield f"{times}: speed {_speed(less)} instead of {_speed(more)}"
 
 
 def _is_fine(found: Finding) -> bool:
@@ -267,4 +278,5 @@ def _hanging(indent: str, text: str, width: int) -> Iterator[tuple[str, str]]:
     blanks = " " * (len(indent) + 2 * (not indent.strip()))
     wrapper = textwrap.TextWrapper(width, subsequent_indent=blanks, break_long_words=False)
     wrapper.break_on_hyphens = False
-    yield from ((line, "") for line in wrapper.wrap(indent + text))
+    lines = wrapper.wrap((indent + text).replace(" %", "\u00a0%"))
+    yield from ((line.replace("\u00a0", " "), "") for line in lines)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mmspec.compiler import ir
+from mmspec.compiler.emit import sparse
 from mmspec.compiler.emit.masks import FULL, NONE, simplify
+from mmspec.compiler.relations.sequence import SequenceMask
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.costs.visible import undivided, visible
 from mmspec.verify.seen import Side, side
+from mmspec.verify.tune.arranged import arranged
 from mmspec.verify.tune.count import tiles
-from mmspec.verify.tune.counted import Tiles
-from mmspec.verify.tune.order import ROWS, Order, Tiling, orders, tiling
+from mmspec.verify.tune.counted import Tiles, Tilings
+from mmspec.verify.tune.order import ROWS, Order, Tiling, orders, tiled, tiling
 
 __all__ = ["Attention", "Shown", "attentions"]
 
@@ -56,6 +59,10 @@ class Attention:
     queries: tuple[Side, ...]
     keys: tuple[Side, ...]
     shown: tuple[Shown, ...]
+    sequence: SequenceMask
+    """As the compiler has it."""
+    is_sparse: bool
+    """Whether the compiled model passes over tiles."""
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -89,17 +96,42 @@ class Attention:
         """Those worth a look, as they come first; one alone where all is seen."""
         if all(shown.mask == FULL for shown in self.shown):
             return (ROWS,)
-        segments = dict.fromkeys(s for shown in self.shown for s in (shown.query, shown.key))
-        return orders((segment.geometry, self.patterns(segment)) for segment in segments)
+        segments = ((segment.geometry, self.patterns(segment)) for segment in self._segments)
+        return tuple(dict.fromkeys((*orders(segments), self.compiled)))
 
-    def tilings(self, shown: Shown, order: Order, tile: tuple[int, int]) -> tuple[Tiling, Tiling]:
+    @property
+    def _segments(self) -> list[ir.Segment]:
+        return list(dict.fromkeys(s for shown in self.shown for s in (shown.query, shown.key)))
+
+    @cached_property
+    def compiled(self) -> Order:
+        """In which the compiler lays the tokens, where it passes over tiles."""
+        if all(shown.mask == FULL for shown in self.shown):
+            return ROWS
+        by = arranged(self.sequence)
+        own = Order("own", segments=tuple(by.items()))
+        for order in dict.fromkeys(by.values()):
+            if all(self._tiling(s, order) == self._tiling(s, own) for s in self._segments):
+                return order
+        return own
+
+    def _tiling(self, segment: ir.Segment, order: Order, tokens: int = 64) -> Tiling:
+        given = segment.geometry, self.patterns(segment), tokens
+        if order.kind == "own":
+            return tiled(dict(order.segments)[segment.name], *given)
+        return tiling(order, *given)
+
+    def tilings(self, shown: Shown, order: Order, tile: tuple[int, int]) -> Tilings:
         """Of queries and keys of a pair of segments, in an order."""
-        found = (
-            tiling(order, segment.geometry, self.patterns(segment), tokens)
-            for segment, tokens in zip((shown.query, shown.key), tile, strict=True)
-        )
-        query, key = found
-        return query, key
+        return self._tiling(shown.query, order, tile[0]), self._tiling(shown.key, order, tile[1])
+
+    def changed(self, shown: Shown, mask: Mask) -> Attention:
+        """The same with another mask of a pair of segments."""
+        names = shown.query.name, shown.key.name
+        pairs = ((a, b, mask if (a, b) == names else m) for a, b, m in self.sequence.pairs)
+        sequence = replace(self.sequence, pairs=tuple(pairs))
+        other = (replace(s, mask=mask) if s == shown else s for s in self.shown)
+        return replace(self, shown=tuple(other), sequence=sequence)
 
     def tiles(self, order: Order, tile: tuple[int, int]) -> list[Tiles] | None:
         """The tiles of each pair of segments; None where one of them is not counted."""
@@ -116,31 +148,24 @@ def attentions(plan: ir.Plan, lengths: Mapping[str, int]) -> Iterator[Attention]
     """In the order they run; lengths in tokens by modality, the longest where not named."""
     for node in plan.nodes:
         if isinstance(node, ir.Stack):
-            layer = node.block.attention
-            sides = node.source.segments, node.source.segments
-            about = node.stream, "stream", layer.head_width
-            yield from _groups(about, layer.groups, sides, lengths)
+            yield from _groups(node.stream, "stream", sparse.of_stack(node), lengths)
         elif isinstance(node, ir.Fuse) and node.kind == "cross-attention":
-            keys = tuple(s for value in node.sources[1:] for s in value.segments)
-            about = node.stream, "fusion", node.out.width // node.heads
-            yield from _groups(about, node.groups, (node.sources[0].segments, keys), lengths)
+            yield from _groups(node.stream, "fusion", sparse.of_fusion(node), lengths)
 
 
 def _groups(
-    about: tuple[str, str, int],
-    groups: tuple[ir.Group, ...],
-    sides: tuple[tuple[ir.Segment, ...], tuple[ir.Segment, ...]],
-    lengths: Mapping[str, int],
+    stream: str, kind: str, site: sparse.Site, lengths: Mapping[str, int]
 ) -> Iterator[Attention]:
-    stream, kind, width = about
-    known = [{segment.name: segment for segment in side} for side in sides]
-    places = [tuple(side(segment, lengths) for segment in segments) for segments in sides]
-    heads = sum(group.heads for group in groups)
+    known = [{segment.name: segment for segment in side} for side in site.sides]
+    places = [tuple(side(segment, lengths) for segment in segments) for segments in site.sides]
+    passes = sparse.passes_over(site, "auto")
     first = 0
-    for group in groups:
+    for group, sequence in zip(site.groups, sparse.sequences(site), strict=True):
         shown = tuple(_shown(group.masks, known, lengths))
-        span = first, first + group.heads
-        yield Attention(stream, kind, span, heads, width, places[0], places[1], shown)
+        yield Attention(
+            *(stream, kind, (first, first + group.heads), site.heads, site.width),
+            *(places[0], places[1], shown, sequence, passes),
+        )
         first += group.heads
 
 

@@ -85,6 +85,6 @@ def speed(work: Work, pieces: tuple[Pieces, ...], moved: bool = False) -> float:
     return (START + work.dense()) / work.sparse(pieces, moved)
 
 
-def pays(work: Work, pieces: tuple[Pieces, ...]) -> bool:
+def pays(work: Work, pieces: tuple[Pieces, ...], moved: bool = False) -> bool:
     """Whether a plan of the CPU would be sparse: it must be clearly cheaper than one call."""
-    return work.sparse(pieces, False) < MARGIN * work.dense()
+    return work.sparse(pieces, moved) < MARGIN * work.dense()

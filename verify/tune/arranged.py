@@ -1,0 +1,32 @@
+"""The orders that the compiler lays the tokens of segments in, as orders of the adviser."""
+
+from __future__ import annotations
+
+from mmspec.compiler.relations.layout import Boxes, Layout, Line, layout
+from mmspec.compiler.relations.sequence import SequenceMask
+from mmspec.expressions.mask import Mask, Pattern, patterns
+from mmspec.verify.tune.order import ROWS, Order
+
+__all__ = ["arranged"]
+
+_CUBES = {(8, 8), (1, 8, 8), (4, 4, 4)}
+"""Boxes of neighbours; others are whole rows."""
+
+
+def arranged(sequence: SequenceMask) -> dict[str, Order]:
+    """By the names of segments."""
+    return {
+        side.name: _order(layout(sequence, side), sequence.mask(side.name, side.name))
+        for side in sequence.sides
+    }
+
+
+def _order(found: Layout, own: Mask) -> Order:
+    if isinstance(found, Line):
+        return ROWS
+    if isinstance(found, Boxes):
+        return Order("boxes" if found.sides in _CUBES else "bands")
+    if found.step is not None:
+        return Order("classes", Pattern("strided", (("step", found.step),)))
+    (pattern,) = patterns(own)
+    return Order("windows" if pattern.name == "shifted_window" else "lines", pattern)
