@@ -11,7 +11,10 @@ import pytest
 from test_costs_visible import CLIP, IMAGE, PLACES, TEXT, at, lengths_of, pairs, place, random_mask
 
 from mmspec.compiler import ir
+from mmspec.compiler.relations import counting
 from mmspec.compiler.relations.geometry import grid, line, volume
+from mmspec.compiler.relations.limit import TooHardError, limited
+from mmspec.compiler.relations.relation import relation
 from mmspec.expressions.mask import Mask, parse, patterns
 from mmspec.verify.seen import Side, side
 from mmspec.verify.tune import count, counted, rows
@@ -258,6 +261,16 @@ def test_keys_that_are_passed_over_are_hidden(text: str, geometry: Any, tokens: 
     found = [counted.by_pairs(one, place_of, place_of, tile) for one in (mask, far)]
     assert found[0] == found[1]
     assert 0 < found[0].touched < (-(-tokens // 64)) * (-(-tokens // 32))
+
+
+@pytest.mark.parametrize("operations", [100, 300, 1000, 3000, 10_000, 30_000])
+def test_a_count_that_is_cut_off_is_known_to_be(operations: int) -> None:
+    """Wherever isl stops, in a number it should have found too."""
+    video = Side(volume("n_clip", 14, 14), 0, 64 * 196, 64 * 196)
+    shown = relation(parse("axial(frame)"), counted.known(video), counted.known(video))
+    with pytest.raises(TooHardError), limited(operations):
+        for found in counted.related(shown, ROWS_64) or ():
+            counting.count(found.wrap(), ()).at({})
 
 
 def test_what_is_too_long_to_count_is_not_counted() -> None:

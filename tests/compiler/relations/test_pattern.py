@@ -130,6 +130,8 @@ IMAGE, VIDEO, TEXT = grid("h", "w"), volume("f", "h", "w"), line("n")
             mask_of({"x": TEXT}, {"x -> x": "strided(step=5) & window(before=30, after=4)"}),
             [Classes],
         ),
+        (mask_of({"x": TEXT}, {"x -> x": "strided(step=5) & block(size=35)"}), [Classes]),
+        (mask_of({"x": TEXT}, {"x -> x": "strided(step=5) & block(size=33)"}), [Line]),
         (mask_of({"x": TEXT}, {"x -> x": "strided(step=5) | causal"}), [Line]),
         (mask_of({"x": VIDEO}, {"x -> x": "axial(axis=frame)"}), [Classes]),
         (mask_of({"x": grid("h", 9)}, {"x -> x": "causal & window(before=20)"}), [Boxes]),
