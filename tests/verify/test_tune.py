@@ -142,6 +142,12 @@ def test_causal_masks_stay_causal_and_are_exact_off_the_diagonal() -> None:
             assert not any(table[q, q + 1 :].any() for q in range(1280))
 
 
+def test_a_window_to_the_past_alone_is_causal_too() -> None:
+    """Blocks would show what is later, so they are not named, as they are where it shows some."""
+    assert "instead" in [x.why for x in found("window(before=63, after=1)", 1280).changes]
+    assert "instead" not in [x.why for x in found("window(before=63)", 1280).changes]
+
+
 def test_classes_and_boxes_have_changes_of_their_own() -> None:
     dilated = found("dilated(step=4, reach=512)", 4096)
     assert only(dilated) == ("instead", "strided(step=4) & block(size=1024)", "exact")
