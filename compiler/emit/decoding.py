@@ -240,19 +240,19 @@ def _slots(
         there = f"({alive}) & ({living.source(place)})"
         own = segment == sees.segment
         alive = f"{owner}_keeps({place}, length_b[:, None])" if own else there
-    return f"slots({place}, {alive}, {start}, {living.most})"
+    return f"kept_tokens({place}, {alive}, {start}, {living.most})"
 
 
 def _placed(steps: Steps, segment: ir.Segment) -> str:
     """Which tokens of a segment there are, from the inputs of the model."""
     name, most = segment.modality, segment.tokens.max
     if name is None:
-        return f"placed(None, batch, {most}, device)"
+        return f"placed_tokens(None, batch, {most}, device)"
     given = next(x for x in steps.plan.inputs if x.name == name)
     length, frames = f'lengths.get("{name}")', f"{name}.shape[1]"
     tokens = frames
     if segment.tokens.symbol is None:
-        length, tokens = f"whole({length}, {most})", str(most)
+        length, tokens = f"whole_tokens({length}, {most})", str(most)
     elif given.area > 1 or given.kind == "video":
         length = f"tubelets({length}, {given.patch}, {given.area})"
         tokens = f"-(-{frames} // {given.patch}) * {given.area}"
@@ -260,7 +260,7 @@ def _placed(steps: Steps, segment: ir.Segment) -> str:
         length, tokens = f"patches({length}, {given.patch})", f"-(-{frames} // {given.patch})"
     if given.optional and segment != steps.decoding.segment:
         tokens = f"0 if {name} is None else {tokens}"
-    return f"placed({length}, batch, {tokens}, device)"
+    return f"placed_tokens({length}, batch, {tokens}, device)"
 
 
 def _prefill(steps: Steps) -> Iterator[str]:
@@ -280,7 +280,7 @@ def _prefill(steps: Steps) -> Iterator[str]:
     yield f") -> tuple[{plan.class_name}Output, KeyCache]:"
     yield f'    """What the model says of a prompt of {segment}, and the cache that `decode` takes.'
     yield ""
-    yield "    Inputs are those of the model, which is in evaluation and not compiled."
+    yield "    Inputs are those of the model, which should be in evaluation."
     yield '    """'
     quoted = ", ".join(f'"{given.name}"' for given in plan.inputs)
     only = "," if len(plan.inputs) == 1 else ""
@@ -292,11 +292,11 @@ def _prefill(steps: Steps) -> Iterator[str]:
     yield "    recorders = {"
     yield from (f"        {entry}," for entry in steps.recorders)
     yield "    }"
-    yield "    with recording(recorders.values()):"
+    yield "    with watched_layers(recorders.values()):"
     given_names = ", ".join(f"{name}={name}" for name in [*names, "lengths"])
     yield f"        output: {plan.class_name}Output = model({given_names})"
-    yield "    kept = {name: recorder.cached() for name, recorder in recorders.items()}"
-    yield "    return output, KeyCache(length_b, int(length_b.max()), kept)"
+    yield "    kept_parts = {name: recorder.cached() for name, recorder in recorders.items()}"
+    yield "    return output, KeyCache(length_b, int(length_b.max()), kept_parts)"
 
 
 def _decode(steps: Steps) -> Iterator[str]:

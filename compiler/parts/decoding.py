@@ -83,13 +83,13 @@ class KeyRecorder:
         self.taken.append(self.take(output, self.slots))
 
     def cached(self) -> CachedKeys:
-        """What was taken; raises RuntimeError where a layer did not run as a module."""
+        """What was taken. Raises RuntimeError where a layer did not run, as a module."""
         if len(self.taken) != len(self.layers):
-            raise RuntimeError("prefill needs the model itself, not a compiled or exported one")
+            raise RuntimeError("some layers did not run as modules: their keys are not known")
         return CachedKeys(self.slots.place_bs, tuple(self.taken))
 
 
-def recording(recorders: Iterable[KeyRecorder]) -> ExitStack:
+def watched_layers(recorders: Iterable[KeyRecorder]) -> ExitStack:
     """A context in which recorders see what their layers return."""
     handles = ExitStack()
     for recorder in recorders:
@@ -98,12 +98,12 @@ def recording(recorders: Iterable[KeyRecorder]) -> ExitStack:
     return handles
 
 
-def whole(present_b: Tensor | None, tokens: int) -> Tensor | None:
+def whole_tokens(present_b: Tensor | None, tokens: int) -> Tensor | None:
     """Tokens of a sample whose input is there or not."""
     return None if present_b is None else (present_b > 0) * tokens
 
 
-def placed(length_b: Tensor | None, batch: int, tokens: int, device: torch.device) -> Tensor:
+def placed_tokens(length_b: Tensor | None, batch: int, tokens: int, device: torch.device) -> Tensor:
     """Which token of its modality each is, -1 past the sample's length: int64 [B, T]."""
     place_t = torch.arange(tokens, device=device)
     if length_b is None:
@@ -111,7 +111,7 @@ def placed(length_b: Tensor | None, batch: int, tokens: int, device: torch.devic
     return torch.where(place_t < length_b[:, None], place_t, -1)
 
 
-def slots(place_bt: Tensor, alive_bt: Tensor, start: int, most: int | None) -> KeySlots:
+def kept_tokens(place_bt: Tensor, alive_bt: Tensor, start: int, most: int | None) -> KeySlots:
     """Slots for what is alive, in order, of tokens that stand from `start` on in the sequence.
 
     most: as many as are ever alive in a sample; None where that grows.
@@ -129,7 +129,7 @@ def at_slots(x_bhtw: Tensor, slots: KeySlots) -> Tensor:
 
 def forget(cached: CachedKeys, alive_bs: Tensor, most: int | None) -> CachedKeys:
     """The keys that are alive."""
-    left = slots(cached.place_bs, alive_bs, 0, most)
+    left = kept_tokens(cached.place_bs, alive_bs, 0, most)
     layers = tuple(KeyValue(at_slots(k, left), at_slots(v, left)) for k, v in cached.layers)
     return CachedKeys(left.place_bs, layers)
 

@@ -79,16 +79,22 @@ def _described(living: isl.Set, context: isl.Set) -> Alive:
     dims = isl.dim_type
     if context.is_subset(living):
         return ALL
-    try:
-        most = count(living, ("t",)).greatest()
-    except TooManyPiecesError:
-        most = None
     facts, known = (
         points.set_dim_name(dims.set, 0, "k").move_dims(dims.param, 1, dims.set, 0, 1).params()
         for points in (living, context)
     )
     builder = isl.AstBuild.from_context(known)
-    return Alive(_sorted(read(builder.expr_from_set(facts.gist(known)))), most)
+    return Alive(_sorted(read(builder.expr_from_set(facts.gist(known)))), _most(living))
+
+
+def _most(living: isl.Set) -> int | None:
+    """How many there are at most, whatever t is."""
+    if not living.is_bounded():
+        return None
+    try:
+        return count(living, ("t",)).greatest()
+    except TooManyPiecesError:
+        return None
 
 
 def _sorted(condition: Expression) -> Expression:

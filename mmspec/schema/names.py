@@ -20,7 +20,7 @@ RESERVED = frozenset(
     join_valid visible_keys cross_entropy next_token contrastive total_loss weighted_loss
     ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
     visible_by_sample random_blocks mixed kernels sparse
-    isinstance placed slots whole recording recorders kept take_keys take_context
+    isinstance recorders take_keys take_context
     """.split()
 )
 

@@ -85,10 +85,17 @@ class Case:
 
 def case(text: str, tokens: int, given: dict[str, Any] | None = None, batch: int = 3) -> Case:
     """A model of a spec with a head `next` over `text`, and so many tokens for each sample."""
-    top = load_module(compiled(text))
+    return loaded(compiled(text), tokens, given, batch)
+
+
+def loaded(
+    package: Package, tokens: int, given: dict[str, Any] | None = None, batch: int = 3
+) -> Case:
+    """The same of a package."""
+    top = load_module(package)
     steps = sys.modules[f"{top.__name__}.decoding"]
     torch.manual_seed(0)
-    model = getattr(top, top.__all__[0])().double().eval()
+    model = getattr(top, package.class_name)().double().eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     ids = torch.randint(0, 11, (batch, tokens), generator=torch.Generator().manual_seed(1))

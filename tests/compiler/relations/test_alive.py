@@ -74,3 +74,5 @@ def test_of_another_segment_lives_what_any_query_sees() -> None:
     assert alive((parse("full"),), TEXT, image, own=False).all
     assert alive((parse("prefix(length=6)"),), TEXT, image, own=False).source("x") == "x <= 5"
     assert alive((parse("none"),), TEXT, image, own=False).none
+    late = alive((parse("~global(1)"),), TEXT, image, own=False)
+    assert (late.source(), late.most) == ("k >= 1", None)
