@@ -33,7 +33,7 @@ def lowered(more: str) -> tuple[ir.Stack, Stack]:
     """A stream of the Plan, and the ordinary module that it stands for."""
     node = lower(validate(parse(SPEC.format(more)))).stacks()[0]
     torch.manual_seed(0)
-    stack = Stack(**stack_part(node)[1]).double().eval()
+    stack = Stack(**stack_part(node, "auto")[1]).double().eval()
     for parameter in stack.parameters():
         nn.init.normal_(parameter, std=0.3)
     return node, stack
