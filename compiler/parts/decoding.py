@@ -5,8 +5,9 @@ Parameters after `*` are constants of the spec; the emitter folds them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -65,19 +66,14 @@ class KeyCache(NamedTuple):
         return KeyCache(length_b, int(length_b.max()), kept)
 
 
+@dataclass(eq=False)
 class KeyRecorder:
     """Takes keys and values from what some layers return while the model runs."""
 
-    def __init__(
-        self,
-        layers: Iterable[nn.Module],
-        take: Callable[[Tensor, KeySlots], KeyValue],
-        slots: KeySlots,
-    ) -> None:
-        self.layers = tuple(layers)
-        self.take = take
-        self.slots = slots
-        self.taken: list[KeyValue] = []
+    layers: Sequence[nn.Module]
+    take: Callable[[Tensor, KeySlots], KeyValue]
+    slots: KeySlots
+    taken: list[KeyValue] = field(default_factory=list)
 
     def __call__(self, layer: nn.Module, given: object, output: Tensor) -> None:
         self.taken.append(self.take(output, self.slots))
