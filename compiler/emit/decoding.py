@@ -148,7 +148,7 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
     sees = sight.Sight(f"{node.stream}_sees", f"stream {node.stream}", segment, groups)
     steps.sources.append(sees.function((*context, segment)))
     living = sees.alive(segment)
-    if not living.all:
+    if living is not None:
         steps.sources.append(sees.keeping(f"{node.stream}_keeps", living))
 
     layers = f"{node.stream}_layers"
@@ -169,8 +169,8 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
         "joint": bool(context),
         "sees": ast.Name(f"{node.stream}_sees", ast.Load()),
         "keeps": ast.Name(f"{node.stream}_keeps", ast.Load()),
-        "forgets": not living.all,
-        "most": living.most,
+        "forgets": living is not None,
+        "most": living and living.most,
     }
     made = steps.functions.request("next_stacked", constants, site)
     own = f'kept["{node.stream}.{segment.name}"]'
@@ -235,12 +235,12 @@ def _slots(
     """The call that chooses which keys of a segment are kept of a prompt."""
     place, living = steps.place(segment), sees.alive(segment)
     start = steps.start(segments, segment)
-    alive = f"{place} >= 0"
-    if not living.all:
+    alive, most = f"{place} >= 0", living and living.most
+    if living is not None:
         there = f"({alive}) & ({living.source(place)})"
         own = segment == sees.segment
         alive = f"{owner}_keeps({place}, length_b[:, None])" if own else there
-    return f"kept_tokens({place}, {alive}, {start}, {living.most})"
+    return f"kept_tokens({place}, {alive}, {start}, {most})"
 
 
 def _placed(steps: Steps, segment: ir.Segment) -> str:

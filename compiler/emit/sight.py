@@ -6,17 +6,19 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit.masks import NONE, simplify
+from mmspec.compiler.emit.masks import FULL, NONE, simplify
 from mmspec.compiler.relations.formula import ALWAYS, NEVER, as_source, both
 from mmspec.compiler.relations.geometry import Geometry, line
 from mmspec.compiler.relations.patterns import is_closed, meaning
-from mmspec.expressions.mask import And, Mask, Not, Or, unparse
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, unparse
 
 if TYPE_CHECKING:
     from mmspec.compiler.relations.alive import Alive
+
+_CAUSAL: Final = Pattern("causal")
 
 
 def seen(
@@ -43,13 +45,15 @@ class Sight:
     segment: ir.Segment
     groups: tuple[ir.Group, ...]
 
-    def alive(self, key: ir.Segment) -> Alive:
-        """Keys of a segment that later tokens may see."""
+    def alive(self, key: ir.Segment) -> Alive | None:
+        """Keys of a segment that later tokens may see; None: all of them."""
+        masks = tuple(_mask(group, self.segment, key) for group in self.groups)
+        if any(mask in (FULL, _CAUSAL) for mask in masks):
+            return None
         from mmspec.compiler.relations.alive import alive
 
-        masks = tuple(_mask(group, self.segment, key) for group in self.groups)
-        own = key == self.segment
-        return alive(masks, self.segment.geometry, key.geometry, own)
+        found = alive(masks, self.segment.geometry, key.geometry, own=key == self.segment)
+        return None if found.all else found
 
     def function(self, keys: tuple[ir.Segment, ...]) -> str:
         """The source of the function: places of the next tokens and of kept keys -> a mask.
