@@ -146,4 +146,6 @@ def _tabled(mask: Mask, query: ir.Segment, key: ir.Segment) -> str:
         draws = mask.size("blocks"), -(-key.tokens.max // 64)
         return f"drawn_blocks(q, k, {draws}, {mask.size('seed')})"
     formula = meaning(mask, query.geometry, _flat(key))
-    return {ALWAYS: "q + k >= -1", NEVER: "q + k < -1"}.get(formula) or as_source(formula)
+    if formula in (ALWAYS, NEVER):
+        return "q + k >= -1" if formula == ALWAYS else "q + k < -1"
+    return as_source(formula)

@@ -152,7 +152,7 @@ def test_shipped_specs(name: str) -> None:
 def shipped(name: str, text: str) -> Case:
     """A shipped spec with small inputs besides its text."""
     generator = torch.Generator().manual_seed(2)
-    shapes = {
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
         "single_stream": {"image": (2, 3, 24, 32)},
         "video": {"clip": (2, 5, 3, 24, 32), "sound": (2, 9, 20)},
     }
@@ -294,13 +294,13 @@ def test_models_and_steps_may_be_compiled() -> None:
     whole = torch.compile(found.model, backend="eager", fullgraph=True)
     whole(text=found.ids)
     _, cache = found.steps.prefill(whole, text=found.ids[:, :9])
-    step = torch.compile(found.steps.decode, backend="eager", fullgraph=True)
+    step: Any = torch.compile(found.steps.decode, backend="eager", fullgraph=True)
     logits, _ = step(found.model, found.ids[:, 9:11], cache)
     assert close(logits, found.rows(torch.tensor([20, 20, 20]))[:, 9:11])
 
 
 def test_a_model_whose_layers_do_not_run_is_refused() -> None:
     found = case(ALONE["gpt2"], 9)
-    found.model.forward = lambda **given: None  # type: ignore[method-assign]
+    found.model.forward = lambda **given: None
     with pytest.raises(RuntimeError, match="did not run as modules"):
         found.steps.prefill(found.model, text=found.ids)

@@ -9,9 +9,6 @@ import torch
 from decoding_case import Case, case, close, compiled, loaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relations.naive_masks import ANYWHERE, IN_ORDER, SHIFTED, combined
-
-from mmspec.expressions.mask import And, Mask, Pattern, unparse
 
 SPEC = """
 mmspec: 1
@@ -29,7 +26,32 @@ streams:
     attention: ATTENTION
 heads: {next: {from: joint, kind: language-model}}
 """
-WITHIN = combined(st.one_of(ANYWHERE, IN_ORDER, SHIFTED))
+SMALL = st.integers(1, 7)
+ANYWHERE = st.one_of(
+    st.sampled_from(["full", "none"]),
+    SMALL.map("global({})".format),
+    SMALL.map("prefix({})".format),
+)
+IN_ORDER = st.one_of(
+    SMALL.map("window(before={})".format),
+    SMALL.map("strided({})".format),
+    SMALL.map("block({})".format),
+    st.builds("dilated(step={}, reach={})".format, SMALL, st.integers(1, 12)),
+    st.builds("shifted_window(size={}, shift={})".format, SMALL, SMALL),
+)
+
+
+def combined(patterns: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Masks of up to a few patterns."""
+    return st.recursive(
+        patterns,
+        lambda masks: st.one_of(
+            st.builds("({}) & ({})".format, masks, masks),
+            st.builds("({}) | ({})".format, masks, masks),
+            masks.map("~({})".format),
+        ),
+        max_leaves=3,
+    )
 
 
 @st.composite
@@ -37,9 +59,8 @@ def attentions(draw: st.DrawFn) -> str:
     """Groups of heads: text sees earlier text and the image, which sees itself."""
     groups = []
     for heads in draw(st.sampled_from([(3,), (1, 2)])):
-        within: Mask = And(Pattern("causal"), draw(WITHIN))
-        across = draw(combined(ANYWHERE))
-        pairs = f"text -> text: {unparse(within)}, text -> image: {unparse(across)}"
+        within, across = draw(combined(ANYWHERE | IN_ORDER)), draw(combined(ANYWHERE))
+        pairs = f"text -> text: causal & ({within}), text -> image: {across}"
         groups.append(f"{{heads: {heads}, mask: {{{pairs}, image -> image: full}}}}")
     return f"[{', '.join(groups)}]"
 

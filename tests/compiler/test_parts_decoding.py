@@ -16,7 +16,7 @@ from mmspec.compiler.emit.requests import stack as stack_part
 from mmspec.compiler.lower.lower import lower
 from mmspec.compiler.parts import decoding
 from mmspec.compiler.parts.attention import mixed, random_blocks, rotation
-from mmspec.compiler.parts.stream import Stack
+from mmspec.compiler.parts.stream import Block, Stack
 from mmspec.schema.validate import validate
 from mmspec.text import parse
 
@@ -128,6 +128,7 @@ class Folded:
 def test_folded_functions_say_the_same_and_take_only_what_they_read() -> None:
     node, stack = lowered("kv_heads: 1")
     block, segment = stack.blocks[0], node.source.segments[0]
+    assert isinstance(block, Block)
     x = torch.randn(2, 3, 12, dtype=torch.float64)
     past = decoding.KeyValue(*torch.randn(2, 2, 1, 4, 6, dtype=torch.float64))
     at = torch.tensor([[4, 5, 6], [3, 4, 5]])
@@ -142,7 +143,7 @@ def test_folded_functions_say_the_same_and_take_only_what_they_read() -> None:
         (),
         of=node.block,
         segment=segment,
-        joint=False,  # type: ignore[arg-type]
+        joint=False,
     )
     folded = Folded("next_block", of=node.block, segment=segment, joint=False)
     assert folded.left == ("block", "x_bcd", "mask", "turn", "past")
