@@ -12,7 +12,16 @@ from mmspec.compiler.emit.package import Package
 if TYPE_CHECKING:
     from torch import nn
 
-ORDER = ("grouped", "launch", "sparse_calls", "sparse_plan", "sparse", "attention", "model")
+ORDER = (
+    "grouped",
+    "launch",
+    "sparse_calls",
+    "sparse_plan",
+    "sparse",
+    "attention",
+    "model",
+    "decoding",
+)
 """Modules of a package, each after those it imports."""
 ON_A_GPU = ("tiles", "kernels")
 """Those that need triton: they are loaded where there is a GPU."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import kernels, model, runtime, sparse
+from mmspec.compiler.emit import decoding, kernels, model, runtime, sparse
 from mmspec.compiler.emit.fragment import Fragment
 from mmspec.compiler.emit.imports import import_block
 from mmspec.compiler.emit.kernel_mask import Mask
@@ -59,7 +59,8 @@ def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     for part, definition in _parts(fragment):
         (attention if part in ATTENTION else main).append(definition)
     main += [_definition(tidy(text)) for text in model.classes(plan, requests, lines)]
-    return _package(plan, spec, fragment.imports, attention, main, lines.kernels)
+    steps = decoding.sources(plan, requests, specialiser)
+    return _package(plan, spec, fragment.imports, attention, main, lines.kernels, steps)
 
 
 def _masks_read(lines: Lines) -> set[str]:
@@ -83,6 +84,7 @@ def _package(
     attention: list[Definition],
     main: list[Definition],
     masks: list[Mask],
+    steps: list[str],
 ) -> Package:
     """Distribute definitions over files; each file imports what it uses."""
     homes: dict[str, str] = {}
@@ -101,6 +103,9 @@ def _package(
         )
         homes.update({item.name: "attention" for item in attention})
     files["model.py"] = _file(plan, model.summary(plan), main, lines, homes)
+    if steps:
+        homes.update({item.name: "model" for item in main})
+        files["decoding.py"] = _decoding(plan, steps, lines, homes)
     public = [f"{plan.class_name}{suffix}" for suffix in ("", "Heads", "Output")]
     files["__init__.py"] = model.package_init(plan, public)
     files["spec.yaml"] = dump(spec)
@@ -108,6 +113,17 @@ def _package(
     ordered = {name: files[name] for name in sorted(files)}
     ordered["manifest.json"] = manifest(ordered, files["spec.yaml"], counts)
     return Package(plan.name, plan.class_name, ordered)
+
+
+def _decoding(plan: ir.Plan, steps: list[str], imports: list[str], homes: dict[str, str]) -> str:
+    """The text of decoding.py."""
+    written = [_definition(tidy(source)) for source in steps]
+    read = frozenset[str]().union(*(item.uses for item in written))
+    there = homes.keys() | {item.name for item in written}
+    helpers = [_definition(source) for source in decoding.helpers(read, there)]
+    known = [*imports, *(x for x in decoding.parts().imports.values() if "mmspec" not in x)]
+    text = _file(plan, decoding.SUMMARY, [*helpers, *written], known, homes)
+    return text.replace(model.LEGEND, decoding.LEGEND)
 
 
 def _file(

@@ -59,7 +59,7 @@ class Inliner:
             return None
         body = self._folded(helper.statement, values, scope)
         rest = {k: v for k, v in arguments.items() if k not in modes}
-        return _substituted(body, rest) or self._variant(name, body, values, rest)
+        return substituted(body, rest) or self._variant(name, body, values, rest)
 
     def _modes(self, name: str, statement: Statement) -> frozenset[str]:
         """The parameters that decide every branch of a helper; none if anything else does."""
@@ -116,7 +116,7 @@ def _bound(node: ast.FunctionDef, call: ast.Call, scope: Scope) -> dict[str, ast
     return found
 
 
-def _substituted(body: Statement, arguments: Mapping[str, ast.expr]) -> ast.expr | None:
+def substituted(body: Statement, arguments: Mapping[str, ast.expr]) -> ast.expr | None:
     """The one returned expression with the arguments in it, if none is computed twice."""
     left = [s for s in body.body if real([s])]
     if len(left) != 1 or not isinstance(left[0].node, ast.Return) or left[0].node.value is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
@@ -25,7 +25,7 @@ from mmspec.compiler.relations.formula import (
 from mmspec.compiler.relations.geometry import Geometry
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 
-__all__ = ["TABLES", "MeaninglessError", "Pair", "is_closed", "meaning"]
+__all__ = ["TABLES", "MeaninglessError", "Pair", "is_closed", "meaning", "widest"]
 
 TABLES: Final = frozenset({"random", "document"})
 """Patterns that are no formula: they are tables."""
@@ -95,6 +95,21 @@ def _between(q: Linear, k: Linear, before: int, after: int) -> Formula:
 def is_closed(mask: Mask) -> bool:
     """Whether isl can decide it: no pattern is a table."""
     return not any(pattern.name in TABLES for pattern in patterns(mask))
+
+
+def widest(mask: Mask, tables: Set[str] = TABLES, most: bool = True) -> Mask:
+    """A mask that shows all that this one may show, whatever the tables hold.
+
+    most: else all that it shows at least.
+    """
+    if isinstance(mask, Pattern):
+        if mask.name not in tables:
+            return mask
+        return Pattern("full" if most else "none")
+    if isinstance(mask, Not):
+        return Not(widest(mask.operand, tables, not most))
+    sides = widest(mask.left, tables, most), widest(mask.right, tables, most)
+    return And(*sides) if isinstance(mask, And) else Or(*sides)
 
 
 def meaning(mask: Mask, query: Geometry, key: Geometry) -> Formula:

@@ -20,13 +20,15 @@ RESERVED = frozenset(
     join_valid visible_keys cross_entropy next_token contrastive total_loss weighted_loss
     ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
     visible_by_sample random_blocks mixed kernels sparse
+    isinstance recorders take_keys take_context
     """.split()
 )
 
 ENDINGS = re.compile(
     r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts)$"
+    r"|_(sees|keeps|layers)$"
     r"|_(b|bt|bn|bc|btd|qk|mlp|projection)$"
-    r"|_to_|_sees_|_embedding_|_tokens_|_mask_|^[qk]_(row|column|frame|document)$"
+    r"|_to_|_sees_|_take_|_embedding_|_tokens_|_mask_|^[qk]_(row|column|frame|document)$"
 )
 """The compiler builds its own names with these, so that none of the user's can meet them."""
 
@@ -61,7 +63,7 @@ def check_part_name(name: str) -> str:
 _CLASSES = frozenset(
     """
     f any callable iterable iterator mapping named_tuple routing sequence tensor value_error
-    true false
+    true false cached_keys exit_stack key_cache key_recorder key_slots key_value
     """.split()
 )
 """In CamelCase these are classes that a model file holds, and the model's would hide them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmspec.verify.faults import (
     attention,
     costs,
+    decoding,
     fusion,
     halting,
     head,
@@ -28,5 +29,6 @@ FAULTS: tuple[Fault, ...] = (
     *routing.FAULTS,
     *halting.FAULTS,
     *head.FAULTS,
+    *decoding.FAULTS,
     *costs.FAULTS,
 )

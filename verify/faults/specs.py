@@ -233,6 +233,24 @@ streams:
 heads:
   next: {from: pages, kind: language-model, tied: false}
 """
+SPOKEN: Final = """\
+mmspec: 1
+name: spoken
+modalities:
+  image: {kind: image, size: [4, 6], channels: 2, patch: 2, position: learned, optional: true}
+  text: {kind: tokens, vocab: 13, length: {max: 14}, position: rotary}
+streams:
+  joint:
+    from: [image, text]
+    depth: 2
+    width: 10
+    heads: 2
+    head_width: 6
+    norm: rms
+    attention: {image -> image: full, text -> image: full, text -> text: window(before=3)}
+heads:
+  next: {from: joint, kind: language-model}
+"""
 ALL: Final = {
     "joined": JOINED,
     "caption": CAPTION,
@@ -245,4 +263,5 @@ ALL: Final = {
     "placed": PLACED,
     "heard": HEARD,
     "read": READ,
+    "spoken": SPOKEN,
 }

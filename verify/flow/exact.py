@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmspec.compiler import ir
+from mmspec.compiler.relations.patterns import widest
 from mmspec.expressions.mask import Mask
-from mmspec.verify.flow.masks import widest
 from mmspec.verify.flow.walk import Origin, Reach, walk
 from mmspec.verify.seen import Bools, side
 from mmspec.verify.seen import seen as table

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler.relations.geometry import Geometry
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.compiler.relations.patterns import TABLES, widest
+from mmspec.expressions.mask import And, Mask, Not, Or, patterns
 
 if TYPE_CHECKING:
     from mmspec.compiler.relations.relation import Relation as Pairs
 
-TABLES: Final = frozenset({"random", "document"})
-"""Patterns that are no formula; what is said of every length must hold whatever they show."""
-
 _OPERATIONS: Final = 200_000
-_FULL, _NONE = Pattern("full"), Pattern("none")
 
 
 class Relation(IntEnum):
@@ -32,21 +28,6 @@ class Relation(IntEnum):
 def has_tables(mask: Mask) -> bool:
     """Whether some pattern of it is no formula."""
     return any(pattern.name in TABLES for pattern in patterns(mask))
-
-
-def widest(mask: Mask, tables: Set[str] = TABLES, most: bool = True) -> Mask:
-    """A mask that shows all that this one may show, whatever the tables hold.
-
-    most: else all that it shows at least.
-    """
-    if isinstance(mask, Pattern):
-        if mask.name not in tables:
-            return mask
-        return _FULL if most else _NONE
-    if isinstance(mask, Not):
-        return Not(widest(mask.operand, tables, not most))
-    sides = widest(mask.left, tables, most), widest(mask.right, tables, most)
-    return And(*sides) if isinstance(mask, And) else Or(*sides)
 
 
 @lru_cache(maxsize=1024)

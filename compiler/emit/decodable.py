@@ -1,0 +1,174 @@
+"""Which models decode: whether the next tokens of a modality need only kept keys of earlier ones.
+
+A token of that modality must be made from itself, from earlier ones that attention sees, and from
+what does not depend on the modality at all; so whatever pools or looks ahead on its way stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit.masks import NONE, simplify
+from mmspec.compiler.relations.patterns import widest
+from mmspec.expressions.mask import Mask, Pattern, patterns, unparse
+
+FREE: Final = "free"
+"""Tokens that the modality never reaches: they are there before its first token is."""
+
+OWN: Final = "own"
+"""Tokens of the modality, each made from itself and earlier ones."""
+
+_OPERATIONS: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """A head whose next tokens can be had one by one, and the nodes they pass, in order."""
+
+    head: ir.Head
+    segment: ir.Segment
+    nodes: tuple[ir.Node, ...]
+
+
+def decoding(plan: ir.Plan) -> Decoding | None:
+    """Of the first language-model head that decodes; None where none does."""
+    for head in plan.heads:
+        if head.kind == "language-model" and refusal(plan, head) is None:
+            value = head.sources[0]
+            segment = next(s for s in value.segments if s.name == head.segment)
+            return Decoding(head, segment, tuple(reversed([*_path(plan, value, segment)])))
+    return None
+
+
+def refusal(plan: ir.Plan, head: ir.Head) -> str | None:
+    """Why the next tokens of a language-model head need more than kept keys; None: they do not."""
+    assert head.kind == "language-model" and head.segment is not None, head.name
+    flow = _Flow(head.segment)
+    for node in plan.nodes:
+        flow.step(node)
+    found = flow.states[head.sources[0].name, head.segment]
+    return None if found == OWN else found
+
+
+def _path(plan: ir.Plan, value: ir.Value, segment: ir.Segment) -> Iterator[ir.Node]:
+    """Nodes that tokens of a segment pass on their way into a value, last first."""
+    node = next(node for node in plan.nodes if node.out.name == value.name)
+    yield node
+    if isinstance(node, ir.Stack | ir.Project):
+        yield from _path(plan, node.source, segment)
+    elif isinstance(node, ir.Fuse):
+        yield from _path(plan, next(s for s in node.sources if segment in s.segments), segment)
+
+
+@dataclass(slots=True)
+class _Flow:
+    """What the tokens of every segment of every value are; a reason where they are neither."""
+
+    modality: str
+    states: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def step(self, node: ir.Node) -> None:
+        """Follow one node."""
+        if isinstance(node, ir.Embed):
+            row = {s.name: OWN if s.name == self.modality else FREE for s in node.out.segments}
+        elif isinstance(node, ir.Project):
+            row = self._row(node.source)
+        elif isinstance(node, ir.Fuse):
+            row = self._fused(node)
+        else:
+            row = self._stacked(node)
+        self.states.update({(node.out.name, name): state for name, state in row.items()})
+
+    def _row(self, *values: ir.Value) -> dict[str, str]:
+        return {s.name: self.states[v.name, s.name] for v in values for s in v.segments}
+
+    def _fused(self, node: ir.Fuse) -> dict[str, str]:
+        row = self._row(*node.sources)
+        if node.kind == "concat":
+            return row
+        if node.kind == "cross-attention":
+            own = self._row(node.sources[0])
+            keys = tuple(segment for value in node.sources[1:] for segment in value.segments)
+            context = self._row(*node.sources[1:])
+            where = f"the fusion of stream `{node.stream}`"
+            sides = (node.sources[0].segments, keys)
+            return self._attended(node.groups, sides, (own, context), where)
+        if all(state == FREE for state in row.values()):
+            return {segment.name: FREE for segment in node.out.segments}
+        why = f"the {node.kind} fusion of stream `{node.stream}` reads all tokens at once"
+        return {segment.name: why for segment in node.out.segments}
+
+    def _stacked(self, node: ir.Stack) -> dict[str, str]:
+        row = self._row(node.source)
+        if all(state == FREE for state in row.values()):
+            return row
+        if node.halting is not None:
+            kind = "pondering" if isinstance(node.halting, ir.Ponder) else "early exits"
+            return dict.fromkeys(row, f"the {kind} of stream `{node.stream}` reads all tokens")
+        where, segments = f"stream `{node.stream}`", node.source.segments
+        groups = node.block.attention.groups
+        for _ in range(node.depth):
+            after = self._attended(groups, (segments, segments), (row, row), where)
+            if after == row:
+                break
+            row = after
+        return row
+
+    def _attended(
+        self,
+        groups: tuple[ir.Group, ...],
+        sides: tuple[tuple[ir.Segment, ...], tuple[ir.Segment, ...]],
+        rows: tuple[dict[str, str], dict[str, str]],
+        where: str,
+    ) -> dict[str, str]:
+        """What queries are when they have read the keys that they see."""
+        queries, keys = ({segment.name: segment for segment in side} for side in sides)
+        found = dict(rows[0])
+        for group in groups:
+            for query, key, mask in group.masks:
+                pair = queries[query], keys[key]
+                state = found[query], rows[1][key]
+                found[query] = _seen(pair, mask, state, rows[0] is rows[1], where)
+        return found
+
+
+def _seen(
+    pair: tuple[ir.Segment, ir.Segment],
+    mask: Mask,
+    states: tuple[str, str],
+    same: bool,
+    where: str,
+) -> str:
+    """What a query is that sees a key; same: both are of one sequence."""
+    query, key = states
+    names = f"{pair[0].name} sees {pair[1].name} in {where}"
+    if simplify(widest(mask)) == NONE:
+        return query
+    if query == OWN and any(pattern.name == "document" for pattern in patterns(mask)):
+        return f"{names} by documents, which come with a whole batch"
+    if query not in (FREE, OWN) or key == FREE:
+        return query
+    if key != OWN:
+        return key
+    if query == FREE:
+        return f"{names}, so what {pair[0].name} says changes with each token"
+    if not same:
+        return f"{names}, whose tokens come one by one too"
+    return OWN if _is_causal(mask, pair[0]) else f"{names} by `{unparse(mask)}`, which looks ahead"
+
+
+def _is_causal(mask: Mask, segment: ir.Segment) -> bool:
+    """Whether no query sees a later key, at any length."""
+    from mmspec.compiler.relations.limit import TooHardError, limited
+    from mmspec.compiler.relations.relation import relation
+
+    if mask == Pattern("causal"):
+        return True
+    try:
+        with limited(_OPERATIONS):
+            return relation(widest(mask), segment.geometry, segment.geometry).is_causal()
+    except TooHardError:
+        return False

@@ -1,0 +1,322 @@
+"""Plan -> the source of `decoding.py`: prefill of a prompt, and decoding of what comes after it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit import sight
+from mmspec.compiler.emit.decodable import Decoding, decoding
+from mmspec.compiler.emit.fragment import Class
+from mmspec.compiler.emit.functions import Functions, Site
+from mmspec.compiler.emit.model import packed, part_modules, unexecuted
+from mmspec.compiler.emit.requests import Requests
+from mmspec.compiler.emit.source import Library, library, names_used
+from mmspec.compiler.emit.specialise import Specialiser
+
+SUMMARY: Final = "Decoding: a prompt, then the tokens after it from kept keys and values."
+LEGEND: Final = "b batch, c next tokens, s kept keys, t tokens, d width, h heads, w head width"
+
+
+@cache
+def parts() -> Library:
+    """What `parts/decoding.py` defines."""
+    return library((unexecuted("decoding"),))
+
+
+@dataclass
+class Steps:
+    """What has been written so far of `prefill` and `decode`, and of what they call."""
+
+    plan: ir.Plan
+    decoding: Decoding
+    requests: Requests
+    specialiser: Specialiser
+    functions: Functions = field(default_factory=lambda: Functions(parts()))
+    sources: list[str] = field(default_factory=list)
+    """Functions that say what is seen and what is kept."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Segment -> statement of `prefill` that says which of its tokens there are."""
+    recorders: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
+    """Statements of `prefill` that name layers."""
+    body: list[str] = field(default_factory=list)
+    """Statements of `decode`."""
+    tensors: dict[str, str] = field(default_factory=dict)
+    """Value -> variable of the next tokens in it."""
+
+    def place(self, segment: ir.Segment) -> str:
+        """The variable of which tokens of a segment there are."""
+        name = f"{segment.name}_bt"
+        if segment.name not in self.places:
+            self.places[segment.name] = f"{name} = {_placed(self, segment)}"
+        return name
+
+    def start(self, segments: tuple[ir.Segment, ...], segment: ir.Segment) -> str:
+        """Where a segment begins in a sequence."""
+        before = segments[: segments.index(segment)]
+        fixed = [s.tokens.max for s in before if s.tokens.symbol is None and not s.optional]
+        moving = [s for s in before if s.tokens.symbol is not None or s.optional]
+        terms = [f"{self.place(s)}.shape[1]" for s in moving]
+        return " + ".join([*terms, *([str(sum(fixed))] if fixed or not terms else [])])
+
+    def classes(self, module: str) -> dict[str, Class]:
+        """Classes of a module and all below it, by the part they come from."""
+        known = self.specialiser.classes
+        found: dict[str, Class] = {}
+        name = self.requests.name(module)
+        ahead = [item for item in known.values() if item.handle.name == name]
+        while ahead:
+            item = ahead.pop()
+            found.setdefault(item.part, item)
+            ids = (name for member in item.members for name in names_used(member))
+            ahead += [known[name] for name in ids if name in known]
+        return found
+
+
+def sources(plan: ir.Plan, requests: Requests, specialiser: Specialiser) -> list[str]:
+    """Definitions of `decoding.py`, each after what it needs; none where the model cannot decode.
+
+    Names that they read without defining them are of the model's own files, or of `helpers`.
+    """
+    found = decoding(plan)
+    if found is None:
+        return []
+    steps = Steps(plan, found, requests, specialiser)
+    for node in found.nodes:
+        _step(node, steps)
+    made = [function.source for function in steps.functions.made.values()]
+    ends = ["\n".join(lines) + "\n" for lines in (_prefill(steps), _decode(steps))]
+    return [*steps.sources, *made, *ends]
+
+
+def helpers(names: Iterable[str], there: Container[str]) -> Iterator[str]:
+    """Sources of the helpers among some names and of those they need, which come first.
+
+    there: names that the model's own files define.
+    """
+    known = {**library(part_modules()).helpers, **parts().helpers}
+    seen: set[str] = set()
+
+    def visit(name: str) -> Iterator[str]:
+        if name in known and name not in seen and name not in there:
+            seen.add(name)
+            for other in sorted(names_used(known[name].statement)):
+                yield from visit(other)
+            yield known[name].source
+
+    for name in sorted(names):
+        yield from visit(name)
+
+
+def _step(node: ir.Node, steps: Steps) -> None:
+    """Write what the next tokens do in one node."""
+    out = f"{node.out.name}_bcd"
+    steps.tensors[node.out.name] = out
+    if isinstance(node, ir.Embed):
+        steps.body.append(f"{out} = {_embedded(node, steps)}")
+    elif isinstance(node, ir.Project):
+        steps.body.append(f"{out} = model.{node.module}({steps.tensors[node.source.name]})")
+    elif isinstance(node, ir.Stack):
+        _stack(node, steps)
+    else:
+        of = next(v for v in node.sources if steps.decoding.segment in v.segments)
+        steps.tensors[node.out.name] = steps.tensors[of.name]
+        if node.kind == "cross-attention":
+            _read(node, steps)
+
+
+def _embedded(node: ir.Embed, steps: Steps) -> str:
+    if node.position not in ("learned", "sincos"):
+        return f"model.{node.module}.table(ids_bc)"
+    site = Site(node.module, {"TokenEmbedding": steps.requests.name(node.module)})
+    constants = {"position": node.position, "width": node.out.width}
+    made = steps.functions.request("next_embedded", constants, site)
+    return f"{made.name}(model.{node.module}, ids_bc, at_bc)"
+
+
+def _stack(node: ir.Stack, steps: Steps) -> None:
+    """A stream's blocks: what their attention keeps, and the call."""
+    segment, segments = steps.decoding.segment, node.source.segments
+    groups = node.block.attention.groups
+    context = [s for s in sight.seen(groups, segment, segments) if s != segment]
+    site = _site(node, steps)
+    sees = sight.Sight(f"{node.stream}_sees", f"stream {node.stream}", segment, groups)
+    steps.sources.append(sees.function((*context, segment)))
+    living = sees.alive(segment)
+    if living is not None:
+        steps.sources.append(sees.keeping(f"{node.stream}_keeps", living))
+
+    layers = f"{node.stream}_layers"
+    attention = site.classes["Attention"]
+    every = f"model.{node.module}.modules()"
+    steps.before.append(
+        f"{layers} = [layer.qkv for layer in {every} if isinstance(layer, {attention})]"
+    )
+    for one in (*context, segment):
+        constants = {"of": node.block.attention, "rotary": one.rotary}
+        take = steps.functions.request("take_keys", constants, site).name
+        slots = _slots(steps, node.stream, sees, one, segments)
+        entry = f'"{node.stream}.{one.name}": KeyRecorder({layers}, {take}, {slots})'
+        steps.recorders.append(entry)
+    constants = {
+        "of": node,
+        "segment": segment,
+        "joint": bool(context),
+        "sees": ast.Name(f"{node.stream}_sees", ast.Load()),
+        "keeps": ast.Name(f"{node.stream}_keeps", ast.Load()),
+        "forgets": living is not None,
+        "most": living and living.most,
+    }
+    made = steps.functions.request("next_stacked", constants, site)
+    own = f'kept["{node.stream}.{segment.name}"]'
+    given = {
+        "stack": f"model.{node.module}",
+        "x_bcd": steps.tensors[node.source.name],
+        "at_bc": "at_bc",
+        "own": own,
+        "context": _kept(node.stream, context),
+    }
+    arguments = ", ".join(given[name] for name in made.left)
+    steps.body.append(f"{steps.tensors[node.out.name]}, {own} = {made.name}({arguments})")
+
+
+def _site(node: ir.Stack, steps: Steps) -> Site:
+    classes = steps.classes(node.module)
+    called = classes[type(node.block.feed_forward).__name__].signatures["forward"]
+    calls = {"feed_forward": (called.before, called.after)}
+    return Site(node.stream, {part: item.handle.name for part, item in classes.items()}, calls)
+
+
+def _read(node: ir.Fuse, steps: Steps) -> None:
+    """A fusion by cross-attention: its context is kept as a whole."""
+    segment, source = steps.decoding.segment, steps.tensors[node.out.name]
+    keys = tuple(s for value in node.sources[1:] for s in value.segments)
+    context = sight.seen(node.groups, segment, keys)
+    if not context:
+        return
+    owner = f"{node.stream}_fusion"
+    of = f"the fusion of stream {node.stream}"
+    sees = sight.Sight(f"{owner}_sees", of, segment, node.groups)
+    steps.sources.append(sees.function(tuple(context)))
+    classes = {p: item.handle.name for p, item in steps.classes(node.module or "").items()}
+    site = Site(owner, classes)
+    constants = {"heads": node.heads}
+    take = steps.functions.request("take_context", constants, site).name
+    for one in context:
+        slots = _slots(steps, owner, sees, one, keys)
+        layers = f"[model.{node.module}.attention.key_value]"
+        steps.recorders.append(f'"{owner}.{one.name}": KeyRecorder({layers}, {take}, {slots})')
+    made = steps.functions.request("next_read", constants, site)
+    places = ", ".join(f'kept["{owner}.{one.name}"].place_bs' for one in context)
+    mask = f"{owner}_sees(at_bc, {places if len(context) == 1 else f'({places})'})"
+    call = f"{made.name}(model.{node.module}.attention, {source}, {mask}, {_kept(owner, context)})"
+    out = f"{node.out.name}_bcd"
+    steps.tensors[node.out.name] = out
+    steps.body.append(f"{out} = {call}")
+
+
+def _kept(owner: str, segments: Iterable[ir.Segment]) -> str:
+    names = [f'kept["{owner}.{segment.name}"]' for segment in segments]
+    return f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"
+
+
+def _slots(
+    steps: Steps,
+    owner: str,
+    sees: sight.Sight,
+    segment: ir.Segment,
+    segments: tuple[ir.Segment, ...],
+) -> str:
+    """The call that chooses which keys of a segment are kept of a prompt."""
+    place, living = steps.place(segment), sees.alive(segment)
+    start = steps.start(segments, segment)
+    alive, most = f"{place} >= 0", living and living.most
+    if living is not None:
+        there = f"({alive}) & ({living.source(place)})"
+        own = segment == sees.segment
+        alive = f"{owner}_keeps({place}, length_b[:, None])" if own else there
+    return f"kept_tokens({place}, {alive}, {start}, {most})"
+
+
+def _placed(steps: Steps, segment: ir.Segment) -> str:
+    """Which tokens of a segment there are, from the inputs of the model."""
+    name, most = segment.modality, segment.tokens.max
+    if name is None:
+        return f"placed_tokens(None, batch, {most}, device)"
+    given = next(x for x in steps.plan.inputs if x.name == name)
+    length, frames = f'lengths.get("{name}")', f"{name}.shape[1]"
+    tokens = frames
+    if segment.tokens.symbol is None:
+        length, tokens = f"whole_tokens({length}, {most})", str(most)
+    elif given.area > 1 or given.kind == "video":
+        length = f"tubelets({length}, {given.patch}, {given.area})"
+        tokens = f"-(-{frames} // {given.patch}) * {given.area}"
+    elif given.patch > 1:
+        length, tokens = f"patches({length}, {given.patch})", f"-(-{frames} // {given.patch})"
+    if given.optional and segment != steps.decoding.segment:
+        tokens = f"0 if {name} is None else {tokens}"
+    return f"placed_tokens({length}, batch, {tokens}, device)"
+
+
+def _prefill(steps: Steps) -> Iterator[str]:
+    plan, segment = steps.plan, steps.decoding.segment.name
+    steps.place(steps.decoding.segment)
+    yield "def prefill("
+    yield f"    model: {plan.class_name},"
+    yield "    *,"
+    names = [given.name for given in plan.inputs]
+    for given in plan.inputs:
+        optional = given.optional and given.name != segment
+        yield f"    {given.name}: {'Tensor | None = None' if optional else 'Tensor'},"
+    yield "    lengths: Mapping[str, Tensor] | None = None,"
+    if packed(plan):
+        yield "    documents: Mapping[str, Tensor] | None = None,"
+        names.append("documents")
+    yield f") -> tuple[{plan.class_name}Output, KeyCache]:"
+    yield f'    """What the model says of a prompt of {segment}, and the cache that `decode` takes.'
+    yield ""
+    yield "    Inputs are those of the model, which should be in evaluation."
+    yield '    """'
+    quoted = ", ".join(f'"{given.name}"' for given in plan.inputs)
+    only = "," if len(plan.inputs) == 1 else ""
+    yield f'    lengths = known("lengths", lengths, ({quoted}{only}))'
+    yield f"    batch, device = {segment}.shape[0], {segment}.device"
+    yield from (f"    {line}" for line in steps.places.values())
+    yield f"    length_b = ({segment}_bt >= 0).sum(dim=1)"
+    yield from (f"    {line}" for line in steps.before)
+    yield "    recorders = {"
+    yield from (f"        {entry}," for entry in steps.recorders)
+    yield "    }"
+    yield "    with watched_layers(recorders.values()):"
+    given_names = ", ".join(f"{name}={name}" for name in [*names, "lengths"])
+    yield f"        output: {plan.class_name}Output = model({given_names})"
+    yield "    kept_parts = {name: recorder.cached() for name, recorder in recorders.items()}"
+    yield "    return output, KeyCache(length_b, int(length_b.max()), kept_parts)"
+
+
+def _decode(steps: Steps) -> Iterator[str]:
+    plan, head = steps.plan, steps.decoding.head
+    segment = steps.decoding.segment
+    given = f"model: {plan.class_name}, ids_bc: Tensor, cache: KeyCache"
+    yield f"def decode({given}) -> tuple[Tensor, KeyCache]:"
+    what = f"Logits [B, C, {head.size}] of the next C tokens of {segment.name}"
+    yield f'    """{what}, and the cache with them in it.'
+    yield ""
+    yield "    The cache that is given stays as it is, for other tokens to go on from."
+    yield '    """'
+    yield f"    at_bc = following(ids_bc, cache, {segment.tokens.max})"
+    yield "    kept = dict(cache.kept)"
+    yield from (f"    {line}" for line in steps.body)
+    x = steps.tensors[head.sources[0].name]
+    if head.tied:
+        yield f"    logits_bcv = F.linear({x}, model.{head.tied}.table.weight)"
+    else:
+        yield f"    logits_bcv: Tensor = model.{head.module}({x})"
+    yield "    tokens = ids_bc.shape[1]"
+    yield "    after = KeyCache(cache.length_b + tokens, cache.longest + tokens, kept)"
+    yield "    return logits_bcv, after"

@@ -1,0 +1,337 @@
+"""Decoding: the next tokens of a sequence, from kept keys and values of those before them.
+
+Parameters after `*` are constants of the spec; the emitter folds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec.compiler import ir
+from mmspec.compiler.parts.attention import Attention, CrossAttention, mixed, rotate, rotation
+from mmspec.compiler.parts.modality import TokenEmbedding, sincos
+from mmspec.compiler.parts.stream import Block, Stack
+
+
+class KeyValue(NamedTuple):
+    """Keys and values of one layer."""
+
+    k_bhsw: Tensor
+    v_bhsw: Tensor
+
+
+class KeySlots(NamedTuple):
+    """Which tokens of a sequence are kept, a slot for each; samples may fill them in part."""
+
+    index_bs: Tensor
+    """Where each stands in the sequence: int64 [B, S]."""
+    place_bs: Tensor
+    """Which token of its modality it is: int64 [B, S]; -1: the slot is empty."""
+
+
+class CachedKeys(NamedTuple):
+    """Kept keys and values of some layers that see alike, and the tokens they are of."""
+
+    place_bs: Tensor
+    """Which token of its modality is in each slot: int64 [B, S]; -1: none."""
+    layers: tuple[KeyValue, ...]
+
+    def select(self, index_b: Tensor) -> CachedKeys:
+        """Those of some samples, in that order."""
+        layers = tuple(KeyValue(k[index_b], v[index_b]) for k, v in self.layers)
+        return CachedKeys(self.place_bs[index_b], layers)
+
+
+class KeyCache(NamedTuple):
+    """What the next tokens need of those before them."""
+
+    length_b: Tensor
+    """Tokens of each sample so far: int64 [B]."""
+    longest: int
+    """The most of them."""
+    kept: Mapping[str, CachedKeys]
+    """Keys by who sees whom: `stream.segment`."""
+
+    def select(self, index_b: Tensor) -> KeyCache:
+        """The cache of some samples, in that order; one may be there more than once."""
+        length_b = self.length_b[index_b]
+        kept = {name: cached.select(index_b) for name, cached in self.kept.items()}
+        return KeyCache(length_b, int(length_b.max()), kept)
+
+
+@dataclass(eq=False)
+class KeyRecorder:
+    """Takes keys and values from what some layers return while the model runs."""
+
+    layers: Sequence[nn.Module]
+    take: Callable[[Tensor, KeySlots], KeyValue]
+    slots: KeySlots
+    taken: list[KeyValue] = field(default_factory=list)
+
+    def __call__(self, layer: nn.Module, given: object, output: Tensor) -> None:
+        self.taken.append(self.take(output, self.slots))
+
+    def cached(self) -> CachedKeys:
+        """What was taken. Raises RuntimeError where a layer did not run, as a module."""
+        if len(self.taken) != len(self.layers):
+            raise RuntimeError("some layers did not run as modules: their keys are not known")
+        return CachedKeys(self.slots.place_bs, tuple(self.taken))
+
+
+def watched_layers(recorders: Iterable[KeyRecorder]) -> ExitStack:
+    """A context in which recorders see what their layers return."""
+    handles = ExitStack()
+    for recorder in recorders:
+        for layer in recorder.layers:
+            handles.enter_context(layer.register_forward_hook(recorder))
+    return handles
+
+
+def whole_tokens(present_b: Tensor | None, tokens: int) -> Tensor | None:
+    """Tokens of a sample whose input is there or not."""
+    return None if present_b is None else (present_b > 0) * tokens
+
+
+def placed_tokens(length_b: Tensor | None, batch: int, tokens: int, device: torch.device) -> Tensor:
+    """Which token of its modality each is, -1 past the sample's length: int64 [B, T]."""
+    place_t = torch.arange(tokens, device=device)
+    if length_b is None:
+        return place_t.expand(batch, -1)
+    return torch.where(place_t < length_b[:, None], place_t, -1)
+
+
+def kept_tokens(place_bt: Tensor, alive_bt: Tensor, start: int, most: int | None) -> KeySlots:
+    """Slots for what is alive, in order, of tokens that stand from `start` on in the sequence.
+
+    most: as many as are ever alive in a sample; None where that grows.
+    """
+    order_bs = alive_bt.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+    place_bs = torch.where(alive_bt, place_bt, -1).gather(1, order_bs)
+    return KeySlots(start + order_bs, place_bs)
+
+
+def at_slots(x_bhtw: Tensor, slots: KeySlots) -> Tensor:
+    """Keys or values of the tokens in the slots: [B, H, S, w]."""
+    index_bhsw = slots.index_bs[:, None, :, None].expand(-1, x_bhtw.shape[1], -1, x_bhtw.shape[3])
+    return x_bhtw.gather(2, index_bhsw)
+
+
+def forget(cached: CachedKeys, alive_bs: Tensor, most: int | None) -> CachedKeys:
+    """The keys that are alive."""
+    left = kept_tokens(cached.place_bs, alive_bs, 0, most)
+    layers = tuple(KeyValue(at_slots(k, left), at_slots(v, left)) for k, v in cached.layers)
+    return CachedKeys(left.place_bs, layers)
+
+
+def following(ids_bc: Tensor, cache: KeyCache, longest: int) -> Tensor:
+    """Where the next tokens of each sample stand: int64 [B, C].
+
+    Raises ValueError where there are none, or more than fit.
+    """
+    batch = cache.length_b.shape[0]
+    if ids_bc.dim() != 2 or ids_bc.shape[0] != batch or ids_bc.shape[1] == 0:
+        raise ValueError(f"next tokens must be [{batch}, 1 or more], are {list(ids_bc.shape)}")
+    if cache.longest + ids_bc.shape[1] > longest:
+        after = f"{cache.longest} + {ids_bc.shape[1]}"
+        raise ValueError(f"{after} positions are too many, at most {longest} are allowed")
+    return cache.length_b[:, None] + torch.arange(ids_bc.shape[1], device=ids_bc.device)
+
+
+def drawn_blocks(q: Tensor, k: Tensor, draws: tuple[int, int], seed: int) -> Tensor:
+    """Whether queries q [B, C, 1] drew the blocks of keys k [B, 1, S]: see `random_blocks`."""
+    blocks, there = draws
+    if blocks >= there:
+        return (q >= 0) & (k >= 0)
+    row_bc1 = q // 64
+    column_j = torch.arange(there, device=q.device)
+    shown_bcj = row_bc1 + column_j < 0
+    for draw in range(blocks):
+        number = mixed(mixed(mixed(torch.full_like(row_bc1, seed)) ^ row_bc1) ^ draw)
+        top = there - blocks + draw
+        half, last = number >> 1 & 0x7FFFFFFFFFFFFFFF, number & 1
+        pick_bc1 = (half % (top + 1) * 2 + last) % (top + 1)
+        taken_bc1 = shown_bcj.gather(2, pick_bc1)
+        shown_bcj = shown_bcj | (column_j == torch.where(taken_bc1, top, pick_bc1))
+    block_bcs = (k.clamp(min=0) // 64).expand(-1, q.shape[1], -1)
+    return shown_bcj.gather(2, block_bcs)
+
+
+def turned(place_bs: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the rotary angles of each sample's tokens: two [B, 1, S, w / 2]."""
+    cos_ni, sin_ni = rotation(place_bs.flatten(), head_width)
+    shape = (place_bs.shape[0], 1, place_bs.shape[1], head_width // 2)
+    return cos_ni.view(shape), sin_ni.view(shape)
+
+
+def take_keys(qkv_btf: Tensor, slots: KeySlots, *, of: ir.Attention, rotary: bool) -> KeyValue:
+    """Keys and values in the slots, from what `qkv` of an attention returned."""
+    kv_bthw = torch.unflatten(qkv_btf, -1, (-1, of.head_width))[:, :, of.heads :]
+    k_bhtw, v_bhtw = kv_bthw.transpose(1, 2).chunk(2, dim=1)
+    k_bhsw, v_bhsw = at_slots(k_bhtw, slots), at_slots(v_bhtw, slots)
+    if rotary:
+        k_bhsw = rotate(k_bhsw, turned(slots.place_bs, of.head_width))
+    return KeyValue(k_bhsw, v_bhsw)
+
+
+def take_context(kv_btf: Tensor, slots: KeySlots, *, heads: int) -> KeyValue:
+    """Keys and values in the slots, from what `key_value` of a cross-attention returned."""
+    kv_bhtw = torch.unflatten(kv_btf, -1, (2 * heads, -1)).transpose(1, 2)
+    k_bhtw, v_bhtw = kv_bhtw.chunk(2, dim=1)
+    return KeyValue(at_slots(k_bhtw, slots), at_slots(v_bhtw, slots))
+
+
+def next_embedded(
+    embedding: TokenEmbedding, ids_bc: Tensor, at_bc: Tensor, *, position: str, width: int
+) -> Tensor:
+    """The embeddings of the next tokens, at their places: [B, C, D]."""
+    x_bcd: Tensor = embedding.table(ids_bc)
+    if position == "learned":
+        x_bcd = x_bcd + embedding.position[at_bc]
+    elif position == "sincos":
+        x_bcd = x_bcd + sincos(at_bc.flatten(), width).to(x_bcd.dtype).view_as(x_bcd)
+    return x_bcd
+
+
+def next_stacked(
+    stack: Stack,
+    x_bcd: Tensor,
+    at_bc: Tensor,
+    own: CachedKeys,
+    context: tuple[CachedKeys, ...],
+    *,
+    of: ir.Stack,
+    segment: ir.Segment,
+    joint: bool,
+    sees: Callable[..., Tensor],
+    keeps: Callable[[Tensor, Tensor], Tensor],
+    forgets: bool,
+    most: int | None,
+) -> tuple[Tensor, CachedKeys]:
+    """The next tokens through all blocks, and what is kept of the keys of their modality."""
+    place_bs = torch.cat((own.place_bs, at_bc), dim=1)
+    if joint:
+        mask = sees(at_bc, (*(known.place_bs for known in context), place_bs))
+    else:
+        mask = sees(at_bc, place_bs)
+    turn = turned(at_bc, of.block.attention.head_width)
+    layers: list[KeyValue] = []
+    for layer, block in enumerate(stack.blocks):
+        assert isinstance(block, Block)
+        around = tuple(known.layers[layer] for known in context)
+        x_bcd, kept = next_block(
+            block,
+            x_bcd,
+            mask,
+            turn,
+            own.layers[layer],
+            around,
+            of=of.block,
+            segment=segment,
+            joint=joint,
+        )
+        layers.append(kept)
+    if of.final_norm:
+        x_bcd = stack.norm(x_bcd)
+    cached = CachedKeys(place_bs, tuple(layers))
+    if forgets:
+        cached = forget(cached, keeps(place_bs, at_bc[:, -1:] + 1), most)
+    return x_bcd, cached
+
+
+def next_block(
+    block: Block,
+    x_bcd: Tensor,
+    mask: Tensor,
+    turn: tuple[Tensor, Tensor],
+    past: KeyValue,
+    around: tuple[KeyValue, ...],
+    *,
+    of: ir.Block,
+    segment: ir.Segment,
+    joint: bool,
+) -> tuple[Tensor, KeyValue]:
+    """The next tokens through one block, and the keys and values of all so far."""
+    y_bcd, kept = next_attended(
+        block.attention,
+        block.attention_norm(x_bcd) if of.norm.placement == "pre" else x_bcd,
+        mask,
+        turn,
+        past,
+        around,
+        of=of.attention,
+        segment=segment,
+        joint=joint,
+    )
+    x_bcd = x_bcd + y_bcd
+    if of.norm.placement == "pre":
+        x_bcd = x_bcd + fed(block, block.feed_forward_norm(x_bcd), of=of, segment=segment)
+    else:
+        x_bcd = block.attention_norm(x_bcd)
+        x_bcd = block.feed_forward_norm(x_bcd + fed(block, x_bcd, of=of, segment=segment))
+    return x_bcd, kept
+
+
+def next_attended(
+    attention: Attention,
+    x_bcd: Tensor,
+    mask: Tensor,
+    turn: tuple[Tensor, Tensor],
+    past: KeyValue,
+    around: tuple[KeyValue, ...],
+    *,
+    of: ir.Attention,
+    segment: ir.Segment,
+    joint: bool,
+) -> tuple[Tensor, KeyValue]:
+    """What the next tokens read from kept keys and each other's; all of these, with values."""
+    qkv_bchw = attention.qkv(x_bcd).unflatten(-1, (-1, of.head_width))
+    q_bhcw, k_bhcw, v_bhcw = qkv_bchw.transpose(1, 2).split(
+        (of.heads, of.kv_heads, of.kv_heads), dim=1
+    )
+    if segment.rotary:
+        q_bhcw, k_bhcw = rotate(q_bhcw, turn), rotate(k_bhcw, turn)
+    k_bhsw = torch.cat((past.k_bhsw, k_bhcw), dim=2)
+    v_bhsw = torch.cat((past.v_bhsw, v_bhcw), dim=2)
+    kept = KeyValue(k_bhsw, v_bhsw)
+    if joint:
+        k_bhsw = torch.cat([*(known.k_bhsw for known in around), k_bhsw], dim=2)
+        v_bhsw = torch.cat([*(known.v_bhsw for known in around), v_bhsw], dim=2)
+    y_bhcw = F.scaled_dot_product_attention(
+        q_bhcw, k_bhsw, v_bhsw, attn_mask=mask, enable_gqa=of.kv_heads != of.heads
+    )
+    y_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
+    return y_bcd, kept
+
+
+def fed(block: Block, x_bcd: Tensor, *, of: ir.Block, segment: ir.Segment) -> Any:
+    """What the feed-forward layer of a block makes of the next tokens."""
+    if isinstance(of.feed_forward, ir.ByModality):
+        return getattr(block.feed_forward, f"{segment.name}_mlp")(x_bcd)
+    if isinstance(of.feed_forward, ir.Experts):
+        return block.feed_forward(x_bcd, None, (), [])
+    return block.feed_forward(x_bcd)
+
+
+def next_read(
+    attention: CrossAttention,
+    x_bcd: Tensor,
+    mask: Tensor,
+    context: tuple[CachedKeys, ...],
+    *,
+    heads: int,
+) -> Tensor:
+    """The next tokens with what they read from a context that was there before them."""
+    q_bcd = attention.query(attention.norm_query(x_bcd))
+    q_bhcw = q_bcd.unflatten(-1, (heads, -1)).transpose(1, 2)
+    k_bhsw = torch.cat([known.layers[0].k_bhsw for known in context], dim=2)
+    v_bhsw = torch.cat([known.layers[0].v_bhsw for known in context], dim=2)
+    y_bhcw = F.scaled_dot_product_attention(q_bhcw, k_bhsw, v_bhsw, attn_mask=mask)
+    read_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
+    return x_bcd + read_bcd
