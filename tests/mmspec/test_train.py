@@ -270,7 +270,7 @@ def test_event_files_of_a_killed_run_hold_each_step_once(
         with pytest.raises(Killed):
             job = loop.Job(Toy, spec(), Made(), settings(out, steps=30, eval_every=5))
             loop.train(job, Kills(step), resume=number > 0)
-    last = max(out.glob("events.*"))
+    last = max(out.glob("events.*"), key=lambda path: path.stat().st_mtime_ns)
     last.write_bytes(last.read_bytes()[:-7])
     run(out, resume=True, steps=30, save_every=5, eval_every=5)
     run(tmp_path / "whole", steps=30, eval_every=5)
