@@ -115,3 +115,26 @@ def test_a_strategy_that_draws_nothing_is_not_checked() -> None:
         hypothesis.assume(False)
 
     assert search(LAW, SUBJECT, TRIES, NUMBERS, check).status == "not checked"
+
+
+def test_shrinking_that_runs_out_of_time_is_no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmspec.verify.laws.search._TRIES", 2)
+
+    def check(number: int) -> None:
+        if number > 100:
+            raise Broken("large")
+
+    found = search(LAW, SUBJECT, TRIES, NUMBERS, check)
+    assert (found.status, found.detail) == ("refuted", "large")
+
+
+def test_what_fails_by_chance_is_said_to() -> None:
+    calls: list[int] = []
+
+    def check(number: int) -> None:
+        calls.append(number)
+        if len(calls) == 4:
+            raise Broken("large")
+
+    found = search(LAW, SUBJECT, TRIES, NUMBERS, check)
+    assert (found.status, found.detail) == ("refuted", "large (not on every run)")
