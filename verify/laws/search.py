@@ -66,7 +66,7 @@ class _Tally(Generic[T]):
             raise
 
     def fails_again(self) -> bool:
-        """Whether the example met last fails once more: it was not chance, but time that ran out."""
+        """Whether the example met last fails once more: time ran out, it was not chance."""
         assert self.last is not None
         try:
             self.check(self.last[0])
