@@ -117,27 +117,24 @@ def test_a_strategy_that_draws_nothing_is_not_checked() -> None:
     assert search(LAW, SUBJECT, TRIES, NUMBERS, check).status == "not checked"
 
 
-def test_shrinking_that_runs_out_of_time_is_no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmspec.verify.laws.search._TRIES", 2)
+def failing_at(*calls: int) -> tuple[Outcome, int]:
+    """What is found of a check that fails at these calls, and how often it is called."""
+    made: list[int] = []
 
     def check(number: int) -> None:
-        if number > 5000:
+        made.append(number)
+        if len(made) in calls:
             raise Broken("large")
-        if number > 100:
-            raise RuntimeError("large")
 
-    found = search(LAW, SUBJECT, TRIES, NUMBERS, check)
-    assert found.status == "refuted"
-    assert found.detail in ("large", "the model fails with RuntimeError: large")
+    return search(LAW, SUBJECT, TRIES, NUMBERS, check), len(made)
 
 
 def test_what_fails_by_chance_is_said_to() -> None:
-    calls: list[int] = []
-
-    def check(number: int) -> None:
-        calls.append(number)
-        if len(calls) == 4:
-            raise Broken("large")
-
-    found = search(LAW, SUBJECT, TRIES, NUMBERS, check)
+    found, _ = failing_at(4)
     assert (found.status, found.detail) == ("refuted", "large (not on every run)")
+
+
+def test_what_fails_when_it_is_tried_once_more_is_no_chance() -> None:
+    _, calls = failing_at(4)
+    found, _ = failing_at(4, calls)
+    assert (found.status, found.detail) == ("refuted", "large")
