@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from mmspec.codes import CODES
 
@@ -114,8 +115,17 @@ def _source_line(span: Span, sources: dict[str, str]) -> str | None:
                 sources[span.path] = file.read(1 << 22)
         except (OSError, ValueError):
             sources[span.path] = ""
-    lines = sources[span.path].split("\n")
+    lines = _lines(sources[span.path])
     return lines[span.line - 1] if span.line <= len(lines) and any(lines) else None
+
+
+@lru_cache(maxsize=4)
+def _lines(text: str) -> list[str]:
+    return text.split("\n")
+
+
+_LONGEST: Final = 160
+"""Columns of a source line that are shown; of longer ones the part around the place."""
 
 
 def _excerpt(span: Span, source: str, color: bool) -> list[str]:
@@ -124,6 +134,7 @@ def _excerpt(span: Span, source: str, color: bool) -> list[str]:
     start = min(span.column - 1, len(source))
     one_line = span.end_line == span.line
     end = min(span.end_column - 1, len(source)) if one_line else len(source.rstrip())
+    source, start, end = _window(source, start, end)
     gap = " " * _width(_printable(source[:start]))
     carets = "^" * max(1, _width(_printable(source[start:end])))
     paint = _paint if color else _plain
@@ -131,6 +142,17 @@ def _excerpt(span: Span, source: str, color: bool) -> list[str]:
     gutter = paint(f"{number} |", "34")
     blank = paint(f"{' ' * len(number)} |", "34")
     return [f"{gutter} {_printable(source)}", f"{blank} {gap}{paint(carets, '1;31')}"]
+
+
+def _window(source: str, start: int, end: int) -> tuple[str, int, int]:
+    """What to show of a long line: the place itself and what is next to it."""
+    if len(source) <= _LONGEST:
+        return source, start, end
+    left = max(0, min(start - _LONGEST // 4, len(source) - _LONGEST))
+    right = left + _LONGEST
+    before, after = "..." if left else "", "..." if right < len(source) else ""
+    shift = len(before) - left
+    return f"{before}{source[left:right]}{after}", start + shift, min(end, right) + shift
 
 
 def _width(text: str) -> int:

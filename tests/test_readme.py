@@ -80,3 +80,13 @@ def test_the_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_page_that_is_linked_is_there() -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / link).is_file(), link
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    folders = "benchmarks|compiler|docs|mmspec|specs|tests|verify"
+    named = re.findall(rf"[`(]((?:{folders})/[\w/.]*\w\.\w+)[`)]", page.read_text(encoding="utf-8"))
+    assert not [path for path in named if not (ROOT / path).exists()]

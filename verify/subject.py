@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from mmspec.compiler import ir
@@ -109,9 +108,9 @@ class Subject:
     @cached_property
     def parameters(self) -> int:
         """Parameters of the whole model."""
-        from mmspec.verify.reference import expected_weights
+        from mmspec.verify import costs
 
-        return sum(prod(shape) for shape in expected_weights(self.spec).values())
+        return costs.parameters(self.plan)
 
     def where(self, *keys: str | int) -> Span:
         """Where the value at `keys` stands in the spec, or its nearest ancestor."""

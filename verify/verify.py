@@ -17,6 +17,8 @@ EXAMPLES = 50
 """Inputs to try for each law, unless told."""
 
 _MOST = 1_000_000
+_COPIES = 5
+"""Of the weights, at a time: the model's, the reference's, gradients of both, one to spare."""
 
 
 def verify(
@@ -67,7 +69,7 @@ def report(subject: Subject, search: Search, laws: Sequence[Law], claims: bool =
 def check_law(law: Law, subject: Subject, search: Search) -> Outcome:
     """What became of one law; not checked, with the reason, where it does not apply."""
     try:
-        why = law.applies(subject)
+        why = law.applies(subject) or (_too_large(subject) if law.runs else None)
         if why is not None:
             return not_checked(law.id, law.statement, why)
         return law.check(subject, search)
@@ -75,6 +77,23 @@ def check_law(law: Law, subject: Subject, search: Search) -> Outcome:
         span = subject.where(*broken.where) if broken.where else None
         example = broken.counterexample or "no input needed"
         return refuted(law.id, law.statement, broken.what, span, example)
+
+
+def _too_large(subject: Subject) -> str | None:
+    """Why a model cannot be run here: there is not the memory for its weights; None: it can."""
+    needed, there = _COPIES * 8 * subject.parameters, _memory()
+    if there is None or needed <= there:
+        return None
+    gigabytes = f"{needed / 1e9:,.0f} GB to be tried in float64, and there are {there / 1e9:,.0f}"
+    return f"{subject.parameters:,} parameters take {gigabytes}"
+
+
+def _memory() -> int | None:
+    """Bytes of memory of this machine, None where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
 
 
 def law_of(name: str) -> Law:

@@ -105,7 +105,8 @@ def encode(source: Source, spec: Spec) -> Dataset:
     """Encode the columns that a spec names; raises MmspecError MM501 to MM512."""
     total = len(source.rows)
     assert all(len(column) == total for column in source.columns.values()), source.name
-    _check_split(source.name, ~source.held_out, source.held_out)
+    if not total:
+        raise fault("MM510", f"`{source.name}` has no rows", "add a row a sample")
     work = _Encoding(source, spec)
     _check_columns(work)
     found = {n: _modality(work, n, m) for n, m in spec.modalities.items() if n in source.columns}
@@ -129,12 +130,11 @@ def _filled(found: Mapping[str, Column]) -> NDArray[np.bool_]:
 
 def _check_split(name: str, is_training: Array, is_held_out: Array) -> None:
     """Raise MM510 where there is nothing to train on, or nothing held out."""
-    if not len(is_training):
-        raise fault("MM510", f"`{name}` has no rows", "add a row a sample")
     for rows, what in ((is_training, "to train on"), (is_held_out, "held out")):
         if not rows.any():
             advice = "name the split of each row in a column `split`: train or held-out"
-            message = f"`{name}` has {len(rows)} rows, and none with a value is {what}"
+            count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+            message = f"`{name}` has {count}, and none with a value is {what}"
             raise fault("MM510", message, advice)
 
 

@@ -13,6 +13,7 @@ from mmspec.data.source import Waveform
 from mmspec.diagnostics import MmspecError, suggest
 
 _ARRAYS: Final = (".npy", ".csv")
+_MAGIC: Final = b"\x93NUMPY"
 
 
 def text(path: Path) -> str:
@@ -70,10 +71,23 @@ def array(path: Path) -> NDArray[Any]:
         raise fault("MM501", f"`{path}` is not an array", f"use a file of {' or '.join(_ARRAYS)}")
     try:
         if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(_present(path), allow_pickle=False))
+            return _numpy(_present(path))
         return _table(_present(path))
     except (OSError, ValueError, EOFError) as error:
         raise _unreadable(path, error) from None
+
+
+def _numpy(path: Path) -> NDArray[Any]:
+    """The array of a `.npy` file, never an object; ValueError where it holds no plain numbers."""
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise ValueError("it is no .npy file")
+        file.seek(0)
+        try:
+            return np.asarray(np.load(file, allow_pickle=False))
+        except ValueError as error:
+            objects = "allow_pickle" in str(error)
+            raise ValueError("it holds objects, not numbers" if objects else error) from None
 
 
 def _table(path: Path) -> NDArray[Any]:
@@ -96,6 +110,8 @@ def _present(path: Path) -> Path:
     """The path, if a file is there."""
     if path.is_file():
         return path
+    if path.is_dir():
+        raise fault("MM501", f"`{path}` is a folder", "name a file in it")
     beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     close = suggest(path.name, beside)
     advice = f"did you mean {close}? " if close else ""

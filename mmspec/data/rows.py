@@ -28,6 +28,7 @@ class Rows:
 
 def read_csv(name: str, text: str) -> Rows:
     """Rows of comma-separated text with a header; an empty cell is absent. Raises MM502."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     cells: list[dict[str, Any]] = []
     names: list[str] = []
@@ -82,12 +83,21 @@ def read_json_lines(name: str, text: str) -> Rows:
 
 def _object(place: str, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise _bad(place, f"not JSON: {error}") from None
     if not isinstance(row, dict):
         raise _bad(place, "not a JSON object", 'write {"text": "...", "label": "..."}')
     return {key: None if value == "" else value for key, value in row.items()}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError where a key stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
+        raise ValueError(f"the key `{twice}` stands twice")
+    return found
 
 
 def _bad(place: str, message: str, advice: str = "") -> MmspecError:

@@ -24,6 +24,18 @@ def parse_mask(value: Any, *keys: str) -> masks.Mask:
     return parsed(masks.parse, value, *keys)
 
 
+def _pairs(value: dict[str, Any]) -> dict[tuple[str, str], masks.Mask]:
+    """The masks by pair; a pair may be written in two ways, but stands once."""
+    found: dict[tuple[str, str], masks.Mask] = {}
+    for key, text in value.items():
+        pair = parsed(masks.parse_pair, key, key)
+        if pair in found:
+            message = f"the pair `{pair[0]} -> {pair[1]}` stands twice"
+            raise Refused(Diagnostic("MM223", message, help="keep one of them"), key, text=key)
+        found[pair] = parse_mask(text, key)
+    return found
+
+
 class Attention(Model):
     """Who sees whom, said in one of three ways.
 
@@ -52,13 +64,10 @@ class Attention(Model):
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
             return {"mask": parse_mask(value)}
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple) and value:
             return {"groups": value}
-        if isinstance(value, dict) and not set(value) <= {"mask", "pairs", "groups"}:
-            pairs = {key: parsed(masks.parse_pair, key, key) for key in value}
-            return {"pairs": {pairs[key]: parse_mask(text, key) for key, text in value.items()}}
         if isinstance(value, dict) and value:
-            return value
+            return {"pairs": _pairs(value)}
         raise ValueError("write a mask, or masks by pair such as {text -> image: full}")
 
     @field_validator("pairs")

@@ -110,6 +110,7 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 "streams",
                 name,
                 help="choose an even head width",
+                word=name,
             )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from mmspec.diagnostics import Diagnostic
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.base import Model, Size
+from mmspec.schema.base import Model, Refused, Size
 from mmspec.schema.names import Name
 
 
@@ -62,6 +64,10 @@ def _as_fusion(value: Any) -> Any:
         return {"fusion": "concat", "of": (value,)}
     if isinstance(value, tuple | list):
         return {"fusion": "concat", "of": tuple(value)}
+    if not isinstance(value, Mapping | _Common):
+        message = "`from` names what the stream reads"
+        advice = "write a modality, a stream, a list of them, or {fusion: ..., of: [...]}"
+        raise Refused(Diagnostic("MM104", message, help=advice))
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -35,9 +36,13 @@ _TAGS: Final = frozenset(
 )
 
 
+_MOST: Final = 200
+"""So many problems are shown: whoever has more will mend these first."""
+
+
 def diagnostics(error: ValidationError, document: Document) -> list[Diagnostic]:
     """One for each problem, in the order of the text; what another's remedy mends is left out."""
-    items = error.errors(include_url=False)
+    items = _own(error.errors(include_url=False))
     placed = [(item, _walk(document.data, item["loc"])) for item in items]
     missing = {keys for item, keys in placed if item["type"] == "missing"}
     found: dict[tuple[str, str, str], Diagnostic] = {}
@@ -56,6 +61,13 @@ def diagnostics(error: ValidationError, document: Document) -> list[Diagnostic]:
     return sorted((d for d in found.values() if not _follows(d, document)), key=_place)
 
 
+def _own(items: list[Any]) -> list[Any]:
+    """The errors that can be shown, less lists that are too short for want of what is in them."""
+    inner = {item["loc"][:size] for item in items for size in range(len(item["loc"]))}
+    found = [item for item in items if item["type"] != "too_short" or item["loc"] not in inner]
+    return found[:_MOST]
+
+
 def _walk(data: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
     """Drop the union tags that pydantic puts in a location: keep what is in the data."""
     keys: list[Any] = []
@@ -65,6 +77,8 @@ def _walk(data: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
         if not tagged and key in (mapping.get("kind"), mapping.get("fusion")):
             tagged = True
             continue
+        if key == "[key]":
+            break
         if key in mapping or _is_item(data, key):
             data, tagged = data[key], False
         elif step < len(loc) - 1 or not isinstance(data, dict) or key in _TAGS:
@@ -99,8 +113,9 @@ def _meant(keys: tuple[Any, ...], missing: Iterable[tuple[Any, ...]]) -> str | N
 
 
 def _unknown(keys: tuple[Any, ...], meant: str | None, document: Document) -> Diagnostic:
-    text = f"did you mean `{meant}`?" if meant else "remove it"
-    message = f"unknown key `{keys[-1]}`"
+    text = f"did you mean `{meant}`?" if meant and meant != keys[-1] else "remove it"
+    where = " here" if meant == keys[-1] else ""
+    message = f"unknown key `{keys[-1]}`{where}"
     return Diagnostic("MM101", message, document.key_span(*keys), _dotted(keys), text)
 
 
@@ -130,7 +145,7 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
             return _unknown((*keys, near), tag, document)
         return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add `{tag}: ...`")
     if kind == "value_error":
-        return _refused(context["error"], keys, document)
+        return _refused(context["error"], keys, document, item["loc"][-1] == "[key]")
     return _mistyped(item, keys, document)
 
 
@@ -166,11 +181,14 @@ def _form(model: str | None) -> str:
     return "write {" + ", ".join(f"{name}: ..." for name in names) + "}"
 
 
-def _refused(error: ValueError, keys: tuple[Any, ...], document: Document) -> Diagnostic:
+def _refused(
+    error: ValueError, keys: tuple[Any, ...], document: Document, of_key: bool
+) -> Diagnostic:
     """What a validator of ours refused: its code and the columns of its expression, if it says."""
     if not isinstance(error, Refused):
         message, _, text = str(error).partition("; ")
-        return Diagnostic("MM105", message, document.span(*keys), _dotted(keys), text)
+        span = document.key_span(*keys) if of_key else document.span(*keys)
+        return Diagnostic("MM105", message, span, _dotted(keys), text)
     keys, found = (*keys, *error.keys), error.diagnostic
     is_key = bool(error.keys) and error.text == error.keys[-1]
     span = document.key_span(*keys) if is_key else document.span(*keys)
@@ -209,6 +227,7 @@ def _models(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[Base
     return seen
 
 
+@cache
 def _vocabulary() -> set[str]:
     """Every key that a spec may hold, for suggestions."""
     return {

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import gcd
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mmspec.diagnostics import Diagnostic
 from mmspec.expressions import quantity
@@ -130,7 +130,23 @@ class Categories(Model):
     categories: Size
 
 
-Column = Literal["number"] | Categories
+def _column(value: Any) -> Any:
+    """A kind of column; what is none is refused before pydantic tries each of them."""
+    if isinstance(value, dict | Categories) or value == "number":
+        return value
+    message = f"`{value}` is no kind of column"
+    raise Refused(Diagnostic("MM103", message, help="write number, or {categories: N}"))
+
+
+def _column_tag(value: Any) -> str:
+    return "[number]" if isinstance(value, str) else "[categories]"
+
+
+Column = Annotated[
+    Annotated[Literal["number"], Tag("[number]")] | Annotated[Categories, Tag("[categories]")],
+    Discriminator(_column_tag),
+    BeforeValidator(_column),
+]
 
 
 class Table(_Common):

@@ -35,12 +35,18 @@ ENDINGS = re.compile(
 
 def check_name(name: str) -> str:
     """Return `name` if it can safely become part of a Python identifier, else raise ValueError."""
-    if not _NAME.fullmatch(name):
-        raise ValueError("a name is a lower-case letter, then letters, digits or _ (at most 40)")
+    check_dim_name(name)
     if keyword.iskeyword(name) or name in RESERVED:
         raise ValueError(f"`{name}` is a reserved word; choose another name")
     if "__" in name or name.endswith("_"):
         raise ValueError("a name has no double underscore and does not end in one")
+    return name
+
+
+def check_dim_name(name: str) -> str:
+    """Return `name` if it can stand in a size: no Python is made of it, so no word is reserved."""
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name is a lower-case letter, then letters, digits or _ (at most 40)")
     return name
 
 
@@ -69,5 +75,6 @@ _CLASSES = frozenset(
 """In CamelCase these are classes that a model file holds, and the model's would hide them."""
 _PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, _to_, ..."
 Name = Annotated[str, AfterValidator(check_name)]
+DimName = Annotated[str, AfterValidator(check_dim_name)]
 PackageName = Annotated[str, AfterValidator(check_package_name)]
 PartName = Annotated[str, AfterValidator(check_part_name)]

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
-from mmspec.diagnostics import Span
-from mmspec.schema.base import Model, Size
+from mmspec.diagnostics import Diagnostic, Span
+from mmspec.schema.base import Model, Refused, Size
 from mmspec.schema.claim import Claim
 from mmspec.schema.head import Head
 from mmspec.schema.modality import Modality
-from mmspec.schema.names import Name, PackageName, PartName
+from mmspec.schema.names import DimName, Name, PackageName, PartName
 from mmspec.schema.objective import Objective
 from mmspec.schema.stream import Stream
 from mmspec.text import Document
 
 
+def _version(value: Any) -> Any:
+    """The version, which no other value that Python calls equal to 1 may stand for."""
+    if type(value) is int and value != 1:
+        message = f"this is mmspec for version 1 of the language, not {value}"
+        raise Refused(Diagnostic("MM103", message, help="write `mmspec: 1`"))
+    if type(value) is not int:
+        shown = "text" if isinstance(value, str) else "another value"
+        message = f"the version is the whole number 1, and this is {shown}"
+        raise Refused(Diagnostic("MM104", message, help="write `mmspec: 1`"))
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_version)]
+
+
 class Spec(Model):
     """A whole architecture; `span` finds the user's line of any part of it."""
 
-    mmspec: Literal[1]
+    mmspec: Version
     name: PackageName
     about: str = Field(default="", max_length=500)
-    dims: dict[Name, Size] = Field(default_factory=dict)
+    dims: dict[DimName, Size] = Field(default_factory=dict)
     modalities: dict[PartName, Modality] = Field(min_length=1)
     streams: dict[PartName, Stream] = Field(min_length=1)
     heads: dict[PartName, Head] = Field(min_length=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,9 @@ from mmspec.schema.base import Fraction01, Model, Positive, Refused, Size, neare
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
 from mmspec.schema.routing import FeedForward, Mlp
+
+_DEEPEST: Final = 10_000
+"""Blocks of a stream: each becomes a module."""
 
 
 class Norm(Model):
@@ -52,6 +55,13 @@ class Stream(Model):
             post = isinstance(norm, dict) and norm.get("placement") == "post"
             return {**value, "final_norm": not post}
         return value
+
+    @model_validator(mode="after")
+    def _not_endless(self) -> Stream:
+        if self.depth > _DEEPEST:
+            message = f"a stream has at most {_DEEPEST:,} blocks, not {self.depth:,}"
+            raise Refused(Diagnostic("MM105", message), "depth")
+        return self
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,8 +43,7 @@ def _dims(data: Any) -> Mapping[str, int]:
     dims = data.get("dims", {}) if isinstance(data, dict) else {}
     known: dict[str, int] = {}
     for name, value in dims.items() if isinstance(dims, dict) else ():
-        try:
-            known[name] = dimension.evaluate(value, known)
-        except MmspecError:
-            continue
+        if isinstance(value, int | str) and not isinstance(value, bool):
+            with suppress(MmspecError):
+                known[name] = dimension.evaluate(value, known)
     return known

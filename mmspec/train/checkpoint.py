@@ -8,14 +8,15 @@ import os
 import random
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 from mmspec.diagnostics import Diagnostic, MmspecError
 
-NAME = "checkpoint.pt"
+NAME: Final = "checkpoint.pt"
+_UNFINISHED: Final = ".unfinished"
 
 
 def write(path: Path, content: bytes) -> None:
@@ -25,7 +26,7 @@ def write(path: Path, content: bytes) -> None:
     """
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -38,6 +39,12 @@ def write(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError, TypeError):
             os.unlink(temporary)  # type: ignore[arg-type]
+
+
+def sweep(folder: Path) -> None:
+    """Delete what writers that were killed left half written; no other may write there now."""
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -116,7 +116,7 @@ def train(job: Job, listener: Listener, resume: bool = False) -> Outcome:
         digest = hashlib.sha256(spec_text.encode()).hexdigest()
         mine = record.identity(job.settings, digest, job.feed.fingerprint)
         if resume:
-            record.resume(directory, mine, job.settings)
+            record.resume(directory, mine, job.settings, spec_text)
         else:
             record.begin(directory, mine, spec_text)
         state = _state(job, directory if resume else None)
@@ -163,13 +163,13 @@ def _steps(
         row = _step(job, state)
         state.seconds += _clock(settings) - start
         row["seconds"] = round(state.seconds, 4)
-        _plan_total(settings, state)
+        planned = _plan_total(settings, state)
         metrics.step(row)
         listener.stepped(row, state.total)
         is_last = state.step == state.total
         if settings.eval_every and state.step % settings.eval_every == 0 and not is_last:
             _report(job, state, metrics, listener, {ALL: frozenset(job.spec.modalities)})
-        if _is_due(settings, state):
+        if planned or _is_due(settings, state):
             _save(Path(settings.out), state, metrics)
     _save(Path(settings.out), state, metrics)
 
@@ -179,11 +179,16 @@ def _clock(settings: Settings) -> float:
     return time.process_time() if settings.device == "cpu" else time.perf_counter()
 
 
-def _plan_total(settings: Settings, state: _State) -> None:
-    """Fix the number of steps, once, when a budget of seconds is all that was given."""
-    if state.total is None and settings.seconds is not None:
-        warmup = settings.warmup_steps
-        state.total = schedule.steps_for(settings.seconds, state.step, state.seconds, warmup)
+def _plan_total(settings: Settings, state: _State) -> bool:
+    """Fix the number of steps, once, when a budget of seconds is all that was given.
+
+    Whether it was fixed now: later rates follow from it, so a resumed run must know it.
+    """
+    if state.total is not None or settings.seconds is None:
+        return False
+    warmup = settings.warmup_steps
+    state.total = schedule.steps_for(settings.seconds, state.step, state.seconds, warmup)
+    return state.total is not None
 
 
 def _step(job: Job, state: _State) -> Row:

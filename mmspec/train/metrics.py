@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mmspec.train import checkpoint
+from mmspec.train import checkpoint, events
 
 STEPS = "metrics.jsonl"
 EVALUATIONS = "evaluation.jsonl"
@@ -44,8 +44,22 @@ class Metrics:
             truncate(path, step)
         self._steps, self._evaluations = (path.open("a", encoding="utf-8") for path in self._paths)
         self._evaluated = {row["step"] for row in read(self._paths[1])}
-        self._board = _tensorboard(directory, step)
+        self._board = events.board(directory)
         self.has_tensorboard = self._board is not None
+        if self.has_tensorboard:
+            self._continue_events(directory, step)
+
+    def _continue_events(self, directory: Path, step: int) -> None:
+        """Let the event files hold what the other files hold: no step twice, none missing.
+
+        All of a step but an evaluation after it was written before that step's checkpoint.
+        """
+        last = [row for row in read(self._paths[0]) if row["step"] == step]
+        tags = {name for row in last for name, _ in _scalars(row)}
+        events.filter_files(directory, lambda at, tag: at < step or (at == step and tag in tags))
+        for row in read(self._paths[1]):
+            if row["step"] == step:
+                self._show(row)
 
     def step(self, row: Row) -> None:
         """One training step: `step` and numbers, or dicts of numbers."""
@@ -60,6 +74,9 @@ class Metrics:
     def _write(self, file: Any, row: Row) -> None:
         file.write(_line(row))
         file.flush()
+        self._show(row)
+
+    def _show(self, row: Row) -> None:
         if self._board is not None:
             for name, value in _scalars(row):
                 self._board.add_scalar(name, value, row["step"])
@@ -95,12 +112,3 @@ def _scalars(row: Row, prefix: str = "") -> list[tuple[str, float]]:
         elif isinstance(value, int | float) and key != "step":
             found.append((f"{prefix}{key}", float(value)))
     return found
-
-
-def _tensorboard(directory: Path, step: int) -> Any:
-    """A writer of event files, None without tensorboard; events after `step` are withdrawn."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(directory), purge_step=step + 1 if step else None)

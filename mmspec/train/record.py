@@ -15,6 +15,7 @@ from mmspec.train import checkpoint
 from mmspec.train.settings import Settings
 
 NAME: Final = "run.json"
+SPEC: Final = "spec.yaml"
 _LOCK: Final = ".lock"
 
 
@@ -46,18 +47,20 @@ def locked(directory: Path) -> Generator[None]:
 
 def begin(directory: Path, mine: dict[str, Any], spec_text: str) -> None:
     """Write what the run is; raises MM611 where the folder holds anything already."""
+    checkpoint.sweep(directory)
     if any(entry.name != _LOCK for entry in directory.iterdir()):
         is_run = (directory / NAME).exists()
         what = "holds a run already" if is_run else "is not empty"
         advice = "--resume continues it; " if is_run else ""
         help_text = f"{advice}--out names another folder"
         raise MmspecError(Diagnostic("MM611", f"{directory} {what}", help=help_text))
-    checkpoint.write(directory / "spec.yaml", spec_text.encode())
     checkpoint.write(directory / NAME, (json.dumps(mine, indent=2) + "\n").encode())
+    checkpoint.write(directory / SPEC, spec_text.encode())
 
 
-def resume(directory: Path, mine: dict[str, Any], settings: Settings) -> None:
+def resume(directory: Path, mine: dict[str, Any], settings: Settings, spec_text: str) -> None:
     """Check that the folder holds this very run; raises MM612 or MM613."""
+    checkpoint.sweep(directory)
     try:
         stored = json.loads((directory / NAME).read_text(encoding="utf-8"))
         differences = settings.differences(stored["settings"])
@@ -69,3 +72,5 @@ def resume(directory: Path, mine: dict[str, Any], settings: Settings) -> None:
     differences += [f"the {key} is not the one the run was begun with" for key in other]
     if differences:
         raise MmspecError([Diagnostic("MM612", f"{directory}: {text}") for text in differences])
+    if not (directory / SPEC).exists():
+        checkpoint.write(directory / SPEC, spec_text.encode())

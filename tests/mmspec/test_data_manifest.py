@@ -103,6 +103,10 @@ def test_a_row_of_several_lines_is_named_by_its_first(folder: Path) -> None:
     assert made.columns["text"][0] == "two\nlines"
 
 
+def test_a_cell_may_be_long(folder: Path) -> None:
+    assert csv(folder, f"text,label\n{'x' * 200_000},a\n", "text").columns["text"][0][-1] == "x"
+
+
 def test_the_split_is_by_content_alone(folder: Path) -> None:
     lines = [f"{i},{i % 3}" for i in range(1000)]
     made = csv(folder, "\n".join(["text,label", *lines]), "text")
@@ -110,6 +114,14 @@ def test_the_split_is_by_content_alone(folder: Path) -> None:
     assert 160 <= made.held_out.sum() <= 240
     assert made.held_out.tolist() == mixed.held_out[::-1][:1000].tolist()
     assert mixed.held_out[:1000].tolist() == mixed.held_out[1000:].tolist()
+
+
+@pytest.mark.parametrize("texts", ["ab", "abc", "abcd", "jk", "xyzuvw", "aab", "aaaab"])
+def test_of_few_rows_some_are_held_out_and_some_are_not(folder: Path, texts: str) -> None:
+    made = csv(folder, "\n".join(["text,label", *(f"{text},x" for text in texts)]), "text")
+    sides = dict(zip(texts, made.held_out.tolist(), strict=True))
+    assert set(made.held_out.tolist()) == {False, True}
+    assert made.held_out.tolist() == [sides[text] for text in texts]
 
 
 def test_the_split_does_not_depend_on_the_order_of_columns(folder: Path) -> None:
@@ -133,6 +145,11 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "open quote": ("MM502", 'text,label\n"a,b\n', "not CSV"),
     "a split": ("MM511", "text,label,split\na,b,trian\n", "`trian` names no split"),
     "no split": ("MM511", "text,label,split\na,b,\n", "rows.csv:2, column `split`"),
+    "a cell before the split": ("MM506", "motion,label\nnan.npy,b\n", "rows.csv:2"),
+    "a column before the split": ("MM503", "words,label\na,b\n", "no column `text`"),
+    "a folder": ("MM501", "image,label,split\nsub,b,train\na,b,test\n", "is a folder"),
+    "no npy": ("MM501", "motion,label,split\nbad.npy,b,train\na,b,test\n", "it is no .npy file"),
+    "objects": ("MM501", "motion,label,split\nobj.npy,b,train\na,b,test\n", "it holds objects"),
     "no rows": ("MM510", "text,label\n", "no rows"),
     "none held out": ("MM510", "text,label,split\na,b,train\n", "none with a value is held out"),
     "none to train on": ("MM510", "text,label,split\na,b,test\n", "to train on"),
@@ -166,6 +183,10 @@ BROKEN: dict[str, tuple[str, str, str]] = {
 def test_what_is_wrong_is_named_with_its_row(folder: Path, name: str) -> None:
     code, content, part = BROKEN[name]
     (folder / "bad.csv").write_text("1,2\n3\n")
+    (folder / "bad.npy").write_bytes(b"x" * 99)
+    (folder / "sub").mkdir()
+    np.save(folder / "nan.npy", np.full((2, 3), np.nan))
+    np.save(folder / "obj.npy", np.array([{}], object))
     content = content.replace("\n,", "\nx,") if name == "too many" else content
     with pytest.raises(MmspecError) as error:
         dataset.encode(csv(folder, content, *ALL), spec(*ALL))
@@ -174,7 +195,12 @@ def test_what_is_wrong_is_named_with_its_row(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "part"), [("{", "rows.jsonl:2: not JSON"), ("[1]", "rows.jsonl:2: not a JSON object")]
+    ("line", "part"),
+    [
+        ("{", "rows.jsonl:2: not JSON"),
+        ("[1]", "rows.jsonl:2: not a JSON object"),
+        ('{"text": "a", "text": "b"}', "rows.jsonl:2: not JSON: the key `text` stands twice"),
+    ],
 )
 def test_lines_that_are_not_json(folder: Path, line: str, part: str) -> None:
     with pytest.raises(MmspecError, match="MM502") as error:

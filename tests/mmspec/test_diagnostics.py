@@ -46,6 +46,14 @@ def test_rendering_shows_place_line_caret_and_help() -> None:
     )
 
 
+def test_of_a_long_line_the_place_and_what_is_next_to_it_is_shown() -> None:
+    source = {"a.yaml": "x" * 5000 + "HERE" + "y" * 5000}
+    text = render([Diagnostic("MM202", "m", Span("a.yaml", 1, 5001, 1, 5005))], source)
+    shown, carets = text.split("\n")[1:]
+    assert len(shown) < 200
+    assert shown[carets.index("^") : carets.rindex("^") + 1] == "HERE"
+
+
 def test_colour_changes_nothing_but_escapes() -> None:
     source = {"a.yaml": "name: a\nwidth: 4*q\n"}
     colored = render([ONE], source, color=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mmspec.codes import CODES
@@ -51,10 +53,27 @@ MISTAKES = [
     ("classifier", "clasifier", "MM103", "clasifier", "did you mean `classifier`?"),
     ("kind: image", "kind: imagee", "MM103", "imagee", "did you mean `image`?"),
     ("fusion: gated", "fusion: gatde", "MM103", "gatde", "did you mean `gated`?"),
-    ("mmspec: 1", "mmspec: 2", "MM103", "2", "one of: 1"),
+    ("mmspec: 1", "mmspec: 2", "MM103", "2", "write `mmspec: 1`"),
+    ("mmspec: 1", 'mmspec: "1"', "MM104", '"1"', "write `mmspec: 1`"),
+    ("mmspec: 1", "mmspec: true", "MM104", "true", "write `mmspec: 1`"),
     ("classes: 9", "classes: nine", "MM202", "nine", "dims: d"),
     ("classes: 9", "classes: [9]", "MM104", "[9]", ""),
     ("dims: {d: 64}", "dims: 64", "MM104", "64", ""),
+    ("d: 64", "d: true", "MM104", "true", ""),
+    ("d: 64", "d: 6.4", "MM104", "6.4", ""),
+    ("{from: image,", "{from: 3,", "MM104", "3", "write a modality, a stream"),
+    ("window(before=8, after=7) | global(1)", "[full]", "MM104", "full", "{heads: ..., mask: ..."),
+    ("window(before=8, after=7) | global(1)", "{mask: full}", "MM223", None, "`text -> image`"),
+    ("text -> image: full", "text->text: full", "MM223", "text->text", "keep one of them"),
+    ("text: {kind", "self: {kind", "MM105", "self", "choose another name"),
+    ("image, text, sound]}", "image, text, sound], queries: 3}", "MM101", "queries", "remove it"),
+    (
+        "kind: audio, features: 20, rate: 100 Hz, length: {max: 50}",
+        "kind: table, columns: {a: text}",
+        "MM103",
+        "text",
+        "{categories: N}",
+    ),
     ("{max: 40}", "40", "MM104", "40", "write {max: ...}"),
     ("size: [64, 48]", "size: 64", "MM104", "64", ""),
     ("size: [64, 48]", "size: [64]", "MM104", "[64]", "one value more"),
@@ -87,6 +106,7 @@ MISTAKES = [
     ("width: 2*d", "width: 2d", "MM201", "d", "such as 4*d"),
     ("width: 2*d", "width: 2*e", "MM202", "e", "dims: d"),
     ("depth: 3", "depth: 0", "MM203", "0", ""),
+    ("depth: 3", "depth: 1000000", "MM105", "1000000", ""),
     ("d: 64", "d: 6x4", "MM201", "x4", "such as 4*d"),
     ("100 Hz", "100 Hx", "MM210", "Hx", ""),
     ("| global(1)", "| (global(1)", "MM220", "", ""),
@@ -162,6 +182,21 @@ def test_words_are_found_in_values_of_several_lines() -> None:
     found = problems(text)
     assert [problem.code for problem in found] == ["MM301"]
     assert pointed_at(text, found[0]) == "texd"
+
+
+def test_a_spec_of_nothing_but_mistakes_is_answered_soon() -> None:
+    text = SPEC + "".join(f"k{number}: 1\n" for number in range(20_000))
+    start = time.process_time()
+    assert len(problems(text)) == 200
+    assert time.process_time() - start < 5
+
+
+def test_any_name_may_be_a_dim_for_no_python_is_made_of_it() -> None:
+    text = SPEC.replace("dims: {d: 64}", "dims: {d: 64, heads: 8, class: 9, q: 2*heads}")
+    text = text.replace("heads: 8\n", "heads: heads\n").replace("classes: 9", "classes: class")
+    spec = validate(parse(text))
+    assert spec.streams["text"].heads == 8
+    assert spec.dims["q"] == 16
 
 
 def test_quoted_expressions_keep_their_columns() -> None:

@@ -42,6 +42,24 @@ class Interrupts(Quiet):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+class Killed(BaseException):
+    """What no handler of the trainer knows, as it knows nothing of a kill."""
+
+
+class Kills(Quiet):
+    """Ends a run after a step without a checkpoint."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.last = step
+
+    def stepped(self, row: metrics.Row, total: int | None) -> None:
+        """Keep the row; be killed."""
+        super().stepped(row, total)
+        if row["step"] == self.last:
+            raise Killed
+
+
 def curve(out: Path) -> list[tuple[int, float, float]]:
     rows = metrics.read(out / metrics.STEPS)
     return [(row["step"], row["loss"], row["grad_norm"]) for row in rows]
@@ -230,6 +248,68 @@ def test_event_files_hold_the_curve(tmp_path: Path) -> None:
     wanted = [(step, loss) for step, loss, _ in curve(tmp_path / "run")]
     assert [step for step, _ in found] == [step for step, _ in wanted]
     assert [v for _, v in found] == pytest.approx([v for _, v in wanted], rel=1e-6)
+
+
+def logged(out: Path) -> dict[str, list[int]]:
+    """The steps of every scalar in the event files, record by record."""
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
+    found: dict[str, list[int]] = {}
+    for path in sorted(out.glob("events.out.tfevents.*")):
+        for event in loader.LegacyEventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append(event.step)
+    return {tag: sorted(steps) for tag, steps in found.items()}
+
+
+@pytest.mark.parametrize("killed_at", [[3], [13], [3, 4, 12, 21]])
+def test_event_files_of_a_killed_run_hold_each_step_once(
+    tmp_path: Path, killed_at: list[int]
+) -> None:
+    out = tmp_path / "run"
+    for number, step in enumerate(killed_at):
+        with pytest.raises(Killed):
+            job = loop.Job(Toy, spec(), Made(), settings(out, steps=30, eval_every=5))
+            loop.train(job, Kills(step), resume=number > 0)
+    last = max(out.glob("events.*"), key=lambda path: path.stat().st_mtime_ns)
+    last.write_bytes(last.read_bytes()[:-7])
+    run(out, resume=True, steps=30, save_every=5, eval_every=5)
+    run(tmp_path / "whole", steps=30, eval_every=5)
+    found = logged(out)
+    assert found == logged(tmp_path / "whole")
+    assert found["loss"] == list(range(1, 31))
+
+
+def test_an_evaluation_that_no_event_file_holds_yet_is_added(tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=12)
+    whole = logged(tmp_path / "run")
+    for path in (tmp_path / "run").glob("events.*"):
+        path.write_bytes(path.read_bytes()[:-100])
+    assert logged(tmp_path / "run") != whole
+    run(tmp_path / "run", resume=True, steps=12)
+    assert logged(tmp_path / "run") == whole
+
+
+def test_what_a_killed_writer_left_is_swept_up(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / ".run.json.abc.unfinished").write_bytes(b"{")
+    run(out, steps=6)
+    (out / ".checkpoint.pt.abc.unfinished").write_bytes(bytes(99))
+    (out / "spec.yaml").unlink()
+    run(out, resume=True, steps=6)
+    assert (out / "spec.yaml").exists()
+    assert {path.name for path in out.iterdir() if path.name.startswith(".")} == {".lock"}
+
+
+def test_a_budget_of_seconds_is_planned_once_though_the_run_is_killed(tmp_path: Path) -> None:
+    out, given = tmp_path / "run", {"steps": None, "seconds": 0.5, "warmup": 20, "save_every": 0}
+    with pytest.raises(Killed):
+        job = loop.Job(Toy, spec(), Made(), settings(out, **given))
+        loop.train(job, Kills(30))
+    planned = {row["step"]: row["lr"] for row in metrics.read(out / metrics.STEPS)}
+    run(out, resume=True, **given)
+    again = {row["step"]: row["lr"] for row in metrics.read(out / metrics.STEPS)}
+    assert planned == {step: rate for step, rate in again.items() if step <= 30}
 
 
 def test_the_record_is_json_that_names_spec_and_data(tmp_path: Path) -> None:

@@ -115,3 +115,26 @@ def test_a_strategy_that_draws_nothing_is_not_checked() -> None:
         hypothesis.assume(False)
 
     assert search(LAW, SUBJECT, TRIES, NUMBERS, check).status == "not checked"
+
+
+def failing_at(*calls: int) -> tuple[Outcome, int]:
+    """What is found of a check that fails at these calls, and how often it is called."""
+    made: list[int] = []
+
+    def check(number: int) -> None:
+        made.append(number)
+        if len(made) in calls:
+            raise Broken("large")
+
+    return search(LAW, SUBJECT, TRIES, NUMBERS, check), len(made)
+
+
+def test_what_fails_by_chance_is_said_to() -> None:
+    found, _ = failing_at(4)
+    assert (found.status, found.detail) == ("refuted", "large (not on every run)")
+
+
+def test_what_fails_when_it_is_tried_once_more_is_no_chance() -> None:
+    _, calls = failing_at(4)
+    found, _ = failing_at(4, calls)
+    assert (found.status, found.detail) == ("refuted", "large")

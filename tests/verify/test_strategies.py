@@ -15,6 +15,18 @@ from mmspec.verify.strategies import inputs, load, spec_dicts, specs, weights
 _ALL = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 FAST = settings(max_examples=300, deadline=None, suppress_health_check=_ALL)
 
+OPTIONALS = """\
+mmspec: 1
+name: optionals
+modalities:
+  image: {kind: image, size: [4, 6], patch: 2, optional: true}
+  text: {kind: tokens, vocab: 7, length: {max: 5}, optional: true}
+streams:
+  joint: {from: [image, text], depth: 1, width: 3, heads: 1}
+heads:
+  label: {from: joint, kind: classifier, classes: 5}
+"""
+
 
 def features(spec: Spec) -> set[str]:
     """What a spec uses, in words."""
@@ -83,7 +95,16 @@ def test_inputs_fit_their_spec(data: st.DataObject) -> None:
         sequential = spec.modalities[name].kind not in ("image", "table")
         assert int(lengths.max()) <= (values.shape[1] if sequential else 1)
         assert bool(torch.isfinite(values).all())
-    assert bool((torch.stack(list(batch.lengths.values())).sum(0) > 0).all())
+    if not all(modality.optional for modality in spec.modalities.values()):
+        assert bool((torch.stack(list(batch.lengths.values())).sum(0) > 0).all())
+    assert any(values is not None for values in batch.tensors.values())
+
+
+def test_where_all_is_optional_a_sample_may_have_nothing() -> None:
+    spec = load(OPTIONALS)
+    found = find(inputs(spec), lambda batch: not sum(n[0] for n in batch.lengths.values()))
+    assert not int(found.lengths["text"][0])
+    assert any(values is not None for values in found.tensors.values())
 
 
 @settings(max_examples=10)

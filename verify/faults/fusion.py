@@ -57,6 +57,13 @@ FAULTS: tuple[Fault, ...] = (
         ),
     ),
     Fault(
+        "gates-without-sources",
+        "in a sample that has no source the gates are not 0",
+        JOINED,
+        ("P59",),
+        source((r"gate_bnd = gate_bnd\.masked_fill\(absent_bn1, 0\.0\)\n", "\n")),
+    ),
+    Fault(
         "gates-crossed",
         "each source has the gate of another",
         JOINED,

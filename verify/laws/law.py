@@ -19,10 +19,11 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """A law of `docs/laws.md`; ids are stable.
+    """A law that `mmspec laws` lists; ids are stable.
 
     applies: None when it speaks of this subject, else why it is not checked.
     check: looks, and says what it found; its outcome carries the law's id and statement.
+    runs: whether it runs models with weights, which a large spec needs much memory for.
     """
 
     id: str
@@ -30,3 +31,4 @@ class Law:
     statement: str
     applies: Callable[[Subject], str | None]
     check: Callable[[Subject, Search], Outcome]
+    runs: bool = True

@@ -188,6 +188,7 @@ P56 = Law(
     "a key that the language does not have is refused wherever it stands",
     lambda _: None,
     _strict,
+    runs=False,
 )
 P57 = Law(
     "P57",
@@ -195,4 +196,5 @@ P57 = Law(
     "numbers and words are compiled as written, and what is left out as documented",
     lambda _: None,
     _faithful,
+    runs=False,
 )

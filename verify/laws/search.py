@@ -65,6 +65,15 @@ class _Tally(Generic[T]):
             self.last = (example, error)
             raise
 
+    def fails_again(self) -> bool:
+        """Whether the example met last fails once more: time ran out, it was not chance."""
+        assert self.last is not None
+        try:
+            self.check(self.last[0])
+        except Exception:  # noqa: BLE001 - whatever it raised before
+            return True
+        return False
+
     def _is_enough(self) -> bool:
         """Whether a smaller counterexample has been looked for long enough."""
         if self.found_at is None:
@@ -94,7 +103,8 @@ def search(
     except trouble.FlakyFailure:
         if tally.last is None:
             raise
-        return _refuted(law, subject, *tally.last, search, " (not on every run)")
+        how = "" if tally.fails_again() else " (not on every run)"
+        return _refuted(law, subject, *tally.last, search, how)
     except Exception as error:
         if tally.last is None or not _is_found(error):
             raise

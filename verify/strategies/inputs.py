@@ -78,7 +78,9 @@ def inputs(
     ragged: bool = True,
     laws: tuple[str, ...] | None = None,
 ) -> Inputs:
-    """A batch for `spec`; at least one modality is present, each sample has at least a token.
+    """A batch for `spec`: a modality is present at least, and so is a token of most samples.
+
+    Where every modality is optional a sample may have none of them.
 
     batch: fewest and most samples; absent: whether optional modalities may be missing; ragged:
     whether samples differ in length (else all have the longest); laws: of the contents (None:
@@ -101,6 +103,9 @@ def inputs(
         tensors[name] = (
             None if absent_everywhere else _values(modality, count, padded, law, generator)
         )
+    if all(values is None for values in tensors.values()):
+        name, modality = next(iter(spec.modalities.items()))
+        tensors[name] = _values(modality, count, 1, law, generator)
     targets = {name: _target(spec, name, tensors, count, generator) for name in spec.heads}
     documents: dict[str, Tensor] = {}
     asked = packing.packed(spec)
@@ -114,13 +119,14 @@ def inputs(
 
 @st.composite
 def _missing(draw: st.DrawFn, spec: Spec, count: int) -> dict[str, set[int]]:
-    """The samples in which each modality is absent; every sample keeps one modality."""
+    """The samples in which each modality is absent; seldom a sample has none at all."""
     missing: dict[str, set[int]] = {name: set() for name in spec.modalities}
     optional = [name for name, modality in spec.modalities.items() if modality.optional]
     for name in optional:
         missing[name] = draw(st.sets(st.integers(0, count - 1), max_size=count))
     for sample in range(count):
-        if all(sample in samples for samples in missing.values()):
+        lacks_all = all(sample in samples for samples in missing.values())
+        if lacks_all and draw(st.sampled_from((True, True, True, False))):
             missing[draw(st.sampled_from(optional))].discard(sample)
     return missing
 

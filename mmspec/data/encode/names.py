@@ -47,7 +47,7 @@ def learn(training: Iterable[Raw], every: Iterable[Raw], count: int) -> Names:
         return Names(None, count)
     names = tuple(sorted({str(value) for value in training if value is not None}))
     if len(names) > count:
-        shown = ", ".join(names[:10]) + ", ..."
+        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         message = f"{len(names)} different values, and the spec has {count}: {shown}"
         raise fault("MM509", message, f"write {len(names)} in the spec, or merge values")
     return Names(names, count)
