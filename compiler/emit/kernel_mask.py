@@ -92,17 +92,21 @@ def of_site(site: sparse.Site) -> list[Mask]:
     longest = max(sum(segment.tokens.max for segment in side) for side in site.sides)
     found = []
     for name, sequence in zip(site.names(), sparse.sequences(site), strict=True):
-        tiles = _tiles_of(site.width, len(sequence.pairs))
+        tiles = _tiles_of(site.width, sequence)
         widths = site.width, site.width
         found.append(Mask(name, sequence, longest, *widths, site.heads, tiles))
     return found
 
 
-def _tiles_of(width: int, loops: int) -> Tiles:
-    """Sizes at which registers suffice: smaller for wide heads and many loops."""
-    if padded(width) <= 64:
+def _tiles_of(width: int, sequence: SequenceMask) -> Tiles:
+    """Sizes at which registers suffice: smaller for wide heads, many loops, and other orders."""
+    if padded(width) > 64:
+        several = len(sequence.pairs) > 2
+        return ((32, 32), (32, 32), (32, 32)) if several else ((64, 64), (64, 32), (32, 32))
+    places = (kernel_places.place(sequence, side, 64) for side in sequence.sides)
+    if all(isinstance(place, LinePlace) for place in places):
         return (64, 64), (64, 32), (64, 16)
-    return ((32, 32), (32, 32), (32, 32)) if loops > 2 else ((64, 64), (64, 32), (32, 32))
+    return (64, 32), (64, 32), (32, 32)
 
 
 def padded(width: int) -> int:

@@ -98,6 +98,11 @@ class Relation:
         hidden = _tokens(self.query, other.key).subtract(visible).coalesce()
         return Relation(self.query, other.key, visible, hidden)
 
+    def everything(self) -> Relation:
+        """All pairs of tokens there are, between the same segments."""
+        pairs = _tokens(self.query, self.key)
+        return Relation(self.query, self.key, pairs, pairs.subtract(pairs), turned=self.turned)
+
     def within(self, other: Relation) -> bool:
         """Whether the other shows all that this one shows, at every length."""
         return bool(self.visible.is_subset(other.visible))

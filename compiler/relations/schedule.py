@@ -18,7 +18,7 @@ from mmspec.compiler.relations.geometry import Axis, Lengths
 from mmspec.compiler.relations.loops import Block, If, Loop, Run, build
 from mmspec.compiler.relations.relation import Relation
 from mmspec.compiler.relations.syntax import Dialect, Expression, Operation, added, write
-from mmspec.compiler.relations.tiles import Tile, border, linear_tiles, sides, whole
+from mmspec.compiler.relations.tiles import Tile, border, linear_tiles, sides, touched, whole
 
 __all__ = ["Schedule", "schedule"]
 
@@ -152,8 +152,27 @@ def schedule(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -
     context = _context(relation, tiles[0])
     body = bounded_runs(relation, tiles, found, context)
     if body is None:
-        body = build(found, context, relation.tile_names)
+        body = _built(relation, tiles, found, context)
     return Schedule(relation, *tiles, body)
+
+
+def _built(
+    relation: Relation, tiles: tuple[Tile, Tile], found: dict[bool, isl.Map], context: isl.Set
+) -> Block:
+    """What isl's code generator makes of the tiles.
+
+    There are sets that it gives up on ("cannot handle void expression"). Their whole tiles then
+    count as border, or all tiles do: the predicate decides.
+    """
+    nothing = isl.Map.empty(found[True].get_space())
+    some = found[True].union(found[False]).coalesce()
+    for inside, others in ((found[True], found[False]), (nothing, some)):
+        try:
+            return build({True: inside, False: others}, context, relation.tile_names)
+        except isl.Error:
+            continue
+    every = touched(relation.everything(), *tiles)
+    return build({True: nothing, False: every}, context, relation.tile_names)
 
 
 def _context(relation: Relation, tile: Tile) -> isl.Set:

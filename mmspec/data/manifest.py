@@ -120,9 +120,9 @@ def _drawn(rows: Rows) -> NDArray[np.bool_]:
     Of so few rows that all would lie on one side, those with the first hash lie on the other.
     """
     hashes = [_hash(cells) for cells in rows.cells]
-    found = np.array([value % _ONE_IN == 0 for value in hashes], bool)
+    found: NDArray[np.bool_] = np.array([value % _ONE_IN == 0 for value in hashes], bool)
     if len(set(hashes)) > 1 and (found.all() or not found.any()):
-        return found ^ np.array([value == min(hashes) for value in hashes], bool)
+        found ^= np.array([value == min(hashes) for value in hashes], bool)
     return found
 
 

@@ -104,7 +104,8 @@ def test_a_row_of_several_lines_is_named_by_its_first(folder: Path) -> None:
 
 
 def test_a_cell_may_be_long(folder: Path) -> None:
-    assert csv(folder, f"text,label\n{'x' * 200_000},a\n", "text").columns["text"][0][-1] == "x"
+    (text,) = csv(folder, f"text,label\n{'x' * 200_000},a\n", "text").columns["text"]
+    assert text == "x" * 200_000
 
 
 def test_the_split_is_by_content_alone(folder: Path) -> None:
