@@ -43,8 +43,9 @@ def filter_files(directory: Path, keep: Keep) -> None:
 
 def _records(content: bytes) -> Iterator[tuple[bytes, Any]]:
     """Every whole record, as bytes and as an event."""
-    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto import event_pb2
 
+    messages: Any = event_pb2
     start = 0
     while start + _HEAD.size <= len(content):
         length, _ = _HEAD.unpack_from(content, start)
@@ -52,7 +53,7 @@ def _records(content: bytes) -> Iterator[tuple[bytes, Any]]:
         if end > len(content):
             return
         try:
-            event = Event.FromString(content[start + _HEAD.size : end - _TAIL])
+            event = messages.Event.FromString(content[start + _HEAD.size : end - _TAIL])
         except Exception:  # noqa: BLE001 - DecodeError, of a package without types
             return
         yield content[start:end], event

@@ -103,7 +103,8 @@ def test_a_package_given_is_the_one_that_is_checked() -> None:
 def test_a_model_that_memory_does_not_hold_is_not_checked_with_the_reason() -> None:
     text = TOWER.read_text(encoding="utf-8").replace("width: 48", "width: 480000")
     text = text[: text.index("claims:")]
-    (runs, counts) = (Law("P905", "runs", "s", lambda _: None, breaks, runs=way) for way in (True, False))
+    runs = Law("P905", "runs", "s", lambda _: None, breaks, runs=True)
+    counts = Law("P905", "runs", "s", lambda _: None, breaks, runs=False)
     report = verifier.report(Subject.of_text(text), Search(1, 0), (runs, counts))
     assert [outcome.status for outcome in report.laws] == ["not checked", "refuted"]
     assert "GB to be tried in float64" in report.laws[0].detail

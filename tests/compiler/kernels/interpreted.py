@@ -2,8 +2,8 @@
 
     TRITON_INTERPRET=1 python interpreted.py FOLDER
 
-Prints, as JSON by case, the largest error of output, log-sum-exp and gradients against attention
-in float64 over the formulas of docs/masks.md.
+Prints, as JSON by case, the largest error of output, log-sum-exp and gradients, as a share of what
+rounding explains, against attention in float64 over the formulas of docs/masks.md.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
+from tolerance import exact
 from torch import Tensor
 
 from mmspec.compiler.emit import kernel_mask, kernels
@@ -117,60 +119,74 @@ def visible(case: Case, sizes: dict[str, int]) -> Tensor:
     return torch.cat(rows)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """The outputs and the log-sum-exp of the scores, 0 for a query that sees nothing."""
-    shared = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1)
-    scores = q @ k.mT / q.shape[-1] ** 0.5
-    blind = ~seen.any(-1, keepdim=True)
-    scores = scores.masked_fill(~(seen | blind), -torch.inf)
-    weights = scores.softmax(-1) * seen
-    return weights @ v, scores.logsumexp(-1).masked_fill(blind[..., 0], 0.0)
+LAWS: dict[str, tuple[float, float, float]] = {
+    "plain": (0.0, 1.0, 0.0),
+    "scores far below 0": (1.5, 1.0, 0.0),
+    "values beside 10": (0.0, 1.0, 10.0),
+    "scores times 6": (0.0, 2.4, 0.0),
+}
+"""What is added to queries and taken from keys, their factor, and what is added to values."""
 
 
-def errors(found: Any, case: Case, widths: tuple[int, int], dtype: torch.dtype, valid: bool) -> Any:
-    """Of output, log-sum-exp, dq, dk and dv."""
+@dataclass(frozen=True)
+class Run:
+    """What is computed; `slip`: a factor of the scale, other than 1 only to be caught."""
+
+    name: str
+    dtype: torch.dtype = torch.float32
+    valid: bool = False
+    law: str = "plain"
+    slip: float = 1.0
+
+    def __str__(self) -> str:
+        words = [self.name, str(self.dtype).removeprefix("torch.")]
+        words += [self.law] * (self.law != "plain") + ["slipped"] * (self.slip != 1)
+        return " ".join(words)
+
+
+def ratios(found: Any, run: Run, widths: tuple[int, int]) -> list[float]:
+    """Errors of output, log-sum-exp, dq, dk and dv, as shares of what rounding explains."""
     torch.manual_seed(0)
+    case, dtype = CASES[run.name], run.dtype
     sides = [case[0].split(), case[1].split()]
     tokens = [sum(SIZES[name] for name in side) for side in sides]
-    q = torch.randn(2, tokens[0], 4, widths[0]).transpose(1, 2).to(dtype)
-    k = torch.randn(2, 2, tokens[1], widths[0] + 3).to(dtype)[..., 3:]
-    v = torch.randn(2, tokens[1], 2, widths[1]).transpose(1, 2).to(dtype)
+    apart, factor, beside = LAWS[run.law]
+    q = (torch.randn(2, tokens[0], 4, widths[0]) * factor + apart).transpose(1, 2).to(dtype)
+    k = (torch.randn(2, 2, tokens[1], widths[0] + 3) * factor - apart).to(dtype)[..., 3:]
+    v = (torch.randn(2, tokens[1], 2, widths[1]) + beside).transpose(1, 2).to(dtype)
     g = torch.randn(2, 4, tokens[0], widths[1]).to(dtype)
     seen, valid_bk = visible(case, SIZES)[None, None].expand(2, 1, -1, -1), None
-    if valid:
+    if run.valid:
         parts = [
             torch.arange(SIZES[n]) < torch.tensor([[SIZES[n]], [SIZES[n] // 3]]) for n in sides[1]
         ]
         valid_bk = torch.cat(parts, 1)
         seen = seen & valid_bk[:, None, None]
-    precise = [x.double().requires_grad_() for x in (q, k, v)]
-    y, total = attention(precise[0], precise[1], precise[2], seen)
-    gradients = torch.autograd.grad(y, precise, g.double())
     launch = importlib.import_module(f"{type(found).__module__.rpartition('.')[0]}.launch")
     lengths = [SIZES[name] for name in dict.fromkeys([*sides[0], *sides[1]])]
-    given = lengths, valid_bk, widths[0] ** -0.5
+    given = lengths, valid_bk, widths[0] ** -0.5 * run.slip
     results = launch.forward(found, (q, k, v), *given)
     backward = launch.backward(found, (g, q, k, v, *results), *given)
-    pairs = zip((*results, *backward), (y, total, *gradients), strict=True)
-    return [float((one.double() - other).abs().max()) for one, other in pairs]
+    return exact(q, k, v, g, seen).ratios((*results, *backward))
 
 
-def runs() -> Iterator[tuple[str, torch.dtype, bool]]:
+def runs() -> Iterator[Run]:
     for name in CASES:
-        yield name, torch.float32, name in ("window", "several", "time", "grid")
-    yield "window", torch.float16, False
+        yield Run(name, valid=name in ("window", "several", "time", "grid"))
+    for law in LAWS:
+        yield Run("window", torch.float16, law=law)
+    yield Run("several", torch.float16, valid=True)
+    yield Run("window", torch.float16, slip=1.05)
+    yield Run("causal", slip=1.0001)
 
 
 def main(folder: str) -> None:
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
     tables = {widths: module(Path(folder), widths) for widths in ((24, 40), (16, 16))}
-    for name, dtype, valid in runs():
-        widths = (24, 40) if name in ("window", "several") else (16, 16)
-        told = f"{name} {str(dtype).removeprefix('torch.')}"
-        kernels_ = tables[widths][name.replace(" ", "_")]
-        found[told] = errors(kernels_, CASES[name], widths, dtype, valid)
+    for run in runs():
+        widths = (24, 40) if run.name in ("window", "several") else (16, 16)
+        found[str(run)] = ratios(tables[widths][run.name.replace(" ", "_")], run, widths)
     print(json.dumps(found))
 
 

@@ -40,7 +40,7 @@ heads:
 
 @lru_cache(maxsize=1)
 def interpreted() -> dict[str, list[float]]:
-    """Errors by case; in a process of its own, whose triton interprets."""
+    """Errors by case, as shares of what rounding explains; in a process of its own, whose triton interprets."""
     with TemporaryDirectory() as folder:
         environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-W", "ignore", str(HERE / "interpreted.py"), folder]
@@ -52,15 +52,12 @@ def interpreted() -> dict[str, list[float]]:
 
 def test_forward_and_backward_equal_float64() -> None:
     found = interpreted()
-    assert len(found) == 20
+    assert len(found) == 26
     for case, errors in found.items():
-        allowed = 2e-2 if "float16" in case else 1e-5
-        assert max(errors) <= allowed, (case, errors)
-
-
-def test_a_query_that_sees_nothing_is_exactly_zero() -> None:
-    """`~causal & block(9)` leaves the last of each block without a key; errors stay tiny there."""
-    assert max(interpreted()["empty float32"]) <= 1e-5
+        if "slipped" in case:
+            assert errors[0] > 1 and max(errors[2:]) > 1, (case, errors)
+        else:
+            assert max(errors) <= 1, (case, errors)
 
 
 def package(tmp_path: Path, width: int) -> Package:
@@ -90,7 +87,7 @@ def test_nothing_is_spilled_on_any_target(tmp_path: Path, width: int) -> None:
 
 def test_whole_tiles_are_read_without_a_look_at_the_mask(tmp_path: Path) -> None:
     text = package(tmp_path, 64).files["kernels.py"]
-    loops = re.findall(r"for j in tl\.range\(max\(i - 3, 0\), i\):\n((?: {12}.*\n)+)", text)
+    loops = re.findall(r"for j in tl\.range\(max\(i - 3, 0\), i\):\n((?: {8}.*\n)+)", text)
     assert loops and all("<= 255" not in body for body in loops)
     assert "seen = ((k <= q) & (q - k <= 255)) & (keys < there_text)[None, :]" in text
 
