@@ -204,7 +204,10 @@ def as_source(formula: Formula) -> str:
         if not formula.parts:
             return "True" if isinstance(formula, Both) else "False"
         word = " & " if isinstance(formula, Both) else " | "
-        return word.join(f"({as_source(part)})" for part in formula.parts)
+        return word.join(
+            as_source(part) if isinstance(part, Named) else f"({as_source(part)})"
+            for part in formula.parts
+        )
     if isinstance(formula, Named):
         return formula.name if formula.holds else f"~{formula.name}"
     if isinstance(formula, AtMost):
