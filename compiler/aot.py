@@ -24,6 +24,12 @@ SHARED: Final = {80: 166_912, 90: 232_448, 100: 232_448}
 """Bytes of shared memory that a block may have there (CUDA C++ Programming Guide, table of
 technical specifications)."""
 
+_POINTERS: Final = {
+    **dict.fromkeys(("valid_ptr", "spans_ptr", "draws_ptr"), "*i32"),
+    **dict.fromkeys(("total_ptr", "delta_ptr"), "*fp32"),
+}
+"""Types of what is not a query, key, value or gradient."""
+
 _LOADED: Final = "mmspec_ahead_of_time"
 
 
@@ -58,8 +64,9 @@ def readings(package: Package, targets: tuple[int, ...] = TARGETS) -> Iterator[R
         place = Path(folder, f"{_LOADED}_{package.digest[:16]}")
         place.mkdir()
         (place / "__init__.py").touch()
-        for name in ("launch.py", "tiles.py", "kernels.py"):
-            (place / name).write_text(package.files[name], encoding="utf-8")
+        for name, text in package.files.items():
+            if name.endswith(".py") and name != "__init__.py":
+                (place / name).write_text(text, encoding="utf-8")
         sys.path.insert(0, folder)
         try:
             table = importlib.import_module(f"{place.name}.kernels").KERNELS
@@ -106,9 +113,7 @@ def _signature(names: list[str]) -> tuple[dict[str, str], dict[Any, Any], dict[A
         if name == "HAS_VALID":
             types[name] = "constexpr"
         elif name.endswith("_ptr"):
-            types[name] = {"valid_ptr": "*i32", "total_ptr": "*fp32", "delta_ptr": "*fp32"}.get(
-                name, "*bf16"
-            )
+            types[name] = _POINTERS.get(name, "*bf16")
         else:
             types[name] = "fp32" if name in ("scale", "plain_scale") else "i32"
         if name.endswith("_ptr") or re.fullmatch(r"d?[qkvgy]_[bht]", name):

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 from mmspec.compiler.relations.geometry import Geometry
 from mmspec.diagnostics import Span
-from mmspec.expressions.mask import Mask
+from mmspec.expressions.mask import Mask, patterns
 
 Pairs = tuple[tuple[str, str, Mask], ...]
 """(query segment, key segment, mask)"""
@@ -141,6 +141,12 @@ class Attention:
     head_width: int
     rotary: bool
     bias: bool
+
+    @property
+    def packed(self) -> bool:
+        """Whether a mask asks for the documents of tokens."""
+        masks = (mask for group in self.groups for *_, mask in group.masks)
+        return any(pattern.name == "document" for mask in masks for pattern in patterns(mask))
 
 
 @dataclass(frozen=True, slots=True)

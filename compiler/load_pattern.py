@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.parts.sparse_plan import Block, Pattern, Run, bounds, laid, register, tiled
+from mmspec.compiler.parts.tables import Documents, Draw, everything, samples, sees, tabled
 
 
 """
@@ -34,9 +35,11 @@ __all__ = ["install"]
 def install(name: str, mask: SequenceMask, documents: Documents | None = None) -> None:
     """Register a mask's pattern by a new name. Raises MeaninglessError.
 
-    Its lengths are `mask.parameters` in order. `documents`: of a mask that asks for them.
+    Its lengths are `mask.parameters` in order. `documents`: those of a mask that asks for them and
+    does not know them as `mask.packed`, from then on.
     """
-    if all(is_closed(part) for *_, part in mask.pairs):
+    closed = all(is_closed(part) for *_, part in mask.pairs)
+    if closed or (documents is None and all(side.most is not None for side in mask.sides)):
         _run(f"<pattern {name}>", _HEADER + pattern_source(name, mask))
         return
     tabled = _Tabled(mask, documents)

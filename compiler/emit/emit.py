@@ -23,6 +23,7 @@ from mmspec.schema.spec import Spec
 ATTENTION = frozenset(
     {"visible", "visible_keys", "visible_by_head", "visible_by_sample", "attend_by_head"}
     | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
+    | {"document_spans", "shared_span", "document_runs"}
     | {"rotation", "rotate", "Attention", "CrossAttention"}
 )
 """Helpers and parts that go to the package's attention.py, beside the masks."""
@@ -92,6 +93,8 @@ def _package(
     files: dict[str, str] = {}
     homes.update(runtime.needed(imports))
     using = "".join(item.source for item in attention)
+    if any(mask.has_tables for mask in masks):
+        homes.update(dict.fromkeys(sparse.TABLE_NAMES, "tables"))
     files.update(runtime.files(homes.values(), plan.name, using))
     if masks:
         homes.update(dict.fromkeys(sparse.NAMES, "sparse_plan"))

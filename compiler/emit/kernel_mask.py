@@ -9,17 +9,22 @@ from typing import Final
 
 from mmspec.compiler.emit import kernel_places, sparse
 from mmspec.compiler.emit.kernel_places import BoxPlace, ClassPlace, LinePlace, Place
+from mmspec.compiler.relations.formula import ALWAYS, Formula, as_statements
 from mmspec.compiler.relations.geometry import Geometry, line
+from mmspec.compiler.relations.patterns import TABLES, is_closed
 from mmspec.compiler.relations.relation import relation
 from mmspec.compiler.relations.schedule import Schedule, schedule
 from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.compiler.relations.terms import terms
 from mmspec.expressions.mask import Mask as Expression
-from mmspec.expressions.mask import Pattern
+from mmspec.expressions.mask import Pattern, patterns
 
-__all__ = ["FULL", "Mask", "Tiles", "of_site", "padded"]
+__all__ = ["FULL", "Mask", "Tiles", "of_site", "padded", "seen_lines"]
 
 FULL: Final = Pattern("full")
 _WIDEST: Final = 2**31
+_ROOM: Final = 56
+"""Characters of one condition."""
 
 Tiles = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
@@ -56,6 +61,11 @@ class Mask:
     def far(self) -> bool:
         """Whether the offset of a token may pass 32 bits at the longest lengths."""
         return self.longest * self.heads * max(self.width, self.value_width) * 3 >= _WIDEST
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether a part of it is no formula."""
+        return any(p.name in TABLES for *_, mask in self.sequence.pairs for p in patterns(mask))
 
     def positions(self, side: tuple[Side, ...]) -> tuple[int, ...]:
         """Where the lengths of queries or of keys are among all."""
@@ -99,14 +109,24 @@ def of_site(site: sparse.Site) -> list[Mask]:
 
 
 def _tiles_of(width: int, sequence: SequenceMask) -> Tiles:
-    """Sizes at which registers suffice: smaller for wide heads, many loops, and other orders."""
+    """Sizes at which registers suffice: smaller for wide heads, many loops, and other orders.
+
+    Where blocks are drawn they divide 64.
+    """
     if padded(width) > 64:
         several = len(sequence.pairs) > 2
         return ((32, 32), (32, 32), (32, 32)) if several else ((64, 64), (64, 32), (32, 32))
     places = (kernel_places.place(sequence, side, 64) for side in sequence.sides)
-    if all(isinstance(place, LinePlace) for place in places):
-        return (64, 64), (64, 32), (64, 16)
-    return (64, 32), (64, 32), (32, 32)
+    if not all(isinstance(place, LinePlace) for place in places):
+        return (64, 32), (64, 32), (32, 32)
+    return (64, 64), (64, 32), (64, 16) if _terms(sequence) < 2 else (32, 32)
+
+
+def _terms(sequence: SequenceMask) -> int:
+    """Terms of the masks that have tables: each has loops of its own."""
+    sides = {side.name: side for side in sequence.keys}
+    tabled = ((mask, sides[key]) for _, key, mask in sequence.pairs if not is_closed(mask))
+    return sum(len(terms(mask, key)) for mask, key in tabled)
 
 
 def padded(width: int) -> int:
@@ -134,3 +154,14 @@ def _all_of(place: Place) -> Geometry:
 
 def _tile(place: Place) -> int | tuple[int, ...]:
     return place.sides if isinstance(place, BoxPlace) else place.sides[0]
+
+
+def seen_lines(condition: Formula, ends: list[str]) -> list[str]:
+    """Statements that say what is seen: what a condition shows, of the tokens there are."""
+    if condition == ALWAYS:
+        return [f"seen = {' & '.join(ends)}"]
+    lines = as_statements(condition, "seen", _ROOM)
+    whole = " & ".join([f"({lines[0].removeprefix('seen = ')})", *ends])
+    if len(lines) == 1 and len(whole) <= _ROOM:
+        return [f"seen = {whole}"]
+    return [*lines, f"seen = seen & {' & '.join(ends)}"]

@@ -9,31 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from mmspec.compiler.emit.kernel_mask import FULL, Mask, loops, padded
+from mmspec.compiler.emit import kernel_tables
+from mmspec.compiler.emit.kernel_mask import FULL, Mask, loops, padded, seen_lines
 from mmspec.compiler.emit.kernel_places import ClassPlace, LinePlace, Place
 from mmspec.compiler.emit.prune import pruned
 from mmspec.compiler.emit.tidy import tidy
-from mmspec.compiler.relations.formula import ALWAYS, Formula, as_source, as_statements
-from mmspec.compiler.relations.patterns import meaning
+from mmspec.compiler.relations.formula import ALWAYS, Formula, as_source
+from mmspec.compiler.relations.patterns import is_closed, meaning
 from mmspec.compiler.relations.sequence import Side
 from mmspec.expressions.mask import Mask as Expression
 from mmspec.expressions.mask import unparse
 
 _STRIDES: Final = "bht"
 _ROW, _COLUMN = "[:, None]", "[None, :]"
-_ROOM: Final = 56
-"""Characters of a condition in the innermost of many loops."""
 
 _FILE: Final = """{header}
 # mypy: ignore-errors
 
 from __future__ import annotations
 
-import triton
+{partial}import triton
 import triton.language as tl
 
 from .launch import Kernels
-from .tiles import {used}
+{tables}from .tiles import {used}
 
 
 {body}
@@ -50,7 +49,10 @@ def module(header: str, masks: list[Mask]) -> str:
     table = "".join(_entry(mask) for mask in masks)
     known = ("pull", "push", "read", "rows", "settle", "write")
     used = ", ".join(name for name in known if f" {name}(" in body)
-    return _FILE.format(header=header.rstrip(), body=body, table=table, used=used)
+    drawn = any(map(kernel_tables.draws, masks))
+    partial, tables = "from functools import partial\n\n", "from .tables import Draw, lists\n"
+    imports = {"partial": partial * drawn, "tables": tables * drawn, "used": used}
+    return _FILE.format(header=header.rstrip(), body=body, table=table, **imports)
 
 
 def source(mask: Mask) -> Iterator[str]:
@@ -63,7 +65,7 @@ def _entry(mask: Mask) -> str:
     """Its lines in the table of kernels."""
     given = [f"{mask.name}_{end}" for end in ("forward", "backward_q", "backward_k")]
     given += [f"tiles={mask.name}_tiles", f"keys={mask.positions(mask.sequence.keys)}"]
-    given.append(f"warps={mask.warps}")
+    given += [f"warps={mask.warps}", *kernel_tables.entry(mask)]
     lines = [f'    "{mask.name}": Kernels(', *(f"        {x}," for x in given), "    ),"]
     return "\n".join(lines) + "\n"
 
@@ -85,6 +87,7 @@ def _tiles(mask: Mask) -> Iterator[str]:
 def _head(mask: Mask, kernel: str, about: str, tensors: str, extra: str) -> Iterator[str]:
     """Decorator, parameters, and pointers moved to the sample and the head of a program."""
     strides = [f"{x}_{axis}" for x in tensors.split() for axis in _STRIDES]
+    extra = extra.replace("valid_ptr", ", ".join(("valid_ptr", *kernel_tables.pointers(mask))))
     lengths = ", ".join(mask.lengths)
     varying = ", ".join(f'"{name}"' for name in ("tokens", *mask.lengths))
     yield f"@triton.jit(do_not_specialize=[{varying}])"
@@ -140,26 +143,33 @@ at) -> all."""
 
 
 def _condition(pair: Pair) -> Formula:
-    """The condition on coordinates of both."""
+    """The condition on coordinates of both; of tables all that their formulas ask for."""
     mask, query, key = pair
+    if not is_closed(mask):
+        return kernel_tables.conditions(pair)
     if isinstance(query, ClassPlace) and isinstance(key, ClassPlace):
         mask = query.inner
     return ALWAYS if mask == FULL else meaning(mask, query.geometry, key.geometry)
 
 
-def _seen(condition: Formula, ends: list[str]) -> list[str]:
-    """Statements that say what is seen: what a condition shows, of the tokens there are."""
-    if condition == ALWAYS:
-        return [f"seen = {' & '.join(ends)}"]
-    lines = as_statements(condition, "seen", _ROOM)
-    whole = " & ".join([f"({lines[0].removeprefix('seen = ')})", *ends])
-    if len(lines) == 1 and len(whole) <= _ROOM:
-        return [f"seen = {whole}"]
-    return [*lines, f"seen = seen & {' & '.join(ends)}"]
-
-
-def _loops(pair: Pair, body: Body, turned: bool = False) -> list[str]:
+def _loops(kernel: Mask, pair: Pair, body: Body, turned: bool = False) -> list[str]:
     """The loops over tiles of one segment, around what is done with each."""
+    mask, query, key = pair
+    if is_closed(mask):
+        lines = _of_formula(pair, body, turned)
+    else:
+        lines = kernel_tables.loops(kernel, pair, body, turned)
+    if not any(lines):
+        return []
+    if any(isinstance(axis.size, int) for s in (query, key) for axis in s.geometry.axes):
+        counts = dict.fromkeys(str(place.side.count) for place in (query, key))
+        given = " and ".join(f"{count} > 0" for count in counts)
+        lines = [f"if {given}:", *(f"    {line}" for line in lines)]
+    told = f"# {query.side.name} sees {key.side.name}: {unparse(mask)}"
+    return [told if len(told) < 80 else told.partition(":")[0], *lines]
+
+
+def _of_formula(pair: Pair, body: Body, turned: bool) -> list[str]:
     mask, query, key = pair
     condition = _condition(pair)
     found = loops(mask, query, key)
@@ -170,17 +180,9 @@ def _loops(pair: Pair, body: Body, turned: bool = False) -> list[str]:
     other, letter = (query, "q") if turned else (key, "k")
     named = [list(other.tokens(letter, _COLUMN, text)) for text in ("", as_source(condition))]
     whole = body(named[0], [f"seen = {there}"], "HAS_VALID")
-    border = body(named[1], _seen(condition, [there, *ends]), "True")
+    border = body(named[1], seen_lines(condition, [there, *ends]), "True")
     text = (found.inverse if turned else found).triton("\n".join(whole), "\n".join(border))
-    lines = text.splitlines()
-    if not any(lines):
-        return []
-    if any(isinstance(axis.size, int) for s in (query, key) for axis in s.geometry.axes):
-        counts = dict.fromkeys(str(place.side.count) for place in (query, key))
-        given = " and ".join(f"{count} > 0" for count in counts)
-        lines = [f"if {given}:", *(f"    {line}" for line in lines)]
-    told = f"# {query.side.name} sees {key.side.name}: {unparse(mask)}"
-    return [told if len(told) < 80 else told.partition(":")[0], *lines]
+    return text.splitlines()
 
 
 def _named(pairs: Iterable[Pair], own: Place, letter: str) -> list[str]:
@@ -244,7 +246,7 @@ def _forward(mask: Mask) -> Iterator[str]:
             f"y = tl.zeros([{n}, {padded(mask.value_width)}], tl.float32)",
         ]
         for pair in pairs:
-            body += _loops(pair, _reader(mask, key_starts[pair[2].side.name]))
+            body += _loops(mask, pair, _reader(mask, key_starts[pair[2].side.name]))
         body += [
             "y, total = settle(best, total, y)",
             _store(mask, "y", start, "queries", "y"),
@@ -299,7 +301,7 @@ def _backward_queries(mask: Mask) -> Iterator[str]:
             f"dx = tl.zeros([{n}, {padded(mask.width)}], tl.float32)",
         ]
         for pair in pairs:
-            body += _loops(pair, _puller(mask, key_starts[pair[2].side.name]))
+            body += _loops(mask, pair, _puller(mask, key_starts[pair[2].side.name]))
         body.append(_store(mask, "dq", start, "queries", "dx * plain_scale"))
         bodies.append((place, body))
     yield from _branches(bodies)
@@ -356,7 +358,7 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
         ]
         inner = []
         for pair in pairs:
-            inner += _loops(pair, _pusher(mask, starts[pair[1].side.name]), turned=True)
+            inner += _loops(mask, pair, _pusher(mask, starts[pair[1].side.name]), turned=True)
         if inner:
             inner += ["q_ptr += q_h", "g_ptr += g_h", "total_ptr += tokens", "delta_ptr += tokens"]
             body += ["for _ in range(shared):", *(f"    {line}" for line in inner)]

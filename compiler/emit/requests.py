@@ -43,6 +43,7 @@ def fusion(node: ir.Fuse, backend: Backend) -> tuple[str, dict[str, Any]]:
     if node.kind == "cross-attention":
         constants: dict[str, Any] = {"width": width, "heads": node.heads}
         constants["shown"] = sparse.of_fusion(node).patterns(backend)
+        constants["packed"] = bool(masks.documents(node.groups))
         return "CrossAttentionFusion", constants
     assert node.kind == "transformer", node.kind
     blocks = {"depth": len(node.blocks), "block": node.blocks[0]}

@@ -12,7 +12,15 @@ from functools import lru_cache
 from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit.masks import NONE, Groups, Segments, is_causal, is_full, simplify
+from mmspec.compiler.emit.masks import (
+    NONE,
+    Groups,
+    Segments,
+    documents,
+    is_causal,
+    is_full,
+    simplify,
+)
 from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.expressions.mask import Mask
 
@@ -24,6 +32,9 @@ Patterns = tuple[tuple[str, int, int], ...]
 
 NAMES: Final = ("Block", "Pattern", "Run", "bounds", "laid", "register", "tiled")
 """What patterns take from the package's sparse_plan.py."""
+
+TABLE_NAMES: Final = ("Documents", "Draw", "everything", "samples", "sees", "tabled")
+"""What those with tables take from its tables.py."""
 
 _LONG: Final = 512
 """Tokens from which on a mask may be worth more than one dense call."""
@@ -115,7 +126,11 @@ def passes_over(site: Site, backend: Backend) -> bool:
 def sequences(site: Site) -> list[SequenceMask]:
     """The mask of each group of heads, over all segments."""
     sides = [tuple(map(_side, segments)) for segments in site.sides]
-    return [SequenceMask(sides[0], sides[1], tuple(_shown(group.masks))) for group in site.groups]
+    packed = frozenset(documents(site.groups))
+    return [
+        SequenceMask(sides[0], sides[1], tuple(_shown(group.masks)), packed)
+        for group in site.groups
+    ]
 
 
 def _side(segment: ir.Segment) -> Side:
@@ -130,7 +145,7 @@ def _side(segment: ir.Segment) -> Side:
             for axis in geometry.axes
         )
         geometry = replace(geometry, axes=tuple(axes))
-    return Side(segment.name, geometry, f"n_{segment.name}")
+    return Side(segment.name, geometry, f"n_{segment.name}", segment.tokens.max)
 
 
 def _shown(pairs: ir.Pairs) -> Iterator[tuple[str, str, Mask]]:
@@ -141,9 +156,10 @@ def _shown(pairs: ir.Pairs) -> Iterator[tuple[str, str, Mask]]:
 
 def _has_loops(mask: SequenceMask) -> bool:
     """Whether loops over tiles can be had for all pairs."""
-    from mmspec.compiler.relations.patterns import is_closed
+    from mmspec.compiler.relations.table_pattern import has_loops
 
-    return all(is_closed(part) for *_, part in mask.pairs)
+    sides = {side.name: side for side in mask.sides}
+    return all(has_loops(part, sides[query], sides[key]) for query, key, part in mask.pairs)
 
 
 def _longest(site: Site) -> tuple[tuple[str, int], ...]:

@@ -164,11 +164,29 @@ def _told(site: sparse.Site, names: tuple[str, str], lines: Lines) -> dict[str, 
     if site.patterns(lines.requests.backend):
         lines.patterns += sparse.definitions(site)
         lines.kernels += kernel_mask.of_site(site)
+        told |= _spans(site, lines)
     elif not masks.is_full(site.groups, *site.sides) and not masks.is_causal(
         site.groups, *site.sides
     ):
         told["mask"] = _visible(site, names, lines)
     return told
+
+
+def _spans(site: sparse.Site, lines: Lines) -> dict[str, str]:
+    """Where documents begin and end, if an attention that passes over tiles asks for them."""
+    named = masks.documents(site.groups)
+    if not named:
+        return {"mask": "None"}
+    queries, keys = (
+        _tuple([_document(segment.name, lines) for segment in side if segment.name in named])
+        for side in site.sides
+    )
+    asked, told = f"{site.owner}_spans", f"{site.owner}_key_spans"
+    lines.write(f"{asked} = document_spans({queries}, {keys})")
+    if site.queries == site.keys:
+        return {"mask": asked}
+    lines.write(f"{told} = document_spans({keys}, {queries})")
+    return {"mask": "None", "spans": f"({asked}, {told})"}
 
 
 def _visible(site: sparse.Site, names: tuple[str, str], lines: Lines) -> str:

@@ -1,4 +1,7 @@
-"""Attention of a block and of a fusion; masks are bool, true where a query sees a key."""
+"""Attention of a block and of a fusion; masks are bool, true where a query sees a key.
+
+Self-attention that passes over tiles has a mask only where it asks for documents: their spans.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,7 @@ def attend_by_head(
     patterns: tuple[tuple[str, int, int], ...],
     counts: tuple[int, ...],
     valid_bk: Tensor | None,
+    spans: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> Tensor:
     """Attention whose heads see by patterns of their own: name, query heads, key heads of each."""
     heads, kv_heads = [heads for _, heads, _ in patterns], [heads for *_, heads in patterns]
@@ -61,7 +65,9 @@ def attend_by_head(
         v_bgkw.split(kv_heads, dim=1),
         strict=True,
     )
-    y = [sparse_attention(q, k, v, (name, counts), valid_bk) for (name, *_), q, k, v in parts]
+    y = [
+        sparse_attention(q, k, v, (name, counts), valid_bk, spans) for (name, *_), q, k, v in parts
+    ]
     return torch.cat(y, dim=1)
 
 
@@ -82,6 +88,46 @@ def document_ids(ends: Sequence[Sequence[int]], tokens: int) -> Tensor:
     """
     place_t = torch.arange(tokens)
     return torch.stack([torch.bucketize(place_t, torch.tensor(row), right=True) for row in ends])
+
+
+def document_spans(queries: tuple[Tensor, ...], keys: tuple[Tensor, ...]) -> Tensor:
+    """Where the document of each query begins and ends in each segment of keys: [B, S, 2, Tq].
+
+    Each segment is given by the document of its tokens; int32, both 0 where there is none.
+    """
+    rows = [torch.cat([shared_span(query, key) for query in queries], dim=2) for key in keys]
+    return torch.stack(rows, dim=1)
+
+
+def shared_span(document_bq: Tensor, document_bk: Tensor) -> Tensor:
+    """Where the document of each query begins and ends among the keys: int32 [B, 2, Tq].
+
+    Tokens of one document stand together; of those that do not, the first that do are taken.
+    """
+    own_b2q = document_runs(document_bq)
+    if document_bq is document_bk:
+        return own_b2q
+    sorted_bk, order_bk = document_bk.sort(dim=1, stable=True)
+    place_bq = torch.searchsorted(sorted_bk, document_bq)
+    start_bq = F.pad(order_bk, (0, 1)).gather(1, place_bq)
+    stop_bq = F.pad(document_runs(document_bk)[:, 1], (0, 1)).gather(1, start_bq)
+    there_bq = place_bq < torch.searchsorted(sorted_bk, document_bq, right=True)
+    sorted_bq, order_bq = document_bq.sort(dim=1, stable=True)
+    first_bq = order_bq.gather(1, torch.searchsorted(sorted_bq, document_bq))
+    there_bq = there_bq & (first_bq == own_b2q[:, 0])
+    return torch.stack((start_bq, stop_bq), dim=1).int() * there_bq[:, None]
+
+
+def document_runs(document_bt: Tensor) -> Tensor:
+    """Where the tokens begin and end that have a token's document and stand with it: int32."""
+    tokens = document_bt.shape[1]
+    place_t = torch.arange(tokens, device=document_bt.device, dtype=torch.int32)
+    new_bt = document_bt[:, 1:] != document_bt[:, :-1]
+    first_bt = F.pad(new_bt, (1, 0), value=True)[:, :tokens]
+    last_bt = F.pad(new_bt, (0, 1), value=True)[:, :tokens]
+    start_bt = torch.where(first_bt, place_t, 0).cummax(dim=1).values
+    stop_bt = torch.where(last_bt, place_t + 1, tokens).flip(1).cummin(dim=1).values.flip(1)
+    return torch.stack((start_bt, stop_bt), dim=1)
 
 
 def random_blocks(
@@ -148,6 +194,7 @@ class Attention(nn.Module):
         self.head_width = attention.head_width
         self.shown = shown
         self.causal = causal
+        self.packed = attention.packed
         self.rotary = attention.rotary
         heads = self.heads + 2 * self.kv_heads
         self.qkv = nn.Linear(width, heads * self.head_width, bias=attention.bias)
@@ -171,6 +218,14 @@ class Attention(nn.Module):
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, is_causal=True, enable_gqa=self.kv_heads != self.heads
             )
+        elif self.packed and len(self.shown) > 1:
+            y_bhtw = attend_by_head(
+                q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt, (mask, mask)
+            )
+        elif self.packed and self.shown:
+            y_bhtw = sparse_attention(
+                q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts), valid_bt, (mask, mask)
+            )
         elif len(self.shown) > 1:
             y_bhtw = attend_by_head(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt)
         elif self.shown:
@@ -186,10 +241,11 @@ class Attention(nn.Module):
 class CrossAttention(nn.Module):
     """Queries read a context; a query that sees no key gets exactly 0."""
 
-    def __init__(self, width: int, heads: int, shown: Patterns = ()) -> None:
+    def __init__(self, width: int, heads: int, shown: Patterns = (), packed: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.shown = shown
+        self.packed = packed
         self.norm_query = nn.LayerNorm(width)
         self.norm_context = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
@@ -203,13 +259,20 @@ class CrossAttention(nn.Module):
         mask: Tensor | None,
         valid_bk: Tensor | None,
         counts: tuple[int, ...],
+        spans: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> Tensor:
         q_bqd = self.query(self.norm_query(x_bqd))
         k_bkd, v_bkd = self.key_value(self.norm_context(context_bkd)).chunk(2, dim=-1)
         q_bhqw, k_bhkw, v_bhkw = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q_bqd, k_bkd, v_bkd)
         )
-        if len(self.shown) > 1:
+        if self.packed and len(self.shown) > 1:
+            y_bhqw = attend_by_head(q_bhqw, k_bhkw, v_bhkw, self.shown, counts, valid_bk, spans)
+        elif self.packed and self.shown:
+            y_bhqw = sparse_attention(
+                q_bhqw, k_bhkw, v_bhkw, (self.shown[0][0], counts), valid_bk, spans
+            )
+        elif len(self.shown) > 1:
             y_bhqw = attend_by_head(q_bhqw, k_bhkw, v_bhkw, self.shown, counts, valid_bk)
         elif self.shown:
             y_bhqw = sparse_attention(q_bhqw, k_bhkw, v_bhkw, (self.shown[0][0], counts), valid_bk)

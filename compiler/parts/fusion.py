@@ -65,9 +65,9 @@ class AttentionFusion(nn.Module):
 class CrossAttentionFusion(nn.Module):
     """The first source reads the others."""
 
-    def __init__(self, width: int, heads: int, shown: Patterns = ()) -> None:
+    def __init__(self, width: int, heads: int, shown: Patterns = (), packed: bool = False) -> None:
         super().__init__()
-        self.attention = CrossAttention(width, heads, shown)
+        self.attention = CrossAttention(width, heads, shown, packed)
 
     def forward(
         self,
@@ -75,9 +75,10 @@ class CrossAttentionFusion(nn.Module):
         mask: Tensor | None,
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
+        spans: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> Tensor:
         context_btd = torch.cat(parts[1:], dim=1)
-        read_btd: Tensor = self.attention(parts[0], context_btd, mask, valid_bt, counts)
+        read_btd: Tensor = self.attention(parts[0], context_btd, mask, valid_bt, counts, spans)
         return parts[0] + read_btd
 
 

@@ -12,6 +12,10 @@ _LOG2_E = 1.4426950408889634
 _STAGES = 2
 
 
+Spans = tuple[Tensor | None, Tensor | None]
+"""Where the documents of queries begin and end among keys, and of keys among queries, if asked."""
+
+
 class Kernels(NamedTuple):
     """The kernels of one mask, and what is needed to launch them."""
 
@@ -24,6 +28,8 @@ class Kernels(NamedTuple):
     """Where the lengths of the segments of keys are among all."""
     warps: tuple[int, int, int]
     """Of each of the kernels."""
+    lists: Callable[[torch.device], Tensor] | None = None
+    """Blocks that are drawn, where kernels go through them."""
 
 
 def forward(
@@ -32,6 +38,7 @@ def forward(
     lengths: Sequence[int],
     valid_bk: Tensor | None,
     scale: float,
+    spans: Spans = (None, None),
 ) -> tuple[Tensor, Tensor]:
     """Attention [B, H, Tq, Wv] of queries, keys and values, and the log-sum-exp of its scores."""
     q, k, v = map(_side_by_side, tensors)
@@ -43,6 +50,7 @@ def forward(
     if grid[0] * grid[1]:
         kernels.forward[grid](
             *(q, k, v, y, total, total if valid is None else valid),
+            *_tables(kernels, spans[0], q.device),
             *(stride for x in (q, k, v, y) for stride in x.stride()[:3]),
             *(heads, heads // k.shape[1], scale * _LOG2_E, tokens, *lengths),
             HAS_VALID=valid is not None,
@@ -58,6 +66,7 @@ def backward(
     lengths: Sequence[int],
     valid_bk: Tensor | None,
     scale: float,
+    spans: Spans = (None, None),
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of queries, keys and values; tensors: of the output, those three, both results."""
     g, q, k, v, y = map(_side_by_side, tensors[:5])
@@ -72,7 +81,7 @@ def backward(
     grid = (kernels.tiles(*lengths)[1], batch * heads)
     if grid[0] * grid[1]:
         kernels.backward_queries[grid](
-            *(*given, dq),
+            *(*given, *_tables(kernels, spans[0], q.device), dq),
             *(stride for x in (q, k, v, g, dq) for stride in x.stride()[:3]),
             *tail,
             HAS_VALID=valid is not None,
@@ -82,7 +91,7 @@ def backward(
     grid = (kernels.tiles(*lengths)[2], batch * k.shape[1])
     if grid[0] * grid[1]:
         kernels.backward_keys[grid](
-            *(*given, dk, dv),
+            *(*given, *_tables(kernels, spans[1], q.device), dk, dv),
             *(stride for x in (q, k, v, g, dk, dv) for stride in x.stride()[:3]),
             *tail,
             HAS_VALID=valid is not None,
@@ -90,6 +99,12 @@ def backward(
             num_stages=_STAGES,
         )
     return dq, dk, dv
+
+
+def _tables(kernels: Kernels, spans: Tensor | None, device: torch.device) -> tuple[Tensor, ...]:
+    """What the kernels of masks with tables read besides."""
+    found = () if spans is None else (spans.contiguous(),)
+    return found if kernels.lists is None else (*found, kernels.lists(device))
 
 
 def _side_by_side(x: Tensor) -> Tensor:

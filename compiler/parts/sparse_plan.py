@@ -7,7 +7,7 @@ of equal blocks, blocks whose runs are laid side by side, or all at once where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -31,6 +31,7 @@ _WIDE = 256  # keys that make a rectangle worth a call
 HALF = 0.85  # rate of training in bfloat16, whose backward kernel is fast on long calls only
 _MARGIN = 0.9  # of the dense cost: what sparse must be below
 _LONG = 4  # blocks that make a run worth calls of its own
+_LARGEST = 1 << 24  # pairs of a mask of all of them, where each batch has another
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,11 @@ class Pattern:
     """(q [q, 1], k [k], *lengths) -> bool [q, k], asked for runs that are not whole."""
     order: Callable[..., tuple[Tensor | None, Tensor | None]] | None = None
     """(*lengths): which query and which key stands at each place that `blocks` counts."""
+    samples: Callable[[Tensor], Mapping[Hashable, list[int]]] | None = None
+    """Of packed documents, (spans): those of a batch, and the samples that have them.
+
+    `blocks` and `sees` take them after the lengths.
+    """
 
 
 _PATTERNS: dict[str, Pattern] = {}
@@ -103,6 +109,49 @@ def chosen(
     sizes: heads of all samples, queries, keys, width. rate: what a pair of the one call costs
     beside one of the others.
     """
+    return _cheapest(name, lengths, sizes, rate)
+
+
+Samples = list[int] | slice
+"""Of a batch."""
+
+
+def plans(
+    name: str,
+    lengths: Sequence[int],
+    spans: Tensor | None,
+    sizes: tuple[int, int, int, int],
+    rate: float = 1.0,
+) -> Iterator[tuple[Plan, Samples]]:
+    """The plan of each sample that packs documents of its own, or that of all of them."""
+    by_documents = _PATTERNS[name].samples
+    if by_documents is None or spans is None:
+        yield chosen(name, tuple(lengths), sizes, rate), slice(None)
+        return
+    heads = sizes[0] // max(len(spans), 1)
+    for documents, samples in by_documents(spans).items():
+        given = (*lengths, documents), (heads * len(samples), *sizes[1:]), rate
+        first, last = samples[0], samples[-1]
+        together = last - first == len(samples) - 1
+        yield _of_documents(name, *given), slice(first, last + 1) if together else samples
+
+
+@lru_cache(maxsize=64)
+def _of_documents(
+    name: str, lengths: tuple[Hashable, ...], sizes: tuple[int, int, int, int], rate: float
+) -> Plan:
+    """As chosen; few are kept, since each batch has others."""
+    return _cheapest(name, lengths, sizes, rate, most=_LARGEST)
+
+
+def _cheapest(
+    name: str,
+    lengths: tuple[Hashable, ...],
+    sizes: tuple[int, int, int, int],
+    rate: float,
+    most: int | None = None,
+) -> Plan:
+    """most: pairs up to which all may be computed; None: any number."""
     heads, queries, keys, width = sizes
     sparse = _sparse_plan(name, lengths, queries)
     if sparse.pairs <= _NARROW * queries:
@@ -110,6 +159,8 @@ def chosen(
         sparse = min(sparse, finer, key=lambda plan: plan.cost(heads, width))
     causal = sparse.causal and queries == keys
     dense = Call(0, queries, ((0, keys, 0),), causal=causal)
+    if queries * keys == 0 or (most is not None and queries * keys > most):
+        return sparse
     if sparse.cost(heads, width) < _MARGIN * rate * dense.cost(heads, width):
         return sparse
     return _dense_plan(name, lengths, dense)
@@ -117,7 +168,7 @@ def chosen(
 
 @lru_cache(maxsize=64)
 def _sparse_plan(
-    name: str, lengths: tuple[int, ...], queries: int, rows: int | None = None
+    name: str, lengths: tuple[Hashable, ...], queries: int, rows: int | None = None
 ) -> Plan:
     """Calls on blocks as they come, or of so many rows where not all of their runs are whole."""
     pattern = _PATTERNS[name]
@@ -130,7 +181,7 @@ def _sparse_plan(
 
 
 @lru_cache(maxsize=64)
-def _dense_plan(name: str, lengths: tuple[int, ...], call: Call) -> Plan:
+def _dense_plan(name: str, lengths: tuple[Hashable, ...], call: Call) -> Plan:
     pattern = _PATTERNS[name]
     orders = pattern.order(*lengths) if pattern.order else (None, None)
     parts, tables = _tables(pattern, lengths, orders)
@@ -168,7 +219,7 @@ Parts = dict[tuple[int, int], list[Part]]
 
 def _tables(
     pattern: Pattern,
-    lengths: tuple[int, ...],
+    lengths: tuple[Hashable, ...],
     orders: tuple[Tensor | None, Tensor | None],
     rows: int | None = None,
 ) -> tuple[Parts, tuple[Tensor, ...]]:

@@ -2,7 +2,7 @@
 
 formula   := Both(formula, ...) | Either(formula, ...) | condition
 condition := AtMost(left, right) | Equal(left, right) | Divides(step, value)
-           | Together(left, right, size)
+           | Together(left, right, size) | Named(name)
 
 An expression is a sum of integer multiples of coordinates plus a number. There is no negation:
 `negate` turns each condition round, so the text needs no `not`, which means one thing for numbers
@@ -24,6 +24,7 @@ __all__ = [
     "Equal",
     "Formula",
     "Linear",
+    "Named",
     "Together",
     "as_isl",
     "as_source",
@@ -117,6 +118,14 @@ class Together:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a variable of the source says, where no formula can: of a table."""
+
+    name: str
+    holds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Both:
     """All of them hold."""
 
@@ -130,7 +139,7 @@ class Either:
     parts: tuple[Formula, ...] = ()
 
 
-Formula = AtMost | Equal | Divides | Together | Both | Either
+Formula = AtMost | Equal | Divides | Together | Named | Both | Either
 ALWAYS = Both()
 NEVER = Either()
 
@@ -166,6 +175,8 @@ def negate(formula: Formula) -> Formula:
         return Equal(formula.left, formula.right, not formula.holds)
     if isinstance(formula, Divides):
         return Divides(formula.step, formula.value, not formula.holds)
+    if isinstance(formula, Named):
+        return Named(formula.name, not formula.holds)
     return Together(formula.left, formula.right, formula.size, not formula.holds)
 
 
@@ -176,6 +187,7 @@ def as_isl(formula: Formula) -> str:
             return "true" if isinstance(formula, Both) else "false"
         word = " and " if isinstance(formula, Both) else " or "
         return "(" + word.join(map(as_isl, formula.parts)) + ")"
+    assert not isinstance(formula, Named), formula
     if isinstance(formula, AtMost):
         return f"{formula.left} <= {formula.right}"
     if isinstance(formula, Equal):
@@ -192,7 +204,12 @@ def as_source(formula: Formula) -> str:
         if not formula.parts:
             return "True" if isinstance(formula, Both) else "False"
         word = " & " if isinstance(formula, Both) else " | "
-        return word.join(f"({as_source(part)})" for part in formula.parts)
+        return word.join(
+            as_source(part) if isinstance(part, Named) else f"({as_source(part)})"
+            for part in formula.parts
+        )
+    if isinstance(formula, Named):
+        return formula.name if formula.holds else f"~{formula.name}"
     if isinstance(formula, AtMost):
         return _comparison(formula)
     relation = "==" if formula.holds else "!="

@@ -12,6 +12,7 @@ from math import prod
 from typing import Final
 
 from mmspec.compiler.relations.geometry import Geometry, Size
+from mmspec.compiler.relations.patterns import is_closed
 from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.compiler.relations.tiles import Tile
 from mmspec.expressions.mask import And, Mask, Pattern, patterns
@@ -60,6 +61,8 @@ def layout(mask: SequenceMask, side: Side) -> Layout:
     """The order of a segment's tokens."""
     others = [m for a, b, m in mask.pairs if (a == side.name) != (b == side.name)]
     own = mask.mask(side.name, side.name)
+    if not all(map(is_closed, (own, *others))):
+        return Line()
     if side in mask.queries and side in mask.keys and set(others) <= {FULL, Pattern("none")}:
         found = _classes(own, side.geometry)
         if found is not None:

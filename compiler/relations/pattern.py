@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
 
 from mmspec.compiler.relations.formula import as_source, as_statements
@@ -17,94 +16,29 @@ from mmspec.compiler.relations.layout import (
     TILE,
     Boxes,
     Classes,
-    Layout,
     Line,
     coordinates,
     layout,
-    product,
 )
-from mmspec.compiler.relations.patterns import meaning
+from mmspec.compiler.relations.pattern_parts import Segment, Source, tokens_of, used
+from mmspec.compiler.relations.patterns import is_closed
 from mmspec.compiler.relations.relation import relation
 from mmspec.compiler.relations.schedule import Schedule, schedule
 from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.compiler.relations.table_pattern import (
+    literals,
+    seen_formula,
+    terms_of,
+    touched_pairs,
+)
+from mmspec.compiler.relations.terms import Term
 from mmspec.compiler.relations.tiles import linear_tiles
 from mmspec.expressions.mask import Mask, Pattern, unparse
 
 __all__ = ["computed_pairs", "pair_schedule", "pattern_definitions", "pattern_source"]
 
-FULL, NONE = Pattern("full"), Pattern("none")
+FULL = Pattern("full")
 _ROOM = 72
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """A segment in the source: where it begins, and in which order its tokens stand."""
-
-    side: Side
-    start: str
-    layout: Layout
-
-    @property
-    def tokens(self) -> str:
-        return _tokens(self.side)
-
-    @property
-    def end(self) -> str:
-        return f"{self.start} + {self.tokens}" if self.start else self.tokens
-
-    @property
-    def span(self) -> str:
-        return f"range({self.start}, {self.end})" if self.start else f"range({self.end})"
-
-
-def _tokens(side: Side) -> str:
-    return side.count or product([axis.size for axis in side.geometry.axes])
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A pattern's name, whose it is, its segments and what they show each other."""
-
-    name: str
-    owner: str
-    mask: SequenceMask
-    queries: tuple[_Segment, ...]
-    keys: tuple[_Segment, ...]
-
-    @property
-    def segments(self) -> list[_Segment]:
-        """Each once for each place where it stands."""
-        return list(dict.fromkeys((*self.queries, *self.keys)))
-
-    @property
-    def alone(self) -> bool:
-        """Whether there is one segment of queries and one of keys."""
-        return len(self.queries) == len(self.keys) == 1
-
-    def shown(self) -> Iterator[tuple[_Segment, _Segment, Mask]]:
-        """Pairs with visible keys."""
-        for query in self.queries:
-            for key in self.keys:
-                mask = self.mask.mask(query.side.name, key.side.name)
-                if mask != NONE:
-                    yield query, key, mask
-
-    def given(self, *first: str) -> str:
-        """The parameters of a function."""
-        return ", ".join((*first, *(f"{name}: int" for name in self.mask.parameters)))
-
-    def derived(self, body: Iterable[str]) -> Iterator[str]:
-        """The statements of a function's body, after those that make the lengths they use."""
-        body = list(body)
-        for side in self.mask.sides:
-            for line_ in side.derived():
-                if _used(line_.partition(" ")[0], "\n".join(body)):
-                    yield f"    {line_}"
-        yield from (f"    {text}" for text in body)
-
-
-def _used(name: str, text: str) -> bool:
-    return re.search(rf"\b{name}\b", text) is not None
 
 
 def pattern_source(name: str, mask: SequenceMask) -> str:
@@ -118,7 +52,7 @@ def pattern_source(name: str, mask: SequenceMask) -> str:
 
 def pattern_definitions(name: str, owner: str, mask: SequenceMask) -> list[str]:
     """The same, each by itself; `owner`: whose mask it is, in words."""
-    source = _Source(name, owner, mask, *_placed(mask))
+    source = Source(name, owner, mask, *_placed(mask))
     parts = [*_places(source), *_loops(source)]
     parts.append([*_blocks(source)])
     parts.append([*_sees(source)])
@@ -126,21 +60,23 @@ def pattern_definitions(name: str, owner: str, mask: SequenceMask) -> list[str]:
     if any(segment.layout != Line() for segment in source.segments):
         parts.append([*_order(source)])
         order = f", {name}_order"
+    if mask.packed:
+        order += ", samples=samples"
     made = f"Pattern({name}_blocks, {name}_sees{order})"
     parts.append([f'{name.upper()} = register("{name}", {made})'])
     return ["\n".join(part) + "\n" for part in parts]
 
 
-def _placed(mask: SequenceMask) -> Iterator[tuple[_Segment, ...]]:
+def _placed(mask: SequenceMask) -> Iterator[tuple[Segment, ...]]:
     for sides in (mask.queries, mask.keys):
-        sizes = [_tokens(side) for side in sides]
+        sizes = [tokens_of(side) for side in sides]
         yield tuple(
-            _Segment(side, " + ".join(sizes[:place]), layout(mask, side))
+            Segment(side, " + ".join(sizes[:place]), layout(mask, side))
             for place, side in enumerate(sides)
         )
 
 
-def _places(source: _Source) -> Iterator[list[str]]:
+def _places(source: Source) -> Iterator[list[str]]:
     """For each segment whose tokens stand in another order: their tiles or classes."""
     for side, found in dict.fromkeys((s.side, s.layout) for s in source.segments):
         if isinstance(found, Line):
@@ -148,28 +84,29 @@ def _places(source: _Source) -> Iterator[list[str]]:
         head = f"def {source.name}_{side.name}_place({source.given('t: Tensor')}) -> Tensor:"
         what = "box" if isinstance(found, Boxes) else "class"
         lines = [head, f'    """The {what} that tokens of {side.name} stand in."""']
-        body = [f"{x} = {of}" for x, of in coordinates(side.geometry, "t") if _used(x, found.place)]
+        body = [f"{x} = {of}" for x, of in coordinates(side.geometry, "t") if used(x, found.place)]
         yield [*lines, *source.derived([*body, f"return {found.place}"])]
 
 
-def _loops(source: _Source) -> Iterator[list[str]]:
+def _loops(source: Source) -> Iterator[list[str]]:
     """For each pair of segments the runs of keys of a tile of queries."""
     for query, key, mask in source.shown():
         within = isinstance(query.layout, Classes) and query.side == key.side
         if isinstance(query.layout, Classes) and within:
             mask = query.layout.inner
-        if mask == FULL:
-            continue
-        found = _schedule(query, key, mask)
-        _, *body = found.python().splitlines()
-        given = ", ".join(f"{name}: int" for name in found.arguments)
-        text = f"Tiles of {key.side.name} seen by tile i of {query.side.name}"
-        text = _told(text + " within a class" * within + f": {unparse(mask)}.")
-        yield [
-            f"def {_runs_name(source, query, key)}({given}) -> Iterator[Run]:",
-            f'    """{text}"""',
-            *body,
-        ]
+        for term in terms_of(mask, key.side):
+            if term.closed == FULL:
+                continue
+            found = _schedule(query, key, term.closed)
+            _, *body = found.python().splitlines()
+            given = ", ".join(f"{name}: int" for name in found.arguments)
+            text = f"Tiles of {key.side.name} seen by tile i of {query.side.name}"
+            text = _told(text + " within a class" * within + f": {unparse(term.closed)}.")
+            yield [
+                f"def {_runs_name(source, query, key, term)}({given}) -> Iterator[Run]:",
+                f'    """{text}"""',
+                *body,
+            ]
 
 
 def _told(text: str, end: str = ":") -> str:
@@ -177,22 +114,25 @@ def _told(text: str, end: str = ":") -> str:
     return text if len(text) <= 90 else text.rpartition(end)[0] + "."
 
 
-def _runs_name(source: _Source, query: _Segment, key: _Segment) -> str:
-    if source.alone:
-        return f"{source.name}_runs"
-    return f"{source.name}_runs_{query.side.name}_{key.side.name}"
+def _runs_name(source: Source, query: Segment, key: Segment, term: Term | None = None) -> str:
+    """term: which one of a mask with tables."""
+    name = f"{source.name}_runs"
+    if not source.alone:
+        name += f"_{query.side.name}_{key.side.name}"
+    found = [t for t in terms_of(source.of(query, key), key.side) if t.closed != FULL]
+    return name if term is None or len(found) < 2 else f"{name}_{found.index(term) + 1}"
 
 
 def pair_schedule(
     mask: SequenceMask, query: Side, key: Side, tiles: tuple[int, int] = (TILE, TILE)
 ) -> Schedule:
     """The loops of a pair of segments over the tiles that suit them; of classes, within one."""
-    placed = [_Segment(side, "", layout(mask, side)) for side in (query, key)]
+    placed = [Segment(side, "", layout(mask, side)) for side in (query, key)]
     return _schedule(placed[0], placed[1], mask.mask(query.name, key.name), tiles)
 
 
 def _schedule(
-    query: _Segment, key: _Segment, mask: Mask, tiles: tuple[int, int] = (TILE, TILE)
+    query: Segment, key: Segment, mask: Mask, tiles: tuple[int, int] = (TILE, TILE)
 ) -> Schedule:
     if isinstance(query.layout, Classes) and query.side == key.side:
         return schedule(relation(query.layout.inner, line("m"), line("m")), *tiles)
@@ -212,6 +152,8 @@ def computed_pairs(mask: SequenceMask, query: Side, key: Side, tokens: Mapping[s
     shown = mask.mask(query.name, key.name)
     if shown == FULL:
         return tokens[query.name] * tokens[key.name]
+    if not is_closed(shown):
+        return touched_pairs(shown, query, key, tokens)
     found, place = pair_schedule(mask, query, key), layout(mask, query)
     classes = 1
     lengths = query.geometry.lengths(tokens[query.name]) | key.geometry.lengths(tokens[key.name])
@@ -225,9 +167,9 @@ def computed_pairs(mask: SequenceMask, query: Side, key: Side, tokens: Mapping[s
     return classes * area * sum(stop - start for start, stop, _ in runs)
 
 
-def _blocks(source: _Source) -> Iterator[str]:
+def _blocks(source: Source) -> Iterator[str]:
     """The function that goes through all pairs."""
-    yield f"def {source.name}_blocks({source.given()}) -> Iterator[Block]:"
+    yield f"def {source.name}_blocks({source.asked()}) -> Iterator[Block]:"
     about = f"Tiles of {TILE} queries, and the runs of keys they see: {source.owner}."
     yield f'    """{_told(about)}"""'
     boxed = {s for q, k, _ in source.shown() for s in (q, k) if not isinstance(s.layout, Line)}
@@ -240,12 +182,12 @@ def _blocks(source: _Source) -> Iterator[str]:
     yield from source.derived([*body, *(pairs or ["yield from ()"])])
 
 
-def _bounds(source: _Source, segment: _Segment) -> str:
+def _bounds(source: Source, segment: Segment) -> str:
     side = "keys" if segment not in source.queries else "tiles"
     return f"{segment.side.name}_{side}"
 
 
-def _bounds_of(source: _Source, segment: _Segment) -> str:
+def _bounds_of(source: Source, segment: Segment) -> str:
     """Source: where the tiles of a segment begin."""
     if isinstance(segment.layout, Line):
         start = segment.start or "0"
@@ -255,8 +197,11 @@ def _bounds_of(source: _Source, segment: _Segment) -> str:
     return f"bounds({segment.start or '0'}, {source.name}_{segment.side.name}_place({given}))"
 
 
-def _pair(source: _Source, query: _Segment, key: _Segment, mask: Mask) -> Iterator[str]:
+def _pair(source: Source, query: Segment, key: Segment, mask: Mask) -> Iterator[str]:
     """Statements that yield the blocks of a pair of segments."""
+    if not is_closed(mask):
+        yield from _tabled(source, query, key)
+        return
     runs = _runs_name(source, query, key)
     if isinstance(query.layout, Classes) and query.side == key.side:
         yield f"for start, stop in pairwise({_bounds(source, query)}):"
@@ -283,7 +228,18 @@ def _pair(source: _Source, query: _Segment, key: _Segment, mask: Mask) -> Iterat
     yield f"yield from tiled({given})"
 
 
-def _indices(segment: _Segment) -> str:
+def _tabled(source: Source, query: Segment, key: Segment) -> Iterator[str]:
+    """The same where a part of the mask is a table: term by term."""
+    for term in terms_of(source.of(query, key), key.side):
+        runs, sizes = "everything", [key.tokens]
+        if term.closed != FULL:
+            runs = _runs_name(source, query, key, term)
+            sizes = [*_schedule(query, key, term.closed).relation.symbols]
+        cut = literals(source.mask, query.side, key.side, term)
+        yield f"yield from tabled({', '.join((runs, cut, query.span, key.span, *sizes))})"
+
+
+def _indices(segment: Segment) -> str:
     """Source: the indices of the tiles of a segment."""
     if not isinstance(segment.layout, Boxes):
         return f"product(range(-(-({segment.tokens}) // {TILE})))"
@@ -298,14 +254,14 @@ def _range(size: int | str, side: int) -> str:
     return f"range({size})" if side == 1 else f"range(-(-{size} // {side}))"
 
 
-def _sees(source: _Source) -> Iterator[str]:
+def _sees(source: Source) -> Iterator[str]:
     """The predicate; queries, and keys, are of one segment each."""
-    yield f"def {source.name}_sees({source.given('q: Tensor', 'k: Tensor')}) -> Tensor:"
+    yield f"def {source.name}_sees({source.asked('q: Tensor', 'k: Tensor')}) -> Tensor:"
     about = f"Whether queries see keys, of one segment each: bool [q, k]; {source.owner}."
     yield f'    """{_told(about, ";")}"""'
     pairs = [*source.shown()]
     if source.alone and pairs:
-        yield from source.derived(_seen(*pairs[0]))
+        yield from source.derived(_seen(source, *pairs[0][:2]))
         return
     body: list[str] = []
     for query in source.queries:
@@ -313,25 +269,27 @@ def _sees(source: _Source) -> Iterator[str]:
         lines: list[str] = []
         for key, mask in own:
             lines.append(f"# {query.side.name} sees {key.side.name}: {unparse(mask)}")
-            lines += _within("k", key, _seen(query, key, mask))
+            lines += _within("k", key, _seen(source, query, key))
         if lines:
             body += _within("q", query, [*lines, "return q + k < 0"])
     yield from source.derived([*body, "return q + k < 0"])
 
 
-def _seen(query: _Segment, key: _Segment, mask: Mask) -> Iterator[str]:
+def _seen(source: Source, query: Segment, key: Segment) -> Iterator[str]:
     """Statements that return who of one segment sees whom of another."""
-    formula = meaning(mask, query.side.geometry, key.side.geometry)
+    tables, formula = seen_formula(source.mask, query.side, key.side)
+    yield from tables
     text = as_source(formula)
     for side, letter in ((query, "q"), (key, "k")):
         for name, of in coordinates(side.side.geometry, letter):
-            if _used(name, text):
+            if used(name, text):
                 yield f"{name} = {of}"
     if text in ("True", "False"):
         yield "return q + k >= 0" if text == "True" else "return q + k < 0"
         return
     statements = as_statements(formula, "seen", _ROOM)
     rest = next((letter for letter in "qk" if not re.search(rf"\b{letter}", text)), "")
+    rest = "" if tables else rest
     if len(statements) > 1:
         yield from statements
         text = "seen"
@@ -340,7 +298,7 @@ def _seen(query: _Segment, key: _Segment, mask: Mask) -> Iterator[str]:
     yield f"return {text} & ({rest} >= 0)" if rest else f"return {text}"
 
 
-def _within(letter: str, segment: _Segment, lines: Iterable[str]) -> Iterator[str]:
+def _within(letter: str, segment: Segment, lines: Iterable[str]) -> Iterator[str]:
     """Statements for tokens of a segment alone, counted from its first."""
     first = f"int({letter}.flatten()[0])"
     yield f"if {segment.start or 0} <= {first} < {segment.end}:"
@@ -350,9 +308,9 @@ def _within(letter: str, segment: _Segment, lines: Iterable[str]) -> Iterator[st
     yield from (f"    {text}" for text in lines)
 
 
-def _order(source: _Source) -> Iterator[str]:
+def _order(source: Source) -> Iterator[str]:
     """The function that says which token stands where."""
-    yield f"def {source.name}_order({source.given()}) -> tuple[Tensor, Tensor]:"
+    yield f"def {source.name}_order({source.asked()}) -> tuple[Tensor, Tensor]:"
     yield '    """Which query and which key stands at each place."""'
     texts = []
     for side in (source.queries, source.keys):

@@ -23,12 +23,14 @@ class Side:
     """A segment, by name: a run of tokens of the queries or of the keys.
 
     count: the variable of its number of tokens, where that is what generated code is given: all
-    that its geometry says, or 0 where it is absent.
+    that its geometry says, or 0 where it is absent. most: tokens that it can hold; None: as many
+    as there are.
     """
 
     name: str
     geometry: Geometry
     count: str | None = None
+    most: int | None = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -45,11 +47,15 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class SequenceMask:
-    """Who sees whom in sequences of several segments; a pair that is not listed sees nothing."""
+    """Who sees whom in sequences of several segments; a pair that is not listed sees nothing.
+
+    packed: segments of which generated code is given the documents.
+    """
 
     queries: tuple[Side, ...]
     keys: tuple[Side, ...]
     pairs: tuple[tuple[str, str, Mask], ...]
+    packed: frozenset[str] = frozenset()
 
     @property
     def sides(self) -> tuple[Side, ...]:

@@ -19,13 +19,13 @@ RESERVED = frozenset(
     enumerate print type object none known expect batch_size patches valid_tokens valid_whole
     join_valid visible_keys cross_entropy next_token contrastive total_loss weighted_loss
     ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
-    visible_by_sample random_blocks mixed kernels sparse
+    visible_by_sample random_blocks mixed kernels sparse tables document_spans
     isinstance recorders take_keys take_context
     """.split()
 )
 
 ENDINGS = re.compile(
-    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts)$"
+    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts|spans)$"
     r"|_(sees|keeps|layers)$"
     r"|_(b|bt|bn|bc|btd|qk|mlp|projection)$"
     r"|_to_|_sees_|_take_|_embedding_|_tokens_|_mask_|^[qk]_(row|column|frame|document)$"

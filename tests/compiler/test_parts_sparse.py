@@ -191,7 +191,7 @@ def test_log_sum_exp_is_that_of_the_scores(prices: dict[str, float], shuffled: b
     seen = ((q - k).abs() <= 6) & (q != 11)
     x, y = torch.randn(2, 3, 45, 4), torch.randn(2, 3, 37, 4)
     with settings(prices, SMALL):
-        _, found = attend(x, y, y, None, pattern(seen, 8, shuffled), [], 0.3)
+        _, found = attend(x, y, y, None, None, None, pattern(seen, 8, shuffled), [], 0.3)
     scores = (0.3 * x.double() @ y.double().mT).masked_fill(~seen, -math.inf)
     expected = scores.logsumexp(-1).nan_to_num(neginf=0.0)
     assert not expected[:, :, 11].any() and not expected[:, :, 43:].any()
@@ -326,10 +326,10 @@ def test_operators_are_sound() -> None:
     with settings(SPARSE, SMALL):
         for valid in (None, torch.rand(2, 50) < 0.7):
             q, k, v = (torch.randn(2, h, 50, 4, requires_grad=True) for h in (4, 2, 2))
-            torch.library.opcheck(attend, (q, k, v, valid, name, [50], 0.5))
+            torch.library.opcheck(attend, (q, k, v, valid, None, None, name, [50], 0.5))
             with torch.no_grad():
-                results = list(attend(q, k, v, valid, name, [50], 0.5))
-                inputs = [results[0], [q, k, v], results, valid, name, [50], 0.5]
+                results = list(attend(q, k, v, valid, None, None, name, [50], 0.5))
+                inputs = [results[0], [q, k, v], results, valid, None, None, name, [50], 0.5]
                 torch.library.opcheck(attend_backward, tuple(inputs))
 
 
