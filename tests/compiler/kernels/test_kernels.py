@@ -40,7 +40,7 @@ heads:
 
 @lru_cache(maxsize=1)
 def interpreted() -> dict[str, list[float]]:
-    """Errors by case, as shares of what rounding explains; in a process of its own, whose triton interprets."""
+    """Errors by case, as shares of what rounding explains; in a process whose triton interprets."""
     with TemporaryDirectory() as folder:
         environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-W", "ignore", str(HERE / "interpreted.py"), folder]
