@@ -221,7 +221,10 @@ def summary(rows: list[Row]) -> str:
     named = [(row.setting.name.replace(" | ", " "), row) for row in rows]
     slower = [(name, row.times(row.dense)) for name, row in named]
     short = [(name, row.ideal) for name, row in named]
-    for what, found, bar in (("Slower than dense", slower, 1.0), ("Below 0.6 of ideal", short, 0.6)):
+    for what, found, bar in (
+        ("Slower than dense", slower, 1.0),
+        ("Below 0.6 of ideal", short, 0.6),
+    ):
         known = [(name, ratio) for name, ratio in found if ratio is not None]
         under = [f"{name} ({ratio:.2f})" for name, ratio in known if ratio < bar]
         text = f"{what}: {len(under)} of {len(known)}. {'; '.join(under)}".rstrip()

@@ -1,4 +1,4 @@
-"""Attention of some queries in float64, written out: what outputs and gradients are held against."""
+"""Attention of some queries in float64, written out, which outputs and gradients are held to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def places(case: Case) -> Tensor:
 
 
 def only(g_bhqw: Tensor, at: Tensor) -> Tensor:
-    """A gradient of the output that is 0 but at some queries: those of keys come from these then."""
+    """A gradient of the output that is 0 but at some queries: what keys get comes from those."""
     picked = torch.zeros_like(g_bhqw)
     picked[:, :, at] = g_bhqw[:, :, at]
     return picked

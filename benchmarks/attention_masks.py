@@ -68,7 +68,7 @@ class Case:
 
     @cached_property
     def density(self) -> float:
-        """Of visible pairs; of random rows, one in each of 1024 equal parts, where those are more."""
+        """Of visible pairs; where rows are more than 1024, of one in each of so many parts."""
         queries, keys = self.tokens
         q = sampled(queries, _ROWS)
         parts = q.to(self.device).split(64)
@@ -192,18 +192,14 @@ def _dilated(length: int) -> Case:
     """Every fourth key within 512 on both sides; an eighth where that is less."""
     reach = min(512, length // 8)
     mask = _alone(line("n_x"), f"dilated(step=4, reach={reach})")
-    return Case(
-        mask, {"n_x": length}, lambda q, k: ((q - k).abs() <= reach) & ((q - k) % 4 == 0)
-    )
+    return Case(mask, {"n_x": length}, lambda q, k: ((q - k).abs() <= reach) & ((q - k) % 4 == 0))
 
 
 def _global_local(length: int) -> Case:
     """32 global tokens and 128 on both sides; a sixteenth where that is less."""
     reach = min(128, length // 16)
     mask = _alone(line("n_x"), f"global(count=32) | window(before={reach}, after={reach})")
-    return Case(
-        mask, {"n_x": length}, lambda q, k: (q < 32) | (k < 32) | ((q - k).abs() <= reach)
-    )
+    return Case(mask, {"n_x": length}, lambda q, k: (q < 32) | (k < 32) | ((q - k).abs() <= reach))
 
 
 def _columns(length: int) -> int:

@@ -58,7 +58,7 @@ def readings(package: Package, targets: tuple[int, ...] = TARGETS) -> Iterator[R
         place = Path(folder, f"{_LOADED}_{package.digest[:16]}")
         place.mkdir()
         (place / "__init__.py").touch()
-        for name in ("launch.py", "tiles.py", "kernels.py"):
+        for name in ("launch.py", "tuning.py", "tiles.py", "kernels.py"):
             (place / name).write_text(package.files[name], encoding="utf-8")
         sys.path.insert(0, folder)
         try:

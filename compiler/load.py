@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ORDER = (
     "grouped",
+    "tuning",
     "launch",
     "sparse_calls",
     "sparse_plan",

@@ -12,7 +12,7 @@ from mmspec.compiler.emit.model import unexecuted
 
 FILES: Final = {
     "grouped": ("grouped",),
-    "sparse": ("sparse", "sparse_plan", "sparse_calls", "launch", "tiles"),
+    "sparse": ("sparse", "sparse_plan", "sparse_calls", "launch", "tuning", "tiles"),
 }
 """Modules of `compiler/parts` that go into a package whole, by the one that its parts import."""
 
