@@ -8,6 +8,7 @@ wrong. `--write FILE` keeps the tables.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import time
@@ -58,20 +59,23 @@ class Setting:
     def ways(self) -> dict[str, Attend]:
         """Who takes part."""
         ways: dict[str, Attend] = {}
-        if self.options.device == "cpu":
-            ways["ours"] = attention_peers.sparse(self.name, self.case)
-        else:
+        if self.options.kernels:
             from attention_kernels import kernel
 
-            ways["ours"] = kernel(self.name, self.case, self.inputs)
+            ways["ours"] = kernel(self.case, self.inputs)
+        else:
+            ways["ours"] = attention_peers.sparse(self.name, self.case)
         if self.dense:
             ways["dense"] = attention_peers.dense(self.case.seen_qk)
         if self.dense or self.options.device == "cuda":
             ways["unmasked"] = attention_peers.dense(None)
             if self.case.causal:
                 ways["causal"] = attention_peers.causal
-        for side in (64, 128) if self.flex else ():
-            reused, rebuilt = attention_peers.flex(self.case, side, self.options.device)
+        if self.flex:
+            torch.compiler.reset()  # or compiled functions take the slow way after so many masks
+        for side in attention_peers.SIDES[self.options.device] if self.flex else ():
+            compiled = not self.options.dry
+            reused, rebuilt = attention_peers.flex(self.case, side, self.options.device, compiled)
             ways[f"flex {side}"], ways[f"build {side}"] = reused, rebuilt
         return ways
 
@@ -107,7 +111,12 @@ class Setting:
         expected = attention_check.expected(self.case, self.inputs, g, at)
         found: dict[str, float] = {}
         for who in sorted(set(ways) - {"unmasked"}):
-            results = self.run(ways[who], g)
+            try:
+                results = self.run(ways[who], g)
+            except Exception as error:  # of a compiler, say: the others go on
+                print(f"{self.name}, {who}: {type(error).__name__}: {error}", flush=True)
+                found[who] = math.inf
+                continue
             results[:2] = [x[:, :, at] for x in results[:2]]
             pairs = zip(results, expected, strict=True)
             errors = [attention_check.error(x, truth) for x, truth in pairs]
@@ -121,6 +130,10 @@ class Setting:
         wrong = self.wrong(ways)
         if wrong:
             raise SystemExit(f"{self.name}: no speed is shown, relative errors {wrong}")
+        return self.timed(ways)
+
+    def timed(self, ways: dict[str, Attend]) -> dict[str, float]:
+        """Median seconds of ways that were checked."""
         calls = max(1, int(LEAST / max(self.seconds(ways["ours"], 1), 1e-5)))
         measures = {
             who: self._measure(way, 1 if who.startswith("build") else calls)
@@ -181,7 +194,7 @@ class Row:
         """Of its line in the table."""
         setting = self.setting
         yield from (setting.name, f"{setting.case.density:.4f}")
-        if setting.options.device == "cpu":
+        if not setting.options.kernels:
             choice = setting.case, setting.inputs, setting.options.backward
             yield "dense" if attention_peers.is_dense(*choice) else "sparse"
         yield _number(self.seconds["ours"], 1e3)
@@ -200,7 +213,7 @@ def _number(x: float | None, scale: float = 1.0) -> str:
 def heading(options: argparse.Namespace) -> str:
     """What was measured, on what, and the head of the table."""
     what = "forward + backward" if options.backward else "forward"
-    columns = ["mask", "length", "dtype", "density"] + ["way"] * (options.device == "cpu")
+    columns = ["mask", "length", "dtype", "density"] + ["way"] * (not options.kernels)
     columns += ["ours ms", "dense ms", "x dense", "of ideal"]
     if options.flex and not (options.backward and options.device == "cpu"):
         columns += ["flex ms", "x flex", "flex + build ms", "x flex + build"]
@@ -246,7 +259,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=list(DEVICES))
     parser.add_argument("--schedule", action="store_true", help="only what schedules cost at 1M")
     parser.add_argument("--write", type=Path, help="a file that the tables are added to")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.kernels, options.dry = options.device == "cuda", False
+    return options
 
 
 def main() -> None:

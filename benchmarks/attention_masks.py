@@ -64,7 +64,8 @@ class Case:
     @cached_property
     def seen_qk(self) -> Tensor:
         """Every pair, made once: for lengths that allow it."""
-        return self.rows(torch.arange(self.tokens[0], device=self.device))
+        parts = torch.arange(self.tokens[0], device=self.device).split(_ROWS)
+        return torch.cat([self.rows(part) for part in parts])
 
     @cached_property
     def density(self) -> float:

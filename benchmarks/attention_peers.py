@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import platform
@@ -22,6 +23,8 @@ from mmspec.compiler.parts.sparse_plan import HALF, chosen
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 _NUMBERS = itertools.count()
+SIDES = {"cpu": (64, 128), "cuda": (128,)}
+"""Block sizes of FlexAttention by device: the better counts."""
 _EAGER = 4096
 """Tokens up to which FlexAttention's block mask is built without torch.compile: n² numbers."""
 
@@ -52,7 +55,7 @@ def causal(q_bhqw: Tensor, k_bhkw: Tensor, v_bhkw: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q_bhqw, k_bhkw, v_bhkw, is_causal=True)
 
 
-def block_mask(case: Case, side: int, device: str) -> Callable[[], Any]:
+def block_mask(case: Case, side: int, device: str, compiled: bool = True) -> Callable[[], Any]:
     """What builds FlexAttention's block mask from the words of a mask."""
     from torch.nn.attention.flex_attention import create_block_mask
 
@@ -60,22 +63,22 @@ def block_mask(case: Case, side: int, device: str) -> Callable[[], Any]:
         return case.sees(q, k, *case.tables)
 
     build: Any = create_block_mask
-    if device == "cuda" or max(case.tokens) > _EAGER:
+    if compiled and (device == "cuda" or max(case.tokens) > _EAGER):
         build = torch.compile(create_block_mask, dynamic=False)
     given = {"device": device, "BLOCK_SIZE": side}
     return lambda: build(sees, None, None, *case.tokens, **given)
 
 
-def flex(case: Case, side: int, device: str) -> tuple[Attend, Attend]:
-    """FlexAttention compiled: its block mask made before, and made anew in each call."""
+def flex(case: Case, side: int, device: str, compiled: bool = True) -> tuple[Attend, Attend]:
+    """FlexAttention: its block mask made before, and made anew in each call."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    build = block_mask(case, side, device)
-    table = build()
-    compiled: Any = torch.compile(flex_attention, dynamic=False)
+    build = block_mask(case, side, device, compiled)
+    table = functools.cache(build)
+    attend: Any = torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
     return (
-        lambda q, k, v: compiled(q, k, v, block_mask=table),
-        lambda q, k, v: compiled(q, k, v, block_mask=build()),
+        lambda q, k, v: attend(q, k, v, block_mask=table()),
+        lambda q, k, v: attend(q, k, v, block_mask=build()),
     )
 
 

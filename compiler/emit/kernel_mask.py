@@ -16,7 +16,7 @@ from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.expressions.mask import Mask as Expression
 from mmspec.expressions.mask import Pattern
 
-__all__ = ["FULL", "Mask", "Tiles", "of_site", "padded"]
+__all__ = ["FULL", "Mask", "Tiles", "of_site", "padded", "tiles_of"]
 
 FULL: Final = Pattern("full")
 _WIDEST: Final = 2**31
@@ -92,13 +92,13 @@ def of_site(site: sparse.Site) -> list[Mask]:
     longest = max(sum(segment.tokens.max for segment in side) for side in site.sides)
     found = []
     for name, sequence in zip(site.names(), sparse.sequences(site), strict=True):
-        tiles = _tiles_of(site.width, sequence)
+        tiles = tiles_of(site.width, sequence)
         widths = site.width, site.width
         found.append(Mask(name, sequence, longest, *widths, site.heads, tiles))
     return found
 
 
-def _tiles_of(width: int, sequence: SequenceMask) -> Tiles:
+def tiles_of(width: int, sequence: SequenceMask) -> Tiles:
     """Sizes at which registers suffice: smaller for wide heads, many loops, and other orders."""
     if padded(width) > 64:
         several = len(sequence.pairs) > 2

@@ -130,16 +130,16 @@ def test_a_wrong_launch_is_not_taken_for_a_refusal(clock: Clock) -> None:
 def test_each_kernel_dtype_width_and_length_has_its_own(clock: Clock) -> None:
     kernel = Kernel(clock.log)
     clock.used(kernel)
-    for other in (
-        lambda: clock.used(Kernel(clock.log, cache_key="other source")),
-        lambda: clock.used(kernel, Q.half()),
-        lambda: clock.used(kernel, Q[..., :16]),
-        lambda: clock.used(kernel, torch.zeros(1, 2, 129, 24)),
-        lambda: clock.used(kernel, valid=True),
-    ):
-        before = len(kept())
-        other()
-        assert len(kept()) == before + 1
+    others: list[tuple[Kernel, torch.Tensor, bool]] = [
+        (Kernel(clock.log, cache_key="other source"), Q, False),
+        (kernel, Q.half(), False),
+        (kernel, Q[..., :16], False),
+        (kernel, torch.zeros(1, 2, 129, 24), False),
+        (kernel, Q, True),
+    ]
+    for place, other in enumerate(others):
+        clock.used(*other)
+        assert len(kept()) == place + 2
     files = len(kept())
     clock.used(kernel, torch.zeros(3, 5, 128, 24))  # of 65 to 128 queries, as before
     assert len(kept()) == files
