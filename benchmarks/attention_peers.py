@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import functools
 import itertools
 import os
 import platform
@@ -23,6 +23,10 @@ from mmspec.compiler.parts.sparse_plan import HALF, chosen
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 _NUMBERS = itertools.count()
+SIDES = {"cpu": (64, 128), "cuda": (128,)}
+"""Block sizes of FlexAttention by device: the better counts."""
+_EAGER = 4096
+"""Tokens up to which FlexAttention's block mask is built without torch.compile: n² numbers."""
 
 
 def sparse(name: str, case: Case) -> Attend:
@@ -34,19 +38,11 @@ def sparse(name: str, case: Case) -> Attend:
 
 def is_dense(case: Case, inputs: list[Tensor], backward: bool) -> bool:
     """Whether the cost model leaves a case to dense SDPA."""
-    _, heads, _, width = inputs[0].shape
+    batch, heads, _, width = inputs[0].shape
     rate = HALF if backward and inputs[0].dtype == torch.bfloat16 else 1.0
     pattern = f"choice_{next(_NUMBERS)}"
     install(pattern, case.mask, case.documents)
-    queries, keys = case.seen_qk.shape
-    return chosen(pattern, case.values, (heads, queries, keys, width), rate).dense
-
-
-def kernel(function: str, name: str, case: Case) -> Attend:
-    """What `module:function` makes of a case: a compiled kernel of its mask."""
-    module, _, member = function.partition(":")
-    made: Attend = getattr(importlib.import_module(module), member)(name, case)
-    return made
+    return chosen(pattern, case.values, (batch * heads, *case.tokens, width), rate).dense
 
 
 def dense(seen_qk: Tensor | None) -> Attend:
@@ -59,31 +55,45 @@ def causal(q_bhqw: Tensor, k_bhkw: Tensor, v_bhkw: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q_bhqw, k_bhkw, v_bhkw, is_causal=True)
 
 
-def flex(seen_qk: Tensor, side: int) -> Attend:
-    """FlexAttention compiled, its block mask made before from the tiles themselves."""
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+def block_mask(case: Case, side: int, device: str, compiled: bool = True) -> Callable[[], Any]:
+    """What builds FlexAttention's block mask from the words of a mask."""
+    from torch.nn.attention.flex_attention import create_block_mask
 
     def sees(_b: Tensor, _h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        return seen_qk[q, k]
+        return case.sees(q, k, *case.tables)
 
-    queries, keys = seen_qk.shape
-    table = create_block_mask(
-        sees, None, None, queries, keys, device=str(seen_qk.device), BLOCK_SIZE=side
+    build: Any = create_block_mask
+    if compiled and (device == "cuda" or max(case.tokens) > _EAGER):
+        build = torch.compile(create_block_mask, dynamic=False)
+    given = {"device": device, "BLOCK_SIZE": side}
+    return lambda: build(sees, None, None, *case.tokens, **given)
+
+
+def flex(case: Case, side: int, device: str, compiled: bool = True) -> tuple[Attend, Attend]:
+    """FlexAttention: its block mask made before, and made anew in each call."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    build = block_mask(case, side, device, compiled)
+    table = functools.cache(build)
+    attend: Any = torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+    return (
+        lambda q, k, v: attend(q, k, v, block_mask=table()),
+        lambda q, k, v: attend(q, k, v, block_mask=build()),
     )
-    compiled: Any = torch.compile(flex_attention, dynamic=False)
-    return lambda q, k, v: compiled(q, k, v, block_mask=table)
 
 
 def machine() -> str:
     """Processor, versions and commit."""
-    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True)
+    commit = "unknown"
+    if (ROOT / ".git").exists():
+        command = ["git", "describe", "--always", "--dirty"]
+        commit = subprocess.check_output(command, cwd=ROOT, text=True).strip()
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = found[0] if found else platform.processor()
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     if torch.cuda.is_available():
         model = torch.cuda.get_device_name()
-    return (
-        f"{model}, {os.cpu_count()} cores; torch {torch.__version__},"
-        f" Python {platform.python_version()}; commit {commit.strip()}"
-    )
+        versions += f", triton {__import__('triton').__version__}"
+    return f"{model}, {os.cpu_count()} cores; {versions}; commit {commit}"

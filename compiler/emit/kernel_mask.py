@@ -19,7 +19,7 @@ from mmspec.compiler.relations.terms import terms
 from mmspec.expressions.mask import Mask as Expression
 from mmspec.expressions.mask import Pattern, patterns
 
-__all__ = ["FULL", "Mask", "Tiles", "of_site", "padded", "seen_lines"]
+__all__ = ["FULL", "Mask", "Tiles", "of_site", "padded", "seen_lines", "tiles_of"]
 
 FULL: Final = Pattern("full")
 _WIDEST: Final = 2**31
@@ -102,13 +102,13 @@ def of_site(site: sparse.Site) -> list[Mask]:
     longest = max(sum(segment.tokens.max for segment in side) for side in site.sides)
     found = []
     for name, sequence in zip(site.names(), sparse.sequences(site), strict=True):
-        tiles = _tiles_of(site.width, sequence)
+        tiles = tiles_of(site.width, sequence)
         widths = site.width, site.width
         found.append(Mask(name, sequence, longest, *widths, site.heads, tiles))
     return found
 
 
-def _tiles_of(width: int, sequence: SequenceMask) -> Tiles:
+def tiles_of(width: int, sequence: SequenceMask) -> Tiles:
     """Sizes at which registers suffice: smaller for wide heads, many loops, and other orders.
 
     Where blocks are drawn they divide 64.
@@ -116,9 +116,11 @@ def _tiles_of(width: int, sequence: SequenceMask) -> Tiles:
     if padded(width) > 64:
         several = len(sequence.pairs) > 2
         return ((32, 32), (32, 32), (32, 32)) if several else ((64, 64), (64, 32), (32, 32))
-    places = (kernel_places.place(sequence, side, 64) for side in sequence.sides)
-    if not all(isinstance(place, LinePlace) for place in places):
+    places = [kernel_places.place(sequence, side, 64) for side in sequence.sides]
+    if any(isinstance(place, BoxPlace) and len(place.sides) == 2 for place in places):
         return (64, 32), (64, 32), (32, 32)
+    if not all(isinstance(place, LinePlace) for place in places):
+        return (64, 64), (64, 32), (32, 32)
     return (64, 64), (64, 32), (64, 16) if _terms(sequence) < 2 else (32, 32)
 
 

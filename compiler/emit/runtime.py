@@ -12,7 +12,15 @@ from mmspec.compiler.emit.model import unexecuted
 
 FILES: Final = {
     "grouped": ("grouped",),
-    "sparse": ("sparse", "sparse_plan", "sparse_calls", "sparse_views", "launch", "tiles"),
+    "sparse": (
+        "sparse",
+        "sparse_plan",
+        "sparse_calls",
+        "sparse_views",
+        "launch",
+        "tuning",
+        "tiles",
+    ),
     "tables": ("tables",),
 }
 """Modules of `compiler/parts` that go into a package whole, by the one that its parts import."""

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mmspec.compiler.parts import tuning
+
 _LOG2_E = 1.4426950408889634
-_STAGES = 2
 
 
 Spans = tuple[Tensor | None, Tensor | None]
@@ -48,14 +49,12 @@ def forward(
     valid = _valid(valid_bk, kernels, lengths)
     grid = (kernels.tiles(*lengths)[0], batch * heads)
     if grid[0] * grid[1]:
-        kernels.forward[grid](
+        tuning.tuned(kernels.forward, grid, kernels.warps[0])(
             *(q, k, v, y, total, total if valid is None else valid),
             *_tables(kernels, spans[0], q.device),
             *(stride for x in (q, k, v, y) for stride in x.stride()[:3]),
             *(heads, heads // k.shape[1], scale * _LOG2_E, tokens, *lengths),
             HAS_VALID=valid is not None,
-            num_warps=kernels.warps[0],
-            num_stages=_STAGES,
         )
     return y, total
 
@@ -80,23 +79,19 @@ def backward(
     given = (q, k, v, g, total, delta, total if valid is None else valid)
     grid = (kernels.tiles(*lengths)[1], batch * heads)
     if grid[0] * grid[1]:
-        kernels.backward_queries[grid](
+        tuning.tuned(kernels.backward_queries, grid, kernels.warps[1])(
             *(*given, *_tables(kernels, spans[0], q.device), dq),
             *(stride for x in (q, k, v, g, dq) for stride in x.stride()[:3]),
             *tail,
             HAS_VALID=valid is not None,
-            num_warps=kernels.warps[1],
-            num_stages=_STAGES,
         )
     grid = (kernels.tiles(*lengths)[2], batch * k.shape[1])
     if grid[0] * grid[1]:
-        kernels.backward_keys[grid](
+        tuning.tuned(kernels.backward_keys, grid, kernels.warps[2])(
             *(*given, *_tables(kernels, spans[1], q.device), dk, dv),
             *(stride for x in (q, k, v, g, dk, dv) for stride in x.stride()[:3]),
             *tail,
             HAS_VALID=valid is not None,
-            num_warps=kernels.warps[2],
-            num_stages=_STAGES,
         )
     return dq, dk, dv
 

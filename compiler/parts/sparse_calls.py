@@ -14,17 +14,18 @@ Part = tuple[int, int, int]
 HIDDEN = -1e30  # not -inf: the kernel says log-sum-exp 0 of a row of those, and merging goes wrong
 ALL = -1
 _KEPT = 1 << 22  # numbers in the masks that a plan keeps
-_BAND = 16  # blocks in a band: their gradients stay in the cache
+_BAND = 16  # blocks in a band
+_SPREAD = 2048  # and their keys together: the gradients of those stay in the cache
 
 # Costs in multiply-adds of the kernel on long queries without a mask, in float32: measured.
 _START = 4e6  # of the operators, whatever they do
-_CALL = 6e5
+_CALL = 1.3e6
 _MASKED = 1.15
 _SHORT = 1.2  # for each pair where a call has less than 256 queries
-_SHORTER = 1.3  # and where it has less than 64
-_ROW = 40.0  # for each number of a result that is written or merged
+_SHORTER = 1.4  # and where it has less than 64
+_ROW = 55.0  # for each number of a result that is written or merged
 _COPY = 40.0  # for each number of the keys and values that are laid side by side
-_ORDER = 30.0  # for each number that is put in another order
+_ORDER = 60.0  # for each number that is put in another order
 _CORNER = 260  # pairs for each query of a causal call that are computed, but not seen
 
 
@@ -86,9 +87,10 @@ class Call:
             return None
         if not self.masked and self.count == 1 and shift == 0:
             return replace(self, rows=self.rows + other.rows)
-        if self.rows != other.rows or self.count == _BAND:
+        full = self.count == _BAND or (self.count + 1) * self.keys > _SPREAD
+        if self.rows != other.rows or full:
             return None
-        if shift != self.shift if self.count > 1 else shift not in (0, self.rows):
+        if shift != self.shift if self.count > 1 else shift < 0:
             return None
         return replace(self, count=self.count + 1, shift=shift)
 

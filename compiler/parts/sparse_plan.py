@@ -29,7 +29,9 @@ _NARROW = 1024  # keys for each query where it might
 _TALL = 8  # blocks that share a rectangle
 _WIDE = 256  # keys that make a rectangle worth a call
 HALF = 0.85  # rate of training in bfloat16, whose backward kernel is fast on long calls only
-_MARGIN = 0.9  # of the dense cost: what sparse must be below
+_MARGIN = (
+    0.72  # of the dense cost: what sparse must be below, so that no model error makes it slower
+)
 _LONG = 4  # blocks that make a run worth calls of its own
 _LARGEST = 1 << 24  # pairs of a mask of all of them, where each batch has another
 
@@ -243,7 +245,9 @@ def _tables(
             columns = tile.any(dim=0).nonzero()
             if len(columns):
                 ends = _widened(int(columns[0]), int(columns[-1]) + 1, tile.shape[1])
-                yield left + at + ends[0], left + at + ends[1], table(tile[:, slice(*ends)])
+                for first, last in _parted(tile[:, slice(*ends)]):
+                    start, stop = ends[0] + first, ends[0] + last
+                    yield left + at + start, left + at + stop, table(tile[:, start:stop])
 
     for start, stop, runs in pattern.blocks(*lengths):
         split = list(_split(start, stop, stop - start if rows is None else rows))
@@ -269,6 +273,18 @@ def _split(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:
 def _widened(first: int, last: int, width: int) -> tuple[int, int]:
     """Columns from a multiple of 16 to another: the kernel is faster on those."""
     return first // _EVEN * _EVEN, min(-(-last // _EVEN) * _EVEN, width)
+
+
+def _parted(seen_qk: Tensor) -> Iterator[tuple[int, int]]:
+    """Columns that all see at both ends apart from the rest, so that blocks alike look alike."""
+    width = seen_qk.shape[1]
+    mixed = (~seen_qk.all(dim=0)).nonzero()
+    if not len(mixed):
+        yield 0, width
+        return
+    first = int(mixed[0]) // _EVEN * _EVEN
+    last = min(-(-(int(mixed[-1]) + 1) // _EVEN) * _EVEN, width)
+    yield from ((a, b) for a, b in ((0, first), (first, last), (last, width)) if a < b)
 
 
 def _tokens(order: Tensor | None, start: int, stop: int) -> Tensor:
@@ -349,14 +365,22 @@ def _pieces(parts: Parts) -> list[Call]:
 
 
 def _reach(rows: list[list[Call]]) -> dict[Call, int]:
-    """Through how many blocks in a row each run goes on."""
+    """Through how many blocks in a row each run goes on, as far further each time."""
     chains: dict[Call, list[Call]] = {}
     for before, row in zip([[], *rows], rows, strict=False):
         for call in row:
-            last = next((other for other in before if other.followed_by(call)), None)
+            last = next((other for other in before if _goes_on(chains[other], call)), None)
             chains[call] = chains[last] if last else []
             chains[call].append(call)
     return {call: len(chain) for call, chain in chains.items()}
+
+
+def _goes_on(chain: list[Call], call: Call) -> bool:
+    """Whether a call follows the last of a chain as that followed the one before."""
+    if not chain[-1].followed_by(call):
+        return False
+    starts = [each.parts[0][0] for each in (*chain[-2:], call)]
+    return len(starts) < 3 or starts[2] - starts[1] == starts[1] - starts[0]
 
 
 def _spans(parts: list[Part]) -> Iterator[tuple[Part, ...]]:

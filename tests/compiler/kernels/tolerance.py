@@ -74,4 +74,4 @@ def exact(q: Tensor, k: Tensor, v: Tensor, g: Tensor, seen: Tensor) -> Exact:
 
 def _over(x: Tensor, shared: int) -> Tensor:
     """The sum over query heads that share keys."""
-    return x.unflatten(1, (-1, shared)).sum(2)  # type: ignore[no-untyped-call, no-any-return]
+    return x.unflatten(1, (-1, shared)).sum(2)  # type: ignore[no-any-return]
