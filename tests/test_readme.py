@@ -39,6 +39,14 @@ def test_the_code_is_what_the_compiler_writes() -> None:
             assert code.strip("\n") in files[name.partition(",")[0]], name
 
 
+def test_the_loops_are_what_the_compiler_writes() -> None:
+    files = driver.run(ROOT / "specs" / "sliding.yaml", "emit").files
+    for piece in re.split(r"^# sliding/", block_after("## Masks", "python"), flags=re.M):
+        if piece:
+            name, _, code = piece.partition("\n")
+            assert code.strip("\n") in files[name.partition(",")[0]], name
+
+
 @pytest.mark.parametrize("command", ["analyze", "verify"])
 def test_the_answers_are_what_the_commands_print(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
