@@ -67,14 +67,12 @@ class _Bound:
             tokens = known[side.count] if side.count else side.geometry.tokens(known)
             return replace(side, most=tokens)
 
-        sides = (tuple(map(held, some)) for some in (self.mask.queries, self.mask.keys))
+        queries, keys = (tuple(map(held, some)) for some in (self.mask.queries, self.mask.keys))
         asking = (pair[:2] for pair in self.mask.pairs if asks(pair[2], "document"))
         packed = frozenset(name for pair in asking for name in pair)
         name = "_".join((self.name, *map(str, lengths)))
-        _run(
-            f"<pattern {name}>",
-            _HEADER + pattern_source(name, SequenceMask(*sides, self.mask.pairs, packed)),
-        )
+        mask = SequenceMask(queries, keys, self.mask.pairs, packed)
+        _run(f"<pattern {name}>", _HEADER + pattern_source(name, mask))
         return sparse_pattern.registered(name)
 
     def blocks(self, *lengths: int) -> Iterator[sparse_pattern.Block]:
