@@ -8,6 +8,7 @@ import itertools
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 import torch
 from attention_masks import Case
 from attention_peers import Attend
-from attention_schedule import is_formula
 from measure import ROOT
 from torch import Tensor
 
 from mmspec.compiler.emit import kernel_mask, kernels
+from mmspec.compiler.parts.attention import document_spans
+from mmspec.compiler.relations.sequence import SequenceMask
 
-_PARTS = "launch", "tuning", "tiles"
+_PARTS = "launch", "tuning", "tiles", "tables", "sparse_plan", "sparse_calls"
 _NUMBERS = itertools.count()
 
 
@@ -34,9 +36,22 @@ def _folder() -> Path:
     return folder
 
 
-def has_kernels(case: Case) -> bool:
-    """Whether kernels of a mask can be had: of formulas."""
-    return is_formula(case)
+def _known(case: Case) -> SequenceMask:
+    """The mask with what kernels of tables are told: the most tokens, and who packs documents."""
+    sides = [
+        tuple(replace(side, most=case.lengths[str(side.count)]) for side in segments)
+        for segments in (case.mask.queries, case.mask.keys)
+    ]
+    packed = frozenset(side.name for side in case.mask.sides if case.documents)
+    return SequenceMask(sides[0], sides[1], case.mask.pairs, packed)
+
+
+def spans(case: Case) -> tuple[Tensor | None, Tensor | None]:
+    """Where documents begin and end among keys and among queries, if a mask asks for them."""
+    if case.documents is None:
+        return None, None
+    ids = [(table[None],) for table in (case.tables[0], case.tables[-1])]
+    return document_spans(*ids), document_spans(*ids[::-1])
 
 
 def loaded(case: Case, heads: int, width: int) -> tuple[Any, Any]:
@@ -47,36 +62,44 @@ def loaded(case: Case, heads: int, width: int) -> tuple[Any, Any]:
     for name in _PARTS:
         text = (ROOT / "compiler" / "parts" / f"{name}.py").read_text()
         text = text.replace("from mmspec.compiler.parts import", "from . import")
+        text = text.replace("from mmspec.compiler.parts.", "from .")
         (package / f"{name}.py").write_text(text)
-    tiles = kernel_mask.tiles_of(width, case.mask)
-    widths = width, width
-    mask = kernel_mask.Mask("mask", case.mask, max(case.tokens), *widths, heads, tiles)
+    sequence, widths = _known(case), (width, width)
+    tiles = kernel_mask.tiles_of(width, sequence)
+    mask = kernel_mask.Mask("mask", sequence, max(case.tokens), *widths, heads, tiles)
     (package / "kernels.py").write_text(kernels.module('"""Kernels."""', [mask]))
     importlib.invalidate_caches()
     table = importlib.import_module(f"{package.name}.kernels").KERNELS
     return table["mask"], importlib.import_module(f"{package.name}.launch")
 
 
-def kernel(case: Case, inputs: list[Tensor]) -> Attend:
-    """The attention of a mask by its kernels, with gradients."""
+def kernel(case: Case, inputs: list[Tensor]) -> dict[str, Attend]:
+    """The attention of a mask by its kernels, with gradients; and with its documents made anew."""
     _, heads, _, width = inputs[0].shape
     found, launch = loaded(case, heads, width)
     given = case.values, None, width**-0.5
+    made = spans(case)
 
     class Attention(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, *tensors: Tensor) -> Tensor:
-            results = launch.forward(found, tensors, *given)
+        def forward(ctx: Any, *given_: Any) -> Tensor:
+            *tensors, ctx.spans = given_
+            results = launch.forward(found, tensors, *given, ctx.spans)
             ctx.save_for_backward(*tensors, *results)
             y: Tensor = results[0]
             return y
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> Any:
-            return launch.backward(found, (*grads, *ctx.saved_tensors), *given)
+            tensors = (*grads, *ctx.saved_tensors)
+            return *launch.backward(found, tensors, *given, ctx.spans), None
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        y: Tensor = Attention.apply(q, k, v)  # type: ignore[no-untyped-call]
+        y: Tensor = Attention.apply(q, k, v, made)  # type: ignore[no-untyped-call]
         return y
 
-    return attend
+    def anew(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        y: Tensor = Attention.apply(q, k, v, spans(case))  # type: ignore[no-untyped-call]
+        return y
+
+    return {"ours": attend} if case.documents is None else {"ours": attend, "anew": anew}
