@@ -13,7 +13,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo stamps watch test check golden bench clean
+.PHONY: help setup demo stamps watch test check kernels golden bench clean
 
 # The first Python that is new enough and can make a virtual environment.
 define FIND_PYTHON
@@ -71,6 +71,9 @@ check: $(READY) ## lint, formatting, mypy, pyright, layering
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/pyright
 	@$(PY) -m pytest -n 0 -q tests/test_layering.py
+
+kernels: $(READY) ## compile every mask of the specs for sm_80, sm_90 and sm_100; registers, spills, shared memory
+	@$(PY) -m mmspec.compiler.aot specs/*.yaml
 
 golden: $(READY) ## rewrite the golden files of the tests; read the diff afterwards
 	@$(PY) -m pytest -q -m golden --update-golden

@@ -30,6 +30,9 @@ _POINTERS: Final = {
 }
 """Types of what is not a query, key, value or gradient."""
 
+FEW: Final = 4
+"""Spills of narrow heads that do no harm: the assembler lets more programs run for them."""
+
 _LOADED: Final = "mmspec_ahead_of_time"
 
 
@@ -129,7 +132,7 @@ def main(paths: list[str]) -> int:
     print(f"{'kernel':32} {'target':>6} {'registers':>9} {'spills':>6} {'shared':>7}  product")
     for path in paths:
         for one in readings(driver.run(path, "emit", backend="tiles")):
-            failed |= not one.fits
+            failed |= one.shared > SHARED[one.target] or one.spills > FEW
             sizes = f"{one.registers:>9} {one.spills:>6} {one.shared:>7}"
             print(f"{one.kernel:32} sm_{one.target:<3} {sizes}  {one.instruction}")
     return int(failed)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 ORDER = (
-    *("grouped", "tuning", "launch", "sparse_calls", "sparse_views", "sparse_plan"),
-    *("tables", "sparse", "attention", "model", "decoding"),
+    *("grouped", "tuning", "launch"),
+    *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_plan", "tables", "sparse"),
+    *("attention", "model", "decoding"),
 )
 """Modules of a package, each after those it imports."""
 ON_A_GPU = ("tiles", "kernels")

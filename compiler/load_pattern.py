@@ -1,21 +1,20 @@
-"""Masks of sequences as patterns of this process: what is emitted, run; and tables as they are."""
+"""Masks of sequences as patterns of this process: what is emitted, run."""
 
 from __future__ import annotations
 
 import linecache
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
-import torch
 from torch import Tensor
 
-from mmspec.compiler.parts import sparse_plan
-from mmspec.compiler.relations.geometry import Lengths
-from mmspec.compiler.relations.layout import TILE
+from mmspec.compiler.parts import sparse_pattern, tables
 from mmspec.compiler.relations.pattern import pattern_source
 from mmspec.compiler.relations.patterns import is_closed
 from mmspec.compiler.relations.sequence import SequenceMask, Side
-from mmspec.compiler.relations.tables import Documents, Table, table
+from mmspec.compiler.relations.tables import Documents
+from mmspec.compiler.relations.terms import asks
 
 _HEADER = """from collections.abc import Iterator
 from itertools import pairwise, product
@@ -23,7 +22,7 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor
 
-from mmspec.compiler.parts.sparse_plan import Block, Pattern, Run, bounds, laid, register, tiled
+from mmspec.compiler.parts.sparse_pattern import Block, Pattern, Run, bounds, laid, register, tiled
 from mmspec.compiler.parts.tables import Documents, Draw, everything, samples, sees, tabled
 
 
@@ -42,8 +41,8 @@ def install(name: str, mask: SequenceMask, documents: Documents | None = None) -
     if closed or (documents is None and all(side.most is not None for side in mask.sides)):
         _run(f"<pattern {name}>", _HEADER + pattern_source(name, mask))
         return
-    tabled = _Tabled(mask, documents)
-    sparse_plan.register(name, sparse_plan.Pattern(tabled.blocks, tabled.sees))
+    bound = _Bound(name, mask, documents)
+    sparse_pattern.register(name, sparse_pattern.Pattern(bound.blocks, bound.sees))
 
 
 def _run(file: str, source: str) -> None:
@@ -51,55 +50,44 @@ def _run(file: str, source: str) -> None:
     exec(compile(source, file, "exec"), {})
 
 
-class _Tabled:
-    """A mask of which a part is a table: blocks and predicate from the table of each pair."""
+class _Bound:
+    """A mask with tables: its segments hold what they hold at the time, its documents are known."""
 
-    def __init__(self, mask: SequenceMask, documents: Documents | None) -> None:
-        self.mask, self.documents = mask, documents
-        self.tables = lru_cache(maxsize=64)(self._tables)
+    def __init__(self, name: str, mask: SequenceMask, documents: Documents | None) -> None:
+        self.name, self.mask = name, mask
+        self.given = () if documents is None else (_packed(documents),)
+        self.made = lru_cache(maxsize=64)(self._made)
 
-    def _tables(self, *lengths: int) -> list[tuple[int, int, Table]]:
-        """For each pair where its queries and its keys begin, and its table."""
+    def _made(self, *lengths: int) -> sparse_pattern.Pattern:
+        """The pattern at some lengths."""
         known = dict(zip(self.mask.parameters, lengths, strict=True))
-        sides = _starts(self.mask.queries, known), _starts(self.mask.keys, known)
-        return [
-            (sides[0][query], sides[1][key], self._table(query, key, known))
-            for query in self.mask.queries
-            for key in self.mask.keys
-        ]
 
-    def _table(self, query: Side, key: Side, known: Lengths) -> Table:
-        mask = self.mask.mask(query.name, key.name)
-        return table(mask, query.geometry, key.geometry, known, self.documents)
+        def held(side: Side) -> Side:
+            """As many tokens as there are."""
+            tokens = known[side.count] if side.count else side.geometry.tokens(known)
+            return replace(side, most=tokens)
 
-    def blocks(self, *lengths: int) -> Iterator[sparse_plan.Block]:
+        queries, keys = (tuple(map(held, some)) for some in (self.mask.queries, self.mask.keys))
+        asking = (pair[:2] for pair in self.mask.pairs if asks(pair[2], "document"))
+        packed = frozenset(name for pair in asking for name in pair)
+        name = "_".join((self.name, *map(str, lengths)))
+        mask = SequenceMask(queries, keys, self.mask.pairs, packed)
+        _run(f"<pattern {name}>", _HEADER + pattern_source(name, mask))
+        return sparse_pattern.registered(name)
+
+    def blocks(self, *lengths: int) -> Iterator[sparse_pattern.Block]:
         """As of every pattern."""
-        for first, left, found in self.tables(*lengths):
-            queries, keys = found.tokens
-
-            def runs(index: int, found: Table = found) -> list[sparse_plan.Run]:
-                return found.runs(index, TILE, TILE)
-
-            spans = range(first, first + queries), range(left, left + keys)
-            yield from sparse_plan.tiled(runs, TILE, *spans)
+        yield from self.made(*lengths).blocks(*lengths, *self.given)
 
     def sees(self, q: Tensor, k: Tensor, *lengths: int) -> Tensor:
         """As of every pattern."""
-        seen_qk = torch.zeros(q.numel(), k.numel(), dtype=torch.bool)
-        first, left = int(q.flatten()[0]), int(k[0])
-        for start, begin, found in self.tables(*lengths):
-            queries, keys = found.tokens
-            if start <= first < start + queries and begin <= left < begin + keys:
-                for row, query in enumerate((q - start).flatten().tolist()):
-                    for a, b in found.row(query):
-                        seen_qk[row, max(a + begin - left, 0) : max(b + begin - left, 0)] = True
-        return seen_qk
+        return self.made(*lengths).sees(q, k, *lengths, *self.given)
 
 
-def _starts(sides: tuple[Side, ...], lengths: Lengths) -> dict[Side, int]:
-    starts: dict[Side, int] = {}
-    at = 0
-    for side in sides:
-        starts[side] = at
-        at += side.geometry.tokens(lengths)
-    return starts
+def _packed(documents: Documents) -> tables.Documents:
+    """Documents of one segment of queries and one of keys as patterns take them."""
+    there = sorted(
+        (start, name) for name, (start, stop) in documents.queries.items() if start < stop
+    )
+    seen = tuple(documents.keys.get(name, (0, 0)) for _, name in there)
+    return tables.Documents(tuple(start for start, _ in there), seen)

@@ -39,6 +39,14 @@ def test_the_code_is_what_the_compiler_writes() -> None:
             assert code.strip("\n") in files[name.partition(",")[0]], name
 
 
+def test_the_loops_are_what_the_compiler_writes() -> None:
+    files = driver.run(ROOT / "specs" / "sliding.yaml", "emit").files
+    loops = block_after("## Masks", "python").removeprefix("# sliding/attention.py\n")
+    assert loops.strip("\n") in files["attention.py"]
+    kernel = block_after("`text_mask_forward` of `sliding/kernels.py`", "python")
+    assert kernel.strip("\n") in files["kernels.py"]
+
+
 @pytest.mark.parametrize("command", ["analyze", "verify"])
 def test_the_answers_are_what_the_commands_print(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -97,7 +97,7 @@ def _package(
         homes.update(dict.fromkeys(sparse.TABLE_NAMES, "tables"))
     files.update(runtime.files(homes.values(), plan.name, using))
     if masks:
-        homes.update(dict.fromkeys(sparse.NAMES, "sparse_plan"))
+        homes.update(dict.fromkeys(sparse.NAMES, "sparse_pattern"))
         about = "Attention on a GPU: a kernel forward, two backward, for each mask."
         files["kernels.py"] = kernels.module(model.header(plan, about), masks)
     if attention:

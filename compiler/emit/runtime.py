@@ -14,6 +14,7 @@ FILES: Final = {
     "grouped": ("grouped",),
     "sparse": (
         "sparse",
+        "sparse_pattern",
         "sparse_plan",
         "sparse_calls",
         "sparse_views",

@@ -31,7 +31,7 @@ Patterns = tuple[tuple[str, int, int], ...]
 """For each group of heads its pattern, its query heads and its key heads; () for SDPA."""
 
 NAMES: Final = ("Block", "Pattern", "Run", "bounds", "laid", "register", "tiled")
-"""What patterns take from the package's sparse_plan.py."""
+"""What patterns take from the package's sparse_pattern.py."""
 
 TABLE_NAMES: Final = ("Documents", "Draw", "everything", "samples", "sees", "tabled")
 """What those with tables take from its tables.py."""

@@ -1,26 +1,20 @@
 """Plans of sparse attention: from the runs of keys that queries see to few calls of a kernel.
 
-A mask is a `Pattern`, registered by name: which runs of keys each block of queries sees, and which
-single keys. A plan is made once for each set of lengths: rectangles that many blocks share, bands
+A plan is made once for each set of lengths: rectangles that many blocks share, bands
 of equal blocks, blocks whose runs are laid side by side, or all at once where that is cheaper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from mmspec.compiler.parts.sparse_calls import ALL, Call, Part, Plan
-
-Run = tuple[int, int, bool]
-"""Keys from start to stop; whether every query of the block sees all of them."""
-
-Block = tuple[int, int, Sequence[Run]]
-"""Queries from start to stop, and the runs of keys that they see: in order, and apart."""
+from mmspec.compiler.parts.sparse_pattern import Pattern, registered
 
 _TABLE = 64  # keys in a table
 _EVEN = 16  # keys that the columns of a table begin and end at
@@ -34,72 +28,6 @@ _MARGIN = (
 )
 _LONG = 4  # blocks that make a run worth calls of its own
 _LARGEST = 1 << 24  # pairs of a mask of all of them, where each batch has another
-
-
-@dataclass(frozen=True, eq=False)
-class Pattern:
-    """Which keys each query sees; both functions also take the lengths, one after another."""
-
-    blocks: Callable[..., Iterable[Block]]
-    """(*lengths): the blocks of queries, any number of times each, with runs of keys."""
-    sees: Callable[..., Tensor]
-    """(q [q, 1], k [k], *lengths) -> bool [q, k], asked for runs that are not whole."""
-    order: Callable[..., tuple[Tensor | None, Tensor | None]] | None = None
-    """(*lengths): which query and which key stands at each place that `blocks` counts."""
-    samples: Callable[[Tensor], Mapping[Hashable, list[int]]] | None = None
-    """Of packed documents, (spans): those of a batch, and the samples that have them.
-
-    `blocks` and `sees` take them after the lengths.
-    """
-
-
-_PATTERNS: dict[str, Pattern] = {}
-
-
-def register(name: str, pattern: Pattern) -> Pattern:
-    """Make a pattern known to the operators; a name stands for one pattern for good."""
-    assert name not in _PATTERNS, name
-    _PATTERNS[name] = pattern
-    return pattern
-
-
-def bounds(first: int, tile_t: Tensor) -> list[int]:
-    """Where the tiles of a segment begin, and its end, given the tile of each of its tokens."""
-    return [first, *(first + tile_t.bincount().cumsum(0)).tolist()]
-
-
-def laid(
-    runs: Callable[..., Iterable[Run]],
-    indices: Iterable[tuple[int, ...]],
-    sides: tuple[Sequence[int], Sequence[int]],
-    *lengths: int,
-) -> Iterator[Block]:
-    """Blocks from `runs(*index, *lengths)`, which counts in tiles whose bounds are the sides.
-
-    A segment that is absent has no bounds but the first.
-    """
-    queries, keys = sides
-    for index, start, stop in zip(indices, queries[:-1], queries[1:], strict=False):
-        seen = [
-            (keys[left], keys[min(right, len(keys) - 1)], whole)
-            for left, right, whole in runs(*index, *lengths)
-            if left < min(right, len(keys) - 1)
-        ]
-        yield start, stop, seen
-
-
-def tiled(
-    runs: Callable[..., Iterable[Run]], tile: int, queries: range, keys: range, *lengths: int
-) -> Iterator[Block]:
-    """Blocks of a segment from `runs(i, *lengths)`, which counts in tiles of two segments."""
-    for index, start in enumerate(range(queries.start, queries.stop, tile)):
-        first = keys.start
-        seen = [
-            (first + tile * left, min(first + tile * right, keys.stop), whole)
-            for left, right, whole in runs(index, *lengths)
-            if left < right and first + tile * left < keys.stop
-        ]
-        yield start, min(start + tile, queries.stop), seen
 
 
 @lru_cache(maxsize=256)
@@ -126,7 +54,7 @@ def plans(
     rate: float = 1.0,
 ) -> Iterator[tuple[Plan, Samples]]:
     """The plan of each sample that packs documents of its own, or that of all of them."""
-    by_documents = _PATTERNS[name].samples
+    by_documents = registered(name).samples
     if by_documents is None or spans is None:
         yield chosen(name, tuple(lengths), sizes, rate), slice(None)
         return
@@ -173,7 +101,7 @@ def _sparse_plan(
     name: str, lengths: tuple[Hashable, ...], queries: int, rows: int | None = None
 ) -> Plan:
     """Calls on blocks as they come, or of so many rows where not all of their runs are whole."""
-    pattern = _PATTERNS[name]
+    pattern = registered(name)
     orders = pattern.order(*lengths) if pattern.order else (None, None)
     parts, tables = _tables(pattern, lengths, orders, rows)
     causal = orders == (None, None) and _is_causal(parts, tables, queries)
@@ -184,7 +112,7 @@ def _sparse_plan(
 
 @lru_cache(maxsize=64)
 def _dense_plan(name: str, lengths: tuple[Hashable, ...], call: Call) -> Plan:
-    pattern = _PATTERNS[name]
+    pattern = registered(name)
     orders = pattern.order(*lengths) if pattern.order else (None, None)
     parts, tables = _tables(pattern, lengths, orders)
     seen_qk = torch.zeros(call.rows, call.keys, dtype=torch.bool)

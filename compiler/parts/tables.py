@@ -11,12 +11,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from mmspec.compiler.parts.sparse_plan import Block, Run
+if TYPE_CHECKING:
+    from mmspec.compiler.parts.sparse_pattern import Block, Run
 
 BLOCK = 64
 """Tokens of a random block; the tiles of a plan's formulas have as many."""

@@ -41,7 +41,8 @@ def median_milliseconds(launch: Launch) -> float:
     """What a launch takes on a GPU."""
     from triton.testing import do_bench  # type: ignore[import-untyped,unused-ignore]
 
-    return float(do_bench(launch, warmup=10, rep=50, return_mode="median"))
+    milliseconds: Any = do_bench(launch, warmup=10, rep=50, return_mode="median")
+    return float(milliseconds)
 
 
 timer: Callable[[Launch], float] = median_milliseconds

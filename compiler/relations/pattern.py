@@ -44,7 +44,7 @@ _ROOM = 72
 def pattern_source(name: str, mask: SequenceMask) -> str:
     """Definitions that end with the pattern, registered by its name.
 
-    What they use is in `parts/sparse_plan.py`. The functions take `mask.parameters`. Every mask
+    What they use is in `parts/sparse_pattern.py`. The functions take `mask.parameters`. Every mask
     must be a formula. Raises MeaninglessError.
     """
     return "\n\n\n".join(pattern_definitions(name, name, mask))

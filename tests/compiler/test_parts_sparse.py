@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmspec.compiler.parts import sparse, sparse_calls, sparse_plan
 from mmspec.compiler.parts.sparse import attend, attend_backward, sparse_attention
-from mmspec.compiler.parts.sparse_plan import Block, Pattern, register, tiled
+from mmspec.compiler.parts.sparse_pattern import Block, Pattern, register, tiled
 
 _NUMBERS = itertools.count()
 SPARSE = {"_MARGIN": 1e9}

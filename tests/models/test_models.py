@@ -144,3 +144,10 @@ def test_wrong_inputs_are_named() -> None:
         model(text=text, lengths={"txt": torch.tensor([1, 2])})
     with pytest.raises(ValueError, match="targets has no 'lable'"):
         model(text=text, targets={"lable": torch.tensor([1, 2])})
+
+
+def test_numbers_to_regress_on_are_never_spread_over_the_batch() -> None:
+    model, given = compiled("ponder").eval(), tensors(plan_of("ponder"), batch=3)
+    for wrong in (torch.ones(3), torch.ones(1, 1), torch.ones(3, 2)):
+        with pytest.raises(ValueError, match=r"targets of total must be \[3, 1\]"):
+            model(digits=given["digits"], targets={"total": wrong})

@@ -91,9 +91,9 @@ def test_the_text_holds_exact_and_readable_figures() -> None:
     analyze(plan("gated")).render(console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert "299,209" in text
-    assert "41,124,992 (41.1 M), O(B*text^2): 768*B*text**2 + 327680*B*text + 23626880*B" in text
-    assert "pairs(text)      822 of 4,096 in tiles, O(text): 19*text - 90  (lengths from 9)" in text
+    assert "333,001" in text
+    assert "22,840,448 (22.8 M), O(B*text^2): 768*B*text**2 + 303104*B*text + 6521984*B" in text
+    assert "pairs(text)      412 of 4,096 in tiles, O(text): 9*text - 20  (lengths from 4)" in text
     ponder = Console(file=io.StringIO(), width=120, color_system=None)
     analyze(plan("ponder")).render(ponder)
     assert isinstance(ponder.file, io.StringIO)

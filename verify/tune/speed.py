@@ -18,15 +18,15 @@ __all__ = ["Call", "Pieces", "Work", "pays", "speed"]
 Call = Literal["mask", "causal", "full"]
 
 START: Final = 4e6
-CALL: Final = 6e5
+CALL: Final = 1.3e6
 MASKED: Final = 1.15
 SHORT: Final = 1.2
-SHORTER: Final = 1.3
-ROW: Final = 40.0
-ORDER: Final = 30.0
+SHORTER: Final = 1.4
+ROW: Final = 55.0
+ORDER: Final = 60.0
 CORNER: Final = 260
 BAND: Final = 16
-MARGIN: Final = 0.9
+MARGIN: Final = 0.72
 LONG: Final = 512
 """Queries that share whole tiles in one call, at the rate of long calls."""
 

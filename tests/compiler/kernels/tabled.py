@@ -94,8 +94,9 @@ def module(folder: Path, width: int) -> dict[str, Any]:
     package.mkdir()
     (package / "__init__.py").touch()
     parts = ROOT / "compiler" / "parts"
-    for name in ("launch", "tiles", "tables", "sparse_plan", "sparse_calls"):
+    for name in ("launch", "tuning", "tiles", "tables"):
         text = (parts / f"{name}.py").read_text()
+        text = text.replace("from mmspec.compiler.parts import", "from . import")
         text = text.replace("from mmspec.compiler.parts.", "from .")
         (package / f"{name}.py").write_text(text)
     masks = [mask_of(name.replace(" ", "_"), case, width) for name, case in CASES.items()]

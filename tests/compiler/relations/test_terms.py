@@ -15,8 +15,9 @@ from mmspec.compiler.relations.terms import terms
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse, patterns, unparse
 
 KEY = Side("text", line("n_text"), "n_text", 1000)
-LEAVES = [parse(text) for text in ("document", "random(2)", "random(3, seed=1)")]
-LEAVES += [parse(text) for text in ("causal", "window(before=4)", "prefix(3)", "full", "none")]
+_TABLES = ("document", "random(2)", "random(3, seed=1)")
+_FORMULAS = ("causal", "window(before=4)", "prefix(3)", "full", "none")
+LEAVES = [parse(text) for text in (*_TABLES, *_FORMULAS)]
 
 
 def masks() -> st.SearchStrategy[Mask]:
