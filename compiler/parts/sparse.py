@@ -79,7 +79,7 @@ def _sizes(q_bhqw: Tensor, k_bgkw: Tensor) -> tuple[int, int, int, int]:
 
 def _dense_plan(name: str, lengths: Sequence[int], q_bhqw: Tensor, k_bgkw: Tensor) -> Plan | None:
     """The plan where it is dense on a CPU, but none while a graph is traced for every length."""
-    if torch.compiler.is_compiling() or q_bhqw.is_cuda:
+    if torch.compiler.is_compiling() or q_bhqw.device.type != "cpu":
         return None
     training = torch.is_grad_enabled() and q_bhqw.requires_grad
     rate = HALF if training and q_bhqw.dtype == torch.bfloat16 else 1.0

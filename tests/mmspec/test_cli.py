@@ -27,6 +27,7 @@ SURFACE = {
     "show": {"SPEC", "--ascii", "--json", "--mask", "--lengths", "--tile", "--png", "--svg"},
     "compile": {"SPEC", "-o", "--output", "--stop-after", "--force", "--backend"},
     "analyze": {"SPEC", "--json"},
+    "tune": {"SPEC", "--lengths", "--json"},
     "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"},
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}
     | {"--warmup", "--weight-decay", "--clip", "--seed", "--eval-every", "--save-every"}

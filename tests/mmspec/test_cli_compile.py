@@ -116,7 +116,7 @@ def test_an_empty_folder_will_do() -> None:
 
 
 def test_a_wrong_spec_leaves_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = Path(GATED).read_text(encoding="utf-8").replace("patch: 8", "patch: 7")
+    wrong = Path(GATED).read_text(encoding="utf-8").replace("patch: 16", "patch: 7")
     Path("wrong.yaml").write_text(wrong, encoding="utf-8")
     assert main(["compile", "wrong.yaml"]) == 2
     assert "wrong.yaml:8:60 error[MM105]" in capsys.readouterr().err

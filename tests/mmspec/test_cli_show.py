@@ -156,7 +156,7 @@ def test_the_tree_names_shapes_and_parameters() -> None:
     counts = {"total": 1234, "joint": 567, "head label": 89}
     shown = [line.plain for line in tree.lines(spec, counts, 100, ascii_only=True)]
     assert shown[0].startswith("gated")
-    assert any("joint" in line and "[B, 64 + <=48, 64]" in line and "567" in line for line in shown)
+    assert any("joint" in line and "[B, 16 + <=48, 64]" in line and "567" in line for line in shown)
     assert any("label" in line and "[B, 9]" in line and " 89 " in line for line in shown)
     assert all(line.isascii() for line in shown)
     assert all(not line.endswith(" ") for line in shown)

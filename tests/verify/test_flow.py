@@ -222,9 +222,11 @@ def test_attentionthat_never_meet_carry_nothing() -> None:
 
 
 def sizes(plan: ir.Plan, most: int) -> dict[str, int]:
-    """Tokens by modality, of variable ones at most so many."""
+    """Tokens by modality, of variable ones at most so many; of a video at least a step."""
     return {
-        known.name: min(known.tokens.max, most) if known.tokens.symbol else known.tokens.max
+        known.name: min(known.tokens.max, max(most // known.area, 1) * known.area)
+        if known.tokens.symbol
+        else known.tokens.max
         for known in plan.inputs
     }
 
@@ -238,7 +240,7 @@ def sample(spec: Spec, plan: ir.Plan, lengths: dict[str, int], seed: int) -> dic
         if isinstance(modality, modalities.Tokens):
             found[wanted.name] = torch.randint(modality.vocab, (1, size), generator=generator)
             continue
-        places = {"B": 1, "F": size * wanted.patch}
+        places = {"B": 1, "F": size // wanted.area * wanted.patch}
         shape = [places[n] if isinstance(n, str) else n for n in wanted.shape]
         values = torch.randn(shape, generator=generator, dtype=torch.float64)
         if isinstance(modality, modalities.Table):
@@ -262,8 +264,22 @@ def changed(spec: Spec, values: Tensor, name: str, token: int) -> Tensor | None:
         row, place = divmod(token, modality.size[1] // p)
         values[:, :, row * p : (row + 1) * p, place * p : (place + 1) * p] += 1
         return values
+    if isinstance(modality, modalities.Video):
+        p, (step, at) = modality.patch, divmod(token, modality.area)
+        row, place = divmod(at, modality.size[1] // p)
+        frames = values[0, step * modality.tubelet : (step + 1) * modality.tubelet]
+        frames[:, :, row * p : (row + 1) * p, place * p : (place + 1) * p] += 1
+        return values
     values[0, token * modality.patch : (token + 1) * modality.patch] += 1
     return values
+
+
+def packed(plan: ir.Plan) -> bool:
+    """Whether a mask asks for documents, which may show anything: here a sample is one."""
+    groups = [group for stack in plan.stacks() for group in stack.block.attention.groups]
+    groups += [group for node in plan.nodes if isinstance(node, ir.Fuse) for group in node.groups]
+    shown = [mask for group in groups for *_, mask in group.masks]
+    return any(pattern.name == "document" for mask in shown for pattern in masks.patterns(mask))
 
 
 def compare(spec: Spec, plan: ir.Plan, change: tuple[str, int], seed: int, most: int = 4) -> None:
@@ -285,7 +301,7 @@ def compare(spec: Spec, plan: ir.Plan, change: tuple[str, int], seed: int, most:
         moved = (difference.amax(1) > 1e-13).numpy()
         connected = rows[:, token]
         assert not (moved & ~connected).any(), (stack.stream, moved, connected)
-        if not isinstance(stack.halting, ir.Exit):
+        if not isinstance(stack.halting, ir.Exit) and not packed(plan):
             assert (moved == connected).all(), (stack.stream, moved, connected)
 
 
