@@ -5,8 +5,8 @@ Parameters after `*` are constants of the spec; the emitter folds them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -85,9 +85,9 @@ class KeyRecorder:
         return CachedKeys(self.slots.place_bs, tuple(self.taken))
 
 
-def watched_layers(recorders: Iterable[KeyRecorder]) -> ExitStack:
+def watched_layers(recorders: Iterable[KeyRecorder]) -> contextlib.ExitStack:
     """A context in which recorders see what their layers return."""
-    handles = ExitStack()
+    handles = contextlib.ExitStack()
     for recorder in recorders:
         for layer in recorder.layers:
             handles.enter_context(layer.register_forward_hook(recorder))

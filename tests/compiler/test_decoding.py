@@ -48,6 +48,23 @@ ALONE = {
 IMAGE = "{kind: image, size: [4, 6], channels: 1, patch: 2, optional: true}"
 SOUND = "{kind: audio, features: 3, rate: 100 Hz, patch: 2, length: {max: 14}, position: sincos}"
 TEXT = "{kind: tokens, vocab: 11, length: {max: 40}, position: rotary}"
+EXITS = f"""
+{HEAD}modalities:
+  text: {TEXT}
+  image: {IMAGE}
+streams:
+  text: {{from: text, depth: 1, width: 12, heads: 2, attention: causal}}
+  image:
+    from: image
+    depth: 2
+    width: 12
+    heads: 2
+    halting: {{kind: exit, head: label, threshold: 0.5}}
+heads:
+  next: {{from: text, kind: language-model}}
+  label: {{from: image, kind: classifier, classes: 3}}
+"""
+ALONE["beside exits"] = EXITS
 JOINT = f"""
 {HEAD}modalities:
   image: {IMAGE}
