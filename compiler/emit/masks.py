@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 from collections.abc import Iterator
 
@@ -10,6 +11,8 @@ from mmspec.compiler.emit.coordinates import expression, statements
 from mmspec.expressions import mask as masks
 
 _LONG = 60
+_LINE = 90
+"""Characters of a name and its condition in the body of a function."""
 FULL = masks.Pattern("full", ())
 NONE = masks.Pattern("none", ())
 Pairs = ir.Pairs
@@ -55,11 +58,36 @@ def _is_full(pairs: Pairs, queries: Segments, keys: Segments) -> bool:
 def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[str], str]:
     """A mask as one expression, or as a statement a pattern and what joins them when long."""
     whole = expression(mask, query, key)
+    if isinstance(mask, masks.Pattern) and len(whole) + len("seen_qk") > _LINE:
+        return fitting("seen_qk", whole), "seen_qk"
     if len(whole) <= _LONG or isinstance(mask, masks.Pattern):
         return [], whole
     names: dict[masks.Pattern, str] = {}
     joined = _joined(mask, names)
-    return [f"{name} = {expression(one, query, key)}" for one, name in names.items()], joined
+    texts = ((name, expression(one, query, key)) for one, name in names.items())
+    return [line for name, text in texts for line in fitting(name, text)], joined
+
+
+def fitting(name: str, text: str) -> list[str]:
+    """Statements that give a name a condition, side by side of its `&` where it is too long."""
+    if len(name) + len(text) <= _LINE:
+        return [f"{name} = {text}"]
+    parts = _conjuncts(text)
+    first = parts[0]
+    if len(parts) > 1 and first.startswith("("):
+        first = ast.unparse(ast.parse(first))
+    return [f"{name} = {first}", *(f"{name} = {name} & {part}" for part in parts[1:])]
+
+
+def _conjuncts(text: str) -> list[str]:
+    """What a condition joins by `&`, outside of all parentheses."""
+    parts, depth, start = [], 0, 0
+    for at, sign in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth == 0 and text[at : at + 3] == " & ":
+            parts.append(text[start:at])
+            start = at + 3
+    return [*parts, text[start:]]
 
 
 def _joined(mask: masks.Mask, names: dict[masks.Pattern, str]) -> str:

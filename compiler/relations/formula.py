@@ -245,6 +245,12 @@ def as_statements(formula: Formula, name: str, room: int) -> list[str]:
         sign = " <= " if isinstance(formula, AtMost) else " == " if formula.holds else " != "
         left = f"{name}_{'row' if formula.left.terms else 'end'}"
         return [f"{left} = {formula.left}", f"{name} = {left}{sign}{formula.right}"]
+    if isinstance(formula, Divides):
+        sign = "==" if formula.holds else "!="
+        return [
+            f"{name}_apart = {formula.value}",
+            f"{name} = {name}_apart % {formula.step} {sign} 0",
+        ]
     if not isinstance(formula, Both | Either):
         return [f"{name} = {text}"]
     sign = " & " if isinstance(formula, Both) else " | "

@@ -10,11 +10,11 @@ from typing import Final
 
 from mmspec.compiler.relations.formula import Formula, Named, both, either, negate
 from mmspec.compiler.relations.layout import TILE
-from mmspec.compiler.relations.patterns import TABLES, is_closed, meaning
+from mmspec.compiler.relations.patterns import is_closed, meaning
 from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.compiler.relations.tables import Documents, table
 from mmspec.compiler.relations.terms import Term, draw_of, terms
-from mmspec.expressions.mask import And, Mask, Not, Pattern, patterns
+from mmspec.expressions.mask import And, Mask, Not, Pattern
 
 __all__ = ["has_loops", "literals", "seen_formula", "terms_of", "touched_pairs"]
 
@@ -73,7 +73,7 @@ def _packed(mask: SequenceMask, sides: tuple[Side, ...]) -> Iterator[Side]:
 def has_loops(mask: Mask, query: Side, key: Side) -> bool:
     """Whether the tiles of a mask can be found: tables need tokens that can stand in a line."""
     flat = all(len(s.geometry.axes) == 1 or not s.geometry.symbols for s in (query, key))
-    return is_closed(mask) or flat or {p.name for p in patterns(mask)} <= TABLES
+    return is_closed(mask) or flat
 
 
 def touched_pairs(mask: Mask, query: Side, key: Side, tokens: Mapping[str, int]) -> int:
