@@ -21,7 +21,7 @@ from mmspec.compiler.relations.syntax import (
     variables,
 )
 
-__all__ = ["Block", "If", "Loop", "Node", "Run", "build"]
+__all__ = ["Block", "If", "Loop", "Node", "Run", "build", "free"]
 
 
 _KINDS: Final[Any] = isl.ast_node_type
@@ -156,12 +156,53 @@ def _for(node: isl.AstNode, facts: isl.Set) -> Block:
         stop, step = added(start, 1), 1
     else:
         stop, step = simplified(_stop(node), facts), _number(node.for_get_inc())
+    if step == 1 and variable in variables(start) | variables(stop):
+        return _conditional(variable, (start, stop), body)
     first = body[0] if body else None
     if len(body) == 1 and isinstance(first, Run) and first.start == variable:
         return (replace(first, start=start, stop=stop, step=step),)
     if node.for_is_degenerate() and variable not in _used(body):
         return body
     return (Loop(variable, start, stop, step, body),)
+
+
+def _conditional(variable: str, ends: tuple[Expression, Expression], body: Block) -> Block:
+    """A loop whose bounds read its own variable, which isl means as conditions on it."""
+    kept: list[Expression] = []
+    asked: list[Expression] = []
+    for name, sign, end in (("max", ">=", ends[0]), ("min", "<", ends[1])):
+        parts = _parts(name, end)
+        plain = [part for part in parts if variable not in variables(part)]
+        asked += [Operation(sign, (variable, part)) for part in parts if part not in plain]
+        kept.append(Operation(name, tuple(plain)) if len(plain) > 1 else (plain or parts)[0])
+    return (Loop(variable, kept[0], kept[1], 1, (If(_all(asked), body),)),)
+
+
+def _parts(name: str, end: Expression) -> list[Expression]:
+    """What a greatest or a least is of."""
+    if isinstance(end, Operation) and end.name == name:
+        return [part for side in end.of for part in _parts(name, side)]
+    return [end]
+
+
+def free(block: Block, known: frozenset[str]) -> frozenset[str]:
+    """Names that the loops read where nothing has given them a value; there should be none.
+
+    isl now and then bounds a loop by its own variable, where a set has more divisions than it
+    can see through.
+    """
+    found: frozenset[str] = frozenset()
+    for node in block:
+        if isinstance(node, Loop):
+            ends = variables(node.start) | variables(node.stop)
+            found |= (ends - known) | free(node.body, known | {node.variable})
+        elif isinstance(node, If):
+            found |= variables(node.condition) - known
+            found |= free(node.body, known) | free(node.otherwise, known)
+        else:
+            ends = frozenset().union(*map(variables, (*node.at, node.start, node.stop)))
+            found |= ends - known
+    return found
 
 
 def _used(block: Block) -> frozenset[str]:

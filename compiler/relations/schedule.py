@@ -15,7 +15,7 @@ import islpy as isl
 
 from mmspec.compiler.relations.bounds import bounded_runs
 from mmspec.compiler.relations.geometry import Axis, Lengths
-from mmspec.compiler.relations.loops import Block, If, Loop, Run, build
+from mmspec.compiler.relations.loops import Block, If, Loop, Run, build, free
 from mmspec.compiler.relations.relation import Relation
 from mmspec.compiler.relations.syntax import Dialect, Expression, Operation, added, write
 from mmspec.compiler.relations.tiles import Tile, border, linear_tiles, sides, touched, whole
@@ -161,16 +161,20 @@ def _built(
 ) -> Block:
     """What isl's code generator makes of the tiles.
 
-    There are sets that it gives up on ("cannot handle void expression"). Their whole tiles then
-    count as border, or all tiles do: the predicate decides.
+    There are sets that it gives up on ("cannot handle void expression"), or whose loops it bounds
+    by what only they know. Their whole tiles then count as border, or all tiles do: the predicate
+    decides.
     """
+    known = frozenset((*relation.symbols, *relation.tile_names[0]))
     nothing = isl.Map.empty(found[True].get_space())
     some = found[True].union(found[False]).coalesce()
     for inside, others in ((found[True], found[False]), (nothing, some)):
         try:
-            return build({True: inside, False: others}, context, relation.tile_names)
+            found_ = build({True: inside, False: others}, context, relation.tile_names)
         except isl.Error:
             continue
+        if not free(found_, known):
+            return found_
     every = touched(relation.everything(), *tiles)
     return build({True: nothing, False: every}, context, relation.tile_names)
 
