@@ -18,6 +18,7 @@ from measure import ROOT
 from torch import Tensor
 
 from mmspec.compiler.load_pattern import install
+from mmspec.compiler.parts import native
 from mmspec.compiler.parts.sparse import sparse_attention
 from mmspec.compiler.parts.sparse_plan import HALF, chosen
 
@@ -42,7 +43,10 @@ def is_dense(case: Case, inputs: list[Tensor], backward: bool) -> bool:
     rate = HALF if backward and inputs[0].dtype == torch.bfloat16 else 1.0
     pattern = f"choice_{next(_NUMBERS)}"
     install(pattern, case.mask, case.documents)
-    return chosen(pattern, case.values, (batch * heads, *case.tokens, width), rate).dense
+    native_code = native.wanted(*inputs[:2])
+    return chosen(
+        pattern, case.values, (batch * heads, *case.tokens, width), rate, native_code
+    ).dense
 
 
 def dense(seen_qk: Tensor | None) -> Attend:

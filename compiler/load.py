@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 ORDER = (
     *("grouped", "tuning", "launch"),
-    *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_plan", "tables", "sparse"),
+    *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_parts", "sparse_groups"),
+    *("native", "sparse_plan", "tables", "sparse"),
     *("attention", "model", "decoding"),
 )
 """Modules of a package, each after those it imports."""
@@ -59,6 +61,9 @@ def _for_gpu() -> tuple[str, ...]:
 
 def _load(name: str, root: str, source: str) -> None:
     """Run one module of the package `root`."""
+    if name == "native":  # the same in every package, and its C++ is read from a file
+        sys.modules[f"{root}.{name}"] = import_module("mmspec.compiler.parts.native")
+        return
     if source in _OPERATORS:
         sys.modules[f"{root}.{name}"] = _OPERATORS[source]
         return

@@ -6,8 +6,10 @@ import hashlib
 import inspect
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
+from mmspec.compiler import parts
 from mmspec.compiler.emit.model import unexecuted
 
 FILES: Final = {
@@ -16,15 +18,19 @@ FILES: Final = {
         "sparse",
         "sparse_pattern",
         "sparse_plan",
+        "sparse_parts",
+        "sparse_groups",
         "sparse_calls",
         "sparse_views",
+        "native",
+        "native.cpp",
         "launch",
         "tuning",
         "tiles",
     ),
     "tables": ("tables",),
 }
-"""Modules of `compiler/parts` that go into a package whole, by the one that its parts import."""
+"""Files of `compiler/parts` that go into a package whole, by the module that its parts import."""
 
 _IMPORT: Final = re.compile(r"from mmspec\.compiler\.parts\.(\w+) import")
 
@@ -48,6 +54,9 @@ def files(modules: Iterable[str], name: str, using: str) -> dict[str, str]:
     digest = hashlib.sha256(using.encode()).hexdigest()[:8]
     found = {}
     for module in dict.fromkeys(file for one in modules for file in FILES[one]):
+        if "." in module:
+            found[module] = (Path(parts.__file__).parent / module).read_text(encoding="utf-8")
+            continue
         text = inspect.getsource(unexecuted(module))
         text = text.replace('"mmspec::', f'"mmspec_{digest}::')
         text = text.replace("from mmspec.compiler.parts import", "from . import")

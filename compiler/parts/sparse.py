@@ -9,7 +9,7 @@ Shapes: b batch, h query heads, g key heads, q queries, k keys, w head width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from mmspec.compiler.parts import launch
+from mmspec.compiler.parts import launch, native
 from mmspec.compiler.parts.sparse_calls import HIDDEN, Plan
+from mmspec.compiler.parts.sparse_groups import Groups
 from mmspec.compiler.parts.sparse_plan import HALF, Samples, chosen, plans
 from mmspec.compiler.parts.sparse_views import (
     add_keys,
@@ -83,8 +84,9 @@ def _dense_plan(name: str, lengths: Sequence[int], q_bhqw: Tensor, k_bgkw: Tenso
         return None
     training = torch.is_grad_enabled() and q_bhqw.requires_grad
     rate = HALF if training and q_bhqw.dtype == torch.bfloat16 else 1.0
-    plan = chosen(name, tuple(lengths), _sizes(q_bhqw, k_bgkw), rate)
-    return plan if plan.dense else None
+    by = native.wanted(q_bhqw, k_bgkw)
+    plan = chosen(name, tuple(lengths), _sizes(q_bhqw, k_bgkw), rate, by)
+    return None if isinstance(plan, Groups) or not plan.dense else plan
 
 
 def _dense(
@@ -117,10 +119,21 @@ def attend(
     """The attention of a pattern and the log-sum-exp of its scores, 0 where there are none."""
     found = [
         (_attended(*_picked((q_bhqw, k_bgkw, v_bgkw), valid_bk, samples), plan, scale), samples)
-        for plan, samples in plans(name, lengths, spans_bq, _sizes(q_bhqw, k_bgkw))
+        for plan, samples in _plans(name, lengths, spans_bq, (q_bhqw, k_bgkw))
     ]
     y_bhqw, total_bhq = _together(found, lambda: _rooms(q_bhqw))
     return y_bhqw, total_bhq
+
+
+def _plans(
+    name: str,
+    lengths: Sequence[int],
+    spans: Tensor | None,
+    inputs: Sequence[Tensor],
+    rate: float = 1.0,
+) -> Iterator[tuple[Plan | Groups, Samples]]:
+    """The plans for queries and keys, by native code where that is at hand."""
+    return plans(name, lengths, spans, _sizes(*inputs), rate, native.wanted(*inputs))
 
 
 Results = tuple[Tensor, ...]
@@ -157,9 +170,11 @@ def _together(parts: Sequence[tuple[Results, Samples]], make: Callable[[], Resul
 
 
 def _attended(
-    inputs: Sequence[Tensor], valid_bk: Tensor | None, plan: Plan, scale: float
+    inputs: Sequence[Tensor], valid_bk: Tensor | None, plan: Plan | Groups, scale: float
 ) -> tuple[Tensor, Tensor]:
     """The attention of a plan and the log-sum-exp of its scores."""
+    if isinstance(plan, Groups):
+        return native.attended(inputs, valid_bk, plan, scale)
     q_bhqw = inputs[0]
     inner = inner_type(plan, q_bhqw.dtype)
     q, k, v = ordered(inputs, plan, inner)
@@ -234,16 +249,18 @@ def attend_backward(
     tensors = *inputs, grad_bhqw, *results
     found = [
         (_gradients(*_picked(tensors, valid_bk, samples), plan, scale), samples)
-        for plan, samples in plans(name, lengths, spans_bq, _sizes(*inputs[:2]), rate)
+        for plan, samples in _plans(name, lengths, spans_bq, inputs[:2], rate)
     ]
     grad_q, grad_k, grad_v = _together(found, lambda: _like(inputs))
     return grad_q, grad_k, grad_v
 
 
 def _gradients(
-    tensors: Sequence[Tensor], valid_bk: Tensor | None, plan: Plan, scale: float
+    tensors: Sequence[Tensor], valid_bk: Tensor | None, plan: Plan | Groups, scale: float
 ) -> tuple[Tensor, ...]:
     """Of a plan; tensors: its inputs, the gradient of what it gave, and that."""
+    if isinstance(plan, Groups):
+        return native.gradients(tensors, valid_bk, plan, scale)
     inputs, dtype = tensors[:3], tensors[0].dtype
     inner = inner_type(plan, dtype)
     q, k, v = ordered(inputs, plan, inner)
@@ -334,7 +351,7 @@ def _pairs(
     if spans_bq is not None and type(spans_bq) is not Tensor:
         return q_bhqw[..., 0].numel() * k_bgkw.shape[2]
     batch = range(len(q_bhqw))
-    found = plans(name, lengths, spans_bq, _sizes(q_bhqw, k_bgkw))
+    found = _plans(name, lengths, spans_bq, (q_bhqw, k_bgkw))
     counts = (
         plan.pairs * len(batch[samples] if isinstance(samples, slice) else samples)
         for plan, samples in found

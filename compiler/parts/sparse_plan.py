@@ -6,7 +6,7 @@ of equal blocks, blocks whose runs are laid side by side, or all at once where t
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.parts.sparse_calls import ALL, Call, Part, Plan
-from mmspec.compiler.parts.sparse_pattern import Pattern, registered
+from mmspec.compiler.parts.sparse_groups import Groups, groups_of
+from mmspec.compiler.parts.sparse_parts import Parts, is_causal, parts_of
+from mmspec.compiler.parts.sparse_pattern import registered
 
-_TABLE = 64  # keys in a table
-_EVEN = 16  # keys that the columns of a table begin and end at
 _FINE = 32  # rows of a block where that leaves out enough
 _NARROW = 1024  # keys for each query where it might
 _TALL = 8  # blocks that share a rectangle
@@ -32,14 +32,18 @@ _LARGEST = 1 << 24  # pairs of a mask of all of them, where each batch has anoth
 
 @lru_cache(maxsize=256)
 def chosen(
-    name: str, lengths: tuple[int, ...], sizes: tuple[int, int, int, int], rate: float = 1.0
-) -> Plan:
+    name: str,
+    lengths: tuple[int, ...],
+    sizes: tuple[int, int, int, int],
+    rate: float = 1.0,
+    native: bool = False,
+) -> Plan | Groups:
     """The cheapest of the sparse plan and one call on everything, by a mask or as causal.
 
     sizes: heads of all samples, queries, keys, width. rate: what a pair of the one call costs
-    beside one of the others.
+    beside one of the others. native: whether there is native code for the sparse plan.
     """
-    return _cheapest(name, lengths, sizes, rate)
+    return _cheapest(name, lengths, sizes, rate, native)
 
 
 Samples = list[int] | slice
@@ -52,15 +56,16 @@ def plans(
     spans: Tensor | None,
     sizes: tuple[int, int, int, int],
     rate: float = 1.0,
-) -> Iterator[tuple[Plan, Samples]]:
+    native: bool = False,
+) -> Iterator[tuple[Plan | Groups, Samples]]:
     """The plan of each sample that packs documents of its own, or that of all of them."""
     by_documents = registered(name).samples
     if by_documents is None or spans is None:
-        yield chosen(name, tuple(lengths), sizes, rate), slice(None)
+        yield chosen(name, tuple(lengths), sizes, rate, native), slice(None)
         return
     heads = sizes[0] // max(len(spans), 1)
     for documents, samples in by_documents(spans).items():
-        given = (*lengths, documents), (heads * len(samples), *sizes[1:]), rate
+        given = (*lengths, documents), (heads * len(samples), *sizes[1:]), rate, native
         first, last = samples[0], samples[-1]
         together = last - first == len(samples) - 1
         yield _of_documents(name, *given), slice(first, last + 1) if together else samples
@@ -68,10 +73,14 @@ def plans(
 
 @lru_cache(maxsize=64)
 def _of_documents(
-    name: str, lengths: tuple[Hashable, ...], sizes: tuple[int, int, int, int], rate: float
-) -> Plan:
+    name: str,
+    lengths: tuple[Hashable, ...],
+    sizes: tuple[int, int, int, int],
+    rate: float,
+    native: bool,
+) -> Plan | Groups:
     """As chosen; few are kept, since each batch has others."""
-    return _cheapest(name, lengths, sizes, rate, most=_LARGEST)
+    return _cheapest(name, lengths, sizes, rate, native, most=_LARGEST)
 
 
 def _cheapest(
@@ -79,14 +88,12 @@ def _cheapest(
     lengths: tuple[Hashable, ...],
     sizes: tuple[int, int, int, int],
     rate: float,
+    native: bool,
     most: int | None = None,
-) -> Plan:
+) -> Plan | Groups:
     """most: pairs up to which all may be computed; None: any number."""
     heads, queries, keys, width = sizes
-    sparse = _sparse_plan(name, lengths, queries)
-    if sparse.pairs <= _NARROW * queries:
-        finer = _sparse_plan(name, lengths, queries, _FINE)
-        sparse = min(sparse, finer, key=lambda plan: plan.cost(heads, width))
+    sparse = _groups(name, lengths, queries) if native else _by_calls(name, lengths, sizes)
     causal = sparse.causal and queries == keys
     dense = Call(0, queries, ((0, keys, 0),), causal=causal)
     if queries * keys == 0 or (most is not None and queries * keys > most):
@@ -96,6 +103,19 @@ def _cheapest(
     return _dense_plan(name, lengths, dense)
 
 
+def _by_calls(name: str, lengths: tuple[Hashable, ...], sizes: tuple[int, int, int, int]) -> Plan:
+    """The cheaper of blocks as they come and finer ones."""
+    heads, queries, _, width = sizes
+    sparse = _sparse_plan(name, lengths, queries)
+    if sparse.pairs > _NARROW * queries:
+        return sparse
+    finer = _sparse_plan(name, lengths, queries, _FINE)
+    return min(sparse, finer, key=lambda plan: plan.cost(heads, width))
+
+
+_groups = lru_cache(maxsize=64)(groups_of)
+
+
 @lru_cache(maxsize=64)
 def _sparse_plan(
     name: str, lengths: tuple[Hashable, ...], queries: int, rows: int | None = None
@@ -103,8 +123,8 @@ def _sparse_plan(
     """Calls on blocks as they come, or of so many rows where not all of their runs are whole."""
     pattern = registered(name)
     orders = pattern.order(*lengths) if pattern.order else (None, None)
-    parts, tables = _tables(pattern, lengths, orders, rows)
-    causal = orders == (None, None) and _is_causal(parts, tables, queries)
+    parts, tables = parts_of(pattern, lengths, orders, rows)
+    causal = orders == (None, None) and is_causal(parts, tables, queries)
     rectangles, parts = _rectangles(parts)
     calls = _joined(rectangles) + _joined(_pieces(parts))
     return Plan(queries, tuple(_ordered(calls)), tables, orders, causal)
@@ -114,7 +134,7 @@ def _sparse_plan(
 def _dense_plan(name: str, lengths: tuple[Hashable, ...], call: Call) -> Plan:
     pattern = registered(name)
     orders = pattern.order(*lengths) if pattern.order else (None, None)
-    parts, tables = _tables(pattern, lengths, orders)
+    parts, tables = parts_of(pattern, lengths, orders)
     seen_qk = torch.zeros(call.rows, call.keys, dtype=torch.bool)
     for (start, stop), seen in parts.items():
         for left, right, table in seen:
@@ -123,111 +143,6 @@ def _dense_plan(name: str, lengths: tuple[Hashable, ...], call: Call) -> Plan:
         if order is not None:
             seen_qk = seen_qk.index_select(axis, order.argsort())
     return Plan(call.rows, (call,), (seen_qk,), dense=True)
-
-
-def _is_causal(parts: Parts, tables: Sequence[Tensor], queries: int) -> bool:
-    """Whether every query sees its own place and all before."""
-    done = 0
-    for (start, stop), seen in parts.items():
-        seen_qk = torch.zeros(stop - start, stop - start, dtype=torch.bool)
-        known = 0  # keys that are seen from the first on, by all
-        for left, right, table in seen:
-            if table == ALL and left == known:
-                known = right
-            if right > stop or (left < start and known != right):
-                return False
-            at = max(left - start, 0)
-            seen_qk[:, at : max(right - start, 0)] = True if table == ALL else tables[table]
-        if done != start or known < start or not seen_qk.equal(torch.ones_like(seen_qk).tril()):
-            return False
-        done = stop
-    return done == queries
-
-
-Parts = dict[tuple[int, int], list[Part]]
-
-
-def _tables(
-    pattern: Pattern,
-    lengths: tuple[Hashable, ...],
-    orders: tuple[Tensor | None, Tensor | None],
-    rows: int | None = None,
-) -> tuple[Parts, tuple[Tensor, ...]]:
-    """The parts of each block of queries, and the distinct tables: there are few of them."""
-    found: dict[tuple[int, bytes], int] = {}
-    tables: list[Tensor] = []
-    parts: Parts = {}
-
-    def table(seen_qk: Tensor) -> int:
-        if seen_qk.all():
-            return ALL
-        key = seen_qk.shape[1], seen_qk.numpy().tobytes()
-        if key not in found:
-            found[key] = len(tables)
-            tables.append(seen_qk.clone())
-        return found[key]
-
-    def masked(seen_qk: Tensor, left: int) -> Iterator[Part]:
-        for at in range(0, seen_qk.shape[1], _TABLE):
-            tile = seen_qk[:, at : at + _TABLE]
-            columns = tile.any(dim=0).nonzero()
-            if len(columns):
-                ends = _widened(int(columns[0]), int(columns[-1]) + 1, tile.shape[1])
-                for first, last in _parted(tile[:, slice(*ends)]):
-                    start, stop = ends[0] + first, ends[0] + last
-                    yield left + at + start, left + at + stop, table(tile[:, start:stop])
-
-    for start, stop, runs in pattern.blocks(*lengths):
-        split = list(_split(start, stop, stop - start if rows is None else rows))
-        q = _tokens(orders[0], start, stop)[:, None]
-        for left, right, whole in runs:
-            seen_qk = None if whole else pattern.sees(q, _tokens(orders[1], left, right), *lengths)
-            for first, last in split:
-                into = parts.setdefault((first, last), [])
-                if seen_qk is None:
-                    into.append((left, right, ALL))
-                else:
-                    seen = seen_qk.expand(stop - start, right - left)
-                    into.extend(masked(seen[first - start : last - start], left))
-    return {key: _fused(value) for key, value in sorted(parts.items())}, tuple(tables)
-
-
-def _split(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:
-    """A block in blocks of so many rows."""
-    for first in range(start, stop, max(rows, 1)):
-        yield first, min(first + rows, stop)
-
-
-def _widened(first: int, last: int, width: int) -> tuple[int, int]:
-    """Columns from a multiple of 16 to another: the kernel is faster on those."""
-    return first // _EVEN * _EVEN, min(-(-last // _EVEN) * _EVEN, width)
-
-
-def _parted(seen_qk: Tensor) -> Iterator[tuple[int, int]]:
-    """Columns that all see at both ends apart from the rest, so that blocks alike look alike."""
-    width = seen_qk.shape[1]
-    mixed = (~seen_qk.all(dim=0)).nonzero()
-    if not len(mixed):
-        yield 0, width
-        return
-    first = int(mixed[0]) // _EVEN * _EVEN
-    last = min(-(-(int(mixed[-1]) + 1) // _EVEN) * _EVEN, width)
-    yield from ((a, b) for a, b in ((0, first), (first, last), (last, width)) if a < b)
-
-
-def _tokens(order: Tensor | None, start: int, stop: int) -> Tensor:
-    """The tokens at some places."""
-    return torch.arange(start, stop) if order is None else order[start:stop]
-
-
-def _fused(parts: Iterable[Part]) -> list[Part]:
-    """In order of the keys, neighbours that all see as one."""
-    fused: list[Part] = []
-    for start, stop, table in sorted(parts):
-        if fused and table == ALL and fused[-1][1:] == (start, ALL):
-            start = fused.pop()[0]
-        fused.append((start, stop, table))
-    return fused
 
 
 def _rectangles(parts: Parts) -> tuple[list[Call], Parts]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import sparse_plan
+from mmspec.compiler.parts import native, sparse_plan
 from mmspec.compiler.parts.sparse import attend
 from mmspec.compiler.relations.geometry import Geometry, grid, line
 from mmspec.compiler.relations.sequence import SequenceMask, Side
@@ -90,7 +90,7 @@ def flex(text: str) -> Attend:
     return attend_
 
 
-BACKENDS = {"tiles": tiles, "sdpa": sdpa, "flex": flex}
+BACKENDS = {"tiles": tiles, "native": tiles, "sdpa": sdpa, "flex": flex}
 
 
 def inputs(dtype: torch.dtype) -> list[Tensor]:
@@ -122,9 +122,20 @@ def ratios(attend_: Attend, given: list[Tensor], truth: Exact) -> list[float]:
     return shares.ratios((y.detach(), *gradients))
 
 
+def by_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator takes it, however small the attention."""
+    if native.library() is None:
+        pytest.skip("no compiler, or no AVX-512")
+    monkeypatch.setattr(native, "_LEAST", 0)
+
+
 @pytest.mark.parametrize("text", MASKS)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_outputs_and_gradients_agree(backend: str, text: str) -> None:
+def test_outputs_and_gradients_agree(
+    backend: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "native":
+        by_native_code(monkeypatch)
     given = inputs(torch.float32)
     truth = exact(given[0], given[1], given[2], given[3], MASKS[text])
     assert max(ratios(BACKENDS[backend](text), given, truth)) <= 1
@@ -138,3 +149,14 @@ def test_bfloat16_on_a_cpu_rounds_no_more_than_it_must(text: str) -> None:
     given = inputs(torch.bfloat16)
     truth = exact(given[0], given[1], given[2], given[3], MASKS[text])
     assert max(ratios(tiles(text), given, truth)) <= 4
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("text", MASKS)
+def test_native_code_rounds_no_more_than_it_must(
+    text: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_native_code(monkeypatch)
+    given = inputs(dtype)
+    truth = exact(given[0], given[1], given[2], given[3], MASKS[text])
+    assert max(ratios(tiles(text), given, truth)) <= 1

@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmspec.compiler.parts import sparse, sparse_calls, sparse_plan
+from mmspec.compiler.parts import native, sparse, sparse_calls, sparse_parts, sparse_plan
 from mmspec.compiler.parts.sparse import attend, attend_backward, sparse_attention
+from mmspec.compiler.parts.sparse_calls import Plan
 from mmspec.compiler.parts.sparse_pattern import Block, Pattern, register, tiled
 
 _NUMBERS = itertools.count()
 SPARSE = {"_MARGIN": 1e9}
 DENSE = {"_MARGIN": 0.0}
-WAYS = [(SPARSE, False), (DENSE, False), (DENSE, True)]
+NATIVE = {"_MARGIN": 1e9, "_LEAST": 0}
+WAYS = [(SPARSE, False), (DENSE, False), (DENSE, True), (NATIVE, False)]
 SMALL = {"_WIDE": 8, "_LONG": 2, "_BAND": 3, "_TABLE": 8, "_EVEN": 4}
 
 
@@ -32,7 +34,8 @@ def settings(*groups: Mapping[str, float]) -> Generator[None]:
     """Other prices and sizes, so that small inputs take every way."""
     with ExitStack() as stack:
         for name, value in (pair for group in groups for pair in group.items()):
-            home = sparse_calls if hasattr(sparse_calls, name) else sparse_plan
+            homes = native, sparse_calls, sparse_plan, sparse_parts
+            home = next(home for home in homes if hasattr(home, name))
             stack.enter_context(patch.object(home, name, value))
         yield
 
@@ -176,7 +179,7 @@ def test_any_mask(
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 5e-2), (torch.float16, 8e-3)])
-@pytest.mark.parametrize("prices", [SPARSE, DENSE])
+@pytest.mark.parametrize("prices", [SPARSE, DENSE, NATIVE])
 def test_half_precision(dtype: torch.dtype, tolerance: float, prices: dict[str, float]) -> None:
     q, k = torch.arange(40)[:, None], torch.arange(40)
     seen = ((q - k).abs() <= 9) & (q != 3)
@@ -184,7 +187,7 @@ def test_half_precision(dtype: torch.dtype, tolerance: float, prices: dict[str, 
         Case(seen, 8, ragged=True, dtype=dtype).check(tolerance)
 
 
-@pytest.mark.parametrize("prices", [SPARSE, DENSE])
+@pytest.mark.parametrize("prices", [SPARSE, DENSE, NATIVE])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_log_sum_exp_is_that_of_the_scores(prices: dict[str, float], shuffled: bool) -> None:
     q, k = torch.arange(45)[:, None], torch.arange(37)
@@ -201,7 +204,7 @@ def test_log_sum_exp_is_that_of_the_scores(prices: dict[str, float], shuffled: b
 def test_what_sees_nothing_has_no_gradient() -> None:
     seen = torch.ones(20, 20, dtype=torch.bool).tril()
     seen[4], seen[:, 7] = False, False
-    for prices in (SPARSE, DENSE):
+    for prices in (SPARSE, DENSE, NATIVE):
         leaves = [torch.randn(1, 2, 20, 4, requires_grad=True) for _ in range(3)]
         q, k, v = leaves
         with settings(prices, SMALL):
@@ -230,8 +233,15 @@ def window(reach: int, tile: int) -> str:
     return name
 
 
+def chosen(name: str, lengths: tuple[int, ...], sizes: tuple[int, int, int, int]) -> Plan:
+    """The plan of calls, or of one call on everything."""
+    plan = sparse_plan.chosen(name, lengths, sizes)
+    assert isinstance(plan, Plan)
+    return plan
+
+
 def test_a_window_is_bands_of_one_mask() -> None:
-    plan = sparse_plan.chosen(window(512, 64), (4096,), (8, 4096, 4096, 64))
+    plan = chosen(window(512, 64), (4096,), (8, 4096, 4096, 64))
     inner = [call for call in plan.calls if call.start >= 512]
     assert len(plan.tables) == 2
     assert len(inner) == 19  # 56 blocks in bands of 3: 2048 keys hold no more
@@ -246,7 +256,7 @@ def test_what_many_blocks_see_is_one_rectangle() -> None:
     name = f"test {next(_NUMBERS)}"
     register(name, Pattern(lambda: tiled(lambda _: [(0, 8, True)], 64, range(512), range(512)), no))
     with settings(SPARSE):
-        plan = sparse_plan.chosen(name, (), (8, 512, 512, 64))
+        plan = chosen(name, (), (8, 512, 512, 64))
     assert [(call.rows, call.keys, call.masked) for call in plan.calls] == [(512, 512, False)]
 
 
@@ -279,7 +289,7 @@ def test_dense_where_nearly_all_is_computed_anyway() -> None:
     """A checkerboard of single keys: every tile is touched, nothing can be left out."""
     q, k = torch.arange(256)[:, None], torch.arange(256)
     name = pattern((q + k) % 2 == 0, 64)
-    plan = sparse_plan.chosen(name, (), (8, 256, 256, 64))
+    plan = chosen(name, (), (8, 256, 256, 64))
     assert plan.dense and not plan.calls[0].causal
     assert [(call.rows, call.keys) for call in plan.calls] == [(256, 256)]
 
@@ -288,8 +298,8 @@ def test_dense_where_nearly_all_is_computed_anyway() -> None:
 def test_causal_is_known_as_such(length: int) -> None:
     sizes = 8, length, length, 64
     with settings(DENSE):
-        assert sparse_plan.chosen(window(1 << 40, 64), (length,), sizes).calls[0].causal
-        shorter = sparse_plan.chosen(window(max(1, length - 1), 64), (length,), sizes)
+        assert chosen(window(1 << 40, 64), (length,), sizes).calls[0].causal
+        shorter = chosen(window(max(1, length - 1), 64), (length,), sizes)
         assert shorter.calls[0].causal == (length == 1)
 
 

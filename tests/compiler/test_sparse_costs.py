@@ -30,7 +30,9 @@ def installed(text: str, geometry: Geometry | None = None) -> str:
 
 
 def plan_of(name: str, length: int, heads: int, width: int = 64, rate: float = 1.0) -> Plan:
-    return sparse_plan.chosen(name, (length,), (heads, length, length, width), rate)
+    plan = sparse_plan.chosen(name, (length,), (heads, length, length, width), rate)
+    assert isinstance(plan, Plan)
+    return plan
 
 
 MEASURED = (

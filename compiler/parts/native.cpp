@@ -1,0 +1,627 @@
+// Sparse attention on a CPU with AVX-512, forward and backward, in float32.
+//
+// Queries are taken in groups of 64 that see almost the same keys, in any order. A number of each
+// query of a group stands in a lane, so a row of scores needs no sum across lanes and a key may lie
+// anywhere: it is read a number at a time and meets all queries of its group.
+//
+// Online softmax over chunks of keys (Milakov & Gimelshein 2018), backward from the log-sum-exp
+// (Dao et al. 2022). Compile with -O3 -march=native -fopenmp -ffp-contract=fast.
+
+#include <immintrin.h>
+#include <sys/mman.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+extern "C" {
+
+// Numbers [batch, head, token, width], those of a token side by side; strides count numbers.
+struct Tensor {
+    void *data;
+    int64_t batch, head, token;
+};
+
+// `count` keys from `key` on that all queries of a group see; or, where `table` is not negative,
+// from there on in `columns` how far each key is from `key`, and in `seen` a bit for each query
+// that sees it.
+struct Part {
+    int32_t key, count, table;
+};
+
+struct Problem {
+    Tensor q, k, v, y;
+    Tensor grad, dq, dk, dv;  // backward alone
+    float *total;             // log-sum-exp [batch, head, query]; 0 where there are no keys
+    const uint8_t *valid;     // [batch, key]; null: all are
+    int64_t batch, heads, key_heads, queries, keys, width;
+    int64_t groups;
+    const int32_t *first_query;  // [groups + 1]: places in `query_order`
+    const int64_t *first_part;   // [groups + 1]
+    const Part *parts;
+    const int32_t *columns;
+    const uint64_t *seen;
+    const int32_t *query_order;  // which token stands at a place; null: as they come
+    const int32_t *key_order;
+    float *sums;  // backward: room for gradients [threads, 2, key, width in whole vectors]
+    float scale;
+    int32_t bfloat16;  // else float32
+    int32_t threads;
+};
+
+}  // extern "C"
+
+namespace {
+
+typedef __m512 Floats;
+
+constexpr int LANES = 16;
+constexpr int GROUP = 64;  // queries
+constexpr int WIDEST = 256;
+constexpr int STRIDE = WIDEST + LANES;  // of rows: no power of two, whose lines share a cache set
+constexpr int CHUNK = 64;               // keys whose scores are held
+constexpr int BLOCK = 8;                // keys or numbers of a value whose sums are in registers
+constexpr int SHARE = 64;               // groups that a thread takes at a time
+constexpr float LOG2_E = 1.44269504f;
+constexpr float LN_2 = 0.693147181f;
+constexpr float LOWEST = -1e30f;  // score of a hidden key is twice that: it never is the largest
+
+struct BFloat16 {
+    uint16_t bits;
+};
+
+inline float number(float x) { return x; }
+
+inline float number(BFloat16 x) {
+    const uint32_t bits = uint32_t(x.bits) << 16;
+    float y;
+    std::memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+inline void put(float &to, float x) { to = x; }
+
+inline void put(BFloat16 &to, float x) {  // to the nearest, ties to even
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    to.bits = uint16_t(x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+inline int thread() {
+#ifdef _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+inline Floats load(const float *from) { return _mm512_load_ps(from); }
+inline void store(float *to, Floats x) { _mm512_store_ps(to, x); }
+inline Floats all(float x) { return _mm512_set1_ps(x); }
+
+// 2^x to 8e-8 of it, and 0 for what is far below: minimax polynomial of degree 5 on [-1/2, 1/2].
+inline Floats power_of_2(Floats x) {
+    const Floats whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const Floats rest = x - whole;
+    Floats y = rest * 0.00132764721f + 0.00967554141f;
+    y = y * rest + 0.0555071327f;
+    y = y * rest + 0.240221197f;
+    y = y * rest + 0.693146967f;
+    y = y * rest + 1.0f;
+    return _mm512_scalef_ps(y, whole);
+}
+
+template <int STEP>
+inline void interleave(Floats *r) {
+    alignas(64) int32_t low[LANES], high[LANES];
+    for (int i = 0; i < LANES; i++) {
+        low[i] = i & STEP ? LANES + (i ^ STEP) : i;
+        high[i] = i & STEP ? LANES + i : i | STEP;
+    }
+    const __m512i lows = _mm512_load_si512(low), highs = _mm512_load_si512(high);
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) {
+        if (i & STEP) continue;
+        const Floats a = r[i], b = r[i | STEP];
+        r[i] = _mm512_permutex2var_ps(a, lows, b);
+        r[i | STEP] = _mm512_permutex2var_ps(a, highs, b);
+    }
+}
+
+// columns[c][q] from rows[q][c], or the other way round.
+template <bool BACK>
+void turn(float *rows, float *columns, int width) {
+    for (int c = 0; c < width; c += LANES)
+        for (int q = 0; q < GROUP; q += LANES) {
+            float *const row = rows + q * STRIDE + c, *const column = columns + c * GROUP + q;
+            Floats r[LANES];
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++)
+                r[i] = load(BACK ? column + i * GROUP : row + i * STRIDE);
+            interleave<1>(r);
+            interleave<2>(r);
+            interleave<4>(r);
+            interleave<8>(r);
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++)
+                store(BACK ? row + i * STRIDE : column + i * GROUP, r[i]);
+        }
+}
+
+// Keys of a group as they are gathered, and who sees them. They go in blocks; what no query of a
+// vector sees of a block is not computed, nor read.
+struct Keys {
+    alignas(64) float packed[2][CHUNK][STRIDE];  // keys and values that cannot be read in place
+    const float *keys[CHUNK], *values[CHUNK];
+    int32_t at[CHUNK];
+    uint64_t seen[CHUNK];
+    int count;                      // a multiple of BLOCK: the last are seen by none
+    bool whole;                     // all queries see all of them
+    uint8_t active[CHUNK / BLOCK];  // a bit for each vector of queries that sees some of a block
+
+    bool sees(int j, int q) const { return active[j / BLOCK] >> q / LANES & 1; }
+    int pair(int j, int q) const { return active[j / BLOCK] >> q / LANES & 3; }
+};
+
+// scores[a][q] = key[a] . queries[q] of a block, for VECTORS of queries
+template <int VECTORS>
+inline void multiply_block(const float *const *keys, const float *queries, int width,
+                           float *scores) {
+    const float *key[BLOCK];
+    Floats sum[BLOCK][VECTORS] = {};
+#pragma GCC unroll 8
+    for (int a = 0; a < BLOCK; a++) key[a] = keys[a];
+    for (int c = 0; c < width; c++, queries += GROUP) {
+        Floats query[VECTORS];
+#pragma GCC unroll 2
+        for (int x = 0; x < VECTORS; x++) query[x] = load(queries + x * LANES);
+#pragma GCC unroll 8
+        for (int a = 0; a < BLOCK; a++) {
+            const Floats number = all(key[a][c]);
+#pragma GCC unroll 2
+            for (int x = 0; x < VECTORS; x++) sum[a][x] += number * query[x];
+        }
+    }
+#pragma GCC unroll 8
+    for (int a = 0; a < BLOCK; a++)
+#pragma GCC unroll 2
+        for (int x = 0; x < VECTORS; x++) store(scores + a * GROUP + x * LANES, sum[a][x]);
+}
+
+// scores[j][q] = rows[j] . queries[q] of a chunk; rows: of keys or values
+__attribute__((noinline)) void multiply(const Keys &keys, const float *const *rows,
+                                        const float *queries, int width, float *scores) {
+    for (int j = 0; j < keys.count; j += BLOCK)
+        for (int q = 0; q < GROUP; q += 2 * LANES) {
+            const int pair = keys.pair(j, q), from = q + (pair == 2 ? LANES : 0);
+            float *const into = scores + j * GROUP + from;
+            if (pair == 3)
+                multiply_block<2>(rows + j, queries + from, width, into);
+            else if (pair)
+                multiply_block<1>(rows + j, queries + from, width, into);
+        }
+}
+
+// sum[a][x] += values[j][a] weights[j][x] over a block, for vectors FIRST to LAST of two
+template <int FIRST, int LAST>
+inline void add_block(const float *const *values, const float *weights, int c,
+                      Floats (&sum)[BLOCK][2]) {
+#pragma GCC unroll 1
+    for (int j = 0; j < BLOCK; j++, weights += GROUP) {
+        Floats weight[2];
+#pragma GCC unroll 2
+        for (int x = FIRST; x <= LAST; x++) weight[x] = load(weights + x * LANES);
+        const float *value = values[j] + c;
+#pragma GCC unroll 8
+        for (int a = 0; a < BLOCK; a++) {
+            const Floats number = all(value[a]);
+#pragma GCC unroll 2
+            for (int x = FIRST; x <= LAST; x++) sum[a][x] += number * weight[x];
+        }
+    }
+}
+
+// sums[c][q] = keep[q] sums[c][q] + rows[j][c] weights[j][q] over a chunk; rows: of values or keys
+__attribute__((noinline)) void add_rows(const Keys &keys, const float *const *rows,
+                                        const float *weights, int width, const float *keep,
+                                        float *sums) {
+    for (int c = 0; c < width; c += BLOCK)
+        for (int q = 0; q < GROUP; q += 2 * LANES) {
+            float *const at = sums + c * GROUP + q;
+            const Floats left = load(keep + q), right = load(keep + q + LANES);
+            Floats sum[BLOCK][2];
+#pragma GCC unroll 8
+            for (int a = 0; a < BLOCK; a++) {
+                sum[a][0] = left * load(at + a * GROUP);
+                sum[a][1] = right * load(at + a * GROUP + LANES);
+            }
+            for (int j = 0; j < keys.count; j += BLOCK) {
+                const int pair = keys.pair(j, q);
+                const float *weight = weights + j * GROUP + q;
+                if (pair == 3)
+                    add_block<0, 1>(rows + j, weight, c, sum);
+                else if (pair == 1)
+                    add_block<0, 0>(rows + j, weight, c, sum);
+                else if (pair == 2)
+                    add_block<1, 1>(rows + j, weight, c, sum);
+            }
+#pragma GCC unroll 8
+            for (int a = 0; a < BLOCK; a++) {
+                store(at + a * GROUP, sum[a][0]);
+                store(at + a * GROUP + LANES, sum[a][1]);
+            }
+        }
+}
+
+// rows[j][c] += weights[j][q] queries[q][c] over the queries of a group, VECTORS * LANES numbers
+template <int VECTORS>
+__attribute__((noinline)) void add_queries(const Keys &keys, float *const *rows,
+                                           const float *weights, const float *queries, int used,
+                                           int c) {
+    for (int j = 0; j < keys.count; j += BLOCK) {
+        Floats sum[BLOCK][VECTORS];
+#pragma GCC unroll 8
+        for (int a = 0; a < BLOCK; a++)
+#pragma GCC unroll 2
+            for (int x = 0; x < VECTORS; x++) sum[a][x] = load(rows[j + a] + c + x * LANES);
+        for (int first = 0; first < used; first += LANES) {
+            if (!keys.sees(j, first)) continue;
+            const float *weight = weights + j * GROUP + first;
+            const float *query = queries + first * STRIDE + c;
+            const int count = std::min(LANES, used - first);
+            for (int q = 0; q < count; q++, weight++, query += STRIDE) {
+                Floats numbers[VECTORS];
+#pragma GCC unroll 2
+                for (int x = 0; x < VECTORS; x++) numbers[x] = load(query + x * LANES);
+#pragma GCC unroll 8
+                for (int a = 0; a < BLOCK; a++)
+#pragma GCC unroll 2
+                    for (int x = 0; x < VECTORS; x++) sum[a][x] += all(weight[a * GROUP]) * numbers[x];
+            }
+        }
+        // several keys of a block may be one: those that fill it up are seen by none, and come last
+#pragma GCC unroll 8
+        for (int a = 0; a < BLOCK; a++)
+#pragma GCC unroll 2
+            for (int x = 0; x < VECTORS; x++)
+                store(rows[j + BLOCK - 1 - a] + c + x * LANES, sum[BLOCK - 1 - a][x]);
+    }
+}
+
+// Hides scores of keys that a query does not see; raises `top` to the largest of each query.
+void hide(float *scores, const Keys &keys, float *top) {
+    for (int q = 0; q < GROUP; q += LANES) {
+        Floats high = load(top + q);
+        for (int j = 0; j < keys.count; j += BLOCK) {
+            if (!keys.sees(j, q)) continue;
+            float *const score = scores + j * GROUP + q;
+            Floats x[BLOCK];
+#pragma GCC unroll 8
+            for (int a = 0; a < BLOCK; a++) {
+                x[a] = load(score + a * GROUP);
+                if (keys.whole) continue;
+                x[a] = _mm512_mask_mov_ps(all(2 * LOWEST), __mmask16(keys.seen[j + a] >> q), x[a]);
+                store(score + a * GROUP, x[a]);
+            }
+#pragma GCC unroll 3
+            for (int step = 1; step < BLOCK; step *= 2)
+#pragma GCC unroll 8
+                for (int a = 0; a + step < BLOCK; a += 2 * step)
+                    x[a] = _mm512_max_ps(x[a], x[a + step]);
+            high = _mm512_max_ps(high, x[0]);
+        }
+        store(top + q, high);
+    }
+}
+
+// What a group knows of its queries; [column][query] unless it says [query].
+struct Room {
+    alignas(64) float rows[GROUP][STRIDE], other_rows[GROUP][STRIDE];  // [query][column]
+    alignas(64) float queries[WIDEST][GROUP], grads[WIDEST][GROUP], sums[WIDEST][GROUP];
+    alignas(64) float scores[CHUNK][GROUP], slopes[CHUNK][GROUP];
+    alignas(64) float top[GROUP], total[GROUP], keep[GROUP], delta[GROUP];
+    Keys keys;
+};
+
+Room &room_of_thread() {
+    static thread_local std::unique_ptr<Room> room;
+    if (!room) room.reset(new Room);
+    return *room;
+}
+
+// One head of one sample.
+template <class T>
+struct Head {
+    const Problem &problem;
+    const T *q, *k, *v;
+    const uint8_t *valid;
+    int padded;  // width in whole vectors
+    bool direct;  // keys and values can be read where they are
+
+    Head(const Problem &p, int64_t sample, int64_t head)
+        : problem(p), valid(p.valid ? p.valid + sample * p.keys : nullptr) {
+        const int64_t key_head = head / (p.heads / p.key_heads);
+        q = at(p.q, sample, head);
+        k = at(p.k, sample, key_head);
+        v = at(p.v, sample, key_head);
+        padded = (int(p.width) + LANES - 1) / LANES * LANES;
+        direct = sizeof(T) == sizeof(float) && p.width == padded;
+    }
+
+    static T *at(const Tensor &x, int64_t sample, int64_t head) {
+        return static_cast<T *>(x.data) + sample * x.batch + head * x.head;
+    }
+
+    int64_t query(int64_t place) const {
+        return problem.query_order ? problem.query_order[place] : place;
+    }
+
+    // A row as float32, times a factor; numbers beyond the width are 0.
+    void copy(const T *from, float factor, float *into) const {
+        for (int c = 0; c < problem.width; c++) into[c] = number(from[c]) * factor;
+        for (int c = int(problem.width); c < padded; c++) into[c] = 0;
+    }
+
+    // The queries of a group, times a factor.
+    void gather(int64_t group, const T *from, int64_t stride, float factor, float *rows) const {
+        const int64_t first = problem.first_query[group], stop = problem.first_query[group + 1];
+        for (int64_t place = first; place < stop; place++, rows += STRIDE)
+            copy(from + query(place) * stride, factor, rows);
+    }
+
+    void scatter(int64_t group, const float *rows, T *to, int64_t stride) const {
+        const int64_t first = problem.first_query[group], stop = problem.first_query[group + 1];
+        for (int64_t place = first; place < stop; place++, rows += STRIDE) {
+            T *row = to + query(place) * stride;
+            for (int c = 0; c < problem.width; c++) put(row[c], rows[c]);
+        }
+    }
+
+    // The next chunk of the keys of a group from `part` on; false where there are no more.
+    bool next(int64_t group, int64_t &part, int32_t &done, Keys &into) const {
+        const int64_t end = problem.first_part[group + 1];
+        int count = 0;
+        into.whole = true;
+        while (part < end && count < CHUNK) {
+            const Part &of = problem.parts[part];
+            const int taken = std::min(of.count - done, CHUNK - count);
+            if (of.table < 0) {
+                for (int i = 0; i < taken; i++) into.at[count + i] = of.key + done + i;
+                for (int i = 0; i < taken; i++) into.seen[count + i] = ~uint64_t(0);
+            } else {
+                const int32_t *column = problem.columns + of.table + done;
+                for (int i = 0; i < taken; i++) into.at[count + i] = of.key + column[i];
+                std::memcpy(into.seen + count, problem.seen + of.table + done,
+                            taken * sizeof(uint64_t));
+                into.whole = false;
+            }
+            count += taken;
+            done += taken;
+            if (done == of.count) part++, done = 0;
+        }
+        if (problem.key_order)
+            for (int i = 0; i < count; i++) into.at[i] = problem.key_order[into.at[i]];
+        if (valid) count = only_valid(into, count);
+        into.count = (count + BLOCK - 1) / BLOCK * BLOCK;
+        into.whole &= count == into.count;
+        for (int i = count; i < into.count; i++) into.at[i] = into.at[count - 1], into.seen[i] = 0;
+        find_active(group, into);
+        read(k, problem.k.token, into, into.packed[0][0], into.keys);
+        read(v, problem.v.token, into, into.packed[1][0], into.values);
+        return count || part < end;
+    }
+
+    void find_active(int64_t group, Keys &keys) const {
+        const int used = problem.first_query[group + 1] - problem.first_query[group];
+        const uint64_t there = ~uint64_t(0) >> (GROUP - used);
+        for (int j = 0; j < keys.count; j += BLOCK) {
+            uint64_t seen = 0;
+            for (int a = 0; a < BLOCK; a++) seen |= keys.seen[j + a];
+            seen &= there;
+            uint8_t active = 0;
+            for (int x = 0; x < GROUP / LANES; x++) active |= (seen >> x * LANES & 0xffff ? 1 : 0) << x;
+            keys.active[j / BLOCK] = active;
+        }
+    }
+
+    int only_valid(Keys &keys, int count) const {
+        int kept = 0;
+        for (int i = 0; i < count; i++) {
+            keys.at[kept] = keys.at[i];
+            keys.seen[kept] = keys.seen[i];
+            kept += valid[keys.at[i]] != 0;
+        }
+        return kept;
+    }
+
+    void read(const T *from, int64_t stride, const Keys &keys, float *packed,
+              const float **rows) const {
+        for (int i = 0; i < keys.count; i++) {
+            const T *row = from + keys.at[i] * stride;
+            rows[i] = reinterpret_cast<const float *>(row);
+            if (direct) continue;
+            copy(row, 1, packed + i * STRIDE);
+            rows[i] = packed + i * STRIDE;
+        }
+    }
+};
+
+template <class T>
+void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) {
+    const Problem &p = head.problem;
+    head.gather(group, head.q, p.q.token, p.scale * LOG2_E, room.rows[0]);
+    turn<false>(room.rows[0], room.queries[0], head.padded);
+    std::fill_n(room.sums[0], head.padded * GROUP, 0.0f);
+    std::fill_n(room.top, GROUP, LOWEST);
+    std::fill_n(room.total, GROUP, 0.0f);
+    int64_t part = p.first_part[group];
+    int32_t done = 0;
+    const Keys &keys = room.keys;
+    while (head.next(group, part, done, room.keys)) {
+        multiply(keys, keys.keys, room.queries[0], p.width, room.scores[0]);
+        std::copy_n(room.top, GROUP, room.keep);
+        hide(room.scores[0], keys, room.top);
+        for (int q = 0; q < GROUP; q += LANES) {
+            const Floats high = load(room.top + q), keep = power_of_2(load(room.keep + q) - high);
+            Floats sums[BLOCK] = {keep * load(room.total + q)};
+            for (int j = 0; j < keys.count; j += BLOCK) {
+                if (!keys.sees(j, q)) continue;
+#pragma GCC unroll 8
+                for (int a = 0; a < BLOCK; a++) {
+                    float *const score = room.scores[j + a] + q;
+                    const Floats weight = power_of_2(load(score) - high);
+                    store(score, weight);
+                    sums[a] += weight;
+                }
+            }
+            for (int a = 1; a < BLOCK; a++) sums[0] += sums[a];
+            store(room.total + q, sums[0]);
+            store(room.keep + q, keep);
+        }
+        add_rows(keys, keys.values, room.scores[0], head.padded, room.keep, room.sums[0]);
+    }
+    for (int q = 0; q < GROUP; q++) room.keep[q] = room.total[q] > 0 ? 1 / room.total[q] : 0;
+    for (int c = 0; c < head.padded; c++)
+        for (int q = 0; q < GROUP; q++) room.sums[c][q] *= room.keep[q];
+    turn<true>(room.rows[0], room.sums[0], head.padded);
+    head.scatter(group, room.rows[0], y, p.y.token);
+    const int64_t first = p.first_query[group];
+    for (int64_t place = first; place < p.first_query[group + 1]; place++) {
+        const float sum = room.total[place - first], top = room.top[place - first];
+        total[head.query(place)] = sum > 0 ? top * LN_2 + std::log(sum) : 0;
+    }
+}
+
+// Fresh memory comes in pages of 4 kB, and each costs as much as the attention of some tokens: ask
+// for large ones. x: [batch, token, head, width], side by side.
+template <class T>
+void prefer_large_pages(const Tensor &x, int64_t batch, int64_t tokens) {
+#ifdef MADV_HUGEPAGE
+    constexpr uintptr_t PAGE = 2 << 20;
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(x.data), size = batch * tokens * x.token;
+    const uintptr_t first = (begin + PAGE - 1) / PAGE * PAGE;
+    const uintptr_t last = (begin + size * sizeof(T)) / PAGE * PAGE;
+    if (first < last) madvise(reinterpret_cast<void *>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
+template <class T>
+void attend(const Problem &p) {
+    prefer_large_pages<T>(p.y, p.batch, p.queries);
+    const int64_t shares = (p.groups + SHARE - 1) / SHARE;
+#pragma omp parallel num_threads(p.threads)
+    {
+        Room &room = room_of_thread();
+#pragma omp for schedule(dynamic)
+        for (int64_t item = 0; item < p.batch * p.heads * shares; item++) {
+            const int64_t row = item / shares, sample = row / p.heads, of = row % p.heads;
+            const Head<T> head(p, sample, of);
+            const int64_t begin = item % shares * SHARE, end = std::min(begin + SHARE, p.groups);
+            for (int64_t group = begin; group < end; group++)
+                attend(head, group, Head<T>::at(p.y, sample, of),
+                                 p.total + row * p.queries, room);
+        }
+    }
+}
+
+// One group's part of the gradients: of its queries, and into sums for each key.
+template <class T>
+void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad, T *dq,
+                   const float *total, float *dk, float *dv, Room &room) {
+    const Problem &p = head.problem;
+    const int64_t first = p.first_query[group];
+    const int used = int(p.first_query[group + 1] - first), padded = head.padded;
+    head.gather(group, y, p.y.token, 1, room.rows[0]);
+    head.gather(group, grad, p.grad.token, 1, room.other_rows[0]);
+    for (int q = 0; q < GROUP; q++) {
+        Floats sum = {};
+        for (int c = 0; c < padded; c += LANES)
+            sum += load(room.rows[q] + c) * load(room.other_rows[q] + c);
+        room.delta[q] = _mm512_reduce_add_ps(sum);
+        room.top[q] = q < used ? total[head.query(first + q)] * LOG2_E : 0;
+        room.keep[q] = 1;
+    }
+    turn<false>(room.other_rows[0], room.grads[0], padded);
+    head.gather(group, head.q, p.q.token, p.scale * LOG2_E, room.rows[0]);
+    turn<false>(room.rows[0], room.queries[0], padded);
+    std::fill_n(room.sums[0], padded * GROUP, 0.0f);
+    int64_t part = p.first_part[group];
+    int32_t done = 0;
+    const Keys &keys = room.keys;
+    float *key_sums[CHUNK], *value_sums[CHUNK];
+    while (head.next(group, part, done, room.keys)) {
+        multiply(keys, keys.keys, room.queries[0], p.width, room.scores[0]);
+        multiply(keys, keys.values, room.grads[0], p.width, room.slopes[0]);
+        for (int j = 0; j < keys.count; j++) {
+            key_sums[j] = dk + int64_t(keys.at[j]) * padded;
+            value_sums[j] = dv + int64_t(keys.at[j]) * padded;
+            for (int q = 0; q < GROUP; q += LANES) {
+                if (!keys.sees(j, q)) continue;
+                float *const score = room.scores[j] + q, *const slope = room.slopes[j] + q;
+                const Floats weight = _mm512_maskz_mov_ps(
+                    __mmask16(keys.seen[j] >> q), power_of_2(load(score) - load(room.top + q)));
+                store(score, weight);
+                store(slope, weight * (load(slope) - load(room.delta + q)));
+            }
+        }
+        add_rows(keys, keys.keys, room.slopes[0], padded, room.keep, room.sums[0]);
+        for (int c = 0; c < padded; c += 2 * LANES) {
+            const auto add = c + LANES < padded ? add_queries<2> : add_queries<1>;
+            add(keys, value_sums, room.scores[0], room.other_rows[0], used, c);
+            add(keys, key_sums, room.slopes[0], room.rows[0], used, c);
+        }
+    }
+    for (int c = 0; c < padded; c++)
+        for (int q = 0; q < GROUP; q++) room.sums[c][q] *= p.scale;
+    turn<true>(room.rows[0], room.sums[0], padded);
+    head.scatter(group, room.rows[0], dq, p.dq.token);
+}
+
+template <class T>
+void differentiate(const Problem &p) {
+    const int64_t shared = p.heads / p.key_heads, padded = (p.width + LANES - 1) / LANES * LANES;
+    const int64_t numbers = p.keys * padded;
+    prefer_large_pages<T>(p.dq, p.batch, p.queries);
+    prefer_large_pages<T>(p.dk, p.batch, p.keys);
+    prefer_large_pages<T>(p.dv, p.batch, p.keys);
+#pragma omp parallel num_threads(p.threads)
+    {
+        Room &room = room_of_thread();
+        float *const dk = p.sums + thread() * 2 * numbers, *const dv = dk + numbers;
+#pragma omp for schedule(dynamic)
+        for (int64_t item = 0; item < p.batch * p.key_heads; item++) {
+            const int64_t sample = item / p.key_heads, key_head = item % p.key_heads;
+            std::fill_n(dk, 2 * numbers, 0.0f);
+            for (int64_t of = key_head * shared; of < (key_head + 1) * shared; of++) {
+                const Head<T> head(p, sample, of);
+                for (int64_t group = 0; group < p.groups; group++)
+                    differentiate(
+                        head, group, Head<T>::at(p.y, sample, of), Head<T>::at(p.grad, sample, of),
+                        Head<T>::at(p.dq, sample, of),
+                        p.total + (sample * p.heads + of) * p.queries, dk, dv, room);
+            }
+            T *const to_k = Head<T>::at(p.dk, sample, key_head);
+            T *const to_v = Head<T>::at(p.dv, sample, key_head);
+            for (int64_t key = 0; key < p.keys; key++)
+                for (int c = 0; c < p.width; c++) {
+                    put(to_k[key * p.dk.token + c], dk[key * padded + c] * LN_2);
+                    put(to_v[key * p.dv.token + c], dv[key * padded + c]);
+                }
+        }
+    }
+}
+
+}  // namespace
+
+extern "C" void attention_forward(const Problem *p) {
+    p->bfloat16 ? attend<BFloat16>(*p) : attend<float>(*p);
+}
+
+extern "C" void attention_backward(const Problem *p) {
+    p->bfloat16 ? differentiate<BFloat16>(*p) : differentiate<float>(*p);
+}

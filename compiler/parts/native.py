@@ -1,0 +1,204 @@
+"""Sparse attention on a CPU by native code, where a compiler for it is at hand.
+
+`native.cpp` is compiled once for a machine, by $CXX, c++, g++ or clang++, at the first attention
+that is large enough, and kept in $XDG_CACHE_HOME/mmspec/native. Without a compiler, or without
+AVX-512, attention takes torch's kernels, as it does where the environment has MMSPEC_NATIVE=0;
+with MMSPEC_NATIVE=1 that is an error.
+
+Shapes: b batch, h query heads, g key heads, q queries, k keys, w head width.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmspec.compiler.parts.sparse_groups import Groups
+from mmspec.compiler.parts.sparse_views import result_like, rows
+
+_FLAGS = (
+    *("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno"),
+    *("-fno-trapping-math", "-fopenmp", "-fPIC", "-shared"),
+)
+_PATIENCE = 120  # seconds that the compiler may take
+_WIDEST = 256
+_LEAST = 1 << 24  # multiply-adds of all pairs: what is less is not worth a thought
+_VECTOR = 16
+
+
+def wanted(q_bhqw: Tensor, k_bgkw: Tensor) -> bool:
+    """Whether native code can compute an attention of this size, and is there."""
+    batch, heads, queries, width = q_bhqw.shape
+    known = q_bhqw.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    if q_bhqw.device.type != "cpu" or not known or width > _WIDEST:
+        return False
+    if batch * heads * queries * k_bgkw.shape[2] * width < _LEAST:
+        return False
+    return library() is not None
+
+
+@lru_cache(maxsize=1)
+def library() -> ctypes.CDLL | None:
+    """The compiled code; None where it cannot be had or is not wanted.
+
+    Raises RuntimeError where it must be had.
+    """
+    wish = os.environ.get("MMSPEC_NATIVE", "")
+    if wish == "0":
+        return None
+    try:
+        return ctypes.CDLL(str(_built()))
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        if wish == "1":
+            text = getattr(error, "stderr", None) or error
+            raise RuntimeError(f"MMSPEC_NATIVE=1, but there is no native code: {text}") from error
+        return None
+
+
+def _built() -> Path:
+    """The library's file, compiled unless that was done before."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        raise RuntimeError("the processor has no AVX-512")
+    compiler = _compiler()
+    source = Path(__file__).with_name("native.cpp")
+    facts = (compiler, *_FLAGS, _processor(), source.read_text())
+    home = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(home) if home else Path.home() / ".cache") / "mmspec" / "native"
+    built = folder / f"{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:32]}.so"
+    if not built.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            fresh = Path(place) / "native.so"
+            command = [compiler, *_FLAGS, "-o", str(fresh), str(source)]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE)
+            os.replace(fresh, built)
+    return built
+
+
+def _compiler() -> str:
+    for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++")):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise RuntimeError("there is no C++ compiler: neither $CXX nor c++, g++ or clang++")
+
+
+def _processor() -> str:
+    """What code for this processor alone depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
+
+
+class _Tensor(ctypes.Structure):
+    """As in native.cpp."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("batch", "head", "token")),
+    )
+
+
+class _Problem(ctypes.Structure):
+    """As in native.cpp."""
+
+    _fields_ = (
+        *((name, _Tensor) for name in ("q", "k", "v", "y", "grad", "dq", "dk", "dv")),
+        *((name, ctypes.c_void_p) for name in ("total", "valid")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("batch", "heads", "key_heads", "queries", "keys", "width", "groups")
+        ),
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                *("first_query", "first_part", "parts", "columns", "seen"),
+                *("query_order", "key_order", "sums"),
+            )
+        ),
+        ("scale", ctypes.c_float),
+        *((name, ctypes.c_int32) for name in ("bfloat16", "threads")),
+    )
+
+
+def attended(
+    inputs: Sequence[Tensor], valid_bk: Tensor | None, groups: Groups, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The attention of groups and the log-sum-exp of its scores."""
+    q, k, v = map(_plain, inputs)
+    y = result_like(q, q.dtype)
+    total_bhq = q.new_empty(q.shape[:3], dtype=torch.float32)
+    valid = None if valid_bk is None else valid_bk.contiguous()
+    problem = _problem((q, k, v, y), (total_bhq, valid), groups, scale)
+    _library().attention_forward(ctypes.byref(problem))
+    return y.to(inputs[0].dtype), total_bhq
+
+
+def gradients(
+    tensors: Sequence[Tensor], valid_bk: Tensor | None, groups: Groups, scale: float
+) -> tuple[Tensor, ...]:
+    """Of groups; tensors: the inputs, the gradient of what they gave, that, and log-sum-exp."""
+    q, k, v, grad, y = map(_plain, tensors[:5])
+    total_bhq = tensors[5].contiguous()
+    valid = None if valid_bk is None else valid_bk.contiguous()
+    results = [result_like(x, x.dtype) for x in (q, k, v)]
+    problem = _problem((q, k, v, y), (total_bhq, valid), groups, scale)
+    for name, x in zip(("grad", "dq", "dk", "dv"), (grad, *results), strict=True):
+        setattr(problem, name, _of(x))
+    problem.threads = max(1, min(problem.threads, problem.batch * problem.key_heads))
+    padded = -(-problem.width // _VECTOR) * _VECTOR
+    sums = q.new_empty(problem.threads, 2, problem.keys, padded, dtype=torch.float32)
+    problem.sums = sums.data_ptr()
+    _library().attention_backward(ctypes.byref(problem))
+    return tuple(x.to(of.dtype) for x, of in zip(results, tensors, strict=False))
+
+
+def _library() -> ctypes.CDLL:
+    found = library()
+    assert found is not None
+    return found
+
+
+def _plain(x: Tensor) -> Tensor:
+    """As native code reads it: in float32 or bfloat16, the numbers of a token side by side."""
+    return rows(x.float() if x.dtype == torch.float16 else x)
+
+
+def _of(x_bhtw: Tensor) -> _Tensor:
+    return _Tensor(x_bhtw.data_ptr(), *x_bhtw.stride()[:3])
+
+
+def _problem(
+    tensors: tuple[Tensor, Tensor, Tensor, Tensor],
+    tables: tuple[Tensor, Tensor | None],
+    groups: Groups,
+    scale: float,
+) -> _Problem:
+    """What forward and backward share; tables: log-sum-exp, valid keys."""
+    q, k, _, _ = tensors
+    problem = _Problem(*map(_of, tensors))
+    problem.total, problem.valid = (None if x is None else x.data_ptr() for x in tables)
+    problem.batch, problem.heads, problem.queries, problem.width = q.shape
+    problem.key_heads, problem.keys = k.shape[1:3]
+    problem.groups = len(groups.first_query) - 1
+    for name in ("first_query", "first_part", "parts", "columns", "seen"):
+        setattr(problem, name, getattr(groups, name).data_ptr())
+    for name, order in zip(("query_order", "key_order"), groups.orders, strict=True):
+        setattr(problem, name, None if order is None else order.data_ptr())
+    problem.scale = scale
+    problem.bfloat16 = q.dtype == torch.bfloat16
+    problem.threads = torch.get_num_threads()
+    return problem
