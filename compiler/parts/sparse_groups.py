@@ -121,7 +121,7 @@ def _arrangement(parts: Parts, tables: Sequence[Tensor]) -> Tensor:
     costs = torch.zeros(len(choices), dtype=torch.int64)
     for table, seen_qk in enumerate(tables):
         if len(seen_qk) == GROUP:
-            vectors = seen_qk[choices].unflatten(1, (-1, _VECTOR))
+            vectors = seen_qk[choices].reshape(len(choices), -1, _VECTOR, seen_qk.shape[1])
             costs += uses[table] * vectors.any(2).sum((1, 2))
     return choices[int(costs.argmin())]
 
@@ -151,7 +151,7 @@ def _packed(tables: Sequence[Tensor]) -> _Packed:
     found, columns, seen = [], [torch.empty(0, dtype=torch.int64)], []
     at = 0
     for seen_qk in tables:
-        vectors_vk = torch.stack([rows.any(0) for rows in seen_qk.split(_VECTOR)])
+        vectors_vk = torch.stack([rows.any(0) for rows in torch.split(seen_qk, _VECTOR)])
         kinds_k = (vectors_vk.long() << torch.arange(len(vectors_vk))[:, None]).sum(0)
         column = kinds_k.argsort(stable=True)[int((kinds_k == 0).sum()) :]
         bits_k = (seen_qk.long() << torch.arange(len(seen_qk))[:, None]).sum(0)

@@ -21,7 +21,7 @@ from mmspec.compiler.relations.syntax import (
     variables,
 )
 
-__all__ = ["Block", "If", "Loop", "Node", "Run", "build", "free"]
+__all__ = ["Block", "If", "Loop", "Node", "Run", "build", "free", "images"]
 
 
 _KINDS: Final[Any] = isl.ast_node_type
@@ -74,9 +74,9 @@ def build(
     queries, keys = names
     found = isl.UnionSet.empty(context.get_space())
     for whole, pairs in tiles.items():
-        images = _images(pairs, queries).align_params(context.get_space())
-        images = images.set_tuple_name("whole" if whole else "border")
-        found = found.union(isl.UnionSet.from_set(images))
+        places = images(pairs, queries).align_params(context.get_space())
+        places = places.set_tuple_name("whole" if whole else "border")
+        found = found.union(isl.UnionSet.from_set(places))
     j = ", ".join(keys)
     order = isl.UnionMap(f"{{ whole[{j}] -> [{j}]; border[{j}] -> [{j}] }}")
     order = order.align_params(context.get_space())
@@ -92,7 +92,7 @@ def build(
     return _block(node, context)
 
 
-def _images(pairs: isl.Map, names: tuple[str, ...]) -> isl.Set:
+def images(pairs: isl.Map, names: tuple[str, ...]) -> isl.Set:
     """The tiles of keys of one tile of queries, whose indices become parameters."""
     at = pairs.dim(isl.dim_type.param)
     moved = pairs.move_dims(isl.dim_type.param, at, isl.dim_type.in_, 0, len(names)).range()

@@ -14,6 +14,7 @@ from typing import Final
 import islpy as isl
 
 from mmspec.compiler.relations.bounds import bounded_runs
+from mmspec.compiler.relations.faithful import faithful
 from mmspec.compiler.relations.geometry import Axis, Lengths
 from mmspec.compiler.relations.loops import Block, If, Loop, Run, build, free
 from mmspec.compiler.relations.relation import Relation
@@ -159,22 +160,23 @@ def schedule(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -
 def _built(
     relation: Relation, tiles: tuple[Tile, Tile], found: dict[bool, isl.Map], context: isl.Set
 ) -> Block:
-    """What isl's code generator makes of the tiles.
+    """What isl's code generator makes of the tiles, where that is proved to visit them.
 
-    There are sets that it gives up on ("cannot handle void expression"), or whose loops it bounds
-    by what only they know. Their whole tiles then count as border, or all tiles do: the predicate
-    decides.
+    There are sets that it gives up on ("cannot handle void expression"), whose loops it bounds by
+    what only they know, or loses a tile of. Their whole tiles then count as border, or all tiles
+    do: the predicate decides.
     """
     known = frozenset((*relation.symbols, *relation.tile_names[0]))
     nothing = isl.Map.empty(found[True].get_space())
-    some = found[True].union(found[False]).coalesce()
+    some = touched(relation, *tiles)
     for inside, others in ((found[True], found[False]), (nothing, some)):
+        meant = {True: inside, False: others}
         try:
-            found_ = build({True: inside, False: others}, context, relation.tile_names)
+            loops = build(meant, context, relation.tile_names)
         except isl.Error:
             continue
-        if not free(found_, known):
-            return found_
+        if not free(loops, known) and faithful(loops, meant, context, relation.tile_names):
+            return loops
     every = touched(relation.everything(), *tiles)
     return build({True: nothing, False: every}, context, relation.tile_names)
 

@@ -138,6 +138,8 @@ def _operation(expression: Operation, dialect: Dialect) -> tuple[str, int]:
     own = _BINDING[name]
     if name == "if":
         condition, yes, no = (_write(part, dialect, 1) for part in of)
+        if dialect == "isl":
+            return f"({condition} ? {yes} : {no})", _ATOM
         return f"{yes} if {condition} else {no}", own
     if dialect == "isl" and name in ("//", "floor", "%", "divides"):
         return _quotient(name, of), _ATOM
@@ -146,6 +148,8 @@ def _operation(expression: Operation, dialect: Dialect) -> tuple[str, int]:
     if name == "+" and isinstance(of[1], int) and of[1] < 0:
         return f"{_write(of[0], dialect, own)} - {-of[1]}", own
     sign = {"floor": "//", "divides": "%"}.get(name, name)
+    if dialect == "isl" and name == "==":
+        sign = "="
     paired = dialect == "triton" and name in ("and", "or")
     return f"{_write(of[0], dialect, own + paired)} {sign} {_write(of[1], dialect, own + 1)}", own
 

@@ -14,6 +14,7 @@ from math import lcm
 
 import islpy as isl
 
+from mmspec.compiler.relations.faithful import faithful
 from mmspec.compiler.relations.geometry import Geometry
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.loops import build
@@ -71,7 +72,10 @@ def _schedule(mask: Mask, query: Geometry, key: Geometry, tilings: Tilings) -> S
             assert maps is not None, tilings
             touched, mixed = maps
             context = isl.Set(f"[i] -> {{ : 0 <= i and {sides[0][0]} * i < {query.axes[0].size} }}")
-            body = build({True: touched.subtract(mixed), False: mixed}, context, shown.tile_names)
+            tiles = {True: touched.subtract(mixed), False: mixed}
+            body = build(tiles, context, shown.tile_names)
+            if not faithful(body, tiles, context, shown.tile_names):
+                return None
     except TooHardError:
         return None
     return Schedule(shown, *sides, body)

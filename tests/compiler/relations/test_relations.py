@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import islpy as isl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from naive_masks import Case, boxes, classified, grids, lines, pairs
 
-from mmspec.compiler.relations.geometry import Geometry, Lengths
+from mmspec.compiler.relations.geometry import Axis, Geometry, Lengths
 from mmspec.compiler.relations.relation import Relation, relation
 from mmspec.compiler.relations.schedule import Schedule, schedule
 from mmspec.compiler.relations.tiles import linear_tiles, touched, whole
+from mmspec.expressions.mask import parse
 
 ROUNDS = settings.default.max_examples if settings.default else 50
 
@@ -187,8 +188,18 @@ def test_lines(case: Case) -> None:
     agrees(case)
 
 
+FIVE = Geometry((Axis("row", "h"), Axis("column", 5)))
+"""A grid of five columns."""
+
+
 @pytest.mark.slow
 @settings(max_examples=2 * ROUNDS)
 @given(grids())
+@example(  # isl cannot print loops for whole tiles and border apart, but for all that are touched
+    Case(parse("block(size=7)"), FIVE, FIVE, {"h": 3, "w": 0, "n": 0, "f": 0}, (1, 4), (2, 1))
+)
+@example(  # here it loses tiles of those that it prints
+    Case(parse("~block(size=6)"), FIVE, FIVE, {"h": 2, "w": 0, "n": 0, "f": 0}, (1, 3), (2, 1))
+)
 def test_grids(case: Case) -> None:
     agrees(case)

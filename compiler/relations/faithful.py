@@ -1,0 +1,121 @@
+"""Whether loops visit what they were made for: each tile once, at every length.
+
+isl's code generator now and then loses a tile, where a set has divisions that it cannot see
+through. So its loops are read back as a set, and the two are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import islpy as isl
+
+from mmspec.compiler.relations.limit import TooHardError, limited
+from mmspec.compiler.relations.loops import Block, If, Run, images
+from mmspec.compiler.relations.syntax import Expression, write
+
+__all__ = ["faithful"]
+
+_OPERATIONS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """What leads to a node."""
+
+    loops: tuple[str, ...] = ()
+    """Their variables."""
+    facts: tuple[str, ...] = ()
+    """What holds there, as isl reads it."""
+
+
+def faithful(
+    block: Block,
+    tiles: Mapping[bool, isl.Map],
+    context: isl.Set,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+) -> bool:
+    """Whether the loops visit each key tile that a query tile is mapped to once, and no other.
+
+    False too where that takes isl too long to find out.
+    tiles: by whether they are whole. context: what is known of the query tile's indices and of
+    the lengths, its parameters. names: of the indices of query tile and key tile.
+    """
+    if isl.DEFAULT_CONTEXT.get_max_operations():  # within a limit of somebody else's
+        return _faithful(block, tiles, context, names)
+    try:
+        with limited(_OPERATIONS):
+            return _faithful(block, tiles, context, names)
+    except TooHardError:
+        return False
+
+
+def _faithful(
+    block: Block,
+    tiles: Mapping[bool, isl.Map],
+    context: isl.Set,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+) -> bool:
+    paths = list(_runs(block, _Path()))
+    depth = max((len(path.loops) for _, path in paths), default=0)
+    dims = range(context.n_param())
+    parameters = [str(context.get_dim_name(isl.dim_type.param, at)) for at in dims]
+    places = [f"c{at}" for at in range(len(names[1]))]
+    visits = dict.fromkeys((True, False), _nothing(parameters, places, depth))
+    for number, (run, path) in enumerate(paths):
+        found = isl.Map(_visit(number, run, path, (parameters, places, depth)))
+        visits[run.whole] = visits[run.whole].union(found.intersect_params(context))
+    if not visits[True].union(visits[False]).is_single_valued():
+        return False
+    for whole, pairs in tiles.items():
+        meant = images(pairs, names[0]).align_params(context.get_space()).intersect_params(context)
+        if not visits[whole].domain().is_equal(meant):
+            return False
+    return True
+
+
+_Shape = tuple[list[str], list[str], int]
+
+
+def _nothing(parameters: list[str], places: list[str], depth: int) -> isl.Map:
+    to = ", ".join(["number", *(f"v{at}" for at in range(depth))])
+    return isl.Map(f"[{', '.join(parameters)}] -> {{ [{', '.join(places)}] -> [{to}] : false }}")
+
+
+def _visit(number: int, run: Run, path: _Path, shape: _Shape) -> str:
+    """The tiles of a run, each with the number of the run and its loops' variables: isl's text."""
+    parameters, places, depth = shape
+    to = [str(number), *path.loops, *["0"] * (depth - len(path.loops))]
+    *at, last = places
+    facts = [f"{place} = {_text(value)}" for place, value in zip(at, run.at, strict=True)]
+    facts += [*path.facts, *_between(last, run.start, run.stop, run.step)]
+    return (
+        f"[{', '.join(parameters)}] -> {{ [{', '.join(places)}] -> [{', '.join(to)}]"
+        f" : {' and '.join(facts)} }}"
+    )
+
+
+def _between(name: str, start: Expression, stop: Expression, step: int) -> Iterator[str]:
+    yield f"{_text(start)} <= {name} < {_text(stop)}"
+    if step != 1:
+        yield f"({name} - ({_text(start)})) mod {step} = 0"
+
+
+def _runs(block: Block, path: _Path) -> Iterator[tuple[Run, _Path]]:
+    """Every run of the loops, and what leads to it."""
+    for node in block:
+        if isinstance(node, Run):
+            yield node, path
+        elif isinstance(node, If):
+            condition = _text(node.condition)
+            yield from _runs(node.body, _Path(path.loops, (*path.facts, f"({condition})")))
+            without = _Path(path.loops, (*path.facts, f"not ({condition})"))
+            yield from _runs(node.otherwise, without)
+        else:
+            facts = *path.facts, *_between(node.variable, node.start, node.stop, node.step)
+            yield from _runs(node.body, _Path((*path.loops, node.variable), facts))
+
+
+def _text(expression: Expression) -> str:
+    return write(expression, "isl")
