@@ -196,18 +196,19 @@ class Row:
         return self.times(None if whole is None else whole * self.setting.case.density)
 
     @cached_property
-    def is_dense(self) -> bool:
-        """Whether the cost model of a CPU left it to dense SDPA."""
+    def way(self) -> str:
+        """By what it was computed."""
         setting = self.setting
-        choice = setting.case, setting.inputs, setting.options.backward
-        return not setting.options.kernels and attention_peers.is_dense(*choice)
+        if setting.options.kernels:
+            return "kernels"
+        return attention_peers.way(setting.case, setting.inputs, setting.options.backward)
 
     def cells(self) -> Iterator[str]:
         """Of its line in the table."""
         setting = self.setting
         yield from (setting.name, f"{setting.case.density:.4f}")
         if not setting.options.kernels:
-            yield "dense" if self.is_dense else "sparse"
+            yield self.way
         yield _number(self.seconds["ours"], 1e3)
         yield from (_number(self.dense, 1e3), _number(self.times(self.dense)))
         yield _number(self.ideal)
@@ -241,10 +242,10 @@ def heading(options: argparse.Namespace) -> str:
 
 def summary(rows: list[Row]) -> str:
     """What was below the bars; what is left to dense SDPA is no slower than that but for noise."""
-    left = sum(row.is_dense for row in rows)
+    left = sum(row.way == "dense" for row in rows)
     lines = ["", f"Left to dense SDPA: {left} of {len(rows)}.", ""] if left else [""]
     named = [(row.setting.name.replace(" | ", " "), row) for row in rows]
-    slower = [(name, row.times(row.dense)) for name, row in named if not row.is_dense]
+    slower = [(name, row.times(row.dense)) for name, row in named if row.way != "dense"]
     short = [(name, row.ideal) for name, row in named]
     for what, found, bar in (
         ("Slower than dense", slower, 1.0),

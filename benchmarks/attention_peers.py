@@ -20,6 +20,7 @@ from torch import Tensor
 from mmspec.compiler.load_pattern import install
 from mmspec.compiler.parts import native
 from mmspec.compiler.parts.sparse import sparse_attention
+from mmspec.compiler.parts.sparse_groups import Groups
 from mmspec.compiler.parts.sparse_plan import HALF, chosen
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -37,16 +38,15 @@ def sparse(name: str, case: Case) -> Attend:
     return lambda q, k, v: sparse_attention(q, k, v, (pattern, case.values))
 
 
-def is_dense(case: Case, inputs: list[Tensor], backward: bool) -> bool:
-    """Whether the cost model leaves a case to dense SDPA."""
+def way(case: Case, inputs: list[Tensor], backward: bool) -> str:
+    """What the cost model of a CPU takes: dense SDPA, native code, or calls of torch's kernel."""
     batch, heads, _, width = inputs[0].shape
     rate = HALF if backward and inputs[0].dtype == torch.bfloat16 else 1.0
     pattern = f"choice_{next(_NUMBERS)}"
     install(pattern, case.mask, case.documents)
-    native_code = native.wanted(*inputs[:2])
-    return chosen(
-        pattern, case.values, (batch * heads, *case.tokens, width), rate, native_code
-    ).dense
+    sizes = batch * heads, *case.tokens, width
+    plan = chosen(pattern, case.values, sizes, rate, native.wanted(*inputs[:2]))
+    return "dense" if plan.dense else "native" if isinstance(plan, Groups) else "calls"
 
 
 def dense(seen_qk: Tensor | None) -> Attend:
