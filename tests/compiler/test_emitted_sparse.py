@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
-
-import mmspec
-from mmspec.compiler import driver
+from emitted_case import HALTING, ONE, compare, emitted, module, twins
 
 SPEC = """
 mmspec: 1
@@ -40,9 +36,6 @@ streams:
 heads:
   label: {{from: joint, kind: classifier, classes: 3}}
 """
-HALTING = {"ponder": "ponder, at_most: 3, prior: 0.4", "exit": "exit, head: label, threshold: 0.4"}
-
-
 BY_HEADS = """
 mmspec: 1
 name: by_heads
@@ -84,25 +77,9 @@ def text(kind: str) -> str:
     )
 
 
-def two(path: Path, spec: str, backend: str = "auto") -> tuple[Any, Any]:
-    """A model that passes over tiles, and one that does not; their weights are equal."""
-    path.write_text(spec)
-    torch.manual_seed(0)
-    special = mmspec.compile(path, backend)().double()
-    plain = mmspec.compile(path, "sdpa")().double()
-    plain.load_state_dict(special.state_dict())
-    assert not _is_sparse(plain) and _is_sparse(special)
-    return special, plain
-
-
 @pytest.fixture
 def both(tmp_path: Path, request: Any) -> tuple[Any, Any]:
-    return two(tmp_path / "spec.yaml", text(request.param))
-
-
-def _is_sparse(module: nn.Module) -> bool:
-    home = sys.modules[type(module).__module__]
-    return hasattr(sys.modules[f"{home.__package__}.attention"], "sparse_attention")
+    return twins(tmp_path / "spec.yaml", text(request.param))
 
 
 def inputs(tokens: int, frames: int) -> dict[str, Any]:
@@ -124,25 +101,17 @@ def inputs(tokens: int, frames: int) -> dict[str, Any]:
 def test_outputs_and_gradients_are_those_of_all_pairs(
     both: tuple[Any, Any], training: bool
 ) -> None:
+    for one in both:
+        one.train(training)
     for tokens, frames in ((900, 600), (131, 77)):
         given = inputs(tokens, frames)
-        outs = [one.train(training)(**given) for one in both]
-        assert torch.allclose(outs[0].heads.label, outs[1].heads.label, rtol=0, atol=1e-12)
-        if training:
-            for one, out in zip(both, outs, strict=True):
-                one.zero_grad()
-                out.loss.backward()
-            for name, value in both[0].named_parameters():
-                other = both[1].get_parameter(name)
-                assert torch.allclose(value.grad, other.grad, rtol=0, atol=1e-11), name
-        absent = {**given, "image": None, "audio": None, "lengths": None}
-        first, second = (one(**absent).heads.label for one in both)
-        assert torch.allclose(first, second, rtol=0, atol=1e-12)
+        compare(both, given)
+        compare(both, {**given, "image": None, "audio": None, "lengths": None})
 
 
 def test_heads_videos_and_fusions_have_patterns(tmp_path: Path) -> None:
-    special, plain = two(tmp_path / "spec.yaml", BY_HEADS, "tiles")
-    source = inspect.getsource(sys.modules[special.joint_fusion.attention.__module__])
+    pair = twins(tmp_path / "spec.yaml", BY_HEADS, "tiles")
+    source = inspect.getsource(module(pair[0], "attention"))
     assert re.search(r'"joint_fusion_mask", counts|joint_fusion_mask_blocks', source)
     assert {f"clip_mask_{place}_blocks" for place in (1, 2, 3)} <= set(re.findall(r"\w+", source))
     torch.manual_seed(1)
@@ -154,16 +123,7 @@ def test_heads_videos_and_fusions_have_patterns(tmp_path: Path) -> None:
             "lengths": {"text": torch.tensor([tokens, 1]), "clip": torch.tensor([1, frames])},
             "targets": {"label": torch.tensor([0, 2])},
         }
-        gradients = []
-        for one in (special, plain):
-            one.zero_grad()
-            one(**given).loss.backward()
-            gradients.append({n: p.grad for n, p in one.named_parameters() if p.grad is not None})
-        assert gradients[0].keys() == gradients[1].keys()
-        for name, found in gradients[0].items():
-            assert torch.allclose(found, gradients[1][name], rtol=0, atol=1e-11), name
-        first, second = (one(**given).heads.label for one in (special, plain))
-        assert torch.allclose(first, second, rtol=0, atol=1e-12)
+        compare(pair, given)
 
 
 @pytest.mark.parametrize("both", ["plain"], indirect=True)
@@ -176,9 +136,7 @@ def test_one_graph_for_every_length(both: tuple[Any, Any]) -> None:
 
 
 def test_the_loops_are_in_the_package(tmp_path: Path) -> None:
-    path = tmp_path / "spec.yaml"
-    path.write_text(text("plain"))
-    files = driver.run(path, "emit").files
+    files = emitted(tmp_path / "spec.yaml", text("plain"))
     assert {"sparse.py", "sparse_plan.py"} <= set(files)
     assert "yield max(i - 2, 0), i + 1, False" in files["attention.py"]
     assert not any(re.search(r"^\s*(from|import) mmspec", t, re.MULTILINE) for t in files.values())
@@ -200,12 +158,5 @@ def test_the_loops_are_in_the_package(tmp_path: Path) -> None:
 def test_tiles_are_passed_over_where_that_pays(
     tmp_path: Path, mask: str, tokens: int, special: bool
 ) -> None:
-    path = tmp_path / "spec.yaml"
-    path.write_text(f"""
-mmspec: 1
-name: one
-modalities: {{text: {{kind: tokens, vocab: 9, length: {{max: {tokens}}}}}}}
-streams: {{text: {{from: text, depth: 1, width: 8, heads: 1, attention: "{mask}"}}}}
-heads: {{label: {{from: text, kind: classifier, classes: 2}}}}
-""")
-    assert ("sparse.py" in driver.run(path, "emit").files) is special
+    files = emitted(tmp_path / "spec.yaml", ONE.format(mask=mask, tokens=tokens))
+    assert ("sparse.py" in files) is special

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from emitted_case import HALTING, ONE, compare, emitted, never_dense, twins
 from torch import Tensor, nn
 
 import mmspec
@@ -63,8 +63,6 @@ heads:
   other: {from: drawn, kind: classifier, classes: 3}
   third: {from: read, kind: classifier, classes: 3}
 """
-HALTING = {"none": "", "ponder": "ponder, at_most: 3, prior: 0.4"}
-HALTING["exit"] = "exit, head: label, threshold: 0.4"
 
 
 @pytest.fixture
@@ -75,12 +73,10 @@ def path(tmp_path: Path) -> Path:
     return found
 
 
-def model(path: Path, backend: str = "auto") -> Any:
+def model(path: Path) -> Any:
     torch.manual_seed(0)
-    found: Any = mmspec.compile(path, backend)().double()
-    if backend != "sdpa":
-        plans = sys.modules[f"{type(found).__module__.rpartition('.')[0]}.sparse_plan"]
-        plans._MARGIN = 1e9  # type: ignore[attr-defined]
+    found: Any = mmspec.compile(path)().double()
+    never_dense(found)
     return found
 
 
@@ -131,21 +127,6 @@ def test_packed_documents_are_documents_alone(path: Path) -> None:
         start += size
 
 
-def both(tmp_path: Path, halting: str) -> tuple[Any, Any]:
-    """A model that passes over tiles, and one that does not; their weights are equal."""
-    path = tmp_path / f"{halting}.yaml"
-    line = f"    halting: {{kind: {HALTING[halting]}}}\n" if HALTING[halting] else ""
-    path.write_text(SEVERAL.replace("    halting: {kind: HALTING}\n", line))
-    special, plain = model(path, "tiles"), model(path, "sdpa")
-    plain.load_state_dict(special.state_dict())
-    homes = [
-        sys.modules[f"{type(one).__module__.rpartition('.')[0]}.attention"]
-        for one in (special, plain)
-    ]
-    assert [hasattr(home, "sparse_attention") for home in homes] == [True, False]
-    return special, plain
-
-
 def inputs(tokens: int, frames: int) -> dict[str, Any]:
     torch.manual_seed(tokens)
     return {
@@ -166,22 +147,16 @@ def inputs(tokens: int, frames: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("halting", ["none", "ponder", "exit"])
 def test_outputs_and_gradients_are_those_of_all_pairs(tmp_path: Path, halting: str) -> None:
-    pair = both(tmp_path, halting)
+    line = f"    halting: {{kind: {HALTING[halting]}}}\n" if halting in HALTING else ""
+    spec = SEVERAL.replace("    halting: {kind: HALTING}\n", line)
+    pair = twins(tmp_path / f"{halting}.yaml", spec, "tiles")
+    never_dense(pair[0])
     for tokens, frames in ((437, 270), (130, 0)):
         given = inputs(tokens, frames)
         for training in (True, False):
-            outs = [one.train(training)(**given) for one in pair]
-            for one, other in zip(*(out.heads for out in outs), strict=True):
-                torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
-        for one in pair:
-            one.zero_grad()
-            one.train()(**given).loss.backward()
-        for name, value in pair[0].named_parameters():
-            other = pair[1].get_parameter(name).grad
-            if value.grad is None:
-                assert other is None, name
-            else:
-                torch.testing.assert_close(value.grad, other, rtol=0, atol=1e-11, msg=name)
+            for one in pair:
+                one.train(training)
+            compare(pair, given)
 
 
 def test_one_graph_for_every_length_and_all_documents(path: Path) -> None:
@@ -242,13 +217,5 @@ def test_tiles_are_passed_over_where_that_pays(
     tmp_path: Path, mask: str, tokens: int, special: bool
 ) -> None:
     """Documents that nobody knows yet are taken for four of one size."""
-    path = tmp_path / "spec.yaml"
-    path.write_text(f"""
-mmspec: 1
-name: one
-modalities: {{text: {{kind: tokens, vocab: 9, length: {{max: {tokens}}}}}}}
-streams: {{text: {{from: text, depth: 1, width: 8, heads: 1, attention: "{mask}"}}}}
-heads: {{label: {{from: text, kind: classifier, classes: 2}}}}
-""")
-    files = driver.run(path, "emit").files
+    files = emitted(tmp_path / "spec.yaml", ONE.format(mask=mask, tokens=tokens))
     assert [name in files for name in ("sparse.py", "tables.py")] == [special, special]
