@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Final
 
 from mmspec.compiler.relations.geometry import Axis, Geometry, line
-from mmspec.compiler.relations.layout import Boxes, Classes, coordinates, layout
+from mmspec.compiler.relations.layout import Boxes, Classes, coordinates, layout, product
 from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.compiler.relations.tiles import Tile
 from mmspec.expressions.mask import Mask, Pattern, patterns
@@ -94,7 +95,7 @@ class BoxPlace:
     def tokens(self, letter: str, axis: str, formula: str) -> Iterator[str]:
         """As of a line."""
         vector, there, index = _VECTORS[letter]
-        total = _product(self.sides)
+        total = prod(self.sides)
         names, tiles = self.geometry.names(vector), self.geometry.names(index)
         yield f"{letter}_at = tl.arange(0, {total})"
         rest = total
@@ -202,8 +203,7 @@ def _classes(found: Classes, own: Mask, side: Side, tile: int) -> ClassPlace | N
         return None
     axes = side.geometry.axes
     at = next(at for at, axis in enumerate(axes) if axis.name == own.get("axis"))
-    stride = " * ".join(str(axis.size) for axis in axes[at + 1 :]) or "1"
-    stride = str(eval_product(stride))
+    stride = product([axis.size for axis in axes[at + 1 :]])
     length = str(axes[at].size)
     groups = f"{total} // {length}"
     if at == 0:
@@ -214,23 +214,12 @@ def _classes(found: Classes, own: Mask, side: Side, tile: int) -> ClassPlace | N
     return ClassPlace(side, tile, groups, length, length, token, found.inner)
 
 
-def eval_product(text: str) -> int | str:
-    """`3 * 4` as a number, where it is one."""
-    numbers = text.split(" * ")
-    if not all(number.isdigit() for number in numbers):
-        return text
-    total = 1
-    for number in numbers:
-        total *= int(number)
-    return total
-
-
 def _sides(axes: tuple[Axis, ...], tokens: int, deep: bool) -> Tile:
     """A box of so many tokens, as square as the grid allows; of several frames where `deep`."""
     sides = [1] * len(axes)
     room = [_power(axis.size) if isinstance(axis.size, int) else tokens for axis in axes]
     flat = list(range(len(axes)))[-2:]
-    while _product(sides) < tokens:
+    while prod(sides) < tokens:
         places = range(len(axes)) if deep else flat
         open_ = [at for at in places if sides[at] < room[at]]
         open_ = open_ or [at for at in range(len(axes)) if sides[at] < room[at]] or [flat[-1]]
@@ -241,13 +230,6 @@ def _sides(axes: tuple[Axis, ...], tokens: int, deep: bool) -> Tile:
 def _power(size: int) -> int:
     """The power of two that holds it."""
     return 1 << (max(size, 1) - 1).bit_length()
-
-
-def _product(sides: Iterator[int] | Tile | list[int]) -> int:
-    total = 1
-    for side in sides:
-        total *= side
-    return total
 
 
 def _parts(size: int | str, side: int) -> str:
