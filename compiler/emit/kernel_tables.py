@@ -37,7 +37,7 @@ Draw = tuple[int, int, int, int]
 
 def pointers(mask: Mask) -> tuple[str, ...]:
     """What its kernels read besides: spans of documents, blocks that are drawn."""
-    return ("spans_ptr",) * bool(mask.sequence.packed) + ("draws_ptr",) * bool(draws(mask))
+    return ("spans",) * bool(mask.sequence.packed) + ("draws",) * bool(draws(mask))
 
 
 def draws(mask: Mask) -> tuple[Draw, ...]:

@@ -6,21 +6,25 @@ that it sees. Whole tiles are read without a look at the mask, the others with i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mmspec.compiler.emit import kernel_tables
 from mmspec.compiler.emit.kernel_mask import FULL, Mask, loops, padded, seen_lines
 from mmspec.compiler.emit.kernel_places import ClassPlace, LinePlace, Place
+from mmspec.compiler.emit.kernel_tables import Body, Pair
 from mmspec.compiler.emit.prune import pruned
 from mmspec.compiler.emit.tidy import tidy
 from mmspec.compiler.relations.formula import ALWAYS, Formula, as_source
 from mmspec.compiler.relations.patterns import is_closed, meaning
 from mmspec.compiler.relations.sequence import Side
-from mmspec.expressions.mask import Mask as Expression
 from mmspec.expressions.mask import unparse
 
 _STRIDES: Final = "bht"
+_NUMBERS: Final = ("total", "delta")
+"""Of each query of each head."""
+_OF_KEYS: Final = ("k", "v", "dk", "dv")
+"""Tensors with the heads of keys."""
 _ROW, _COLUMN = "[:, None]", "[None, :]"
 
 _FILE: Final = """{header}
@@ -84,24 +88,44 @@ def _tiles(mask: Mask) -> Iterator[str]:
     yield f"    return {', '.join(names)}"
 
 
-def _head(mask: Mask, kernel: str, about: str, tensors: str, extra: str) -> Iterator[str]:
-    """Decorator, parameters, and pointers moved to the sample and the head of a program."""
-    strides = [f"{x}_{axis}" for x in tensors.split() for axis in _STRIDES]
-    extra = extra.replace("valid_ptr", ", ".join(("valid_ptr", *kernel_tables.pointers(mask))))
-    lengths = ", ".join(mask.lengths)
+def _head(mask: Mask, kernel: str, about: str, given: str) -> Iterator[str]:
+    """The start of a kernel: parameters, and pointers at the sample and the head of a program.
+
+    given: what there are pointers to, in order.
+    """
+    tensors = [name for name in given.split() if name not in (*_NUMBERS, "valid")]
+    numbers = [name for name in given.split() if name in _NUMBERS]
+    given = given.replace("valid", " ".join(("valid", *kernel_tables.pointers(mask))))
     varying = ", ".join(f'"{name}"' for name in ("tokens", *mask.lengths))
+    scales = "scale" if kernel == "forward" else "scale, plain_scale"
     yield f"@triton.jit(do_not_specialize=[{varying}])"
     yield f"def {mask.name}_{kernel}("
-    yield f"    {extra},"
-    yield f"    {', '.join(strides)},"
-    scales = "scale" if kernel == "forward" else "scale, plain_scale"
-    yield f"    heads, shared, {scales}, tokens, {lengths},"
+    yield f"    {', '.join(f'{name}_ptr' for name in given.split())},"
+    yield f"    {', '.join(f'{name}_{axis}' for name in tensors for axis in _STRIDES)},"
+    yield f"    heads, shared, {scales}, tokens, {', '.join(mask.lengths)},"
     yield "    HAS_VALID: tl.constexpr,"
     yield "):  # fmt: skip"
     yield f'    """{about}"""'
     yield "    tile = tl.program_id(0)"
     for side in mask.sequence.sides:
         yield from (f"    {line}" for line in side.derived())
+    yield from _moved(tensors, numbers, by_key=kernel == "backward_k")
+    yield f"    w = tl.arange(0, {padded(mask.width)})"
+    yield f"    c = tl.arange(0, {padded(mask.value_width)})"
+    yield from _valid(mask)
+
+
+def _moved(tensors: list[str], numbers: list[str], by_key: bool) -> Iterator[str]:
+    """Pointers to a head of queries, or to the first of those that share a head of keys."""
+    head = "first" if by_key else "head"
+    groups = "(heads // shared)" if by_key else "heads"
+    yield f"    sample = (tl.program_id(1) // {groups}).to(tl.int64)"
+    yield f"    {head} = tl.program_id(1) % {groups}" + " * shared" * by_key
+    for name in sorted(tensors, key=lambda name: (name in _OF_KEYS) != by_key):
+        own = f"{head} // shared" if name in _OF_KEYS else head
+        yield f"    {name}_ptr += sample * {name}_b + {own} * {name}_h"
+    for name in numbers:
+        yield f"    {name}_ptr += (sample * heads + {head}) * tokens"
 
 
 def _valid(mask: Mask) -> Iterator[str]:
@@ -112,11 +136,6 @@ def _valid(mask: Mask) -> Iterator[str]:
     for place, key in enumerate(mask.sequence.keys):
         at = f"valid_ptr + sample * {len(mask.sequence.keys)} + {place}"
         yield f"        there_{key.name} = tl.load({at})"
-
-
-def _columns(mask: Mask) -> Iterator[str]:
-    yield f"    w = tl.arange(0, {padded(mask.width)})"
-    yield f"    c = tl.arange(0, {padded(mask.value_width)})"
 
 
 def _branches(bodies: list[tuple[Place, list[str]]]) -> Iterator[str]:
@@ -132,14 +151,6 @@ def _branches(bodies: list[tuple[Place, list[str]]]) -> Iterator[str]:
         yield ""
         yield f"    if (tile >= 0) & (tile < {done}):  # {place.side.name}"
         yield from (f"        {line}" for line in body)
-
-
-Pair = tuple[Expression, Place, Place]
-"""A mask, where its queries stand, and where its keys do."""
-
-Body = Callable[[list[str], list[str], str], list[str]]
-"""(statements that name the other tokens, those that say what is `seen`, whether a mask is looked
-at) -> all."""
 
 
 def _condition(pair: Pair) -> Formula:
@@ -191,10 +202,27 @@ def _named(pairs: Iterable[Pair], own: Place, letter: str) -> list[str]:
     return [*own.found(letter), *own.tokens(letter, _ROW, conditions)]
 
 
-def _starts(sides: tuple[Side, ...]) -> dict[str, str]:
-    """Where each segment begins."""
-    counts = [str(side.count) for side in sides]
-    return {side.name: " + ".join(counts[:place]) for place, side in enumerate(sides)}
+def _of_queries(mask: Mask, tiles: tuple[int, int]) -> Iterator[tuple[Place, str, list[Pair]]]:
+    """Each segment of queries as tiles: where they stand, where it begins, and what it sees."""
+    own, other = tiles
+    for query in mask.sequence.queries:
+        place = mask.place(query, own)
+        pairs = [(m, place, mask.met(query, key, other)) for key, m in mask.seen_by(query)]
+        yield place, _start(mask.sequence.queries, query), pairs
+
+
+def _of_keys(mask: Mask, tiles: tuple[int, int]) -> Iterator[tuple[Place, str, list[Pair]]]:
+    """The same of segments of keys, and what sees them."""
+    own, other = tiles
+    for key in mask.sequence.keys:
+        place = mask.place(key, own)
+        pairs = [(m, mask.met(key, query, other), place) for query, m in mask.seeing(key)]
+        yield place, _start(mask.sequence.keys, key), pairs
+
+
+def _start(sides: tuple[Side, ...], side: Side) -> str:
+    """Where a segment begins."""
+    return " + ".join(str(before.count) for before in sides[: sides.index(side)])
 
 
 def _at(pointer: str, start: str, stride: str = "") -> str:
@@ -225,19 +253,11 @@ def _store(mask: Mask, tensor: str, start: str, vector: str, value: str) -> str:
 
 
 def _forward(mask: Mask) -> Iterator[str]:
-    tensors = "q_ptr, k_ptr, v_ptr, y_ptr, total_ptr, valid_ptr"
     about = "A tile of queries of one head reads the keys that it sees."
-    yield from _head(mask, "forward", about, "q k v y", tensors)
-    yield from _by_query_head("q y", "k v")
-    yield "    total_ptr += (sample * heads + head) * tokens"
-    yield from _columns(mask)
-    yield from _valid(mask)
-    starts, key_starts = _starts(mask.sequence.queries), _starts(mask.sequence.keys)
-    n, other = mask.tiles[0]
+    yield from _head(mask, "forward", about, "q k v y total valid")
+    n = mask.tiles[0][0]
     bodies = []
-    for query in mask.sequence.queries:
-        place, start = mask.place(query, n), starts[query.name]
-        pairs = [(m, place, mask.met(query, key, other)) for key, m in mask.seen_by(query)]
+    for place, start, pairs in _of_queries(mask, mask.tiles[0]):
         body = [
             *_named(pairs, place, "q"),
             f"x = {_rows(mask, 'q', start, f'queries{_ROW}', f'w{_COLUMN}')}",
@@ -246,7 +266,7 @@ def _forward(mask: Mask) -> Iterator[str]:
             f"y = tl.zeros([{n}, {padded(mask.value_width)}], tl.float32)",
         ]
         for pair in pairs:
-            body += _loops(mask, pair, _reader(mask, key_starts[pair[2].side.name]))
+            body += _loops(mask, pair, _reader(mask, pair))
         body += [
             "y, total = settle(best, total, y)",
             _store(mask, "y", start, "queries", "y"),
@@ -256,16 +276,9 @@ def _forward(mask: Mask) -> Iterator[str]:
     yield from _branches(bodies)
 
 
-def _by_query_head(of_query: str, of_key: str) -> Iterator[str]:
-    yield "    sample = (tl.program_id(1) // heads).to(tl.int64)"
-    yield "    head = tl.program_id(1) % heads"
-    for tensor in of_query.split():
-        yield f"    {tensor}_ptr += sample * {tensor}_b + head * {tensor}_h"
-    for tensor in of_key.split():
-        yield f"    {tensor}_ptr += sample * {tensor}_b + head // shared * {tensor}_h"
+def _reader(mask: Mask, pair: Pair) -> Body:
+    start = _start(mask.sequence.keys, pair[2].side)
 
-
-def _reader(mask: Mask, start: str) -> Body:
     def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
             *named,
@@ -279,29 +292,19 @@ def _reader(mask: Mask, start: str) -> Body:
 
 
 def _backward_queries(mask: Mask) -> Iterator[str]:
-    tensors = "q_ptr, k_ptr, v_ptr, g_ptr, total_ptr, delta_ptr, valid_ptr, dq_ptr"
     about = "The gradient of a tile of queries of one head."
-    yield from _head(mask, "backward_q", about, "q k v g dq", tensors)
-    yield from _by_query_head("q g dq", "k v")
-    yield "    total_ptr += (sample * heads + head) * tokens"
-    yield "    delta_ptr += (sample * heads + head) * tokens"
-    yield from _columns(mask)
-    yield from _valid(mask)
-    starts, key_starts = _starts(mask.sequence.queries), _starts(mask.sequence.keys)
-    n, other = mask.tiles[1]
+    yield from _head(mask, "backward_q", about, "q k v g total delta valid dq")
     bodies = []
-    for query in mask.sequence.queries:
-        place, start = mask.place(query, n), starts[query.name]
-        pairs = [(m, place, mask.met(query, key, other)) for key, m in mask.seen_by(query)]
+    for place, start, pairs in _of_queries(mask, mask.tiles[1]):
         body = [
             *_named(pairs, place, "q"),
             f"x = {_rows(mask, 'q', start, f'queries{_ROW}', f'w{_COLUMN}')}",
             f"g = {_rows(mask, 'g', start, f'queries{_ROW}', f'c{_COLUMN}')}",
             *_sums(start),
-            f"dx = tl.zeros([{n}, {padded(mask.width)}], tl.float32)",
+            f"dx = tl.zeros([{mask.tiles[1][0]}, {padded(mask.width)}], tl.float32)",
         ]
         for pair in pairs:
-            body += _loops(mask, pair, _puller(mask, key_starts[pair[2].side.name]))
+            body += _loops(mask, pair, _puller(mask, pair))
         body.append(_store(mask, "dq", start, "queries", "dx * plain_scale"))
         bodies.append((place, body))
     yield from _branches(bodies)
@@ -316,7 +319,9 @@ def _sums(start: str) -> list[str]:
     ]
 
 
-def _puller(mask: Mask, start: str) -> Body:
+def _puller(mask: Mask, pair: Pair) -> Body:
+    start = _start(mask.sequence.keys, pair[2].side)
+
     def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
             *named,
@@ -330,25 +335,11 @@ def _puller(mask: Mask, start: str) -> Body:
 
 
 def _backward_keys(mask: Mask) -> Iterator[str]:
-    tensors = "q_ptr, k_ptr, v_ptr, g_ptr, total_ptr, delta_ptr, valid_ptr, dk_ptr, dv_ptr"
     about = "The gradients of a tile of keys and values, over all heads that share them."
-    yield from _head(mask, "backward_k", about, "q k v g dk dv", tensors)
-    yield "    sample = (tl.program_id(1) // (heads // shared)).to(tl.int64)"
-    yield "    first = tl.program_id(1) % (heads // shared) * shared"
-    for tensor in ("k", "v", "dk", "dv"):
-        yield f"    {tensor}_ptr += sample * {tensor}_b + first // shared * {tensor}_h"
-    for tensor in ("q", "g"):
-        yield f"    {tensor}_ptr += sample * {tensor}_b + first * {tensor}_h"
-    yield "    total_ptr += (sample * heads + first) * tokens"
-    yield "    delta_ptr += (sample * heads + first) * tokens"
-    yield from _columns(mask)
-    yield from _valid(mask)
-    starts, key_starts = _starts(mask.sequence.queries), _starts(mask.sequence.keys)
-    n, other = mask.tiles[2]
+    yield from _head(mask, "backward_k", about, "q k v g total delta valid dk dv")
+    n = mask.tiles[2][0]
     bodies = []
-    for key in mask.sequence.keys:
-        place, start = mask.place(key, n), key_starts[key.name]
-        pairs = [(m, mask.met(key, query, other), place) for query, m in mask.seeing(key)]
+    for place, start, pairs in _of_keys(mask, mask.tiles[2]):
         body = [
             *_named(pairs, place, "k"),
             f"k_kw = {_rows(mask, 'k', start, f'keys{_ROW}', f'w{_COLUMN}')}",
@@ -358,7 +349,7 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
         ]
         inner = []
         for pair in pairs:
-            inner += _loops(mask, pair, _pusher(mask, starts[pair[1].side.name]), turned=True)
+            inner += _loops(mask, pair, _pusher(mask, pair), turned=True)
         if inner:
             inner += ["q_ptr += q_h", "g_ptr += g_h", "total_ptr += tokens", "delta_ptr += tokens"]
             body += ["for _ in range(shared):", *(f"    {line}" for line in inner)]
@@ -368,7 +359,9 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
     yield from _branches(bodies)
 
 
-def _pusher(mask: Mask, start: str) -> Body:
+def _pusher(mask: Mask, pair: Pair) -> Body:
+    start = _start(mask.sequence.queries, pair[1].side)
+
     def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
             *named,
