@@ -225,57 +225,30 @@ def next_stacked(
     for layer, block in enumerate(stack.blocks):
         assert isinstance(block, Block)
         around = tuple(known.layers[layer] for known in context)
-        x_bcd, kept = next_block(
-            block,
-            x_bcd,
+        y_bcd, kept = next_attended(
+            block.attention,
+            block.attention_norm(x_bcd) if of.block.norm.placement == "pre" else x_bcd,
             mask,
             turn,
             own.layers[layer],
             around,
-            of=of.block,
+            of=of.block.attention,
             segment=segment,
             joint=joint,
         )
         layers.append(kept)
+        x_bcd = x_bcd + y_bcd
+        if of.block.norm.placement == "pre":
+            x_bcd = x_bcd + fed(block, block.feed_forward_norm(x_bcd), of=of.block, segment=segment)
+        else:
+            x_bcd = block.attention_norm(x_bcd)
+            x_bcd = block.feed_forward_norm(x_bcd + fed(block, x_bcd, of=of.block, segment=segment))
     if of.final_norm:
         x_bcd = stack.norm(x_bcd)
     cached = CachedKeys(place_bs, tuple(layers))
     if forgets:
         cached = forget(cached, keeps(place_bs, at_bc[:, -1:] + 1), most)
     return x_bcd, cached
-
-
-def next_block(
-    block: Block,
-    x_bcd: Tensor,
-    mask: Tensor,
-    turn: tuple[Tensor, Tensor],
-    past: KeyValue,
-    around: tuple[KeyValue, ...],
-    *,
-    of: ir.Block,
-    segment: ir.Segment,
-    joint: bool,
-) -> tuple[Tensor, KeyValue]:
-    """The next tokens through one block, and the keys and values of all so far."""
-    y_bcd, kept = next_attended(
-        block.attention,
-        block.attention_norm(x_bcd) if of.norm.placement == "pre" else x_bcd,
-        mask,
-        turn,
-        past,
-        around,
-        of=of.attention,
-        segment=segment,
-        joint=joint,
-    )
-    x_bcd = x_bcd + y_bcd
-    if of.norm.placement == "pre":
-        x_bcd = x_bcd + fed(block, block.feed_forward_norm(x_bcd), of=of, segment=segment)
-    else:
-        x_bcd = block.attention_norm(x_bcd)
-        x_bcd = block.feed_forward_norm(x_bcd + fed(block, x_bcd, of=of, segment=segment))
-    return x_bcd, kept
 
 
 def next_attended(

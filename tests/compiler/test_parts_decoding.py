@@ -134,20 +134,20 @@ def test_folded_functions_say_the_same_and_take_only_what_they_read() -> None:
     at = torch.tensor([[4, 5, 6], [3, 4, 5]])
     mask = sees(at, torch.cat((torch.arange(4).expand(2, -1), at), dim=1))
     turn = decoding.turned(at, 6)
-    plain = decoding.next_block(
-        block,
+    plain = decoding.next_attended(
+        block.attention,
         x,
         mask,
         turn,
         past,
         (),
-        of=node.block,
+        of=node.block.attention,
         segment=segment,
         joint=False,
     )
-    folded = Folded("next_block", of=node.block, segment=segment, joint=False)
-    assert folded.left == ("block", "x_bcd", "mask", "turn", "past")
-    assert torch.equal(folded.run(block, x, mask, turn, past)[0], plain[0])
+    folded = Folded("next_attended", of=node.block.attention, segment=segment, joint=False)
+    assert folded.left == ("attention", "x_bcd", "mask", "turn", "past")
+    assert torch.equal(folded.run(block.attention, x, mask, turn, past)[0], plain[0])
     assert "joint" not in folded.source and "of." not in folded.source
 
 
