@@ -8,16 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from mmspec.cli.pictures import words
-from mmspec.cli.pictures.panel import (
-    BORDER,
-    PARTLY,
-    SKIPPED,
-    WASTED,
-    WHOLE,
-    Axis,
-    Panel,
-    fitting,
-)
+from mmspec.cli.pictures.panel import Axis, Cell, Panel, fitting
 from mmspec.cli.pictures.scene import (
     CHARACTER,
     FAINT,
@@ -31,11 +22,11 @@ from mmspec.cli.pictures.scene import (
 )
 
 COLORS: Final = {
-    SKIPPED: "#eceff1",
-    WASTED: "#fde6c0",
-    PARTLY: "#f5bd5a",
-    BORDER: "#d97f00",
-    WHOLE: "#0f5fa6",
+    Cell.SKIPPED: "#eceff1",
+    Cell.WASTED: "#fde6c0",
+    Cell.PARTLY: "#f5bd5a",
+    Cell.BORDER: "#d97f00",
+    Cell.WHOLE: "#0f5fa6",
 }
 _GRID: Final = "#ffffff"
 _MARGIN: Final = 28
@@ -260,23 +251,19 @@ def _steps(tile: int) -> Iterator[int]:
 
 def _legend(scene: Scene, plots: list[_Plot], top: int) -> int:
     """Add a sample of each color and what it means; return where they end."""
-    found = [
-        kind
-        for kind in (WHOLE, BORDER, PARTLY, WASTED, SKIPPED)
-        if any(kind in plot.panel.cells(*plot.tokens, plot.tile) for plot in plots)
-    ]
+    found = {kind for plot in plots for kind in plot.panel.kinds(*plot.tokens, plot.tile)}
     sizes = {plot.tokens for plot in plots if max(plot.tokens) > 1}
     grain = " or ".join(f"{tall} {words.TIMES} {wide}" for tall, wide in sorted(sizes))
     tiled = any(max(plot.tokens) <= plot.tile for plot in plots)
     meanings = {
-        WHOLE: "visible, in a tile seen whole" if tiled else "all visible",
-        BORDER: "visible, in a tile seen in part",
-        PARTLY: f"some pairs visible in a cell of {grain}",
-        WASTED: "hidden, in a tile that is touched",
-        SKIPPED: "hidden, tile skipped" if tiled else "hidden",
+        Cell.WHOLE: "visible, in a tile seen whole" if tiled else "all visible",
+        Cell.BORDER: "visible, in a tile seen in part",
+        Cell.PARTLY: f"some pairs visible in a cell of {grain}",
+        Cell.WASTED: "hidden, in a tile that is touched",
+        Cell.SKIPPED: "hidden, tile skipped" if tiled else "hidden",
     }
     left = _MARGIN
-    for kind in found:
+    for kind in sorted(found, reverse=True):
         label = Words((left + 24, top + 13), meanings[kind], 12)
         if left > _MARGIN and left + 24 + label.width > scene.width - _MARGIN:
             left, top = _MARGIN, top + 26

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 from typing import Final
 
@@ -26,10 +27,20 @@ _TILES_SHOWN: Final = 6
 _MOST_SHOWN: Final = 2**22
 """Tiles of a picture."""
 
-SKIPPED, WASTED, PARTLY, BORDER, WHOLE = range(5)
-"""What a cell of a picture is: hidden in a tile without a visible pair, hidden in a tile with
-some; a cell of several tokens with some visible pairs; visible in a tile with hidden pairs;
-visible in a tile without."""
+
+class Cell(IntEnum):
+    """What a cell of a picture is."""
+
+    SKIPPED = 0
+    """Hidden, in a tile without a visible pair."""
+    WASTED = 1
+    """Hidden, in a tile with some."""
+    PARTLY = 2
+    """Of several tokens, with some visible pairs."""
+    BORDER = 3
+    """Visible, in a tile with hidden pairs."""
+    WHOLE = 4
+    """Visible, in a tile without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +151,20 @@ class Panel:
         """What each cell of a picture is; without tiles where a cell is larger than one."""
         found = self.blocks(tall, wide)
         if max(tall, wide) > tile:
-            return np.array([SKIPPED, PARTLY, WHOLE], np.int8)[found]
+            return np.array([Cell.SKIPPED, Cell.PARTLY, Cell.WHOLE], np.int8)[found]
         rows, columns = (
             tiles_of(axis, size, tile) for axis, size in ((self.queries, tall), (self.keys, wide))
         )
         around = self.blocks(tile, tile)[np.ix_(rows, columns)]
-        hidden = np.where(around == NONE, SKIPPED, WASTED)
-        shown = np.where(around == ALL, WHOLE, BORDER)
-        some = np.where(found == SOME, PARTLY, shown)
+        hidden = np.where(around == NONE, Cell.SKIPPED, Cell.WASTED)
+        shown = np.where(around == ALL, Cell.WHOLE, Cell.BORDER)
+        some = np.where(found == SOME, Cell.PARTLY, shown)
         return np.where(found == NONE, hidden, some).astype(np.int8)
+
+    def kinds(self, tall: int, wide: int, tile: int) -> list[Cell]:
+        """What there is among its cells, the most visible first."""
+        found = np.unique(self.cells(tall, wide, tile)).tolist()
+        return [Cell(kind) for kind in reversed(found)]
 
 
 def tiles_of(axis: Axis, size: int, tile: int) -> Ints:

@@ -13,16 +13,7 @@ import numpy as np
 from rich.text import Text
 
 from mmspec.cli.pictures import words
-from mmspec.cli.pictures.panel import (
-    BORDER,
-    PARTLY,
-    SKIPPED,
-    WASTED,
-    WHOLE,
-    Axis,
-    Panel,
-    fitting,
-)
+from mmspec.cli.pictures.panel import Axis, Cell, Panel, fitting
 from mmspec.verify.blocks import Shades
 
 _MOST_COLUMNS: Final = 104
@@ -32,24 +23,24 @@ _LONGEST_NAME: Final = 12
 _EVERY: Final = 8
 """Columns from one label to the next."""
 
-SHADES: Final = {SKIPPED: " ", WASTED: "·", PARTLY: "▒", BORDER: "▓", WHOLE: "█"}
-IN_ASCII: Final = {SKIPPED: " ", WASTED: ".", PARTLY: "+", BORDER: "x", WHOLE: "#"}
-COLORS: Final = {
-    SKIPPED: "",
-    WASTED: "bright_black",
-    PARTLY: "#b98a3e",
-    BORDER: "#e69f00",
-    WHOLE: "#2f8fd0",
+SHADES: Final[dict[int, str]] = dict(zip(Cell, " ·▒▓█", strict=True))
+IN_ASCII: Final[dict[int, str]] = dict(zip(Cell, " .+x#", strict=True))
+COLORS: Final[dict[int, str]] = {
+    Cell.SKIPPED: "",
+    Cell.WASTED: "bright_black",
+    Cell.PARTLY: "#b98a3e",
+    Cell.BORDER: "#e69f00",
+    Cell.WHOLE: "#2f8fd0",
 }
 MEANINGS: Final = {
     True: {
-        WHOLE: "visible, in a whole tile",
-        BORDER: "visible",
-        PARTLY: "partly visible",
-        WASTED: "hidden, in a touched tile",
-        SKIPPED: "tile skipped",
+        Cell.WHOLE: "visible, in a whole tile",
+        Cell.BORDER: "visible",
+        Cell.PARTLY: "partly visible",
+        Cell.WASTED: "hidden, in a touched tile",
+        Cell.SKIPPED: "tile skipped",
     },
-    False: {WHOLE: "all visible", PARTLY: "partly visible", SKIPPED: "hidden"},
+    False: {Cell.WHOLE: "all visible", Cell.PARTLY: "partly visible", Cell.SKIPPED: "hidden"},
 }
 """Of cells within tiles, and of larger ones."""
 
@@ -225,17 +216,17 @@ def _cells(cells: Shades, scale: _Scale, screen: Screen) -> Text:
 def _mark(cell: int, scale: _Scale, screen: Screen) -> tuple[str, str]:
     """A cell of one character or more, and its style."""
     shown = IN_ASCII if screen.ascii_only else SHADES
-    solid = screen.colored and cell not in (SKIPPED, WASTED)
+    solid = screen.colored and cell not in (Cell.SKIPPED, Cell.WASTED)
     return ("█" if solid else shown[cell]) * scale.characters, COLORS[cell]
 
 
 def _halves(top: int, bottom: int) -> tuple[str, str]:
     """A character of two colours, and its style."""
     if top == bottom:
-        return (" ", "") if top == SKIPPED else ("█", COLORS[top])
-    if top == SKIPPED:
+        return (" ", "") if top == Cell.SKIPPED else ("█", COLORS[top])
+    if top == Cell.SKIPPED:
         return "▄", COLORS[bottom]
-    if bottom == SKIPPED:
+    if bottom == Cell.SKIPPED:
         return "▀", COLORS[top]
     return "▀", f"{COLORS[top]} on {COLORS[bottom]}"
 
@@ -243,12 +234,11 @@ def _halves(top: int, bottom: int) -> tuple[str, str]:
 def _below(panel: Panel, scale: _Scale, tile: int, screen: Screen) -> Iterator[Text]:
     """What characters and colours mean."""
     tiled = max(scale.tall, scale.wide) <= tile
-    found = set(np.unique(panel.cells(scale.tall, scale.wide, tile)).tolist())
     shown = IN_ASCII if screen.ascii_only else SHADES
     items = []
-    for cell in (kind for kind in (WHOLE, BORDER, PARTLY, WASTED, SKIPPED) if kind in found):
+    for cell in panel.kinds(scale.tall, scale.wide, tile):
         mark = "█" if screen.colored else shown[cell]
-        item = Text("blank:" if cell == SKIPPED else mark * 2, COLORS[cell])
+        item = Text("blank:" if cell == Cell.SKIPPED else mark * 2, COLORS[cell])
         items.append(item.append(f" {MEANINGS[tiled][cell]}", "not dim default"))
     yield from _wrapped(items, screen.width)
     times = "x" if screen.ascii_only else "×"
