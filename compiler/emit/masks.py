@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import ast
+import re
 import textwrap
 from collections.abc import Iterator
+from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit.coordinates import expression, statements
+from mmspec.compiler.relations.formula import Formula, as_source, as_statements, balanced
+from mmspec.compiler.relations.geometry import line
+from mmspec.compiler.relations.layout import coordinates
+from mmspec.compiler.relations.patterns import TABLES, meaning
 from mmspec.expressions import mask as masks
 
 _LONG = 60
 _LINE = 90
 """Characters of a name and its condition in the body of a function."""
+_ROOM = 68
+"""Characters of a part of a condition that is longer."""
 FULL = masks.Pattern("full", ())
 NONE = masks.Pattern("none", ())
 Pairs = ir.Pairs
 Groups = tuple[ir.Group, ...]
 Segments = tuple[ir.Segment, ...]
+
+_OF_INDICES: Final = frozenset(
+    {"causal", "window", "dilated", "strided", "block", "global", "prefix"}
+)
+"""Patterns that take a grid for a line."""
 
 
 def simplify(mask: masks.Mask) -> masks.Mask:
@@ -59,35 +70,65 @@ def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[st
     """A mask as one expression, or as a statement a pattern and what joins them when long."""
     whole = expression(mask, query, key)
     if isinstance(mask, masks.Pattern) and len(whole) + len("seen_qk") > _LINE:
-        return fitting("seen_qk", whole), "seen_qk"
+        return _named("seen_qk", mask, query, key), "seen_qk"
     if len(whole) <= _LONG or isinstance(mask, masks.Pattern):
         return [], whole
     names: dict[masks.Pattern, str] = {}
     joined = _joined(mask, names)
-    texts = ((name, expression(one, query, key)) for one, name in names.items())
-    return [line for name, text in texts for line in fitting(name, text)], joined
+    named = (_named(name, one, query, key) for one, name in names.items())
+    return [statement for statements in named for statement in statements], joined
 
 
-def fitting(name: str, text: str) -> list[str]:
-    """Statements that give a name a condition, side by side of its `&` where it is too long."""
-    if len(name) + len(text) <= _LINE:
-        return [f"{name} = {text}"]
-    parts = _conjuncts(text)
-    first = parts[0]
-    if len(parts) > 1 and first.startswith("("):
-        first = ast.unparse(ast.parse(first))
-    return [f"{name} = {first}", *(f"{name} = {name} & {part}" for part in parts[1:])]
+def _named(name: str, pattern: masks.Pattern, query: ir.Segment, key: ir.Segment) -> list[str]:
+    """Statements that give a name to what a pattern says."""
+    whole = expression(pattern, query, key)
+    if len(name) + len(whole) <= _LINE or pattern.name in TABLES:
+        return [f"{name} = {whole}"]
+    return as_statements(_formula(pattern, query, key), name, _ROOM)
 
 
-def _conjuncts(text: str) -> list[str]:
-    """What a condition joins by `&`, outside of all parentheses."""
-    parts, depth, start = [], 0, 0
-    for at, sign in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(sign, 0)
-        if depth == 0 and text[at : at + 3] == " & ":
-            parts.append(text[start:at])
-            start = at + 3
-    return [*parts, text[start:]]
+def expression(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> str:
+    """A mask over the coordinates, as Python source; `&` and `|` of what is in parentheses.
+
+    `q` is a column and `k` a row of indices; in grids also `q_row`, `k_column` and so on.
+    """
+    if isinstance(mask, masks.Not):
+        return f"~({expression(mask.operand, query, key)})"
+    if isinstance(mask, masks.And | masks.Or):
+        sign = "&" if isinstance(mask, masks.And) else "|"
+        left, right = (expression(side, query, key) for side in (mask.left, mask.right))
+        return f"({left}) {sign} ({right})"
+    if mask.name == "document":
+        return "q_document == k_document"
+    if mask.name == "random":
+        draws = mask.size("blocks"), -(-key.tokens.max // 64)
+        return f"random_blocks({query.name}, {key.name}, {draws}, {mask.size('seed')}, device)"
+    return as_source(_formula(mask, query, key))
+
+
+def _formula(pattern: masks.Pattern, query: ir.Segment, key: ir.Segment) -> Formula:
+    flat = pattern.name in _OF_INDICES
+    ends = (line("n") if flat else segment.geometry for segment in (query, key))
+    return balanced(meaning(pattern, *ends))
+
+
+def _coordinates(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> Iterator[str]:
+    """What names the coordinates that the patterns of a mask use."""
+    names = {pattern.name for pattern in masks.patterns(mask)} - {"random"}
+    if "document" in names:
+        sides = f"{query.name}_document_bt[:, :, None]", f"{key.name}_document_bt[:, None]"
+        yield f"q_document, k_document = {', '.join(sides)}"
+    names -= {"document"}
+    if names - {"prefix"}:
+        yield f"q = torch.arange({query.name}, device=device)[:, None]"
+    if names:
+        yield f"k = torch.arange({key.name}, device=device)"
+    used = set(re.findall(r"\b[qk]_[a-z]+", expression(mask, query, key)))
+    known = dict([*coordinates(query.geometry, "q"), *coordinates(key.geometry, "k")])
+    for axis in ("frame", "row", "column"):
+        found = {name: known[name] for name in (f"q_{axis}", f"k_{axis}") if name in used}
+        if found:
+            yield f"{', '.join(found)} = {', '.join(found.values())}"
 
 
 def _joined(mask: masks.Mask, names: dict[masks.Pattern, str]) -> str:
@@ -198,8 +239,8 @@ def _block(
         size = f"{batch}, {query.name}, {key.name}" if batch else f"{query.name}, {key.name}"
         yield f"    {target} torch.{fill}({size}, dtype=torch.bool, device=device)"
         return
-    for line in statements(mask, query, key):
-        yield f"    {line}"
+    for statement in _coordinates(mask, query, key):
+        yield f"    {statement}"
     before, last = terms(mask, query, key)
     yield from (f"    {statement}" for statement in before)
     names = {pattern.name for pattern in masks.patterns(mask)}

@@ -29,6 +29,7 @@ __all__ = [
     "as_isl",
     "as_source",
     "as_statements",
+    "balanced",
     "both",
     "either",
     "linear",
@@ -178,6 +179,19 @@ def negate(formula: Formula) -> Formula:
     if isinstance(formula, Named):
         return Named(formula.name, not formula.holds)
     return Together(formula.left, formula.right, formula.size, not formula.holds)
+
+
+def balanced(formula: Formula) -> Formula:
+    """The same, where comparisons only add: of rows and columns that makes no whole table."""
+    if isinstance(formula, Both | Either):
+        return type(formula)(tuple(map(balanced, formula.parts)))
+    if not isinstance(formula, AtMost):
+        return formula
+    value = formula.left - formula.right
+    left = Linear(tuple((name, factor) for name, factor in value.terms if factor > 0))
+    right = Linear(tuple((name, -factor) for name, factor in value.terms if factor < 0))
+    right -= value.number
+    return AtMost(left, right) if right.terms else AtMost(left + 1, right + 1)
 
 
 def as_isl(formula: Formula) -> str:
