@@ -110,7 +110,7 @@ def _loops(source: Source) -> Iterator[list[str]]:
 
 
 def _told(text: str, end: str = ":") -> str:
-    """A docstring, without its end where that makes it too long."""
+    """A docstring or a comment, without its end where that makes it too long."""
     return text if len(text) <= 90 else text.rpartition(end)[0] + "."
 
 
@@ -268,7 +268,7 @@ def _sees(source: Source) -> Iterator[str]:
         own = [(key, mask) for q, key, mask in pairs if q == query]
         lines: list[str] = []
         for key, mask in own:
-            lines.append(f"# {query.side.name} sees {key.side.name}: {unparse(mask)}")
+            lines.append(_told(f"# {query.side.name} sees {key.side.name}: {unparse(mask)}"))
             lines += _within("k", key, _seen(source, query, key))
         if lines:
             body += _within("q", query, [*lines, "return q + k < 0"])
