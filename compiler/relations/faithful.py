@@ -57,15 +57,10 @@ def _faithful(
     context: isl.Set,
     names: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> bool:
-    paths = list(_runs(block, _Path()))
-    depth = max((len(path.loops) for _, path in paths), default=0)
-    dims = range(context.n_param())
-    parameters = [str(context.get_dim_name(isl.dim_type.param, at)) for at in dims]
-    places = [f"c{at}" for at in range(len(names[1]))]
-    visits = dict.fromkeys((True, False), _nothing(parameters, places, depth))
-    for number, (run, path) in enumerate(paths):
-        found = isl.Map(_visit(number, run, path, (parameters, places, depth)))
-        visits[run.whole] = visits[run.whole].union(found.intersect_params(context))
+    try:
+        visits = _visits(list(_runs(block, _Path())), context, len(names[1]))
+    except isl.Error:  # it cannot read what it wrote
+        return False
     if not visits[True].union(visits[False]).is_single_valued():
         return False
     for whole, pairs in tiles.items():
@@ -73,6 +68,21 @@ def _faithful(
         if not visits[whole].domain().is_equal(meant):
             return False
     return True
+
+
+def _visits(
+    paths: list[tuple[Run, _Path]], context: isl.Set, coordinates: int
+) -> dict[bool, isl.Map]:
+    """The tiles of whole runs and of others, each with what leads to it."""
+    depth = max((len(path.loops) for _, path in paths), default=0)
+    dims = range(context.n_param())
+    parameters = [str(context.get_dim_name(isl.dim_type.param, at)) for at in dims]
+    places = [f"c{at}" for at in range(coordinates)]
+    visits = dict.fromkeys((True, False), _nothing(parameters, places, depth))
+    for number, (run, path) in enumerate(paths):
+        found = isl.Map(_visit(number, run, path, (parameters, places, depth)))
+        visits[run.whole] = visits[run.whole].union(found.intersect_params(context))
+    return visits
 
 
 _Shape = tuple[list[str], list[str], int]

@@ -39,6 +39,8 @@ class Schedule:
     query_tile: Tile
     key_tile: Tile
     body: Block
+    exact: bool = True
+    """Whether no other tiles are visited, and all whole ones are told apart."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -152,15 +154,16 @@ def schedule(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -
     found = {True: whole(relation, *tiles), False: border(relation, *tiles)}
     context = _context(relation, tiles[0])
     body = bounded_runs(relation, tiles, found, context)
-    if body is None:
-        body = _built(relation, tiles, found, context)
-    return Schedule(relation, *tiles, body)
+    if body is not None:
+        return Schedule(relation, *tiles, body)
+    return Schedule(relation, *tiles, *_built(relation, tiles, found, context))
 
 
 def _built(
     relation: Relation, tiles: tuple[Tile, Tile], found: dict[bool, isl.Map], context: isl.Set
-) -> Block:
-    """What isl's code generator makes of the tiles, where that is proved to visit them.
+) -> tuple[Block, bool]:
+    """What isl's code generator makes of the tiles where that is proved to visit them, and
+    whether it is exact.
 
     There are sets that it gives up on ("cannot handle void expression"), whose loops it bounds by
     what only they know, or loses a tile of. Their whole tiles then count as border, or all tiles
@@ -176,9 +179,9 @@ def _built(
         except isl.Error:
             continue
         if not free(loops, known) and faithful(loops, meant, context, relation.tile_names):
-            return loops
+            return loops, inside is not nothing
     every = touched(relation.everything(), *tiles)
-    return build({True: nothing, False: every}, context, relation.tile_names)
+    return build({True: nothing, False: every}, context, relation.tile_names), False
 
 
 def _context(relation: Relation, tile: Tile) -> isl.Set:

@@ -88,3 +88,23 @@ def test_what_the_code_generator_loses_is_not_used() -> None:
     tokens = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}  # two rows; key tile 1 holds tokens 1 and 6
     sees = {q // 5 * 2 + q % 5 // 3 for q in tokens for k in (1, 6) if q // 6 != k // 6}
     assert tiles == sees
+
+
+LINES = ("causal", "window(before=127, after=16)", "dilated(step=4, reach=256)", "strided(step=8)")
+SHORT = ("block(size=96)", "global(count=7)", "prefix(length=100)", "causal & window(before=500)")
+GRIDS = ("window2d(radius=5)", "shifted_window(size=8, shift=4)", "axial(axis=row)", "causal")
+VIDEOS = ("window3d(radius=2)", "frame", "axial(axis=frame)", "frame & window2d(radius=2)")
+
+
+@pytest.mark.parametrize("text", [*LINES, *SHORT])
+def test_what_people_write_of_lines_is_exact(text: str) -> None:
+    plan = schedule(relation(parse(text), line("n"), line("n")), 64, 64)
+    assert plan.exact and plan.inverse.exact
+
+
+@pytest.mark.parametrize("text", [*GRIDS, *VIDEOS])
+def test_what_people_write_of_grids_is_exact(text: str) -> None:
+    axes = (Axis("frame", "f"),) * (text in VIDEOS) + (Axis("row", "h"), Axis("column", 28))
+    tile = (4, 4, 4) if "3d" in text else (1, 8, 8)
+    plan = schedule(relation(parse(text), *[Geometry(axes)] * 2), *[tile[-len(axes) :]] * 2)
+    assert plan.exact and plan.inverse.exact
