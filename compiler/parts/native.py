@@ -66,9 +66,8 @@ def library() -> ctypes.CDLL | None:
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         if wish == "1":
             text = str(getattr(error, "stderr", None) or error).strip()
-            raise RuntimeError(
-                f"MMSPEC_NATIVE=1, but there is no native code: {text}\n{_HELP}"
-            ) from (error)
+            message = f"MMSPEC_NATIVE=1, but there is no native code: {text}\n{_HELP}"
+            raise RuntimeError(message) from error
         return None
 
 

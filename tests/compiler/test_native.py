@@ -243,7 +243,7 @@ def hidden(value: float, pairs: tuple[Tensor, Tensor | None]) -> list[Tensor]:
     """What is computed where some keys and values have a value that no query sees, or is valid."""
     seen, valid = pairs
     lost = ~seen.any(0) if valid is None else ~valid[0]
-    given = inputs(tuple(seen.shape), widths=(20, 20))
+    given = inputs((seen.shape[0], seen.shape[1]), widths=(20, 20))
     for x in given[1:3]:
         x[:, :, lost] = value
     return list(computed(given, (pattern(seen, 16), ()), valid))
@@ -310,7 +310,12 @@ def test_inputs_of_several_types_are_read_as_the_first(
     """As torch's kernels take them."""
     seen = mixed(70, 83)
     q, k, v, _ = (x.to(torch.bfloat16) for x in inputs((70, 83)))
-    rest = None, None, None, pattern(seen, 16), [], 0.25
-    expected = attend(*(x.to(dtypes[0]) for x in (q, k, v)), *rest)
-    found = attend(q.to(dtypes[0]), k.to(dtypes[1]), v.to(dtypes[1]), *rest)
+    name = pattern(seen, 16)
+
+    def attention(first: torch.dtype, other: torch.dtype) -> tuple[Tensor, Tensor]:
+        of = q.to(first), k.to(other), v.to(other)
+        found: tuple[Tensor, Tensor] = attend(*of, None, None, None, name, [], 0.25)
+        return found
+
+    expected, found = attention(dtypes[0], dtypes[0]), attention(*dtypes)
     assert all(map(torch.equal, found, expected))

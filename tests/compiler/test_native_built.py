@@ -163,7 +163,7 @@ def test_a_wish_that_fails_says_why_and_what_to_do(
     monkeypatch.setenv("MMSPEC_NATIVE", "1")
     script = compiler(tmp_path, "echo 'error: no such flag: -fopenmp' >&2; exit 1")
     monkeypatch.setenv("CXX", str(script))
-    with pytest.raises(RuntimeError, match="no such flag: -fopenmp\nhelp: .*CXX.*MMSPEC_NATIVE"):
+    with pytest.raises(RuntimeError, match=r"no such flag: -fopenmp\nhelp: .*CXX.*MMSPEC_NATIVE"):
         native.library()
     x = torch.randn(1, 8, 512, 64)
     with pytest.raises(RuntimeError, match="no such flag"):
@@ -277,10 +277,8 @@ def test_the_source_has_no_warnings(name: str, flags: list[str]) -> None:
     """Those of numbers without a value are about the compiler's own headers; without OpenMP its
     words are unknown.
     """
-    quiet = [
-        "-Wno-uninitialized",
-        "-Wno-maybe-uninitialized" if name == "g++" else "-Wno-pass-failed",
-    ]
+    doubtful = "-Wno-maybe-uninitialized" if name == "g++" else "-Wno-pass-failed"
+    quiet = ["-Wno-uninitialized", doubtful]
     given = [*flags, *([] if flags else ["-Wno-unknown-pragmas"])]
     strict = ["-Wall", "-Wextra", "-Wshadow", "-Werror", *quiet]
     known = ["-std=c++17", "-O2", "-mavx512f", "-ffp-contract=fast", "-fsyntax-only"]
@@ -298,4 +296,4 @@ def test_structures_are_those_of_the_source() -> None:
     words = " ".join(lines).replace("*", " ").replace("const ", "").split(";")
     declared = [word.split(None, 1) for word in words if word.strip()]
     names = [name.strip() for _, rest in declared for name in rest.split(",")]
-    assert [name for name, _ in native._Problem._fields_] == names
+    assert [name for name, *_ in native._Problem._fields_] == names

@@ -1,4 +1,4 @@
-"""Groups of queries for native code: what they show and count, and where the cost model takes them."""
+"""Groups of queries for native code: what they show and count, and where they are chosen."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def shown(groups: Groups, keys: int) -> Tensor:
     ]
     found = torch.zeros(groups.queries, keys, dtype=torch.int64)
     places = groups.first_query.tolist()
-    for group, (start, stop) in enumerate(zip(places, places[1:], strict=False)):
+    for group, (start, stop) in enumerate(itertools.pairwise(places)):
         for key, bits in keys_of(groups, group):
             there = [place for place in range(start, stop) if bits >> (place - start) & 1]
             found[orders[0][there], orders[1][key]] += 1
@@ -63,7 +63,7 @@ def counted(groups: Groups, seen_qk: Tensor) -> tuple[int, int]:
     placed = seen_qk if groups.orders[0] is None else seen_qk[groups.orders[0].long()]
     pairs = met = 0
     places = groups.first_query.tolist()
-    for start, stop in zip(places, places[1:], strict=False):
+    for start, stop in itertools.pairwise(places):
         met += int(placed[start:stop].any(0).sum())
         for first in range(start, stop, VECTOR):
             pairs += VECTOR * int(placed[first : min(first + VECTOR, stop)].any(0).sum())
