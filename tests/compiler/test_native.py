@@ -48,6 +48,14 @@ def test_widths_of_heads(width: int) -> None:
     check(inputs((131, 149), widths=(width, width)), seen, (pattern(seen, 32), ()))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("width", [16, 20, 33, 128])
+def test_half_precision_rounds_each_result_once(width: int, dtype: torch.dtype) -> None:
+    seen = mixed(131, 149)
+    given = [x.to(dtype) for x in inputs((131, 149), heads=(4, 2), widths=(width, width))]
+    check(given, seen, (pattern(seen, 32), ()))
+
+
 @pytest.mark.parametrize("widths", [(24, 40), (40, 24), (64, 16), (7, 250)])
 def test_values_of_another_width(widths: tuple[int, int]) -> None:
     seen = mixed(83, 71)
@@ -99,6 +107,10 @@ def test_tensors_that_lie_anyhow(layout: str, width: int) -> None:
     seen = mixed(67, 83)
     given = inputs((67, 83), batch=2, heads=(4, 2), widths=(width, width))
     check(list(map(LAYOUTS[layout], given)), seen, (pattern(seen, 16), ()))
+    for place, x in enumerate(given):  # one that lies otherwise than the rest
+        check(
+            [*given[:place], LAYOUTS[layout](x), *given[place + 1 :]], seen, (pattern(seen, 16), ())
+        )
 
 
 LENGTHS = (
@@ -269,13 +281,14 @@ def test_keys_that_are_not_valid_may_hold_anything() -> None:
     assert all(map(torch.equal, plain, hidden(math.nan, HIDDEN_KEYS["not valid"])))
 
 
-def test_keys_that_some_queries_do_not_see_change_no_bit_of_those() -> None:
+@pytest.mark.parametrize("value", [1e30, -3e38])
+def test_keys_that_some_queries_do_not_see_change_no_bit_of_those(value: float) -> None:
     q, k = places(100, 100)
     seen = (k <= q) & (q - k < 40)
     given, name = inputs((100, 100), widths=(20, 20)), pattern(seen, 32)
     plain = computed(given, (name, ()))
     for x in given[1:3]:
-        x[:, :, 50] = 1e30
+        x[:, :, 50] = value
     others = ~seen[:, 50]
     for one, other in zip(plain[:2], computed(given, (name, ()))[:2], strict=True):
         assert one[:, :, others].equal(other[:, :, others])

@@ -99,7 +99,12 @@ def test_other_source_flags_or_processors_are_compiled_anew(
     for name, value in (("_FLAGS", (*native._FLAGS, "-g")), ("_processor", lambda: "another")):
         monkeypatch.setattr(native, name, value)
         assert again() is not None
-    assert count(copying) == 3 and len(files(copying)) == 3
+    shutil.copy(SOURCE, copying)
+    with (copying / SOURCE.name).open("a") as file:
+        file.write("// changed")
+    monkeypatch.setattr(native, "__file__", str(copying / "native.py"))
+    assert again() is not None
+    assert count(copying) == 4 and len(files(copying)) == 4
 
 
 @compiles
@@ -144,12 +149,18 @@ def test_processes_at_once_leave_one_good_file(
 
 @pytest.mark.skipif(not KNOWN, reason="no AVX-512")
 @pytest.mark.parametrize(
-    "line", ["exit 1", "echo a message >&2; exit 1", r"printf '\377' >&2; exit 1", "exit 0"]
+    "line",
+    [
+        *("exit 1", "exit 0", "echo a message >&2; exit 1", r"printf '\377' >&2; exit 1"),
+        'while [ "$1" != -o ]; do shift; done; echo half > "$2"; exit 1',
+        "exec sleep 60",
+    ],
 )
 def test_a_compiler_that_fails_leaves_attention_to_torch(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CXX", str(compiler(tmp_path, line)))
+    monkeypatch.setattr(native, "_PATIENCE", 1 if "sleep" in line else 60)
     assert native.library() is None and native.library() is None
     assert count(tmp_path) == 1 and files(tmp_path) == []
     right(monkeypatch)
