@@ -211,7 +211,9 @@ def _problem(
     scale: float,
 ) -> _Problem:
     """What forward and backward share; tables: log-sum-exp, valid keys."""
-    q, k, _, _ = tensors
+    q, k, v, _ = tensors
+    assert groups.queries == q.shape[2] and groups.keys <= k.shape[2], "not those of the pattern"
+    assert k.shape == v.shape and q.shape[3] == k.shape[3] and q.shape[1] % k.shape[1] == 0
     problem = _Problem(*map(_of, tensors))
     problem.total, problem.valid = (None if x is None else x.data_ptr() for x in tables)
     problem.batch, problem.heads, problem.queries, problem.width = q.shape

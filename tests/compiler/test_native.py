@@ -12,6 +12,7 @@ from native_case import check, computed, inputs, installed, only_native
 from test_parts_sparse import pattern, window, written_out
 from torch import Tensor
 
+from mmspec.compiler.parts import native
 from mmspec.compiler.parts.attention import document_spans
 from mmspec.compiler.parts.sparse import attend, attend_backward
 from mmspec.compiler.relations.geometry import Geometry, grid, volume
@@ -303,6 +304,44 @@ def test_what_is_no_number_is_seen_in_all_that_depends_on_it(value: float) -> No
     given[1][0, 0, 5] = value
     y, dq, dk, dv = computed(given, (pattern(seen, 16), ()))
     assert y.isnan().all() and dq.isnan().all() and dk.isnan().all() and dv.isnan().all()
+
+
+@pytest.mark.parametrize("wrong", [(40, 50, 16), (60, 50, 16), (50, 40, 16), (50, 50, 8)])
+def test_sizes_that_do_not_fit_are_refused(wrong: tuple[int, int, int], calls: list[str]) -> None:
+    """Native code would read and write what is not its own."""
+    queries, keys, value_width = wrong
+    q, k, v, _ = inputs((50, 50))
+    name = window(9, 8)
+    attend(q, k, v, None, None, None, name, [50], 0.25)
+    (q, k, v, _), before = inputs((queries, keys), widths=(16, value_width)), len(calls)
+    if queries == 60:  # some that no pattern knows see nothing
+        assert not attend(q, k, v, None, None, None, name, [50], 0.25)[0][:, :, 50:].any()
+        return
+    with pytest.raises(AssertionError):
+        attend(q, k, v, None, None, None, name, [50], 0.25)
+    assert len(calls) == before
+
+
+def test_gradients_by_the_one_way_from_results_of_the_other(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward and backward are chosen each by its own cost: log-sum-exp means the same to both."""
+    seen = mixed(131, 149)
+    q, k, v, grad = inputs((131, 149), heads=(4, 2))
+    rest = None, None, None, pattern(seen, 16), [], 0.25
+    plain = attend(q, k, v, *rest)
+    expected = attend_backward(grad, [q, k, v], list(plain), *rest)
+    with monkeypatch.context() as patched:
+        patched.setattr(native, "wanted", lambda *_: False)
+        before = len(calls)
+        other = attend(q, k, v, *rest)
+        by_torch = attend_backward(grad, [q, k, v], list(plain), *rest)
+        assert len(calls) == before
+    by_native = attend_backward(grad, [q, k, v], list(other), *rest)
+    assert len(calls) == before + 1
+    for found in ((*other, *by_torch), (*plain, *by_native)):
+        for one, truth in zip(found, (*plain, *expected), strict=True):
+            torch.testing.assert_close(one, truth, rtol=1e-4, atol=2e-5)
 
 
 def test_operators_are_sound() -> None:
