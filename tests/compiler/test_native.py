@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -328,7 +329,7 @@ def test_gradients_by_the_one_way_from_results_of_the_other(
     """Forward and backward are chosen each by its own cost: log-sum-exp means the same to both."""
     seen = mixed(131, 149)
     q, k, v, grad = inputs((131, 149), heads=(4, 2))
-    rest = None, None, None, pattern(seen, 16), [], 0.25
+    rest: tuple[Any, ...] = None, None, None, pattern(seen, 16), [], 0.25
     plain = attend(q, k, v, *rest)
     expected = attend_backward(grad, [q, k, v], list(plain), *rest)
     with monkeypatch.context() as patched:
