@@ -22,7 +22,7 @@ from mmspec.compiler.relations.tables import chosen_blocks
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Native code alone; every test calls it."""
+    """Native code alone, and its calls; every test has some."""
     found = only_native(monkeypatch)
     yield found
     assert "attention_forward" in found

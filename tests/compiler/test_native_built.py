@@ -43,6 +43,11 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def here() -> dict[str, str]:
+    """The environment of a process that finds this package."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
 def compiler(folder: Path, *lines: str) -> Path:
     """A compiler that counts how often it is called, and then does what the lines say."""
     script = folder / "compiler"
@@ -141,7 +146,7 @@ def test_processes_at_once_leave_one_good_file(
     monkeypatch.setenv("MMSPEC_NATIVE", "1")
     words = "from mmspec.compiler.parts import native; print(native.library() is not None)"
     command = [sys.executable, "-c", words]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in "ab"]
+    both = [subprocess.Popen(command, env=here(), stdout=subprocess.PIPE, text=True) for _ in "ab"]
     assert [process.communicate(timeout=100)[0].strip() for process in both] == ["True", "True"]
     assert count(tmp_path) == 2 and len(files(tmp_path)) == 1
     assert again() is not None and count(tmp_path) == 2
@@ -267,6 +272,15 @@ def test_large_attention_goes_by_native_code(
     other = sparse_attention(x, x, x, (window(99, 64), (length,)))
     assert y.equal(other) != by_native
     torch.testing.assert_close(y, other, atol=2e-2 if dtype == torch.bfloat16 else 2e-3, rtol=0)
+
+
+@compiles
+def test_nothing_beyond_the_inputs_is_read(copying: Path) -> None:
+    """Six widths in two types, each in memory that ends with the tensor."""
+    script = Path(__file__).with_name("native_guarded.py")
+    done = subprocess.run([sys.executable, str(script)], env=here(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "12\n"), done.stderr
+    assert count(copying) == 1
 
 
 @compiles
