@@ -418,7 +418,7 @@ struct Head {
 
     void find_active(int64_t group, Keys &keys) const {
         const int used = problem.first_query[group + 1] - problem.first_query[group];
-        const uint64_t there = ~uint64_t(0) >> (GROUP - used);
+        const uint64_t there = used < GROUP ? (uint64_t(1) << used) - 1 : ~uint64_t(0);
         for (int j = 0; j < keys.count; j += BLOCK) {
             uint64_t seen = 0;
             for (int a = 0; a < BLOCK; a++) seen |= keys.seen[j + a];
@@ -485,7 +485,7 @@ void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) 
         }
         add_rows(keys, keys.values, room.scores[0], head.padded, room.keep, room.sums[0]);
     }
-    for (int q = 0; q < GROUP; q++) room.keep[q] = room.total[q] > 0 ? 1 / room.total[q] : 0;
+    for (int q = 0; q < GROUP; q++) room.keep[q] = room.total[q] == 0 ? 0 : 1 / room.total[q];
     for (int c = 0; c < head.padded; c++)
         for (int q = 0; q < GROUP; q++) room.sums[c][q] *= room.keep[q];
     turn<true>(room.rows[0], room.sums[0], head.padded);
@@ -493,7 +493,7 @@ void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) 
     const int64_t first = p.first_query[group];
     for (int64_t place = first; place < p.first_query[group + 1]; place++) {
         const float sum = room.total[place - first], top = room.top[place - first];
-        total[head.query(place)] = sum > 0 ? top * LN_2 + std::log(sum) : 0;
+        total[head.query(place)] = sum == 0 ? 0 : top * LN_2 + std::log(sum);
     }
 }
 
@@ -563,10 +563,12 @@ void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad
             for (int q = 0; q < GROUP; q += LANES) {
                 if (!keys.sees(j, q)) continue;
                 float *const score = room.scores[j] + q, *const slope = room.slopes[j] + q;
-                const Floats weight = _mm512_maskz_mov_ps(
-                    __mmask16(keys.seen[j] >> q), power_of_2(load(score) - load(room.top + q)));
+                const __mmask16 seen = __mmask16(keys.seen[j] >> q);
+                const Floats weight =
+                    _mm512_maskz_mov_ps(seen, power_of_2(load(score) - load(room.top + q)));
+                const Floats change = load(slope) - load(room.delta + q);
                 store(score, weight);
-                store(slope, weight * (load(slope) - load(room.delta + q)));
+                store(slope, _mm512_maskz_mul_ps(seen, weight, change));
             }
         }
         add_rows(keys, keys.keys, room.slopes[0], padded, room.keep, room.sums[0]);

@@ -17,7 +17,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,6 +35,10 @@ _PATIENCE = 120  # seconds that the compiler may take
 _WIDEST = 256
 _LEAST = 1 << 24  # multiply-adds of all pairs: what is less is not worth a thought
 _VECTOR = 16
+_HELP = (
+    "help: name a compiler that knows -march=native and -fopenmp in CXX, or unset MMSPEC_NATIVE:"
+    " attention then takes torch's kernels"
+)
 
 
 def wanted(q_bhqw: Tensor, k_bgkw: Tensor) -> bool:
@@ -61,8 +65,9 @@ def library() -> ctypes.CDLL | None:
         return ctypes.CDLL(str(_built()))
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         if wish == "1":
-            text = getattr(error, "stderr", None) or error
-            raise RuntimeError(f"MMSPEC_NATIVE=1, but there is no native code: {text}") from error
+            text = str(getattr(error, "stderr", None) or error).strip()
+            message = f"MMSPEC_NATIVE=1, but there is no native code: {text}\n{_HELP}"
+            raise RuntimeError(message) from error
         return None
 
 
@@ -76,14 +81,29 @@ def _built() -> Path:
     home = os.environ.get("XDG_CACHE_HOME")
     folder = (Path(home) if home else Path.home() / ".cache") / "mmspec" / "native"
     built = folder / f"{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:32]}.so"
-    if not built.exists():
+    if not _is_whole(built):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as place:
             fresh = Path(place) / "native.so"
-            command = [compiler, *_FLAGS, "-o", str(fresh), str(source)]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE)
+            _compile([compiler, *_FLAGS, "-o", str(fresh), str(source)])
+            code = fresh.read_bytes()
+            fresh.write_bytes(code + hashlib.sha256(code).digest())
             os.replace(fresh, built)
     return built
+
+
+def _compile(command: Sequence[str]) -> None:
+    subprocess.run(
+        command, check=True, capture_output=True, text=True, errors="replace", timeout=_PATIENCE
+    )
+
+
+def _is_whole(built: Path) -> bool:
+    """Whether a file ends with the digest of what is before: a part of one may crash at once."""
+    if not built.exists():
+        return False
+    code = built.read_bytes()
+    return code[-32:] == hashlib.sha256(code[:-32]).digest()
 
 
 def _compiler() -> str:
@@ -138,10 +158,10 @@ def attended(
     inputs: Sequence[Tensor], valid_bk: Tensor | None, groups: Groups, scale: float
 ) -> tuple[Tensor, Tensor]:
     """The attention of groups and the log-sum-exp of its scores."""
-    q, k, v = map(_plain, inputs)
+    q, k, v = _plain(inputs)
     y = result_like(q, q.dtype)
     total_bhq = q.new_empty(q.shape[:3], dtype=torch.float32)
-    valid = None if valid_bk is None else valid_bk.contiguous()
+    valid = None if valid_bk is None else valid_bk.expand(len(q), -1).contiguous()
     problem = _problem((q, k, v, y), (total_bhq, valid), groups, scale)
     _library().attention_forward(ctypes.byref(problem))
     return y.to(inputs[0].dtype), total_bhq
@@ -151,9 +171,9 @@ def gradients(
     tensors: Sequence[Tensor], valid_bk: Tensor | None, groups: Groups, scale: float
 ) -> tuple[Tensor, ...]:
     """Of groups; tensors: the inputs, the gradient of what they gave, that, and log-sum-exp."""
-    q, k, v, grad, y = map(_plain, tensors[:5])
+    q, k, v, grad, y = _plain(tensors[:5])
     total_bhq = tensors[5].contiguous()
-    valid = None if valid_bk is None else valid_bk.contiguous()
+    valid = None if valid_bk is None else valid_bk.expand(len(q), -1).contiguous()
     results = [result_like(x, x.dtype) for x in (q, k, v)]
     problem = _problem((q, k, v, y), (total_bhq, valid), groups, scale)
     for name, x in zip(("grad", "dq", "dk", "dv"), (grad, *results), strict=True):
@@ -172,9 +192,12 @@ def _library() -> ctypes.CDLL:
     return found
 
 
-def _plain(x: Tensor) -> Tensor:
-    """As native code reads it: in float32 or bfloat16, the numbers of a token side by side."""
-    return rows(x.float() if x.dtype == torch.float16 else x)
+def _plain(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
+    """As native code reads them: bfloat16 where the first is, else float32; the numbers of a token
+    side by side.
+    """
+    half = tensors[0].dtype == torch.bfloat16
+    yield from (rows(x.to(torch.bfloat16 if half else torch.float32)) for x in tensors)
 
 
 def _of(x_bhtw: Tensor) -> _Tensor:
@@ -188,7 +211,9 @@ def _problem(
     scale: float,
 ) -> _Problem:
     """What forward and backward share; tables: log-sum-exp, valid keys."""
-    q, k, _, _ = tensors
+    q, k, v, _ = tensors
+    assert groups.queries == q.shape[2] and groups.keys <= k.shape[2], "not those of the pattern"
+    assert k.shape == v.shape and q.shape[3] == k.shape[3] and q.shape[1] % k.shape[1] == 0
     problem = _Problem(*map(_of, tensors))
     problem.total, problem.valid = (None if x is None else x.data_ptr() for x in tables)
     problem.batch, problem.heads, problem.queries, problem.width = q.shape

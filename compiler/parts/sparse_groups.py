@@ -45,6 +45,8 @@ class Groups:
     """Of tables: a bit for each query of the group that sees the key; int64."""
     orders: Orders = (None, None)
     """Which query and which key stands at each place: int32."""
+    keys: int = 0
+    """Keys that are there at least: native code would read beyond fewer."""
     met: int = 0
     """Keys that groups meet, of all of them together."""
     pairs: int = 0
@@ -65,6 +67,7 @@ def groups_of(name: str, lengths: tuple[Hashable, ...], queries: int) -> Groups:
     orders = pattern.order(*lengths) if pattern.order else (None, None)
     parts, tables = parts_of(pattern, lengths, orders, GROUP)
     causal = orders == (None, None) and is_causal(parts, tables, queries)
+    assert all(stop <= queries for _, stop in parts), name
     parts = dict(_complete(parts, queries))
     if orders[0] is not None:
         places = _arrangement(parts, tables)
@@ -88,6 +91,7 @@ def groups_of(name: str, lengths: tuple[Hashable, ...], queries: int) -> Groups:
         packed.columns,
         packed.seen,
         (_narrow(orders[0]), _narrow(orders[1])),
+        max((last for seen in parts.values() for _, last, _ in seen), default=0),
         sum(count for _, count, _ in flat),
         pairs,
         causal,
