@@ -13,7 +13,7 @@ import islpy as isl
 
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.loops import Block, If, Run, images
-from mmspec.compiler.relations.syntax import Expression, write
+from mmspec.compiler.relations.syntax import Expression, Operation, write
 
 __all__ = ["faithful"]
 
@@ -98,7 +98,7 @@ def _visit(number: int, run: Run, path: _Path, shape: _Shape) -> str:
     parameters, places, depth = shape
     to = [str(number), *path.loops, *["0"] * (depth - len(path.loops))]
     *at, last = places
-    facts = [f"{place} = {_text(value)}" for place, value in zip(at, run.at, strict=True)]
+    facts = [_said(f"{place} = {{}}", value) for place, value in zip(at, run.at, strict=True)]
     facts += [*path.facts, *_between(last, run.start, run.stop, run.step)]
     return (
         f"[{', '.join(parameters)}] -> {{ [{', '.join(places)}] -> [{', '.join(to)}]"
@@ -107,9 +107,9 @@ def _visit(number: int, run: Run, path: _Path, shape: _Shape) -> str:
 
 
 def _between(name: str, start: Expression, stop: Expression, step: int) -> Iterator[str]:
-    yield f"{_text(start)} <= {name} < {_text(stop)}"
+    yield _said(f"{{}} <= {name} < {{}}", start, stop)
     if step != 1:
-        yield f"({name} - ({_text(start)})) mod {step} = 0"
+        yield _said(f"({name} - ({{}})) mod {step} = 0", start)
 
 
 def _runs(block: Block, path: _Path) -> Iterator[tuple[Run, _Path]]:
@@ -118,7 +118,7 @@ def _runs(block: Block, path: _Path) -> Iterator[tuple[Run, _Path]]:
         if isinstance(node, Run):
             yield node, path
         elif isinstance(node, If):
-            condition = _text(node.condition)
+            condition = _said("{}", node.condition)
             yield from _runs(node.body, _Path(path.loops, (*path.facts, f"({condition})")))
             without = _Path(path.loops, (*path.facts, f"not ({condition})"))
             yield from _runs(node.otherwise, without)
@@ -127,5 +127,34 @@ def _runs(block: Block, path: _Path) -> Iterator[tuple[Run, _Path]]:
             yield from _runs(node.body, _Path((*path.loops, node.variable), facts))
 
 
-def _text(expression: Expression) -> str:
-    return write(expression, "isl")
+def _said(words: str, *of: Expression) -> str:
+    """What is said of expressions as isl reads it: case by case where one of them is a choice."""
+    for place, expression in enumerate(of):
+        choice = _choice(expression)
+        if choice is None:
+            continue
+        condition = _said("{}", choice.of[0])
+        yes, no = (
+            _said(words, *of[:place], _put(expression, choice, other), *of[place + 1 :])
+            for other in choice.of[1:]
+        )
+        return f"(({condition}) and ({yes}) or not ({condition}) and ({no}))"
+    return words.format(*(write(expression, "isl") for expression in of))
+
+
+def _choice(expression: Expression) -> Operation | None:
+    """The first choice between two numbers in an expression."""
+    if not isinstance(expression, Operation):
+        return None
+    if expression.name == "if":
+        return expression
+    return next(filter(None, map(_choice, expression.of)), None)
+
+
+def _put(expression: Expression, choice: Operation, other: Expression) -> Expression:
+    """The same with another expression instead of a choice."""
+    if expression == choice:
+        return other
+    if not isinstance(expression, Operation):
+        return expression
+    return Operation(expression.name, tuple(_put(part, choice, other) for part in expression.of))

@@ -312,18 +312,21 @@ def _order(source: Source) -> Iterator[str]:
     """The function that says which token stands where."""
     yield f"def {source.name}_order({source.asked()}) -> tuple[Tensor, Tensor]:"
     yield '    """Which query and which key stands at each place."""'
-    texts = []
+    texts, body = [], []
     for side in (source.queries, source.keys):
         parts = []
         for segment in side:
             tokens = f"torch.arange({segment.tokens})"
             if not isinstance(segment.layout, Line):
                 given = ", ".join((tokens, *source.mask.parameters))
-                tokens = f"{source.name}_{segment.side.name}_place({given}).argsort(stable=True)"
+                place = f"{segment.side.name}_place"
+                body.append(f"{place} = {source.name}_{place}({given})")
+                tokens = f"{place}.argsort(stable=True)"
             parts.append(f"{tokens} + {segment.start}" if segment.start else tokens)
         texts.append(f"torch.cat([{', '.join(parts)}])" if len(parts) > 1 else parts[0])
+    body = list(dict.fromkeys(body))
     if texts[0] == texts[1]:
-        yield from source.derived([f"order = {texts[0]}", "return order, order"])
-        return
-    body = [f"queries = {texts[0]}", f"keys = {texts[1]}", "return queries, keys"]
+        body += [f"order = {texts[0]}", "return order, order"]
+    else:
+        body += [f"queries = {texts[0]}", f"keys = {texts[1]}", "return queries, keys"]
     yield from source.derived(body)

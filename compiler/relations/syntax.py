@@ -138,8 +138,6 @@ def _operation(expression: Operation, dialect: Dialect) -> tuple[str, int]:
     own = _BINDING[name]
     if name == "if":
         condition, yes, no = (_write(part, dialect, 1) for part in of)
-        if dialect == "isl":
-            return f"({condition} ? {yes} : {no})", _ATOM
         return f"{yes} if {condition} else {no}", own
     if dialect == "isl" and name in ("//", "floor", "%", "divides"):
         return _quotient(name, of), _ATOM

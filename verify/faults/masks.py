@@ -201,9 +201,7 @@ FAULTS: tuple[Fault, ...] = (
         "what happens exactly at the end of a duration is not seen",
         HEARD,
         ("P3", "P59"),
-        source(
-            (r"(- 4 \* [qk]\)\.abs\(\)|4 \* q - k\)\.abs\(\)) <=", r"\1 <"), file="attention.py"
-        ),
+        source((r"(?<=[qk] )<=(?= (?:4 \* )?[qk] \+ [48]\))", "<"), file="attention.py"),
     ),
     Fault(
         "within-by-index",
