@@ -14,6 +14,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -77,7 +78,7 @@ def _built() -> Path:
         raise RuntimeError("the processor has no AVX-512")
     compiler = _compiler()
     source = Path(__file__).with_name("native.cpp")
-    facts = (compiler, *_FLAGS, _processor(), source.read_text())
+    facts = (*compiler, *_FLAGS, _processor(), source.read_text())
     home = os.environ.get("XDG_CACHE_HOME")
     folder = (Path(home) if home else Path.home() / ".cache") / "mmspec" / "native"
     built = folder / f"{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:32]}.so"
@@ -85,7 +86,7 @@ def _built() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as place:
             fresh = Path(place) / "native.so"
-            _compile([compiler, *_FLAGS, "-o", str(fresh), str(source)])
+            _compile([*compiler, *_FLAGS, "-o", str(fresh), str(source)])
             code = fresh.read_bytes()
             fresh.write_bytes(code + hashlib.sha256(code).digest())
             os.replace(fresh, built)
@@ -106,12 +107,16 @@ def _is_whole(built: Path) -> bool:
     return code[-32:] == hashlib.sha256(code[:-32]).digest()
 
 
-def _compiler() -> str:
-    for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++")):
-        found = shutil.which(name)
+def _compiler() -> list[str]:
+    """The command: what $CXX says, words apart, or the first that is there."""
+    named = os.environ.get("CXX")
+    for name in [named] if named else ["c++", "g++", "clang++"]:
+        command, *options = shlex.split(name) or [""]
+        found = shutil.which(command)
         if found:
-            return found
-    raise RuntimeError("there is no C++ compiler: neither $CXX nor c++, g++ or clang++")
+            return [found, *options]
+    told = f"CXX={named} is not there" if named else "c++, g++ and clang++ are not there"
+    raise RuntimeError(f"there is no C++ compiler: {told}")
 
 
 def _processor() -> str:

@@ -39,7 +39,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the compiler makes of the source."""
     path = tmp_path_factory.mktemp("code") / "native.so"
-    native._compile([native._compiler(), *native._FLAGS, "-o", str(path), str(SOURCE)])
+    native._compile([*native._compiler(), *native._FLAGS, "-o", str(path), str(SOURCE)])
     return path
 
 
@@ -195,6 +195,17 @@ def test_no_compiler_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("MMSPEC_NATIVE", "1")
     with pytest.raises(RuntimeError, match=r"C\+\+ compiler|AVX-512"):
         native.library()
+
+
+def test_a_compiler_may_be_several_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", f"{sys.executable} -m compiler")
+    assert native._compiler() == [sys.executable, "-m", "compiler"]
+
+
+def test_a_compiler_that_is_named_but_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(RuntimeError, match="CXX=no-such-compiler is not there"):
+        native._compiler()
 
 
 def test_no_avx_512(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
