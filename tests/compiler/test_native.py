@@ -230,7 +230,8 @@ def test_threads_of_python_at_once() -> None:
     """Each has rooms of its own, though native code runs without Python's lock."""
     seen = mixed(300, 300)
     name = pattern(seen, 64)
-    given = [inputs((300, 300), widths=(20 + 13 * seed,) * 2, seed=seed) for seed in range(4)]
+    wide = enumerate((20, 33, 46, 59))
+    given = [inputs((300, 300), widths=(width, width), seed=seed) for seed, width in wide]
     alone = [computed(each, (name, ())) for each in given]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(5):
