@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import islpy as isl
 
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.loops import Block, If, Run, images
+from mmspec.compiler.relations.loops import Block, If, Run, build, free, images
 from mmspec.compiler.relations.syntax import Expression, Operation, write
 
-__all__ = ["faithful"]
+__all__ = ["faithful", "proved"]
 
 _OPERATIONS = 1_000_000
 
@@ -30,6 +30,21 @@ class _Path:
     """What holds there, as isl reads it."""
 
 
+def proved(
+    tiles: Mapping[bool, isl.Map],
+    context: isl.Set,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+) -> Block | None:
+    """Loops over tiles as `build` makes them; None where it gives up, or they are not faithful."""
+    try:
+        loops = build(tiles, context, names)
+    except isl.Error:
+        return None
+    if free(loops, frozenset(_parameters(context))):
+        return None
+    return loops if faithful(loops, tiles, context, names) else None
+
+
 def faithful(
     block: Block,
     tiles: Mapping[bool, isl.Map],
@@ -42,46 +57,43 @@ def faithful(
     tiles: by whether they are whole. context: what is known of the query tile's indices and of
     the lengths, its parameters. names: of the indices of query tile and key tile.
     """
-    if isl.DEFAULT_CONTEXT.get_max_operations():  # within a limit of somebody else's
-        return _faithful(block, tiles, context, names)
     try:
         with limited(_OPERATIONS):
-            return _faithful(block, tiles, context, names)
+            visits = _visits(block, context, len(names[1]))
+            if visits is None or not visits[True].union(visits[False]).is_single_valued():
+                return False
+            space = context.get_space()
+            return all(
+                visits[whole]
+                .domain()
+                .is_equal(images(pairs, names[0]).align_params(space).intersect_params(context))
+                for whole, pairs in tiles.items()
+            )
     except TooHardError:
         return False
 
 
-def _faithful(
-    block: Block,
-    tiles: Mapping[bool, isl.Map],
-    context: isl.Set,
-    names: tuple[tuple[str, ...], tuple[str, ...]],
-) -> bool:
-    try:
-        visits = _visits(list(_runs(block, _Path())), context, len(names[1]))
-    except isl.Error:  # it cannot read what it wrote
-        return False
-    if not visits[True].union(visits[False]).is_single_valued():
-        return False
-    for whole, pairs in tiles.items():
-        meant = images(pairs, names[0]).align_params(context.get_space()).intersect_params(context)
-        if not visits[whole].domain().is_equal(meant):
-            return False
-    return True
-
-
-def _visits(
-    paths: list[tuple[Run, _Path]], context: isl.Set, coordinates: int
-) -> dict[bool, isl.Map]:
-    """The tiles of whole runs and of others, each with what leads to it."""
-    depth = max((len(path.loops) for _, path in paths), default=0)
+def _parameters(context: isl.Set) -> list[str]:
+    """What is known where loops begin."""
     dims = range(context.n_param())
-    parameters = [str(context.get_dim_name(isl.dim_type.param, at)) for at in dims]
+    return [str(context.get_dim_name(isl.dim_type.param, at)) for at in dims]
+
+
+def _visits(block: Block, context: isl.Set, coordinates: int) -> dict[bool, isl.Map] | None:
+    """The tiles of whole runs and of others, each with what leads to it; None: isl cannot read
+    what it wrote.
+    """
+    paths = list(_runs(block, _Path()))
+    depth = max((len(path.loops) for _, path in paths), default=0)
+    parameters = _parameters(context)
     places = [f"c{at}" for at in range(coordinates)]
     visits = dict.fromkeys((True, False), _nothing(parameters, places, depth))
     for number, (run, path) in enumerate(paths):
-        found = isl.Map(_visit(number, run, path, (parameters, places, depth)))
-        visits[run.whole] = visits[run.whole].union(found.intersect_params(context))
+        try:
+            found = isl.Map(_visit(number, run, path, (parameters, places, depth)))
+            visits[run.whole] = visits[run.whole].union(found.intersect_params(context))
+        except isl.Error:
+            return None
     return visits
 
 

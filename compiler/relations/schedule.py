@@ -14,9 +14,9 @@ from typing import Final
 import islpy as isl
 
 from mmspec.compiler.relations.bounds import bounded_runs
-from mmspec.compiler.relations.faithful import faithful
+from mmspec.compiler.relations.faithful import proved
 from mmspec.compiler.relations.geometry import Axis, Lengths
-from mmspec.compiler.relations.loops import Block, If, Loop, Run, build, free
+from mmspec.compiler.relations.loops import Block, If, Loop, Run, build
 from mmspec.compiler.relations.relation import Relation
 from mmspec.compiler.relations.syntax import Dialect, Expression, Operation, added, write
 from mmspec.compiler.relations.tiles import Tile, border, linear_tiles, sides, touched, whole
@@ -169,16 +169,11 @@ def _built(
     what only they know, or loses a tile of. Their whole tiles then count as border, or all tiles
     do: the predicate decides.
     """
-    known = frozenset((*relation.symbols, *relation.tile_names[0]))
     nothing = isl.Map.empty(found[True].get_space())
     some = touched(relation, *tiles)
     for inside, others in ((found[True], found[False]), (nothing, some)):
-        meant = {True: inside, False: others}
-        try:
-            loops = build(meant, context, relation.tile_names)
-        except isl.Error:
-            continue
-        if not free(loops, known) and faithful(loops, meant, context, relation.tile_names):
+        loops = proved({True: inside, False: others}, context, relation.tile_names)
+        if loops is not None:
             return loops, inside is not nothing
     every = touched(relation.everything(), *tiles)
     return build({True: nothing, False: every}, context, relation.tile_names), False

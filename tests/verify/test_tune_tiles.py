@@ -294,6 +294,16 @@ def test_a_number_that_isl_stopped_at_is_too_hard() -> None:
         raise TypeError
 
 
+def test_a_limit_within_another_leaves_that_one_alone() -> None:
+    with limited(10_000_000):
+        with limited(10):
+            relation(parse("block(7)"), line("n"), line("n"))
+        assert isl.DEFAULT_CONTEXT.get_max_operations() == 10_000_000
+    assert isl.DEFAULT_CONTEXT.get_max_operations() == 0
+    with pytest.raises(TooHardError), limited(10), limited(10_000_000):
+        relation(parse("block(7)"), line("n"), line("n"))
+
+
 def test_what_is_too_long_to_count_is_not_counted() -> None:
     image = Side(grid(1021, 1021), 0, 1021**2, 1021**2)
     tile = Tiling("windows", (64,), parse("shifted_window(size=9, shift=1)"))  # type: ignore[arg-type]

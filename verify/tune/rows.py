@@ -14,10 +14,9 @@ from math import lcm
 
 import islpy as isl
 
-from mmspec.compiler.relations.faithful import faithful
+from mmspec.compiler.relations.faithful import proved
 from mmspec.compiler.relations.geometry import Geometry
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.loops import build
 from mmspec.compiler.relations.relation import relation
 from mmspec.compiler.relations.schedule import Schedule
 from mmspec.expressions.mask import Mask, patterns
@@ -73,12 +72,10 @@ def _schedule(mask: Mask, query: Geometry, key: Geometry, tilings: Tilings) -> S
             touched, mixed = maps
             context = isl.Set(f"[i] -> {{ : 0 <= i and {sides[0][0]} * i < {query.axes[0].size} }}")
             tiles = {True: touched.subtract(mixed), False: mixed}
-            body = build(tiles, context, shown.tile_names)
-            if not faithful(body, tiles, context, shown.tile_names):
-                return None
+            body = proved(tiles, context, shown.tile_names)
     except TooHardError:
         return None
-    return Schedule(shown, *sides, body)
+    return None if body is None else Schedule(shown, *sides, body)
 
 
 def repeats(mask: Mask, tilings: Tilings) -> tuple[int, int] | None:
