@@ -25,7 +25,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mmspec.compiler.parts.sparse_groups import Groups
+from mmspec.compiler.parts import tuning
+from mmspec.compiler.parts.sparse_groups import VECTOR, Groups
 from mmspec.compiler.parts.sparse_views import result_like, rows
 
 _FLAGS = (
@@ -35,7 +36,6 @@ _FLAGS = (
 _PATIENCE = 120  # seconds that the compiler may take
 _WIDEST = 256
 _LEAST = 1 << 24  # multiply-adds of all pairs: what is less is not worth a thought
-_VECTOR = 16
 _HELP = (
     "help: name a compiler that knows -march=native and -fopenmp in CXX, or unset MMSPEC_NATIVE:"
     " attention then takes torch's kernels"
@@ -79,8 +79,7 @@ def _built() -> Path:
     compiler = _compiler()
     source = Path(__file__).with_name("native.cpp")
     facts = (*compiler, *_FLAGS, _processor(), source.read_text())
-    home = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(home) if home else Path.home() / ".cache") / "mmspec" / "native"
+    folder = tuning.folder("native")
     built = folder / f"{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:32]}.so"
     if not _is_whole(built):
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,7 +183,7 @@ def gradients(
     for name, x in zip(("grad", "dq", "dk", "dv"), (grad, *results), strict=True):
         setattr(problem, name, _of(x))
     problem.threads = max(1, min(problem.threads, problem.batch * problem.key_heads))
-    padded = -(-problem.width // _VECTOR) * _VECTOR
+    padded = -(-problem.width // VECTOR) * VECTOR
     sums = q.new_empty(problem.threads, 2, problem.keys, padded, dtype=torch.float32)
     problem.sums = sums.data_ptr()
     _library().attention_backward(ctypes.byref(problem))

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.parts.sparse_calls import ALL, Part
-from mmspec.compiler.parts.sparse_parts import Orders, Parts, is_causal, parts_of
-from mmspec.compiler.parts.sparse_pattern import registered
+from mmspec.compiler.parts.sparse_parts import Parts, is_causal, parts_of
+from mmspec.compiler.parts.sparse_pattern import Orders, registered
 
 GROUP = 64
 """Most queries of a group."""
 
-_VECTOR = 16
+VECTOR = 16
 """Queries whose scores are computed together: those of a key that none of them sees are not."""
 
 # Costs in multiply-adds of the flash kernel on long queries without a mask, in float32: measured.
@@ -64,7 +64,7 @@ class Groups:
 def groups_of(name: str, lengths: tuple[Hashable, ...], queries: int) -> Groups:
     """The groups of a pattern at some lengths."""
     pattern = registered(name)
-    orders = pattern.order(*lengths) if pattern.order else (None, None)
+    orders = pattern.orders(lengths)
     parts, tables = parts_of(pattern, lengths, orders, GROUP)
     causal = orders == (None, None) and is_causal(parts, tables, queries)
     assert all(stop <= queries for _, stop in parts), name
@@ -76,9 +76,9 @@ def groups_of(name: str, lengths: tuple[Hashable, ...], queries: int) -> Groups:
     packed = _packed(tables)
     first_part, flat, pairs = [0], [], 0
     for (start, stop), of_group in parts.items():
-        vectors = -(-(stop - start) // _VECTOR)
+        vectors = -(-(stop - start) // VECTOR)
         for first, last, table in of_group:
-            whole = last - first, ALL, (last - first) * vectors * _VECTOR
+            whole = last - first, ALL, (last - first) * vectors * VECTOR
             count, at, computed = whole if table == ALL else packed.tables[table]
             flat.append((first, count, at))
             pairs += computed
@@ -125,7 +125,7 @@ def _arrangement(parts: Parts, tables: Sequence[Tensor]) -> Tensor:
     costs = torch.zeros(len(choices), dtype=torch.int64)
     for table, seen_qk in enumerate(tables):
         if len(seen_qk) == GROUP:
-            vectors = seen_qk[choices].reshape(len(choices), -1, _VECTOR, seen_qk.shape[1])
+            vectors = seen_qk[choices].reshape(len(choices), -1, VECTOR, seen_qk.shape[1])
             costs += uses[table] * vectors.any(2).sum((1, 2))
     return choices[int(costs.argmin())]
 
@@ -155,15 +155,20 @@ def _packed(tables: Sequence[Tensor]) -> _Packed:
     found, columns, seen = [], [torch.empty(0, dtype=torch.int64)], []
     at = 0
     for seen_qk in tables:
-        vectors_vk = torch.stack([rows.any(0) for rows in torch.split(seen_qk, _VECTOR)])
-        kinds_k = (vectors_vk.long() << torch.arange(len(vectors_vk))[:, None]).sum(0)
+        vectors_vk = torch.stack([rows.any(0) for rows in torch.split(seen_qk, VECTOR)])
+        kinds_k = _bits(vectors_vk)
         column = kinds_k.argsort(stable=True)[int((kinds_k == 0).sum()) :]
-        bits_k = (seen_qk.long() << torch.arange(len(seen_qk))[:, None]).sum(0)
-        found.append((len(column), at, int(vectors_vk.sum()) * _VECTOR))
+        bits_k = _bits(seen_qk)
+        found.append((len(column), at, int(vectors_vk.sum()) * VECTOR))
         columns.append(column)
         seen.append(bits_k[column])
         at += len(column)
     return _Packed(found, torch.cat(columns).to(torch.int32), torch.cat(seen or columns))
+
+
+def _bits(rows: Tensor) -> Tensor:
+    """Of each column a number with a bit for each row."""
+    return (rows.long() << torch.arange(len(rows))[:, None]).sum(0)
 
 
 def _narrow(order: Tensor | None) -> Tensor | None:

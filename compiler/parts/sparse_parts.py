@@ -8,16 +8,13 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.parts.sparse_calls import ALL, Part
-from mmspec.compiler.parts.sparse_pattern import Pattern
+from mmspec.compiler.parts.sparse_pattern import Orders, Pattern
 
 _TABLE = 64  # keys in a table
 _EVEN = 16  # keys that the columns of a table begin and end at
 
 Parts = dict[tuple[int, int], list[Part]]
 """By the first query of a block and the one after its last."""
-
-Orders = tuple[Tensor | None, Tensor | None]
-"""Which query and which key stands at each place that a pattern counts; None: as they come."""
 
 
 def parts_of(

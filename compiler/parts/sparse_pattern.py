@@ -16,6 +16,10 @@ Block = tuple[int, int, Sequence[Run]]
 """Queries from start to stop, and the runs of keys that they see: in order, and apart."""
 
 
+Orders = tuple[Tensor | None, Tensor | None]
+"""Which query and which key stands at each place that a pattern counts; None: as they come."""
+
+
 @dataclass(frozen=True, eq=False)
 class Pattern:
     """Which keys each query sees; both functions also take the lengths, one after another."""
@@ -24,13 +28,17 @@ class Pattern:
     """(*lengths): the blocks of queries, any number of times each, with runs of keys."""
     sees: Callable[..., Tensor]
     """(q [q, 1], k [k], *lengths) -> bool [q, k], asked for runs that are not whole."""
-    order: Callable[..., tuple[Tensor | None, Tensor | None]] | None = None
-    """(*lengths): which query and which key stands at each place that `blocks` counts."""
+    order: Callable[..., Orders] | None = None
+    """(*lengths): in which order queries and keys are counted."""
     samples: Callable[[Tensor], Mapping[Hashable, list[int]]] | None = None
     """Of packed documents, (spans): those of a batch, and the samples that have them.
 
     `blocks` and `sees` take them after the lengths.
     """
+
+    def orders(self, lengths: Sequence[Hashable]) -> Orders:
+        """What `order` says, if anything."""
+        return self.order(*lengths) if self.order else (None, None)
 
 
 _PATTERNS: dict[str, Pattern] = {}

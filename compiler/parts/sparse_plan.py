@@ -122,7 +122,7 @@ def _sparse_plan(
 ) -> Plan:
     """Calls on blocks as they come, or of so many rows where not all of their runs are whole."""
     pattern = registered(name)
-    orders = pattern.order(*lengths) if pattern.order else (None, None)
+    orders = pattern.orders(lengths)
     parts, tables = parts_of(pattern, lengths, orders, rows)
     causal = orders == (None, None) and is_causal(parts, tables, queries)
     rectangles, parts = _rectangles(parts)
@@ -133,7 +133,7 @@ def _sparse_plan(
 @lru_cache(maxsize=64)
 def _dense_plan(name: str, lengths: tuple[Hashable, ...], call: Call) -> Plan:
     pattern = registered(name)
-    orders = pattern.order(*lengths) if pattern.order else (None, None)
+    orders = pattern.orders(lengths)
     parts, tables = parts_of(pattern, lengths, orders)
     seen_qk = torch.zeros(call.rows, call.keys, dtype=torch.bool)
     for (start, stop), seen in parts.items():

@@ -145,10 +145,10 @@ def _digest(kernel: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def folder() -> Path:
-    """Where choices are kept."""
+def folder(name: str = "tuning") -> Path:
+    """Where choices are kept, or what else has a name of its own."""
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "mmspec" / "tuning"
+    return (Path(home) if home else Path.home() / ".cache") / "mmspec" / name
 
 
 def _file(key: dict[str, str]) -> Path:
