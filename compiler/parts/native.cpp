@@ -334,13 +334,16 @@ Room &room_of_thread() {
     return *room;
 }
 
+// The width in whole vectors.
+inline int64_t padded_width(const Problem &p) { return (p.width + LANES - 1) / LANES * LANES; }
+
 // One head of one sample.
 template <class T>
 struct Head {
     const Problem &problem;
     const T *q, *k, *v;
     const uint8_t *valid;
-    int padded;  // width in whole vectors
+    int padded;   // width in whole vectors
     bool direct;  // keys and values can be read where they are
 
     Head(const Problem &p, int64_t sample, int64_t head)
@@ -349,7 +352,7 @@ struct Head {
         q = at(p.q, sample, head);
         k = at(p.k, sample, key_head);
         v = at(p.v, sample, key_head);
-        padded = (int(p.width) + LANES - 1) / LANES * LANES;
+        padded = int(padded_width(p));
         direct = sizeof(T) == sizeof(float) && p.width == padded;
     }
 
@@ -451,12 +454,28 @@ struct Head {
     }
 };
 
+// The queries of a group, scaled for powers of 2, as rows and as columns; no sums yet.
 template <class T>
-void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) {
+void read_queries(const Head<T> &head, int64_t group, Room &room) {
     const Problem &p = head.problem;
     head.gather(group, head.q, p.q.token, p.scale * LOG2_E, room.rows[0]);
     turn<false>(room.rows[0], room.queries[0], head.padded);
     std::fill_n(room.sums[0], head.padded * GROUP, 0.0f);
+}
+
+// The sums of a group's queries, each times what is to be kept of it, to where they belong.
+template <class T>
+void write_sums(const Head<T> &head, int64_t group, Room &room, T *to, int64_t stride) {
+    for (int c = 0; c < head.padded; c++)
+        for (int q = 0; q < GROUP; q++) room.sums[c][q] *= room.keep[q];
+    turn<true>(room.rows[0], room.sums[0], head.padded);
+    head.scatter(group, room.rows[0], to, stride);
+}
+
+template <class T>
+void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) {
+    const Problem &p = head.problem;
+    read_queries(head, group, room);
     std::fill_n(room.top, GROUP, LOWEST);
     std::fill_n(room.total, GROUP, 0.0f);
     int64_t part = p.first_part[group];
@@ -486,10 +505,7 @@ void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) 
         add_rows(keys, keys.values, room.scores[0], head.padded, room.keep, room.sums[0]);
     }
     for (int q = 0; q < GROUP; q++) room.keep[q] = room.total[q] == 0 ? 0 : 1 / room.total[q];
-    for (int c = 0; c < head.padded; c++)
-        for (int q = 0; q < GROUP; q++) room.sums[c][q] *= room.keep[q];
-    turn<true>(room.rows[0], room.sums[0], head.padded);
-    head.scatter(group, room.rows[0], y, p.y.token);
+    write_sums(head, group, room, y, p.y.token);
     const int64_t first = p.first_query[group];
     for (int64_t place = first; place < p.first_query[group + 1]; place++) {
         const float sum = room.total[place - first], top = room.top[place - first];
@@ -523,8 +539,7 @@ void attend(const Problem &p) {
             const Head<T> head(p, sample, of);
             const int64_t begin = item % shares * SHARE, end = std::min(begin + SHARE, p.groups);
             for (int64_t group = begin; group < end; group++)
-                attend(head, group, Head<T>::at(p.y, sample, of),
-                                 p.total + row * p.queries, room);
+                attend(head, group, Head<T>::at(p.y, sample, of), p.total + row * p.queries, room);
         }
     }
 }
@@ -547,9 +562,7 @@ void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad
         room.keep[q] = 1;
     }
     turn<false>(room.other_rows[0], room.grads[0], padded);
-    head.gather(group, head.q, p.q.token, p.scale * LOG2_E, room.rows[0]);
-    turn<false>(room.rows[0], room.queries[0], padded);
-    std::fill_n(room.sums[0], padded * GROUP, 0.0f);
+    read_queries(head, group, room);
     int64_t part = p.first_part[group];
     int32_t done = 0;
     const Keys &keys = room.keys;
@@ -578,15 +591,13 @@ void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad
             add(keys, key_sums, room.slopes[0], room.rows[0], used, c);
         }
     }
-    for (int c = 0; c < padded; c++)
-        for (int q = 0; q < GROUP; q++) room.sums[c][q] *= p.scale;
-    turn<true>(room.rows[0], room.sums[0], padded);
-    head.scatter(group, room.rows[0], dq, p.dq.token);
+    std::fill_n(room.keep, GROUP, p.scale);
+    write_sums(head, group, room, dq, p.dq.token);
 }
 
 template <class T>
 void differentiate(const Problem &p) {
-    const int64_t shared = p.heads / p.key_heads, padded = (p.width + LANES - 1) / LANES * LANES;
+    const int64_t shared = p.heads / p.key_heads, padded = padded_width(p);
     const int64_t numbers = p.keys * padded;
     prefer_large_pages<T>(p.dq, p.batch, p.queries);
     prefer_large_pages<T>(p.dk, p.batch, p.keys);
