@@ -5,7 +5,6 @@ The kernels for a GPU are held to the same bounds in `kernels/`.
 
 from __future__ import annotations
 
-import itertools
 import sys
 import warnings
 from collections.abc import Callable
@@ -15,21 +14,18 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from native_case import installed, only_native
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import native, sparse_plan
+from mmspec.compiler.parts import sparse_plan
 from mmspec.compiler.parts.sparse import attend
-from mmspec.compiler.relations.geometry import Geometry, grid, line
-from mmspec.compiler.relations.sequence import SequenceMask, Side
-from mmspec.expressions.mask import parse
+from mmspec.compiler.relations.geometry import grid
 
 sys.path.insert(0, str(Path(__file__).parent / "kernels"))
 
 from tolerance import Exact, exact
 
-_NUMBERS = itertools.count()
 TOKENS = 300
 Attend = Callable[..., Tensor]
 
@@ -58,10 +54,7 @@ MASKS = _seen()
 
 def tiles(text: str) -> Attend:
     """The operator, whatever dense attention costs."""
-    geometry: Geometry = grid(15, 20) if "2d" in text else line("n")
-    side = Side("x", geometry, "n")
-    name = f"backend_{next(_NUMBERS)}"
-    install(name, SequenceMask((side,), (side,), (("x", "x", parse(text)),)))
+    name = installed(text, grid(15, 20) if "2d" in text else None)
     return lambda q, k, v: attend(q, k, v, None, None, None, name, [TOKENS], q.shape[-1] ** -0.5)[0]
 
 
@@ -122,20 +115,13 @@ def ratios(attend_: Attend, given: list[Tensor], truth: Exact) -> list[float]:
     return shares.ratios((y.detach(), *gradients))
 
 
-def by_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator takes it, however small the attention."""
-    if native.library() is None:
-        pytest.skip("no compiler, or no AVX-512")
-    monkeypatch.setattr(native, "_LEAST", 0)
-
-
 @pytest.mark.parametrize("text", MASKS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_outputs_and_gradients_agree(
     backend: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if backend == "native":
-        by_native_code(monkeypatch)
+        only_native(monkeypatch)
     given = inputs(torch.float32)
     truth = exact(given[0], given[1], given[2], given[3], MASKS[text])
     assert max(ratios(BACKENDS[backend](text), given, truth)) <= 1
@@ -156,7 +142,7 @@ def test_bfloat16_on_a_cpu_rounds_no_more_than_it_must(text: str) -> None:
 def test_native_code_rounds_no_more_than_it_must(
     text: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_native_code(monkeypatch)
+    only_native(monkeypatch)
     given = inputs(dtype)
     truth = exact(given[0], given[1], given[2], given[3], MASKS[text])
     assert max(ratios(tiles(text), given, truth)) <= 1

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from native_case import installed
 from torch import Tensor
 
-from mmspec.compiler.load_pattern import install
 from mmspec.compiler.parts import sparse_plan
 from mmspec.compiler.parts.sparse_calls import ALL, Call, Plan
-from mmspec.compiler.relations.geometry import Geometry, grid, line
-from mmspec.compiler.relations.sequence import SequenceMask, Side
-from mmspec.expressions.mask import parse
-
-_NUMBERS = itertools.count()
-
-
-def installed(text: str, geometry: Geometry | None = None) -> str:
-    """The name of a new pattern of one segment."""
-    name = f"costs_{next(_NUMBERS)}"
-    side = Side("x", line("n_x") if geometry is None else geometry, "n_x")
-    install(name, SequenceMask((side,), (side,), (("x", "x", parse(text)),)))
-    return name
+from mmspec.compiler.relations.geometry import Geometry, grid
 
 
 def plan_of(name: str, length: int, heads: int, width: int = 64, rate: float = 1.0) -> Plan:
