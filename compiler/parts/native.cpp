@@ -133,28 +133,24 @@ inline void interleave(Floats *r) {
     }
 }
 
-// columns[c][q] from rows[q][c], or the other way round.
-template <bool BACK>
-void turn(float *rows, float *columns, int width) {
+// columns[c][q] from rows[q][c]
+void turn(const float *rows, float *columns, int width) {
     for (int c = 0; c < width; c += LANES)
         for (int q = 0; q < GROUP; q += LANES) {
-            float *const row = rows + q * STRIDE + c, *const column = columns + c * GROUP + q;
             Floats r[LANES];
 #pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++)
-                r[i] = load(BACK ? column + i * GROUP : row + i * STRIDE);
+            for (int i = 0; i < LANES; i++) r[i] = load(rows + (q + i) * STRIDE + c);
             interleave<1>(r);
             interleave<2>(r);
             interleave<4>(r);
             interleave<8>(r);
 #pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++)
-                store(BACK ? row + i * STRIDE : column + i * GROUP, r[i]);
+            for (int i = 0; i < LANES; i++) store(columns + (c + i) * GROUP + q, r[i]);
         }
 }
 
 // Keys of a group as they are gathered, and who sees them. They go in blocks; what no query of a
-// vector sees of a block is not computed, nor read.
+// block sees of a block of keys is not computed, nor read.
 struct Keys {
     alignas(64) float packed[2][CHUNK][STRIDE];  // keys and values that cannot be read in place
     const float *keys[CHUNK], *values[CHUNK];
@@ -162,10 +158,10 @@ struct Keys {
     uint64_t seen[CHUNK];
     int count;                      // a multiple of BLOCK: the last are seen by none
     bool whole;                     // all queries see all of them
-    uint8_t active[CHUNK / BLOCK];  // a bit for each vector of queries that sees some of a block
+    uint8_t active[CHUNK / BLOCK];  // a bit for each block of queries that sees some of a block
 
-    bool sees(int j, int q) const { return active[j / BLOCK] >> q / LANES & 1; }
-    int pair(int j, int q) const { return active[j / BLOCK] >> q / LANES & 3; }
+    bool block_sees(int j, int q) const { return active[j / BLOCK] >> q / BLOCK & 1; }
+    bool vector_sees(int j, int q) const { return active[j / BLOCK] >> q / BLOCK & 3; }
 };
 
 // scores[a][q] = key[a] . queries[q] of a block, for VECTORS of queries
@@ -198,64 +194,50 @@ __attribute__((noinline)) void multiply(const Keys &keys, const float *const *ro
                                         const float *queries, int width, float *scores) {
     for (int j = 0; j < keys.count; j += BLOCK)
         for (int q = 0; q < GROUP; q += 2 * LANES) {
-            const int pair = keys.pair(j, q), from = q + (pair == 2 ? LANES : 0);
+            const bool left = keys.vector_sees(j, q), right = keys.vector_sees(j, q + LANES);
+            const int from = q + (left ? 0 : LANES);
             float *const into = scores + j * GROUP + from;
-            if (pair == 3)
+            if (left && right)
                 multiply_block<2>(rows + j, queries + from, width, into);
-            else if (pair)
+            else if (left || right)
                 multiply_block<1>(rows + j, queries + from, width, into);
         }
 }
 
-// sum[a][x] += values[j][a] weights[j][x] over a block, for vectors FIRST to LAST of two
-template <int FIRST, int LAST>
-inline void add_block(const float *const *values, const float *weights, int c,
-                      Floats (&sum)[BLOCK][2]) {
-#pragma GCC unroll 1
-    for (int j = 0; j < BLOCK; j++, weights += GROUP) {
-        Floats weight[2];
-#pragma GCC unroll 2
-        for (int x = FIRST; x <= LAST; x++) weight[x] = load(weights + x * LANES);
-        const float *value = values[j] + c;
-#pragma GCC unroll 8
-        for (int a = 0; a < BLOCK; a++) {
-            const Floats number = all(value[a]);
-#pragma GCC unroll 2
-            for (int x = FIRST; x <= LAST; x++) sum[a][x] += number * weight[x];
-        }
-    }
-}
-
-// sums[c][q] = keep[q] sums[c][q] + rows[j][c] weights[j][q] over a chunk; rows: of values or keys
+// sums[q][c] = keep[q] sums[q][c] + weights[j][q] rows[j][c] over a chunk, VECTORS * LANES numbers;
+// rows: of values or keys
+template <int VECTORS>
 __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *rows,
-                                        const float *weights, int width, const float *keep,
+                                        const float *weights, const float *keep, int c,
                                         float *sums) {
-    for (int c = 0; c < width; c += BLOCK)
-        for (int q = 0; q < GROUP; q += 2 * LANES) {
-            float *const at = sums + c * GROUP + q;
-            const Floats left = load(keep + q), right = load(keep + q + LANES);
-            Floats sum[BLOCK][2];
+    for (int q = 0; q < GROUP; q += BLOCK) {
+        float *const at = sums + q * STRIDE + c;
+        Floats sum[BLOCK][VECTORS];
 #pragma GCC unroll 8
-            for (int a = 0; a < BLOCK; a++) {
-                sum[a][0] = left * load(at + a * GROUP);
-                sum[a][1] = right * load(at + a * GROUP + LANES);
-            }
-            for (int j = 0; j < keys.count; j += BLOCK) {
-                const int pair = keys.pair(j, q);
-                const float *weight = weights + j * GROUP + q;
-                if (pair == 3)
-                    add_block<0, 1>(rows + j, weight, c, sum);
-                else if (pair == 1)
-                    add_block<0, 0>(rows + j, weight, c, sum);
-                else if (pair == 2)
-                    add_block<1, 1>(rows + j, weight, c, sum);
-            }
+        for (int a = 0; a < BLOCK; a++)
+#pragma GCC unroll 2
+            for (int x = 0; x < VECTORS; x++)
+                sum[a][x] = all(keep[q + a]) * load(at + a * STRIDE + x * LANES);
+        for (int j = 0; j < keys.count; j += BLOCK) {
+            if (!keys.block_sees(j, q)) continue;
+            const float *weight = weights + j * GROUP + q;
+#pragma GCC unroll 1
+            for (int b = 0; b < BLOCK; b++, weight += GROUP) {
+                Floats numbers[VECTORS];
+#pragma GCC unroll 2
+                for (int x = 0; x < VECTORS; x++)
+                    numbers[x] = _mm512_loadu_ps(rows[j + b] + c + x * LANES);
 #pragma GCC unroll 8
-            for (int a = 0; a < BLOCK; a++) {
-                store(at + a * GROUP, sum[a][0]);
-                store(at + a * GROUP + LANES, sum[a][1]);
+                for (int a = 0; a < BLOCK; a++)
+#pragma GCC unroll 2
+                    for (int x = 0; x < VECTORS; x++) sum[a][x] += all(weight[a]) * numbers[x];
             }
         }
+#pragma GCC unroll 8
+        for (int a = 0; a < BLOCK; a++)
+#pragma GCC unroll 2
+            for (int x = 0; x < VECTORS; x++) store(at + a * STRIDE + x * LANES, sum[a][x]);
+    }
 }
 
 // rows[j][c] += weights[j][q] queries[q][c] over the queries of a group, VECTORS * LANES numbers
@@ -269,11 +251,11 @@ __attribute__((noinline)) void add_queries(const Keys &keys, float *const *rows,
         for (int a = 0; a < BLOCK; a++)
 #pragma GCC unroll 2
             for (int x = 0; x < VECTORS; x++) sum[a][x] = load(rows[j + a] + c + x * LANES);
-        for (int first = 0; first < used; first += LANES) {
-            if (!keys.sees(j, first)) continue;
+        for (int first = 0; first < used; first += BLOCK) {
+            if (!keys.block_sees(j, first)) continue;
             const float *weight = weights + j * GROUP + first;
             const float *query = queries + first * STRIDE + c;
-            const int count = std::min(LANES, used - first);
+            const int count = std::min(BLOCK, used - first);
             for (int q = 0; q < count; q++, weight++, query += STRIDE) {
                 Floats numbers[VECTORS];
 #pragma GCC unroll 2
@@ -298,7 +280,7 @@ void hide(float *scores, const Keys &keys, float *top) {
     for (int q = 0; q < GROUP; q += LANES) {
         Floats high = load(top + q);
         for (int j = 0; j < keys.count; j += BLOCK) {
-            if (!keys.sees(j, q)) continue;
+            if (!keys.vector_sees(j, q)) continue;
             float *const score = scores + j * GROUP + q;
             Floats x[BLOCK];
 #pragma GCC unroll 8
@@ -319,10 +301,10 @@ void hide(float *scores, const Keys &keys, float *top) {
     }
 }
 
-// What a group knows of its queries; [column][query] unless it says [query].
+// What a group knows of its queries: rows [query][column], columns [column][query].
 struct Room {
-    alignas(64) float rows[GROUP][STRIDE], other_rows[GROUP][STRIDE];  // [query][column]
-    alignas(64) float queries[WIDEST][GROUP], grads[WIDEST][GROUP], sums[WIDEST][GROUP];
+    alignas(64) float rows[GROUP][STRIDE], other_rows[GROUP][STRIDE], sums[GROUP][STRIDE];
+    alignas(64) float queries[WIDEST][GROUP], grads[WIDEST][GROUP];
     alignas(64) float scores[CHUNK][GROUP], slopes[CHUNK][GROUP];
     alignas(64) float top[GROUP], total[GROUP], keep[GROUP], delta[GROUP];
     Keys keys;
@@ -377,11 +359,14 @@ struct Head {
             copy(from + query(place) * stride, factor, rows);
     }
 
-    void scatter(int64_t group, const float *rows, T *to, int64_t stride) const {
+    // Rows of the queries of a group, each times a factor, to where they belong.
+    void scatter(int64_t group, const float *rows, const float *factors, T *to,
+                 int64_t stride) const {
         const int64_t first = problem.first_query[group], stop = problem.first_query[group + 1];
         for (int64_t place = first; place < stop; place++, rows += STRIDE) {
+            const float factor = factors[place - first];
             T *row = to + query(place) * stride;
-            for (int c = 0; c < problem.width; c++) put(row[c], rows[c]);
+            for (int c = 0; c < problem.width; c++) put(row[c], rows[c] * factor);
         }
     }
 
@@ -427,7 +412,7 @@ struct Head {
             for (int a = 0; a < BLOCK; a++) seen |= keys.seen[j + a];
             seen &= there;
             uint8_t active = 0;
-            for (int x = 0; x < GROUP / LANES; x++) active |= (seen >> x * LANES & 0xffff ? 1 : 0) << x;
+            for (int x = 0; x < GROUP / BLOCK; x++) active |= (seen >> x * BLOCK & 0xff ? 1 : 0) << x;
             keys.active[j / BLOCK] = active;
         }
     }
@@ -459,17 +444,16 @@ template <class T>
 void read_queries(const Head<T> &head, int64_t group, Room &room) {
     const Problem &p = head.problem;
     head.gather(group, head.q, p.q.token, p.scale * LOG2_E, room.rows[0]);
-    turn<false>(room.rows[0], room.queries[0], head.padded);
-    std::fill_n(room.sums[0], head.padded * GROUP, 0.0f);
+    turn(room.rows[0], room.queries[0], head.padded);
+    for (int q = 0; q < GROUP; q++) std::fill_n(room.sums[q], head.padded, 0.0f);
 }
 
-// The sums of a group's queries, each times what is to be kept of it, to where they belong.
-template <class T>
-void write_sums(const Head<T> &head, int64_t group, Room &room, T *to, int64_t stride) {
-    for (int c = 0; c < head.padded; c++)
-        for (int q = 0; q < GROUP; q++) room.sums[c][q] *= room.keep[q];
-    turn<true>(room.rows[0], room.sums[0], head.padded);
-    head.scatter(group, room.rows[0], to, stride);
+// Adds rows of a chunk to the sums of a group.
+void add_chunk(Room &room, const float *const *rows, const float *weights, int padded) {
+    for (int c = 0; c < padded; c += 2 * LANES) {
+        const auto add = c + LANES < padded ? add_rows<2> : add_rows<1>;
+        add(room.keys, rows, weights, room.keep, c, room.sums[0]);
+    }
 }
 
 template <class T>
@@ -489,7 +473,7 @@ void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) 
             const Floats high = load(room.top + q), keep = power_of_2(load(room.keep + q) - high);
             Floats sums[BLOCK] = {keep * load(room.total + q)};
             for (int j = 0; j < keys.count; j += BLOCK) {
-                if (!keys.sees(j, q)) continue;
+                if (!keys.vector_sees(j, q)) continue;
 #pragma GCC unroll 8
                 for (int a = 0; a < BLOCK; a++) {
                     float *const score = room.scores[j + a] + q;
@@ -502,10 +486,10 @@ void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) 
             store(room.total + q, sums[0]);
             store(room.keep + q, keep);
         }
-        add_rows(keys, keys.values, room.scores[0], head.padded, room.keep, room.sums[0]);
+        add_chunk(room, keys.values, room.scores[0], head.padded);
     }
     for (int q = 0; q < GROUP; q++) room.keep[q] = room.total[q] == 0 ? 0 : 1 / room.total[q];
-    write_sums(head, group, room, y, p.y.token);
+    head.scatter(group, room.sums[0], room.keep, y, p.y.token);
     const int64_t first = p.first_query[group];
     for (int64_t place = first; place < p.first_query[group + 1]; place++) {
         const float sum = room.total[place - first], top = room.top[place - first];
@@ -561,7 +545,7 @@ void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad
         room.top[q] = q < used ? total[head.query(first + q)] * LOG2_E : 0;
         room.keep[q] = 1;
     }
-    turn<false>(room.other_rows[0], room.grads[0], padded);
+    turn(room.other_rows[0], room.grads[0], padded);
     read_queries(head, group, room);
     int64_t part = p.first_part[group];
     int32_t done = 0;
@@ -574,7 +558,7 @@ void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad
             key_sums[j] = dk + int64_t(keys.at[j]) * padded;
             value_sums[j] = dv + int64_t(keys.at[j]) * padded;
             for (int q = 0; q < GROUP; q += LANES) {
-                if (!keys.sees(j, q)) continue;
+                if (!keys.vector_sees(j, q)) continue;
                 float *const score = room.scores[j] + q, *const slope = room.slopes[j] + q;
                 const __mmask16 seen = __mmask16(keys.seen[j] >> q);
                 const Floats weight =
@@ -584,7 +568,7 @@ void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad
                 store(slope, _mm512_maskz_mul_ps(seen, weight, change));
             }
         }
-        add_rows(keys, keys.keys, room.slopes[0], padded, room.keep, room.sums[0]);
+        add_chunk(room, keys.keys, room.slopes[0], padded);
         for (int c = 0; c < padded; c += 2 * LANES) {
             const auto add = c + LANES < padded ? add_queries<2> : add_queries<1>;
             add(keys, value_sums, room.scores[0], room.other_rows[0], used, c);
@@ -592,7 +576,7 @@ void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad
         }
     }
     std::fill_n(room.keep, GROUP, p.scale);
-    write_sums(head, group, room, dq, p.dq.token);
+    head.scatter(group, room.sums[0], room.keep, dq, p.dq.token);
 }
 
 template <class T>

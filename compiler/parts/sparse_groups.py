@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -20,6 +20,9 @@ GROUP = 64
 
 VECTOR = 16
 """Queries whose scores are computed together: those of a key that none of them sees are not."""
+
+BLOCK = 8
+"""Queries whose values are summed together: of a key that none of them sees they are not."""
 
 # Costs in multiply-adds of the flash kernel on long queries without a mask, in float32: measured.
 _START = 4e6  # of the operators, whatever they do
@@ -50,7 +53,7 @@ class Groups:
     met: int = 0
     """Keys that groups meet, of all of them together."""
     pairs: int = 0
-    """Pairs of a query and a key that are computed, hidden ones too."""
+    """Pairs of a query and a key that are computed, hidden ones too: mean of scores and sums."""
     causal: bool = False
     """Every query sees its own place and all before."""
     dense: ClassVar[bool] = False
@@ -76,12 +79,12 @@ def groups_of(name: str, lengths: tuple[Hashable, ...], queries: int) -> Groups:
     packed = _packed(tables)
     first_part, flat, pairs = [0], [], 0
     for (start, stop), of_group in parts.items():
-        vectors = -(-(stop - start) // VECTOR)
+        computed = sum(-(-(stop - start) // size) * size for size in (VECTOR, BLOCK)) // 2
         for first, last, table in of_group:
-            whole = last - first, ALL, (last - first) * vectors * VECTOR
-            count, at, computed = whole if table == ALL else packed.tables[table]
+            whole = last - first, ALL, (last - first) * computed
+            count, at, of_part = whole if table == ALL else packed.tables[table]
             flat.append((first, count, at))
-            pairs += computed
+            pairs += of_part
         first_part.append(len(flat))
     return Groups(
         queries,
@@ -109,25 +112,38 @@ def _complete(parts: Parts, queries: int) -> Iterator[tuple[tuple[int, int], lis
 
 
 def _arrangement(parts: Parts, tables: Sequence[Tensor]) -> Tensor:
-    """In which order the queries of a full group stand, so that those of a vector see much alike.
+    """In which order the queries of a full group stand, so that those of a vector see much alike,
+    and those of a block more.
 
-    Two of the six bits of a place say which vector it goes to: in a box of 4 x 4 x 4 that may be
-    one of each of two coordinates.
+    Two of the six bits of a place say which vector it goes to, a third which block: in a box of
+    4 x 4 x 4 that may be one of each coordinate.
     """
     uses = Counter(table for of_group in parts.values() for *_, table in of_group)
     place = torch.arange(GROUP)
-    bits = [place >> bit & 1 for bit in range(GROUP.bit_length() - 1)]
-    found = [
-        torch.argsort(high * 2 * GROUP + low * GROUP + place) for low, high in combinations(bits, 2)
-    ]
-    found.reverse()  # first that of the places as they come: it stays where none is better
-    choices = torch.stack(found)
+    bits = [place >> bit & 1 for bit in reversed(range(GROUP.bit_length() - 1))]
+    choices = torch.stack(
+        [
+            torch.argsort(((high * 2 + low) * 2 + last) * GROUP + place)
+            for (high, low), last in product(combinations(bits, 2), bits)
+            if last is not high and last is not low
+        ]
+    )  # first that of the places as they come: it stays where none is better
     costs = torch.zeros(len(choices), dtype=torch.int64)
     for table, seen_qk in enumerate(tables):
         if len(seen_qk) == GROUP:
-            vectors = seen_qk[choices].reshape(len(choices), -1, VECTOR, seen_qk.shape[1])
-            costs += uses[table] * vectors.any(2).sum((1, 2))
+            blocks = seen_qk[choices].unflatten(1, (-1, BLOCK)).any(2)
+            costs += uses[table] * _computed(blocks).sum(1)
     return choices[int(costs.argmin())]
+
+
+def _computed(blocks: Tensor) -> Tensor:
+    """Pairs of each key that are computed where it is seen by some of these blocks of queries:
+    [..., block, key] -> [..., key].
+    """
+    if blocks.shape[-2] % 2:
+        blocks = torch.cat((blocks, torch.zeros_like(blocks[..., :1, :])), -2)
+    vectors = blocks.unflatten(-2, (-1, VECTOR // BLOCK)).any(-2)
+    return (blocks.sum(-2) * BLOCK + vectors.sum(-2) * VECTOR) // 2
 
 
 def _arranged(order: Tensor, parts: Parts, places: Tensor) -> Tensor:
@@ -149,17 +165,17 @@ class _Packed(NamedTuple):
 
 
 def _packed(tables: Sequence[Tensor]) -> _Packed:
-    """Of each table the keys that some query sees; those that the same vectors see are neighbours,
-    so that they are in blocks that other vectors pass over.
+    """Of each table the keys that some query sees; those that the same queries see are neighbours,
+    so that they are together where other blocks of queries pass over them.
     """
     found, columns, seen = [], [torch.empty(0, dtype=torch.int64)], []
     at = 0
     for seen_qk in tables:
-        vectors_vk = torch.stack([rows.any(0) for rows in torch.split(seen_qk, VECTOR)])
-        kinds_k = _bits(vectors_vk)
+        blocks_bk = torch.stack([rows.any(0) for rows in torch.split(seen_qk, BLOCK)])
+        kinds_k = _bits(blocks_bk)
         column = kinds_k.argsort(stable=True)[int((kinds_k == 0).sum()) :]
         bits_k = _bits(seen_qk)
-        found.append((len(column), at, int(vectors_vk.sum()) * VECTOR))
+        found.append((len(column), at, int(_computed(blocks_bk).sum())))
         columns.append(column)
         seen.append(bits_k[column])
         at += len(column)
