@@ -66,6 +66,7 @@ constexpr int WIDEST = 256;
 constexpr int STRIDE = WIDEST + LANES;  // of rows: no power of two, whose lines share a cache set
 constexpr int CHUNK = 64;               // keys whose scores are held
 constexpr int BLOCK = 8;                // keys or numbers of a value whose sums are in registers
+constexpr int LINE = 64;                // bytes of a cache
 constexpr int SHARE = 64;               // groups that a thread takes at a time
 constexpr float LOG2_E = 1.44269504f;
 constexpr float LN_2 = 0.693147181f;
@@ -83,8 +84,6 @@ inline float number(BFloat16 x) {
     std::memcpy(&y, &bits, sizeof y);
     return y;
 }
-
-inline void put(float &to, float x) { to = x; }
 
 inline void put(BFloat16 &to, float x) {  // to the nearest, ties to even
     uint32_t bits;
@@ -114,6 +113,20 @@ inline Floats power_of_2(Floats x) {
     y = y * rest + 0.693146967f;
     y = y * rest + 1.0f;
     return _mm512_scalef_ps(y, whole);
+}
+
+// to[c] = factor from[c]; `from` goes on with zeros to whole vectors.
+inline void put_row(BFloat16 *to, const float *from, float factor, int width) {
+    for (int c = 0; c < width; c++) put(to[c], from[c] * factor);
+}
+
+// Whole lines of a cache go past it: nobody reads them before the rest of the result is written,
+// and what they replace need not be fetched.
+inline void put_row(float *to, const float *from, float factor, int width) {
+    const bool lines = width % LANES == 0 && reinterpret_cast<uintptr_t>(to) % LINE == 0;
+    for (int c = 0; lines && c < width; c += LANES)
+        _mm512_stream_ps(to + c, load(from + c) * all(factor));
+    for (int c = 0; !lines && c < width; c++) to[c] = from[c] * factor;
 }
 
 template <int STEP>
@@ -149,11 +162,11 @@ void turn(const float *rows, float *columns, int width) {
         }
 }
 
-// Keys of a group as they are gathered, and who sees them. They go in blocks; what no query of a
-// block sees of a block of keys is not computed, nor read.
+// Some of the keys of a group, and who sees them. They go in blocks; what no query of a block sees
+// of a block of keys is not computed, nor read.
 struct Keys {
-    alignas(64) float packed[2][CHUNK][STRIDE];  // keys and values that cannot be read in place
-    const float *keys[CHUNK], *values[CHUNK];
+    int64_t group;
+    bool first, last;  // of their group
     int32_t at[CHUNK];
     uint64_t seen[CHUNK];
     int count;                      // a multiple of BLOCK: the last are seen by none
@@ -162,6 +175,28 @@ struct Keys {
 
     bool block_sees(int j, int q) const { return active[j / BLOCK] >> q / BLOCK & 1; }
     bool vector_sees(int j, int q) const { return active[j / BLOCK] >> q / BLOCK & 3; }
+};
+
+// Rows that are wanted soon, fetched a few at a time while others are computed: all at once would
+// fill the few buffers that a core has for what it waits for.
+struct Ahead {
+    struct Row {
+        const char *from;
+        int size;
+    };
+    Row rows[4 * (CHUNK + GROUP)];
+    int count = 0, done = 0, share = 0;
+
+    void add(const void *from, int64_t size) {
+        rows[count++] = {static_cast<const char *>(from), int(size)};
+    }
+    void begin() { count = done = 0; }
+    void spread(int steps) { share = (count + steps - 1) / std::max(steps, 1); }
+    void step() {
+        for (const int stop = std::min(done + share, count); done < stop; done++)
+            for (int at = 0; at < rows[done].size; at += LINE)
+                __builtin_prefetch(rows[done].from + at, 0, 2);
+    }
 };
 
 // scores[a][q] = key[a] . queries[q] of a block, for VECTORS of queries
@@ -191,9 +226,11 @@ inline void multiply_block(const float *const *keys, const float *queries, int w
 
 // scores[j][q] = rows[j] . queries[q] of a chunk; rows: of keys or values
 __attribute__((noinline)) void multiply(const Keys &keys, const float *const *rows,
-                                        const float *queries, int width, float *scores) {
+                                        const float *queries, int width, float *scores,
+                                        Ahead &ahead) {
     for (int j = 0; j < keys.count; j += BLOCK)
         for (int q = 0; q < GROUP; q += 2 * LANES) {
+            ahead.step();
             const bool left = keys.vector_sees(j, q), right = keys.vector_sees(j, q + LANES);
             const int from = q + (left ? 0 : LANES);
             float *const into = scores + j * GROUP + from;
@@ -209,8 +246,9 @@ __attribute__((noinline)) void multiply(const Keys &keys, const float *const *ro
 template <int VECTORS>
 __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *rows,
                                         const float *weights, const float *keep, int c,
-                                        float *sums) {
+                                        float *sums, Ahead &ahead) {
     for (int q = 0; q < GROUP; q += BLOCK) {
+        ahead.step();
         float *const at = sums + q * STRIDE + c;
         Floats sum[BLOCK][VECTORS];
 #pragma GCC unroll 8
@@ -307,7 +345,10 @@ struct Room {
     alignas(64) float queries[WIDEST][GROUP], grads[WIDEST][GROUP];
     alignas(64) float scores[CHUNK][GROUP], slopes[CHUNK][GROUP];
     alignas(64) float top[GROUP], total[GROUP], keep[GROUP], delta[GROUP];
-    Keys keys;
+    alignas(64) float packed[2][CHUNK][STRIDE];  // keys and values that cannot be read in place
+    const float *key_rows[CHUNK], *value_rows[CHUNK];
+    Keys chunks[2];
+    Ahead ahead;
 };
 
 Room &room_of_thread() {
@@ -363,15 +404,12 @@ struct Head {
     void scatter(int64_t group, const float *rows, const float *factors, T *to,
                  int64_t stride) const {
         const int64_t first = problem.first_query[group], stop = problem.first_query[group + 1];
-        for (int64_t place = first; place < stop; place++, rows += STRIDE) {
-            const float factor = factors[place - first];
-            T *row = to + query(place) * stride;
-            for (int c = 0; c < problem.width; c++) put(row[c], rows[c] * factor);
-        }
+        for (int64_t place = first; place < stop; place++, rows += STRIDE)
+            put_row(to + query(place) * stride, rows, factors[place - first], int(problem.width));
     }
 
-    // The next chunk of the keys of a group from `part` on; false where there are no more.
-    bool next(int64_t group, int64_t &part, int32_t &done, Keys &into) const {
+    // The next chunk of the keys of a group from `part` on.
+    void next(int64_t group, int64_t &part, int32_t &done, Keys &into) const {
         const int64_t end = problem.first_part[group + 1];
         int count = 0;
         into.whole = true;
@@ -399,9 +437,6 @@ struct Head {
         into.whole &= count == into.count;
         for (int i = count; i < into.count; i++) into.at[i] = into.at[count - 1], into.seen[i] = 0;
         find_active(group, into);
-        read(k, problem.k.token, into, into.packed[0][0], into.keys);
-        read(v, problem.v.token, into, into.packed[1][0], into.values);
-        return count || part < end;
     }
 
     void find_active(int64_t group, Keys &keys) const {
@@ -427,6 +462,12 @@ struct Head {
         return kept;
     }
 
+    // Where the keys and values of a chunk can be read.
+    void read(const Keys &keys, Room &room) const {
+        read(k, problem.k.token, keys, room.packed[0][0], room.key_rows);
+        read(v, problem.v.token, keys, room.packed[1][0], room.value_rows);
+    }
+
     void read(const T *from, int64_t stride, const Keys &keys, float *packed,
               const float **rows) const {
         for (int i = 0; i < keys.count; i++) {
@@ -437,7 +478,67 @@ struct Head {
             rows[i] = packed + i * STRIDE;
         }
     }
+
+    // What is wanted of memory soon: keys and values of a chunk, the sums of their gradients, or rows
+    // of the queries of a group.
+    void fetch(const Keys &keys, Ahead &ahead) const {
+        for (int i = 0; i < keys.count; i++) {
+            ahead.add(k + keys.at[i] * problem.k.token, problem.width * sizeof(T));
+            ahead.add(v + keys.at[i] * problem.v.token, problem.width * sizeof(T));
+        }
+    }
+
+    void fetch(const Keys &keys, const float *dk, const float *dv, Ahead &ahead) const {
+        for (int i = 0; i < keys.count; i++) {
+            ahead.add(dk + int64_t(keys.at[i]) * padded, padded * sizeof(float));
+            ahead.add(dv + int64_t(keys.at[i]) * padded, padded * sizeof(float));
+        }
+    }
+
+    void fetch(int64_t group, const T *rows, int64_t stride, Ahead &ahead) const {
+        const int64_t first = problem.first_query[group], stop = problem.first_query[group + 1];
+        for (int64_t place = first; place < stop; place++)
+            ahead.add(rows + query(place) * stride, problem.width * sizeof(T));
+    }
 };
+
+// The chunks of keys of some groups, one after another; a group without keys has an empty one.
+template <class T>
+struct Chunks {
+    const Head<T> &head;
+    int64_t group, end, part;
+    int32_t done = 0;
+
+    Chunks(const Head<T> &of, int64_t first, int64_t stop)
+        : head(of), group(first), end(stop), part(of.problem.first_part[first]) {}
+
+    bool next(Keys &into) {
+        if (group == end) return false;
+        into.group = group;
+        into.first = part == head.problem.first_part[group] && !done;
+        head.next(group, part, done, into);
+        into.last = part == head.problem.first_part[group + 1];
+        group += into.last;
+        return true;
+    }
+};
+
+// Calls `compute` for each chunk of some groups. Before that, `fetch` is told of the chunk, and of
+// the one after it, null for the last.
+template <class T, class Fetch, class Compute>
+void each_chunk(const Head<T> &head, int64_t first, int64_t stop, Room &room, Fetch fetch,
+                Compute compute) {
+    Chunks<T> chunks(head, first, stop);
+    bool more = chunks.next(room.chunks[0]);
+    for (int now = 0; more; now ^= 1) {
+        const Keys &keys = room.chunks[now], &later = room.chunks[now ^ 1];
+        more = chunks.next(room.chunks[now ^ 1]);
+        room.ahead.begin();
+        fetch(keys, more ? &later : nullptr);
+        head.read(keys, room);
+        compute(keys);
+    }
+}
 
 // The queries of a group, scaled for powers of 2, as rows and as columns; no sums yet.
 template <class T>
@@ -448,50 +549,60 @@ void read_queries(const Head<T> &head, int64_t group, Room &room) {
     for (int q = 0; q < GROUP; q++) std::fill_n(room.sums[q], head.padded, 0.0f);
 }
 
+// Steps in which a chunk is computed; products: of scores or slopes.
+int steps(const Keys &keys, int padded, int products) {
+    return products * keys.count / BLOCK * GROUP / (2 * LANES) +
+           (padded + LANES) / (2 * LANES) * GROUP / BLOCK;
+}
+
 // Adds rows of a chunk to the sums of a group.
-void add_chunk(Room &room, const float *const *rows, const float *weights, int padded) {
+void add_chunk(const Keys &keys, const float *const *rows, const float *weights, int padded,
+               Room &room) {
     for (int c = 0; c < padded; c += 2 * LANES) {
         const auto add = c + LANES < padded ? add_rows<2> : add_rows<1>;
-        add(room.keys, rows, weights, room.keep, c, room.sums[0]);
+        add(keys, rows, weights, room.keep, c, room.sums[0], room.ahead);
+    }
+}
+
+// Turns the scores of a chunk into weights, their largest and their sum kept.
+void weigh(const Keys &keys, Room &room) {
+    std::copy_n(room.top, GROUP, room.keep);
+    hide(room.scores[0], keys, room.top);
+    for (int q = 0; q < GROUP; q += LANES) {
+        const Floats high = load(room.top + q), keep = power_of_2(load(room.keep + q) - high);
+        Floats sums[BLOCK] = {keep * load(room.total + q)};
+        for (int j = 0; j < keys.count; j += BLOCK) {
+            if (!keys.vector_sees(j, q)) continue;
+#pragma GCC unroll 8
+            for (int a = 0; a < BLOCK; a++) {
+                float *const score = room.scores[j + a] + q;
+                const Floats weight = power_of_2(load(score) - high);
+                store(score, weight);
+                sums[a] += weight;
+            }
+        }
+        for (int a = 1; a < BLOCK; a++) sums[0] += sums[a];
+        store(room.total + q, sums[0]);
+        store(room.keep + q, keep);
     }
 }
 
 template <class T>
-void attend(const Head<T> &head, int64_t group, T *y, float *total, Room &room) {
+void attend(const Head<T> &head, const Keys &keys, T *y, float *total, Room &room) {
     const Problem &p = head.problem;
-    read_queries(head, group, room);
-    std::fill_n(room.top, GROUP, LOWEST);
-    std::fill_n(room.total, GROUP, 0.0f);
-    int64_t part = p.first_part[group];
-    int32_t done = 0;
-    const Keys &keys = room.keys;
-    while (head.next(group, part, done, room.keys)) {
-        multiply(keys, keys.keys, room.queries[0], p.width, room.scores[0]);
-        std::copy_n(room.top, GROUP, room.keep);
-        hide(room.scores[0], keys, room.top);
-        for (int q = 0; q < GROUP; q += LANES) {
-            const Floats high = load(room.top + q), keep = power_of_2(load(room.keep + q) - high);
-            Floats sums[BLOCK] = {keep * load(room.total + q)};
-            for (int j = 0; j < keys.count; j += BLOCK) {
-                if (!keys.vector_sees(j, q)) continue;
-#pragma GCC unroll 8
-                for (int a = 0; a < BLOCK; a++) {
-                    float *const score = room.scores[j + a] + q;
-                    const Floats weight = power_of_2(load(score) - high);
-                    store(score, weight);
-                    sums[a] += weight;
-                }
-            }
-            for (int a = 1; a < BLOCK; a++) sums[0] += sums[a];
-            store(room.total + q, sums[0]);
-            store(room.keep + q, keep);
-        }
-        add_chunk(room, keys.values, room.scores[0], head.padded);
+    if (keys.first) {
+        read_queries(head, keys.group, room);
+        std::fill_n(room.top, GROUP, LOWEST);
+        std::fill_n(room.total, GROUP, 0.0f);
     }
+    multiply(keys, room.key_rows, room.queries[0], p.width, room.scores[0], room.ahead);
+    weigh(keys, room);
+    add_chunk(keys, room.value_rows, room.scores[0], head.padded, room);
+    if (!keys.last) return;
     for (int q = 0; q < GROUP; q++) room.keep[q] = room.total[q] == 0 ? 0 : 1 / room.total[q];
-    head.scatter(group, room.sums[0], room.keep, y, p.y.token);
-    const int64_t first = p.first_query[group];
-    for (int64_t place = first; place < p.first_query[group + 1]; place++) {
+    head.scatter(keys.group, room.sums[0], room.keep, y, p.y.token);
+    const int64_t first = p.first_query[keys.group];
+    for (int64_t place = first; place < p.first_query[keys.group + 1]; place++) {
         const float sum = room.total[place - first], top = room.top[place - first];
         total[head.query(place)] = sum == 0 ? 0 : top * LN_2 + std::log(sum);
     }
@@ -521,62 +632,89 @@ void attend(const Problem &p) {
         for (int64_t item = 0; item < p.batch * p.heads * shares; item++) {
             const int64_t row = item / shares, sample = row / p.heads, of = row % p.heads;
             const Head<T> head(p, sample, of);
+            T *const y = Head<T>::at(p.y, sample, of);
+            const auto fetch = [&](const Keys &keys, const Keys *later) {
+                if (later) head.fetch(*later, room.ahead);
+                if (later && later->first)
+                    head.fetch(later->group, head.q, p.q.token, room.ahead);
+                room.ahead.spread(steps(keys, head.padded, 1));
+            };
             const int64_t begin = item % shares * SHARE, end = std::min(begin + SHARE, p.groups);
-            for (int64_t group = begin; group < end; group++)
-                attend(head, group, Head<T>::at(p.y, sample, of), p.total + row * p.queries, room);
+            each_chunk(head, begin, end, room, fetch, [&](const Keys &keys) {
+                attend(head, keys, y, p.total + row * p.queries, room);
+            });
         }
+        _mm_sfence();
     }
 }
 
-// One group's part of the gradients: of its queries, and into sums for each key.
+// What the gradients of a head are made of and where they go; those of keys are sums so far.
 template <class T>
-void differentiate(const Head<T> &head, int64_t group, const T *y, const T *grad, T *dq,
-                   const float *total, float *dk, float *dv, Room &room) {
+struct Gradients {
+    const T *y, *grad;
+    T *dq;
+    const float *total;
+    float *dk, *dv;
+};
+
+// Queries of a group, the gradients of their results, and what these have in common with those.
+template <class T>
+void read_gradients(const Head<T> &head, int64_t group, const Gradients<T> &of, Room &room) {
     const Problem &p = head.problem;
     const int64_t first = p.first_query[group];
-    const int used = int(p.first_query[group + 1] - first), padded = head.padded;
-    head.gather(group, y, p.y.token, 1, room.rows[0]);
-    head.gather(group, grad, p.grad.token, 1, room.other_rows[0]);
+    const int used = int(p.first_query[group + 1] - first);
+    head.gather(group, of.y, p.y.token, 1, room.rows[0]);
+    head.gather(group, of.grad, p.grad.token, 1, room.other_rows[0]);
     for (int q = 0; q < GROUP; q++) {
         Floats sum = {};
-        for (int c = 0; c < padded; c += LANES)
+        for (int c = 0; c < head.padded; c += LANES)
             sum += load(room.rows[q] + c) * load(room.other_rows[q] + c);
         room.delta[q] = _mm512_reduce_add_ps(sum);
-        room.top[q] = q < used ? total[head.query(first + q)] * LOG2_E : 0;
+        room.top[q] = q < used ? of.total[head.query(first + q)] * LOG2_E : 0;
         room.keep[q] = 1;
     }
-    turn(room.other_rows[0], room.grads[0], padded);
+    turn(room.other_rows[0], room.grads[0], head.padded);
     read_queries(head, group, room);
-    int64_t part = p.first_part[group];
-    int32_t done = 0;
-    const Keys &keys = room.keys;
+}
+
+// Turns the scores and slopes of a chunk into weights and their gradients.
+void weigh_again(const Keys &keys, Room &room) {
+    for (int j = 0; j < keys.count; j++)
+        for (int q = 0; q < GROUP; q += LANES) {
+            if (!keys.vector_sees(j, q)) continue;
+            float *const score = room.scores[j] + q, *const slope = room.slopes[j] + q;
+            const __mmask16 seen = __mmask16(keys.seen[j] >> q);
+            const Floats weight =
+                _mm512_maskz_mov_ps(seen, power_of_2(load(score) - load(room.top + q)));
+            const Floats change = load(slope) - load(room.delta + q);
+            store(score, weight);
+            store(slope, _mm512_maskz_mul_ps(seen, weight, change));
+        }
+}
+
+template <class T>
+void differentiate(const Head<T> &head, const Keys &keys, const Gradients<T> &of, Room &room) {
+    const Problem &p = head.problem;
+    const int padded = head.padded;
+    if (keys.first) read_gradients(head, keys.group, of, room);
+    multiply(keys, room.key_rows, room.queries[0], p.width, room.scores[0], room.ahead);
+    multiply(keys, room.value_rows, room.grads[0], p.width, room.slopes[0], room.ahead);
+    weigh_again(keys, room);
+    add_chunk(keys, room.key_rows, room.slopes[0], padded, room);
     float *key_sums[CHUNK], *value_sums[CHUNK];
-    while (head.next(group, part, done, room.keys)) {
-        multiply(keys, keys.keys, room.queries[0], p.width, room.scores[0]);
-        multiply(keys, keys.values, room.grads[0], p.width, room.slopes[0]);
-        for (int j = 0; j < keys.count; j++) {
-            key_sums[j] = dk + int64_t(keys.at[j]) * padded;
-            value_sums[j] = dv + int64_t(keys.at[j]) * padded;
-            for (int q = 0; q < GROUP; q += LANES) {
-                if (!keys.vector_sees(j, q)) continue;
-                float *const score = room.scores[j] + q, *const slope = room.slopes[j] + q;
-                const __mmask16 seen = __mmask16(keys.seen[j] >> q);
-                const Floats weight =
-                    _mm512_maskz_mov_ps(seen, power_of_2(load(score) - load(room.top + q)));
-                const Floats change = load(slope) - load(room.delta + q);
-                store(score, weight);
-                store(slope, _mm512_maskz_mul_ps(seen, weight, change));
-            }
-        }
-        add_chunk(room, keys.keys, room.slopes[0], padded);
-        for (int c = 0; c < padded; c += 2 * LANES) {
-            const auto add = c + LANES < padded ? add_queries<2> : add_queries<1>;
-            add(keys, value_sums, room.scores[0], room.other_rows[0], used, c);
-            add(keys, key_sums, room.slopes[0], room.rows[0], used, c);
-        }
+    for (int j = 0; j < keys.count; j++) {
+        key_sums[j] = of.dk + int64_t(keys.at[j]) * padded;
+        value_sums[j] = of.dv + int64_t(keys.at[j]) * padded;
     }
+    const int used = int(p.first_query[keys.group + 1] - p.first_query[keys.group]);
+    for (int c = 0; c < padded; c += 2 * LANES) {
+        const auto add = c + LANES < padded ? add_queries<2> : add_queries<1>;
+        add(keys, value_sums, room.scores[0], room.other_rows[0], used, c);
+        add(keys, key_sums, room.slopes[0], room.rows[0], used, c);
+    }
+    if (!keys.last) return;
     std::fill_n(room.keep, GROUP, p.scale);
-    head.scatter(group, room.sums[0], room.keep, dq, p.dq.token);
+    head.scatter(keys.group, room.sums[0], room.keep, of.dq, p.dq.token);
 }
 
 template <class T>
@@ -596,20 +734,36 @@ void differentiate(const Problem &p) {
             std::fill_n(dk, 2 * numbers, 0.0f);
             for (int64_t of = key_head * shared; of < (key_head + 1) * shared; of++) {
                 const Head<T> head(p, sample, of);
-                for (int64_t group = 0; group < p.groups; group++)
-                    differentiate(
-                        head, group, Head<T>::at(p.y, sample, of), Head<T>::at(p.grad, sample, of),
-                        Head<T>::at(p.dq, sample, of),
-                        p.total + (sample * p.heads + of) * p.queries, dk, dv, room);
+                const Gradients<T> gradients = {
+                    Head<T>::at(p.y, sample, of),
+                    Head<T>::at(p.grad, sample, of),
+                    Head<T>::at(p.dq, sample, of),
+                    p.total + (sample * p.heads + of) * p.queries,
+                    dk,
+                    dv,
+                };
+                const auto fetch = [&](const Keys &keys, const Keys *later) {
+                    if (later) head.fetch(*later, room.ahead);
+                    if (later) head.fetch(*later, dk, dv, room.ahead);
+                    if (later && later->first) {
+                        head.fetch(later->group, head.q, p.q.token, room.ahead);
+                        head.fetch(later->group, gradients.y, p.y.token, room.ahead);
+                        head.fetch(later->group, gradients.grad, p.grad.token, room.ahead);
+                    }
+                    room.ahead.spread(steps(keys, head.padded, 2));
+                };
+                each_chunk(head, 0, p.groups, room, fetch, [&](const Keys &keys) {
+                    differentiate(head, keys, gradients, room);
+                });
             }
             T *const to_k = Head<T>::at(p.dk, sample, key_head);
             T *const to_v = Head<T>::at(p.dv, sample, key_head);
-            for (int64_t key = 0; key < p.keys; key++)
-                for (int c = 0; c < p.width; c++) {
-                    put(to_k[key * p.dk.token + c], dk[key * padded + c] * LN_2);
-                    put(to_v[key * p.dv.token + c], dv[key * padded + c]);
-                }
+            for (int64_t key = 0; key < p.keys; key++) {
+                put_row(to_k + key * p.dk.token, dk + key * padded, LN_2, int(p.width));
+                put_row(to_v + key * p.dv.token, dv + key * padded, 1, int(p.width));
+            }
         }
+        _mm_sfence();
     }
 }
 

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from attention_masks import MASKS
 
 _NUMBERS = itertools.count()
-VECTOR = 16
-"""Queries whose scores are computed together."""
+VECTOR, BLOCK = 16, 8
+"""Queries whose scores are computed together, and whose values are summed together."""
 
 
 def keys_of(groups: Groups, group: int) -> Iterator[tuple[int, int]]:
@@ -60,15 +60,16 @@ def shown(groups: Groups, keys: int) -> Tensor:
 
 
 def counted(groups: Groups, seen_qk: Tensor) -> tuple[int, int]:
-    """Pairs that are computed, and keys that are met, by looking at every vector and group."""
+    """Pairs that are computed, and keys that are met, by looking at every vector, block and group."""
     placed = seen_qk if groups.orders[0] is None else seen_qk[groups.orders[0].long()]
     pairs = met = 0
     places = groups.first_query.tolist()
     for start, stop in itertools.pairwise(places):
         met += int(placed[start:stop].any(0).sum())
-        for first in range(start, stop, VECTOR):
-            pairs += VECTOR * int(placed[first : min(first + VECTOR, stop)].any(0).sum())
-    return pairs, met
+        for size in (VECTOR, BLOCK):
+            for first in range(start, stop, size):
+                pairs += size * int(placed[first : min(first + size, stop)].any(0).sum())
+    return pairs // 2, met
 
 
 @given(masks(), st.sampled_from([8, 16, 48, 64, 128]), st.booleans())
@@ -226,3 +227,13 @@ def test_cost_grows_with_all_that_is_counted() -> None:
     assert groups.cost(9, 64) > cost and groups.cost(8, 80) > cost
     for name in ("pairs", "met", "queries"):
         assert replace(groups, **{name: getattr(groups, name) + 64}).cost(8, 64) > cost
+
+
+def test_queries_of_a_box_in_space_and_time_stand_in_boxes_of_eight() -> None:
+    """Of 4 x 4 x 4 tokens a block takes 2 x 2 x 2: sums meet its window of 6 x 6 x 6 alone."""
+    name = installed("window3d(radius=2)", volume("f_x", 8, 8))
+    found = groups_of(name, (512,), 512)
+    assert found.orders[0] is not None
+    block = found.orders[0].long().view(-1, BLOCK)
+    for place in (block // 64, block // 8 % 8, block % 8):
+        assert (place.amax(1) - place.amin(1)).tolist() == [1] * (512 // BLOCK)
