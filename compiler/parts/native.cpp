@@ -242,7 +242,7 @@ __attribute__((noinline)) void multiply(const Keys &keys, const float *const *ro
 }
 
 // sums[q][c] = keep[q] sums[q][c] + weights[j][q] rows[j][c] over a chunk, VECTORS * LANES numbers;
-// rows: of values or keys
+// rows: of values or keys; keep null: there are no sums yet
 template <int VECTORS>
 __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *rows,
                                         const float *weights, const float *keep, int c,
@@ -250,9 +250,9 @@ __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *ro
     for (int q = 0; q < GROUP; q += BLOCK) {
         ahead.step();
         float *const at = sums + q * STRIDE + c;
-        Floats sum[BLOCK][VECTORS];
+        Floats sum[BLOCK][VECTORS] = {};
 #pragma GCC unroll 8
-        for (int a = 0; a < BLOCK; a++)
+        for (int a = 0; keep && a < BLOCK; a++)
 #pragma GCC unroll 2
             for (int x = 0; x < VECTORS; x++)
                 sum[a][x] = all(keep[q + a]) * load(at + a * STRIDE + x * LANES);
@@ -540,13 +540,12 @@ void each_chunk(const Head<T> &head, int64_t first, int64_t stop, Room &room, Fe
     }
 }
 
-// The queries of a group, scaled for powers of 2, as rows and as columns; no sums yet.
+// The queries of a group, scaled for powers of 2, as rows and as columns.
 template <class T>
 void read_queries(const Head<T> &head, int64_t group, Room &room) {
     const Problem &p = head.problem;
     head.gather(group, head.q, p.q.token, p.scale * LOG2_E, room.rows[0]);
     turn(room.rows[0], room.queries[0], head.padded);
-    for (int q = 0; q < GROUP; q++) std::fill_n(room.sums[q], head.padded, 0.0f);
 }
 
 // Steps in which a chunk is computed; products: of scores or slopes.
@@ -560,7 +559,7 @@ void add_chunk(const Keys &keys, const float *const *rows, const float *weights,
                Room &room) {
     for (int c = 0; c < padded; c += 2 * LANES) {
         const auto add = c + LANES < padded ? add_rows<2> : add_rows<1>;
-        add(keys, rows, weights, room.keep, c, room.sums[0], room.ahead);
+        add(keys, rows, weights, keys.first ? nullptr : room.keep, c, room.sums[0], room.ahead);
     }
 }
 

@@ -60,7 +60,7 @@ def shown(groups: Groups, keys: int) -> Tensor:
 
 
 def counted(groups: Groups, seen_qk: Tensor) -> tuple[int, int]:
-    """Pairs that are computed, and keys that are met, by looking at every vector, block and group."""
+    """Pairs that are computed, and keys that are met: by every vector, block and group."""
     placed = seen_qk if groups.orders[0] is None else seen_qk[groups.orders[0].long()]
     pairs = met = 0
     places = groups.first_query.tolist()
