@@ -18,10 +18,10 @@ from measure import ROOT
 from torch import Tensor
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import native
+from mmspec.compiler.parts.pace import paced
 from mmspec.compiler.parts.sparse import sparse_attention
 from mmspec.compiler.parts.sparse_groups import Groups
-from mmspec.compiler.parts.sparse_plan import HALF, chosen
+from mmspec.compiler.parts.sparse_plan import chosen
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 _NUMBERS = itertools.count()
@@ -41,11 +41,10 @@ def sparse(name: str, case: Case) -> Attend:
 def way(case: Case, inputs: list[Tensor], backward: bool) -> str:
     """What the cost model of a CPU takes: dense SDPA, native code, or calls of torch's kernel."""
     batch, heads, _, width = inputs[0].shape
-    rate = HALF if backward and inputs[0].dtype == torch.bfloat16 else 1.0
     pattern = f"choice_{next(_NUMBERS)}"
     install(pattern, case.mask, case.documents)
     sizes = batch * heads, *case.tokens, width
-    plan = chosen(pattern, case.values, sizes, rate, native.wanted(*inputs[:2]))
+    plan = chosen(pattern, case.values, sizes, *paced(inputs, backward))
     return "dense" if plan.dense else "native" if isinstance(plan, Groups) else "calls"
 
 

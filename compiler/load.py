@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ORDER = (
     *("grouped", "tuning", "launch"),
     *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_parts", "sparse_groups"),
-    *("native", "sparse_plan", "tables", "sparse"),
+    *("native", "pace", "sparse_plan", "tables", "sparse"),
     *("attention", "model", "decoding"),
 )
 """Modules of a package, each after those it imports."""
@@ -61,8 +61,8 @@ def _for_gpu() -> tuple[str, ...]:
 
 def _load(name: str, root: str, source: str) -> None:
     """Run one module of the package `root`."""
-    if name == "native":  # the same in every package, and its C++ is read from a file
-        sys.modules[f"{root}.{name}"] = import_module("mmspec.compiler.parts.native")
+    if name in ("native", "pace"):  # the same in every package; C++ is read from a file
+        sys.modules[f"{root}.{name}"] = import_module(f"mmspec.compiler.parts.{name}")
         return
     if source in _OPERATORS:
         sys.modules[f"{root}.{name}"] = _OPERATORS[source]

@@ -24,6 +24,7 @@ FILES: Final = {
         "sparse_views",
         "native",
         "native.cpp",
+        "pace",
         "launch",
         "tuning",
         "tiles",

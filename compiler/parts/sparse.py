@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from mmspec.compiler.parts import launch, native
+from mmspec.compiler.parts.pace import paced
 from mmspec.compiler.parts.sparse_calls import HIDDEN, Plan
 from mmspec.compiler.parts.sparse_groups import Groups
-from mmspec.compiler.parts.sparse_plan import HALF, Samples, chosen, plans
+from mmspec.compiler.parts.sparse_plan import Samples, chosen, plans
 from mmspec.compiler.parts.sparse_views import (
     add_keys,
     bias_of,
@@ -83,9 +84,7 @@ def _dense_plan(name: str, lengths: Sequence[int], q_bhqw: Tensor, k_bgkw: Tenso
     if torch.compiler.is_compiling() or q_bhqw.device.type != "cpu":
         return None
     training = torch.is_grad_enabled() and q_bhqw.requires_grad
-    rate = HALF if training and q_bhqw.dtype == torch.bfloat16 else 1.0
-    by = native.wanted(q_bhqw, k_bgkw)
-    plan = chosen(name, tuple(lengths), _sizes(q_bhqw, k_bgkw), rate, by)
+    plan = chosen(name, tuple(lengths), _sizes(q_bhqw, k_bgkw), *paced((q_bhqw, k_bgkw), training))
     return None if isinstance(plan, Groups) or not plan.dense else plan
 
 
@@ -130,10 +129,10 @@ def _plans(
     lengths: Sequence[int],
     spans: Tensor | None,
     inputs: Sequence[Tensor],
-    rate: float = 1.0,
+    training: bool = False,
 ) -> Iterator[tuple[Plan | Groups, Samples]]:
     """The plans for queries and keys, by native code where that is at hand."""
-    return plans(name, lengths, spans, _sizes(*inputs), rate, native.wanted(*inputs))
+    return plans(name, lengths, spans, _sizes(*inputs), *paced(inputs, training))
 
 
 Results = tuple[Tensor, ...]
@@ -245,11 +244,10 @@ def attend_backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of queries, keys and values; `results` are the two of the attention."""
-    rate = HALF if inputs[0].dtype == torch.bfloat16 else 1.0
     tensors = *inputs, grad_bhqw, *results
     found = [
         (_gradients(*_picked(tensors, valid_bk, samples), plan, scale), samples)
-        for plan, samples in _plans(name, lengths, spans_bq, inputs[:2], rate)
+        for plan, samples in _plans(name, lengths, spans_bq, inputs[:2], training=True)
     ]
     grad_q, grad_k, grad_v = _together(found, lambda: _like(inputs))
     return grad_q, grad_k, grad_v

@@ -22,7 +22,6 @@ _FINE = 32  # rows of a block where that leaves out enough
 _NARROW = 1024  # keys for each query where it might
 _TALL = 8  # blocks that share a rectangle
 _WIDE = 256  # keys that make a rectangle worth a call
-HALF = 0.85  # rate of training in bfloat16, whose backward kernel is fast on long calls only
 _MARGIN = (
     0.72  # of the dense cost: what sparse must be below, so that no model error makes it slower
 )

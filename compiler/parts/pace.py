@@ -1,0 +1,161 @@
+"""How fast torch's kernel is on this machine beside native code, measured once and kept.
+
+Processors differ: some multiply bfloat16 many times as fast as float32, by instructions that
+torch's kernel knows and native code does not, others not at all. What is measured, in a tenth of a
+second, is kept beside the native code, in $XDG_CACHE_HOME/mmspec/native.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmspec.compiler.parts import native
+from mmspec.compiler.parts.sparse_calls import ALL, Call
+from mmspec.compiler.parts.sparse_groups import GROUP, Groups
+
+_HALF = 0.85  # of training in bfloat16, whose backward kernel is fast on long calls only
+_SURER = 1.18  # what is measured may come nearer to the price of dense attention than what is not
+_HEADS, _TOKENS, _WIDTH = 2, 512, 64
+_ROUNDS = 5
+_MOST = 16.0  # times as fast or as slow as the model has it: what is beyond is no measurement
+
+
+class Pace(NamedTuple):
+    """What a multiply-add of torch's kernel costs beside what is assumed."""
+
+    forward: float
+    training: float
+
+    @property
+    def credible(self) -> bool:
+        """Whether both can be."""
+        return all(1 / _MOST <= rate <= _MOST for rate in self)
+
+
+def paced(inputs: Sequence[Tensor], training: bool) -> tuple[float, bool]:
+    """What a pair of dense attention costs beside what is assumed; whether native code is there.
+
+    inputs: queries and keys.
+    """
+    half = inputs[0].dtype == torch.bfloat16
+    if not native.wanted(inputs[0], inputs[1]):
+        return (_HALF if training and half else 1.0), False
+    known = pace(half)
+    return _SURER * (known.training if training else known.forward), True
+
+
+@lru_cache(maxsize=2)
+def pace(half: bool) -> Pace:
+    """Of bfloat16, or of float32; native code must be there."""
+    found = native.library()
+    assert found is not None
+    kind = "bfloat16" if half else "float32"
+    file = Path(found._name).with_suffix(f".{torch.__version__}.{kind}.json")
+    kept = _read(file)
+    if kept is not None:
+        return kept
+    with ThreadPoolExecutor(1) as thread:  # whose torch has no modes, casts or threads of a caller
+        measured = thread.submit(_measured, torch.bfloat16 if half else torch.float32).result()
+    _write(file, measured)
+    return measured
+
+
+def _measured(dtype: torch.dtype) -> Pace:
+    """By one thread's own time, the fastest of some turns."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        inputs = [torch.randn(1, _HEADS, _TOKENS, _WIDTH).to(dtype) for _ in range(3)]
+        forward, backward = (_fastest(turns) for turns in _turns(inputs))
+    finally:
+        torch.set_num_threads(threads)
+    groups, call = everything(_TOKENS), Call(0, _TOKENS, ((0, _TOKENS, ALL),))
+    expected = call.cost(_HEADS, _WIDTH) / groups.work(_HEADS, _WIDTH)
+    both = (forward[0] + backward[0]) / (forward[1] + backward[1])
+    return Pace(forward[0] / forward[1] / expected, both / expected)
+
+
+def everything(tokens: int) -> Groups:
+    """The groups of a mask that hides nothing."""
+    count = -(-tokens // GROUP)
+    return Groups(
+        tokens,
+        torch.arange(count + 1, dtype=torch.int32).mul_(GROUP).clamp_(max=tokens),
+        torch.arange(count + 1),
+        torch.tensor([[0, tokens, ALL]], dtype=torch.int32).repeat(count, 1),
+        torch.empty(0, dtype=torch.int32),
+        torch.empty(0, dtype=torch.int64),
+        keys=tokens,
+        met=count * tokens,
+        pairs=count * GROUP * tokens,
+    )
+
+
+Turn = Callable[[], object]
+
+
+def _turns(inputs: Sequence[Tensor]) -> tuple[tuple[Turn, Turn], tuple[Turn, Turn]]:
+    """Forward and backward by torch's kernel and by native code."""
+    q, k, v = leaves = [x.requires_grad_() for x in inputs]
+    y = F.scaled_dot_product_attention(q, k, v)
+    grad, groups, scale = torch.ones_like(y), everything(_TOKENS), _WIDTH**-0.5
+    plain = [x.detach() for x in leaves]
+    results = native.attended(plain, None, groups, scale)
+    return (
+        (
+            lambda: F.scaled_dot_product_attention(plain[0], plain[1], plain[2]),
+            lambda: native.attended(plain, None, groups, scale),
+        ),
+        (
+            lambda: torch.autograd.grad(y, leaves, grad, retain_graph=True),
+            lambda: native.gradients((*plain, grad, *results), None, groups, scale),
+        ),
+    )
+
+
+def _fastest(turns: tuple[Turn, Turn]) -> tuple[float, float]:
+    """Seconds of each, in alternation."""
+    taken = [[_seconds(turn) for turn in turns] for _ in range(_ROUNDS)]
+    return min(first for first, _ in taken), min(second for _, second in taken)
+
+
+def _seconds(turn: Turn) -> float:
+    begin = time.thread_time()
+    turn()
+    return max(time.thread_time() - begin, 1e-9)
+
+
+def _read(file: Path) -> Pace | None:
+    """What was kept; none where the file is damaged."""
+    try:
+        found = json.loads(file.read_text())
+        kept = Pace(float(found["forward"]), float(found["training"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return kept if kept.credible else None
+
+
+def _write(file: Path, measured: Pace) -> None:
+    """Keep it where that can be done: whole, or not at all."""
+    with suppress(OSError):
+        with tempfile.NamedTemporaryFile(
+            "w", dir=file.parent, suffix=".tmp", delete=False
+        ) as place:
+            place.write(json.dumps(measured._asdict(), indent=2) + "\n")
+        try:
+            os.replace(place.name, file)
+        except OSError:
+            os.unlink(place.name)
