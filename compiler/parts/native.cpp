@@ -67,7 +67,7 @@ constexpr int STRIDE = WIDEST + LANES;  // of rows: no power of two, whose lines
 constexpr int CHUNK = 64;               // keys whose scores are held
 constexpr int BLOCK = 8;                // keys or numbers of a value whose sums are in registers
 constexpr int LINE = 64;                // bytes of a cache
-constexpr int SHARE = 64;               // groups that a thread takes at a time
+constexpr int SHARE = 64;               // groups that a thread takes at a time, at most
 constexpr float LOG2_E = 1.44269504f;
 constexpr float LN_2 = 0.693147181f;
 constexpr float LOWEST = -1e30f;  // score of a hidden key is twice that: it never is the largest
@@ -623,7 +623,9 @@ void prefer_large_pages(const Tensor &x, int64_t batch, int64_t tokens) {
 template <class T>
 void attend(const Problem &p) {
     prefer_large_pages<T>(p.y, p.batch, p.queries);
-    const int64_t shares = (p.groups + SHARE - 1) / SHARE;
+    const int64_t even = p.batch * p.heads * p.groups / (4 * p.threads);
+    const int64_t share = std::clamp(even, int64_t(1), int64_t(SHARE));
+    const int64_t shares = (p.groups + share - 1) / share;
 #pragma omp parallel num_threads(p.threads)
     {
         Room &room = room_of_thread();
@@ -638,7 +640,7 @@ void attend(const Problem &p) {
                     head.fetch(later->group, head.q, p.q.token, room.ahead);
                 room.ahead.spread(steps(keys, head.padded, 1));
             };
-            const int64_t begin = item % shares * SHARE, end = std::min(begin + SHARE, p.groups);
+            const int64_t begin = item % shares * share, end = std::min(begin + share, p.groups);
             each_chunk(head, begin, end, room, fetch, [&](const Keys &keys) {
                 attend(head, keys, y, p.total + row * p.queries, room);
             });
