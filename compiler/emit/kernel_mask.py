@@ -44,6 +44,8 @@ class Mask:
     heads: int
     tiles: Tiles = ((64, 64), (64, 32), (64, 32))
     """Of the forward and of both backwards: a program's tokens, and those it takes at a time."""
+    wide: bool = False
+    """Whether a kernel counts tokens and times in 64 bits."""
 
     @property
     def lengths(self) -> tuple[str, ...]:
@@ -95,6 +97,18 @@ class Mask:
         if isinstance(found, ClassPlace) and own != other:
             return LinePlace(other, tile)
         return found
+
+    def named(self, place: Place, letter: str, axis: str, formula: str) -> list[str]:
+        """Statements that name a tile's tokens, and what a formula says of them."""
+        lines = [*place.tokens(letter, axis, formula)]
+        if not self.wide:
+            return lines
+        names = (letter, *place.geometry.names(letter))
+        parts = (line.partition(" = ") for line in lines)
+        return [
+            f"{name} = tl.cast({text}, tl.int64)" if name in names else f"{name} = {text}"
+            for name, _, text in parts
+        ]
 
 
 def of_site(site: sparse.Site) -> list[Mask]:

@@ -314,7 +314,7 @@ class _Nest:
             ends.append("asked[None, :]")
         other, letter = (site.query, "q") if site.turned else (site.key, "k")
         said = " ".join((as_source(condition), *(line.partition("=")[2] for line in tables)))
-        named = [*other.tokens(letter, "[None, :]", said), *tables]
+        named = [*site.mask.named(other, letter, "[None, :]", said), *tables]
         return self.body(named, seen_lines(condition, ends), masked)
 
     def _hit(self, draw: Draw) -> str:

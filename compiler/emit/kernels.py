@@ -7,12 +7,14 @@ that it sees. Whole tiles are read without a look at the mask, the others with i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from mmspec.compiler.emit import kernel_tables
 from mmspec.compiler.emit.kernel_mask import FULL, Mask, loops, padded, seen_lines
 from mmspec.compiler.emit.kernel_places import ClassPlace, LinePlace, Place
 from mmspec.compiler.emit.kernel_tables import Body, Pair
+from mmspec.compiler.emit.kernel_words import are_wide
 from mmspec.compiler.emit.prune import pruned
 from mmspec.compiler.emit.tidy import tidy
 from mmspec.compiler.relations.formula import ALWAYS, Formula, as_source
@@ -61,8 +63,16 @@ def module(header: str, masks: list[Mask]) -> str:
 
 def source(mask: Mask) -> Iterator[str]:
     """The three kernels of a mask, and how many programs each needs."""
-    for write in (_forward, _backward_queries, _backward_keys, _tiles):
-        yield tidy(pruned("\n".join(write(mask)) + "\n"))
+    for write in (_forward, _backward_queries, _backward_keys):
+        lines = [*write(mask)]
+        if are_wide(mask, lines):
+            lines = [*write(replace(mask, wide=True))]
+        yield _tidied(lines)
+    yield _tidied(_tiles(mask))
+
+
+def _tidied(lines: Iterable[str]) -> str:
+    return tidy(pruned("\n".join(lines) + "\n"))
 
 
 def _entry(mask: Mask) -> str:
@@ -106,7 +116,9 @@ def _head(mask: Mask, kernel: str, about: str, given: str) -> Iterator[str]:
     yield "    HAS_VALID: tl.constexpr,"
     yield "):  # fmt: skip"
     yield f'    """{about}"""'
-    yield "    tile = tl.program_id(0)"
+    yield "    tile = tl.program_id(0)" + ".to(tl.int64)" * mask.wide
+    if mask.wide:
+        yield from (f"    {name} = {name}.to(tl.int64)" for name in mask.lengths)
     for side in mask.sequence.sides:
         yield from (f"    {line}" for line in side.derived())
     yield from _moved(tensors, numbers, by_key=kernel == "backward_k")
@@ -167,7 +179,7 @@ def _loops(kernel: Mask, pair: Pair, body: Body, turned: bool = False) -> list[s
     """The loops over tiles of one segment, around what is done with each."""
     mask, query, key = pair
     if is_closed(mask):
-        lines = _of_formula(pair, body, turned)
+        lines = _of_formula(kernel, pair, body, turned)
     else:
         lines = kernel_tables.loops(kernel, pair, body, turned)
     if not any(lines):
@@ -180,7 +192,7 @@ def _loops(kernel: Mask, pair: Pair, body: Body, turned: bool = False) -> list[s
     return [told if len(told) < 80 else told.partition(":")[0], *lines]
 
 
-def _of_formula(pair: Pair, body: Body, turned: bool) -> list[str]:
+def _of_formula(kernel: Mask, pair: Pair, body: Body, turned: bool) -> list[str]:
     mask, query, key = pair
     condition = _condition(pair)
     found = loops(mask, query, key)
@@ -189,17 +201,17 @@ def _of_formula(pair: Pair, body: Body, turned: bool) -> list[str]:
     ends = [] if isinstance(key, LinePlace) else [f"exist{axis}"]
     ends += [f"asked{_COLUMN}"] * turned
     other, letter = (query, "q") if turned else (key, "k")
-    named = [list(other.tokens(letter, _COLUMN, text)) for text in ("", as_source(condition))]
+    named = [kernel.named(other, letter, _COLUMN, text) for text in ("", as_source(condition))]
     whole = body(named[0], [f"seen = {there}"], "HAS_VALID")
     border = body(named[1], seen_lines(condition, [there, *ends]), "True")
     text = (found.inverse if turned else found).triton("\n".join(whole), "\n".join(border))
     return text.splitlines()
 
 
-def _named(pairs: Iterable[Pair], own: Place, letter: str) -> list[str]:
+def _named(mask: Mask, pairs: Iterable[Pair], own: Place, letter: str) -> list[str]:
     """Statements that name the tokens of a program's own tile, and what conditions say of them."""
     conditions = " ".join(as_source(_condition(pair)) for pair in pairs)
-    return [*own.found(letter), *own.tokens(letter, _ROW, conditions)]
+    return [*own.found(letter), *mask.named(own, letter, _ROW, conditions)]
 
 
 def _of_queries(mask: Mask, tiles: tuple[int, int]) -> Iterator[tuple[Place, str, list[Pair]]]:
@@ -259,7 +271,7 @@ def _forward(mask: Mask) -> Iterator[str]:
     bodies = []
     for place, start, pairs in _of_queries(mask, mask.tiles[0]):
         body = [
-            *_named(pairs, place, "q"),
+            *_named(mask, pairs, place, "q"),
             f"x = {_rows(mask, 'q', start, f'queries{_ROW}', f'w{_COLUMN}')}",
             f"best = tl.full([{n}], -1.0e30, tl.float32)",
             f"total = tl.zeros([{n}], tl.float32)",
@@ -297,7 +309,7 @@ def _backward_queries(mask: Mask) -> Iterator[str]:
     bodies = []
     for place, start, pairs in _of_queries(mask, mask.tiles[1]):
         body = [
-            *_named(pairs, place, "q"),
+            *_named(mask, pairs, place, "q"),
             f"x = {_rows(mask, 'q', start, f'queries{_ROW}', f'w{_COLUMN}')}",
             f"g = {_rows(mask, 'g', start, f'queries{_ROW}', f'c{_COLUMN}')}",
             *_sums(start),
@@ -341,7 +353,7 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
     bodies = []
     for place, start, pairs in _of_keys(mask, mask.tiles[2]):
         body = [
-            *_named(pairs, place, "k"),
+            *_named(mask, pairs, place, "k"),
             f"k_kw = {_rows(mask, 'k', start, f'keys{_ROW}', f'w{_COLUMN}')}",
             f"v_kv = {_rows(mask, 'v', start, f'keys{_ROW}', f'c{_COLUMN}')}",
             f"dk = tl.zeros([{n}, {padded(mask.width)}], tl.float32)",

@@ -31,13 +31,15 @@ TEXT = line("n_text")
 IMAGE = grid(5, 7)
 SOUND = line("n_sound", Clock(Fraction(0), Fraction(10)))
 MOTION = line("n_motion", Clock(Fraction(0), Fraction(25)))
+DRIFT = line("n_drift", Clock(Fraction(0), Fraction(10**9, 100_000_007)))
+"""100.000007 Hz: common multiples of its ticks and those of `sound` pass 32 bits."""
 CLIP = volume("frames_clip", 3, 5, Clock(Fraction(0), Fraction(40)))
 GEOMETRIES: dict[str, Geometry] = {
     **{"text": TEXT, "image": IMAGE, "sound": SOUND, "motion": MOTION},
-    "clip": CLIP,
+    **{"clip": CLIP, "drift": DRIFT},
 }
 TILES = ((32, 16), (16, 32), (32, 16))
-SIZES = {"text": 45, "image": 35, "sound": 37, "motion": 18, "clip": 60}
+SIZES = {"text": 45, "image": 35, "sound": 37, "motion": 18, "clip": 60, "drift": 41}
 Case = tuple[str, str, dict[str, str]]
 
 CASES: dict[str, Case] = {
@@ -58,6 +60,7 @@ CASES: dict[str, Case] = {
     "axial frame": ("clip", "clip", {"clip clip": "axial(frame)"}),
     "clip": ("clip", "clip", {"clip clip": "frame | global(4)"}),
     "heard": ("sound", "clip", {"sound clip": "within(60 ms)"}),
+    "drift": ("sound", "drift", {"sound drift": "within(60 ms)"}),
     "classes beside": (
         "text image",
         "text image",

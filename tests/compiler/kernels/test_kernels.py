@@ -37,6 +37,23 @@ heads:
   other: {{from: image, kind: classifier, classes: 3}}
 """
 
+TIMES = """
+mmspec: 1
+name: times
+modalities:
+  sound: {{kind: audio, features: 3, rate: 100 Hz, length: {{max: 3000}}}}
+  pulse: {{kind: series, features: 3, rate: {rate}, length: {{max: 3000}}}}
+streams:
+  both:
+    from: [sound, pulse]
+    depth: 1
+    width: 32
+    heads: 2
+    attention: {{sound -> pulse: within(50 ms), pulse -> pulse: causal}}
+heads:
+  label: {{from: both, kind: classifier, classes: 3}}
+"""
+
 
 @lru_cache(maxsize=1)
 def interpreted() -> dict[str, list[float]]:
@@ -52,7 +69,7 @@ def interpreted() -> dict[str, list[float]]:
 
 def test_forward_and_backward_equal_float64() -> None:
     found = interpreted()
-    assert len(found) == 26
+    assert len(found) == 27
     for case, errors in found.items():
         if "slipped" in case:
             assert errors[0] > 1 and max(errors[2:]) > 1, (case, errors)
@@ -112,3 +129,13 @@ def test_no_atomics_and_no_block_pointers(tmp_path: Path) -> None:
     files = package(tmp_path, 64).files
     for name in ("kernels.py", "tiles.py"):
         assert not re.search(r"atomic|make_block_ptr|boundary_check|squeeze", files[name])
+
+
+def test_64_bits_are_taken_where_times_pass_32(tmp_path: Path) -> None:
+    """3000 ticks of 100 Hz beside some of 100.000007 Hz: 3000 * 100000007 > 2**31."""
+    path = tmp_path / "spec.yaml"
+    for rate, is_wide in {"100.000007 Hz": True, "25 Hz": False}.items():
+        path.write_text(TIMES.format(rate=rate))
+        text = driver.run(path, "emit").files["kernels.py"]
+        assert ("tile = tl.program_id(0).to(tl.int64)" in text) is is_wide
+        assert ("q = tl.cast(queries[:, None], tl.int64)" in text) is is_wide
