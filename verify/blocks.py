@@ -7,9 +7,8 @@ a block, its pairs are looked at one by one.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import lru_cache
-from math import lcm, prod
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 from mmspec.verify import boxes
 from mmspec.verify.boxes import Ends
-from mmspec.verify.seen import BLOCK, Bools, Ints, Side, drawn, in_order, seen
+from mmspec.verify.seen import BLOCK, Bools, Ints, Side, Times, drawn, in_order, seen
 
 Shades = npt.NDArray[np.int8]
 
@@ -144,17 +143,10 @@ def _in_time(
     pattern: Pattern, query: Side, key: Side, ends: tuple[Ends, Ends]
 ) -> tuple[Bools, Bools]:
     """The ticks of keys near a tick of queries are an interval, whose ends rise with it."""
-    duration = pattern.get("duration")
-    clocks = query.geometry.clock, key.geometry.clock
-    assert isinstance(duration, int | Fraction)
-    assert clocks[0] is not None
-    assert clocks[1] is not None
-    times = [Fraction(duration) * 1000, clocks[0].offset - clocks[1].offset]
-    times += [clocks[0].period, clocks[1].period]
-    unit = lcm(*(time.denominator for time in times))
-    most, apart, slow, fast = (int(time * unit) for time in times)
-    q, k = (_ticks(side, at) for side, at in zip((query, key), ends, strict=True))
-    ticks = np.arange(int(q.last.max()) + 1)
+    times = Times.of(pattern, query, key)
+    most, apart, slow, fast = times.most, times.apart, times.slow, times.fast
+    q, k = (_ticks(side, at, times) for side, at in zip((query, key), ends, strict=True))
+    ticks = times.exact(np.arange(int(q.last.max()) + 1))
     low, high = -((most - apart - ticks * slow) // fast), (apart + ticks * slow + most) // fast
     kept = low <= high
     ticks, low, high = ticks[kept], low[kept], high[kept]
@@ -164,13 +156,13 @@ def _in_time(
     some = there & (ticks[place] <= q.last) & (low[place] <= k.last) if len(ticks) else there
     early = apart + q.first * slow - k.last * fast >= -most
     late = apart + q.last * slow - k.first * fast <= most
-    return some, early & late
+    return np.asarray(some, np.bool_), np.asarray(early & late, np.bool_)
 
 
-def _ticks(side: Side, ends: Ends) -> Ends:
+def _ticks(side: Side, ends: Ends, times: Times) -> Ends:
     """First coordinates, which clocks count."""
     area = prod(axis.size for axis in side.geometry.axes[1:] if isinstance(axis.size, int))
-    return Ends(ends.first // area, ends.last // area)
+    return Ends(*(times.exact(end // area) for end in (ends.first, ends.last)))
 
 
 def _by_chance(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from math import lcm, prod
+from math import floor, lcm, prod
 from typing import Final
 
 import numpy as np
@@ -141,18 +141,40 @@ def _in_space(pattern: Pattern, query: Side, key: Side) -> Bools:
 
 
 def _in_time(pattern: Pattern, query: Side, key: Side) -> Bools:
-    """Times as whole numbers of a unit that all of them share; clocks are in milliseconds."""
-    duration = pattern.get("duration")
-    assert isinstance(duration, int | Fraction)
-    most, sides = Fraction(duration) * 1000, (_clock(query), _clock(key))
-    known = (most, *(number for clock in sides for number in (clock.offset, clock.period)))
-    unit = lcm(*(number.denominator for number in known))
-    q, k = (
-        int(clock.offset * unit) + int(clock.period * unit) * place.first()
-        for clock, place in zip(sides, (query, key), strict=True)
-    )
-    found: Bools = abs(q[:, None] - k[None, :]) <= int(most * unit)
-    return found
+    times = Times.of(pattern, query, key)
+    q, k = times.exact(query.first()), times.exact(key.first())
+    apart = times.apart + times.slow * q[:, None] - times.fast * k[None, :]
+    return np.asarray(abs(apart) <= times.most, dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """`within` in whole numbers of a unit that both clocks share, whatever the duration is.
+
+    Query i is at apart + slow * i, key j at fast * j; they are at most `most` from each other.
+    """
+
+    most: int
+    apart: int
+    slow: int
+    fast: int
+    span: int
+    """No two tokens are further from each other."""
+
+    @staticmethod
+    def of(pattern: Pattern, query: Side, key: Side) -> Times:
+        """Of a pattern between two segments; clocks are in milliseconds."""
+        duration, clocks = pattern.get("duration"), (_clock(query), _clock(key))
+        assert isinstance(duration, int | Fraction)
+        known = [clocks[0].offset - clocks[1].offset, *(clock.period for clock in clocks)]
+        unit = lcm(*(number.denominator for number in known))
+        apart, slow, fast = (int(number * unit) for number in known)
+        span = abs(apart) + slow * max(query.most, query.stop) + fast * max(key.most, key.stop)
+        return Times(min(floor(duration * 1000 * unit), span), apart, slow, fast, span)
+
+    def exact(self, ticks: Ints) -> Ints:
+        """The same numbers, as Python's where their times do not fit 64 bits."""
+        return ticks if 2 * self.span < 2**63 else ticks.astype(object)
 
 
 def _clock(place: Side) -> Clock:
@@ -167,8 +189,16 @@ def _by_chance(pattern: Pattern, query: Side, key: Side) -> Bools:
     found = np.zeros((len(query.index), len(columns)), dtype=np.bool_)
     for place in range(query.start // BLOCK, -(-query.stop // BLOCK)):
         rows = slice(max(place * BLOCK - query.start, 0), max((place + 1) * BLOCK - query.start, 0))
-        found[rows] = np.isin(columns, list(drawn(pattern, place, blocks)))
+        found[rows] = _drawn_row(pattern, place, blocks)[columns]
     return found
+
+
+@lru_cache(maxsize=64)
+def _drawn_row(pattern: Pattern, place: int, blocks: int) -> Bools:
+    """Whether a block of queries sees each block of keys."""
+    row = np.zeros(blocks, dtype=np.bool_)
+    row[list(drawn(pattern, place, blocks))] = True
+    return row
 
 
 @lru_cache(maxsize=4096)

@@ -197,3 +197,23 @@ def test_what_two_patterns_show_of_a_block_is_looked_at(monkeypatch: pytest.Monk
     cuts = np.array([0, 10, 20])
     found = shades(parse("block(4) & causal"), side, side, cuts, cuts)
     assert found.tolist() == [[3, 0], [1, 3]]
+
+
+@pytest.mark.parametrize("duration", ["1e-30 s", "70 ms", "1/3 s", "1e9 s"])
+@pytest.mark.parametrize("period", [Fraction(125, 2), Fraction(10**30 + 7, 10**29)])
+def test_times_beyond_64_bits_are_compared_exactly(duration: str, period: Fraction) -> None:
+    """Durations and rates have any number of digits."""
+    other = line("m", Clock(Fraction(0), period))
+    query, key = Side(LINE, 0, 29, 31), Side(other, 0, 23, 23)
+    in_ms = {"1e-30 s": Fraction(1, 10**27), "70 ms": Fraction(70), "1/3 s": Fraction(1000, 3)}
+    most = in_ms.get(duration, Fraction(10**12))
+    near = [[abs(3 + 40 * q - k * period) <= most for k in range(23)] for q in range(29)]
+    mask = parse(f"within({duration})")
+    assert seen(mask, query, key).tolist() == near
+    ends = np.array([0, 7, 14, 21, 28, 29]), np.array([0, 5, 10, 15, 20, 23])
+    for row, (top, bottom) in zip(shades(mask, query, key, *ends), pairwise(ends[0]), strict=True):
+        for found, (left, right) in zip(row, pairwise(ends[1]), strict=True):
+            part = {x for line_of in near[top:bottom] for x in line_of[left:right]}
+            assert found == (
+                blocks.SOME if len(part) == 2 else blocks.ALL if part == {True} else blocks.NONE
+            )

@@ -306,6 +306,19 @@ def test_rates_without_a_common_divisor_are_counted_and_named() -> None:
     assert found.within((("audio", 1),))
 
 
+def test_a_form_is_bounded_at_once_however_long_its_regions_are() -> None:
+    """Every pair of frames of 40 ms is near until there are 25,000,000,000 of them."""
+    found = visible(AUDIO, AUDIO, parse("within(1000000000 s)"), ("audio", "audio"))
+    assert found.evaluate({"audio": 200}) == 40_000
+    ((atom, _),) = next(iter(found.terms))
+    assert atom.bound() == 25_000_000_000
+
+
+def test_drawing_every_block_is_seeing_all() -> None:
+    for text, form in {"random(blocks=4)": "text**2", "~random(blocks=2147483647)": "0"}.items():
+        assert visible(TEXT, TEXT, parse(text), ("text", "text")).write() == form
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -70,7 +70,9 @@ def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> 
     if query.stop * key.stop <= _SMALL:
         return _by_table(mask, query, key, tile)
     from mmspec.compiler.relations.limit import TooHardError
+    from mmspec.verify.costs.tabled import settled
 
+    mask = settled(mask, key.most)
     try:
         return _by_loops(mask, query, key, tile)
     except TooHardError:

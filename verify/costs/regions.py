@@ -52,9 +52,24 @@ def _lowered(count: Count, long: isl.PwQPolynomial, bound: int) -> int:
     if terms is None or len(count.symbols) != 1:
         return bound
     (symbol,) = count.symbols
+    bound = min(bound, _past_differences(count.function.sub(long)))
     while bound and count.at({symbol: bound - 1}) == _value(terms, bound - 1):
         bound -= 1
     return bound
+
+
+def _past_differences(difference: isl.PwQPolynomial) -> int:
+    """A length after every region where a difference is not written as 0.
+
+    Large numbers of a mask make regions that are too long to be walked through.
+    """
+    past = 0
+    for region, form in difference.get_pieces():
+        if not form.is_zero():
+            line = region.from_params().move_dims(_DIMS.set, 0, _DIMS.param, 0, 1)
+            most = line.dim_max_val(0)
+            past = max(past, int(most.to_python()) + 1 if most.is_int() else _FAR)
+    return past
 
 
 def _value(terms: Terms, at: int) -> Fraction:

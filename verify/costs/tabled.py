@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 256
 NONE: Final = Pattern("none")
+FULL: Final = Pattern("full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,17 @@ def undrawn(mask: Mask) -> Mask:
         return Not(undrawn(mask.operand))
     kind = And if isinstance(mask, And) else Or
     return kind(undrawn(mask.left), undrawn(mask.right))
+
+
+def settled(mask: Mask, most: int) -> Mask:
+    """The mask where random patterns that draw every block of so many keys show all of them."""
+    if isinstance(mask, Pattern):
+        draws_all = mask.name == "random" and mask.size("blocks") * BLOCK >= most
+        return FULL if draws_all else mask
+    if isinstance(mask, Not):
+        return Not(settled(mask.operand, most))
+    kind = And if isinstance(mask, And) else Or
+    return kind(settled(mask.left, most), settled(mask.right, most))
 
 
 @lru_cache(maxsize=4096)

@@ -33,8 +33,11 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Pol
     if names <= (_WITHIN if query.geometry == key.geometry else _ACROSS):
         return pairs.visible(query, key, mask, sizes)
     if "random" in names:
-        from mmspec.verify.costs.tabled import undrawn
+        from mmspec.verify.costs.tabled import settled, undrawn
 
+        drawn, mask = mask, settled(mask, key.tokens.max)
+        if drawn != mask:
+            return visible(query, key, mask, sizes)
         return _tabled(query, key, mask, visible(query, key, undrawn(mask), sizes))
     return related_or_tabled(query, key, mask)
 

@@ -17,7 +17,7 @@ from mmspec.compiler.relations.patterns import is_closed
 from mmspec.compiler.relations.relation import relation
 from mmspec.compiler.relations.summation import TooManyPiecesError
 from mmspec.expressions.mask import Mask, Pattern, patterns
-from mmspec.verify.costs.tabled import undrawn
+from mmspec.verify.costs.tabled import settled, undrawn
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, related
 from mmspec.verify.tune.drawn import by_drawn_blocks
@@ -65,6 +65,9 @@ def _looked_at(mask: Mask, query: Side, key: Side, tilings: Tilings) -> int:
 
 def _quickly(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | None:
     """In a time that does not grow with the pairs, if that can be."""
+    plain = settled(mask, key.most)
+    if plain != mask:
+        return tiles(plain, query, key, tilings)
     if not is_closed(mask):
         rest = tiles(undrawn(mask), query, key, tilings)
         return rest and by_drawn_blocks(mask, query, key, tilings, rest)
