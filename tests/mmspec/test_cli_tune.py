@@ -111,6 +111,23 @@ def test_the_figures_of_the_json_are_those_of_the_text(
         assert (order, *(int(x.replace(",", "")) for x in numbers)) in counts
 
 
+def test_sentences_say_what_a_change_saves(
+    spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One head is no range, the same tiles cost the same, thousands of per cent are grouped."""
+    text = " ".join(printed(capsys, spec).split())
+    assert "text: self-attention, head 2 of 4 " in text
+    other = tmp_path / "other.yaml"
+    causal = "attention: causal & window(before=110)"
+    other.write_text(SPEC.replace("attention: causal\n", f"{causal}\n"), encoding="utf-8")
+    text = " ".join(printed(capsys, str(other)).split())
+    assert "wastes less: causal & window(before=128, after=0)" in text
+    assert "16.2 % more pairs in the same tiles" in text
+    other.write_text(SPEC.replace("block(100)", "prefix(3)"), encoding="utf-8")
+    text = " ".join(printed(capsys, str(other)).split())
+    assert "prefix(length=64) is exact; 2,033 % more pairs" in text
+
+
 def test_what_a_user_should_do_about_blocks_is_in_the_json(
     spec: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from mmspec.verify.costs.pairs import count
 from mmspec.verify.costs.polynomial import Polynomial, write_orders
 from mmspec.verify.costs.tabled import Tabled
 from mmspec.verify.costs.total import stack_of
-from mmspec.verify.costs.visible import related_or_tabled, visible
+from mmspec.verify.costs.visible import related_or_tabled, visible, visible_pairs_of
 from mmspec.verify.seen import seen, side
 
 AREA = 6
@@ -312,6 +312,17 @@ def test_a_form_is_bounded_at_once_however_long_its_regions_are() -> None:
     assert found.evaluate({"audio": 200}) == 40_000
     ((atom, _),) = next(iter(found.terms))
     assert atom.bound() == 25_000_000_000
+
+
+@pytest.mark.parametrize("few", [0, 2**20])
+def test_few_pairs_are_looked_at_and_many_have_a_closed_form(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmspec.verify.costs.visible._FEW", few)
+    for of, size, text in ((TEXT, 61, "strided(4) & causal | prefix(3)"), (CLIP, 18, "frame")):
+        place_of = side(of, {of.name: size})
+        expected = len(pairs(of, of, parse(text), (size, size)))
+        assert visible_pairs_of(parse(text), (of, of), (place_of, place_of)) == expected
 
 
 def test_drawing_every_block_is_seeing_all() -> None:

@@ -120,6 +120,11 @@ def test_windows_have_no_exact_size_and_blocks_are_named_instead() -> None:
     assert result.changes[0].pairs == pytest.approx(128 * 1024 / result.now.visible - 1)
 
 
+def test_windows_that_become_one_block_are_named_once() -> None:
+    both = found("window(before=128) | window(after=128)", 1024)
+    assert only(both) == ("instead", "block(size=128)", "exact")
+
+
 def test_a_window_that_ends_within_a_tile_may_show_more_in_the_same_tiles() -> None:
     change = found("causal & window(before=110)", 4096).changes[0]
     assert change.why == "saves"

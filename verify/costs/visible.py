@@ -8,12 +8,15 @@ write those of blocks of several sizes. All other masks are counted by their rel
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 from mmspec.verify.costs import pairs
 from mmspec.verify.costs.polynomial import Polynomial, constant, variable
+
+if TYPE_CHECKING:
+    from mmspec.verify.seen import Side
 
 _ACROSS: Final = frozenset({"full", "none", "global"})
 _WITHIN: Final = frozenset({*_ACROSS, "causal", "window", "dilated", "block"})
@@ -21,6 +24,9 @@ FULL: Final = Pattern("full")
 
 Sizes = tuple[int | str, int | str]
 """Tokens of queries and keys: a number, or the name of a symbol."""
+
+_FEW: Final = 2**20
+"""Pairs that are looked at in less time than some closed forms take."""
 
 
 @lru_cache(maxsize=4096)
@@ -40,6 +46,20 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Pol
             return visible(query, key, mask, sizes)
         return _tabled(query, key, mask, visible(query, key, undrawn(mask), sizes))
     return related_or_tabled(query, key, mask)
+
+
+def visible_pairs_of(
+    mask: Mask, segments: tuple[ir.Segment, ir.Segment], sides: tuple[Side, Side]
+) -> int:
+    """Pairs visible in one head between two segments whose lengths are known."""
+    from mmspec.verify.seen import seen
+
+    tokens = sides[0].stop, sides[1].stop
+    if tokens[0] * tokens[1] <= _FEW:
+        return int(seen(mask, *sides).sum())
+    sizes = [segment.tokens.symbol or segment.tokens.max for segment in segments]
+    lengths = {str(size): count for size, count in zip(sizes, tokens, strict=True)}
+    return int(visible(*segments, mask, (sizes[0], sizes[1])).evaluate(lengths))
 
 
 def related_or_tabled(query: ir.Segment, key: ir.Segment, mask: Mask) -> Polynomial:

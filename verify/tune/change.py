@@ -21,13 +21,14 @@ SLIDING: Final = frozenset({"window", "dilated", "window2d", "window3d", "within
 
 
 def substituted(mask: Mask, by: dict[Pattern, Mask]) -> Mask:
-    """The mask with other masks in place of patterns."""
+    """The mask with other masks in place of patterns; of two sides that become one, one is left."""
     if isinstance(mask, Pattern):
         return by.get(mask, mask)
     if isinstance(mask, Not):
         return Not(substituted(mask.operand, by))
     kind = And if isinstance(mask, And) else Or
-    return kind(substituted(mask.left, by), substituted(mask.right, by))
+    left, right = substituted(mask.left, by), substituted(mask.right, by)
+    return left if left == right else kind(left, right)
 
 
 def moved(mask: Mask, geometry: Geometry, tile: Tiling) -> Iterator[Mask]:

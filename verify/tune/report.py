@@ -124,7 +124,7 @@ def _lines(one: Advice, width: int) -> Iterator[tuple[str, str]]:
     """Lines and their styles."""
     attention = one.attention
     first, last = attention.heads
-    heads = f"heads {first} to {last - 1} of {attention.of}" if last - first < attention.of else ""
+    heads = _heads(first, last - 1, attention.of)
     what = "self-attention" if attention.kind == "stream" else "cross-attention of the fusion"
     yield f"{attention.stream}: {what}" + f", {heads}" * bool(heads), "bold"
     names = [f"{s.query.name} -> {s.key.name}: {unparse(s.mask)}" for s in attention.shown]
@@ -143,6 +143,13 @@ def _lines(one: Advice, width: int) -> Iterator[tuple[str, str]]:
     yield f"  in tiles of {TILE[0]} × {TILE[1]}, {one.order}:", "bold"
     for text in _sentences(one):
         yield from _hanging("  - ", text, width)
+
+
+def _heads(first: int, last: int, every: int) -> str:
+    """`heads 0 to 2 of 4`; nothing where they are all."""
+    if last + 1 - first == every:
+        return ""
+    return f"head {first} of {every}" if first == last else f"heads {first} to {last} of {every}"
 
 
 def _table(one: Advice, width: int) -> Iterator[tuple[str, str]]:
@@ -261,7 +268,7 @@ def _change(change: Change, found: Finding) -> str:
     wasted = f", wasted {waste[0]} instead of {waste[1]}" if waste[0] != waste[1] else ""
     lead = {
         "exact": f"the smallest change: {mask} is {change.measure.exactness}",
-        "saves": f"cheaper: {mask}",
+        "saves": f"{'cheaper' if change.work else 'wastes less'}: {mask}",
         "instead": f"{change.measure.exactness} instead, but without overlap: {mask}",
     }
     return f"{lead[change.why]}; {pairs} {work}{wasted}"
@@ -270,7 +277,7 @@ def _change(change: Change, found: Finding) -> str:
 def _more(share: float, noun: str) -> str:
     if abs(share) < 0.0005:
         return f"as many {noun}"
-    return f"{100 * abs(share):.1f} % {'more' if share > 0 else 'fewer'} {noun}"
+    return f"{_percent(abs(share))} {'more' if share > 0 else 'fewer'} {noun}"
 
 
 def _hanging(indent: str, text: str, width: int) -> Iterator[tuple[str, str]]:

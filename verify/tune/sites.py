@@ -11,7 +11,7 @@ from mmspec.compiler.emit import sparse
 from mmspec.compiler.emit.masks import FULL, NONE, simplify
 from mmspec.compiler.relations.sequence import SequenceMask
 from mmspec.expressions.mask import Mask, Pattern, patterns
-from mmspec.verify.costs.visible import undivided, visible
+from mmspec.verify.costs.visible import undivided, visible_pairs_of
 from mmspec.verify.seen import Side, side
 from mmspec.verify.tune.arranged import arranged
 from mmspec.verify.tune.count import tiles
@@ -37,13 +37,7 @@ class Shown:
 
     def pairs(self, mask: Mask) -> int:
         """Visible pairs of a mask in this place."""
-        if not self.sides[0].stop * self.sides[1].stop:
-            return 0
-        sizes = [s.tokens.symbol or s.tokens.max for s in (self.query, self.key)]
-        lengths = {str(symbol): place.stop for symbol, place in zip(sizes, self.sides, strict=True)}
-        value = visible(self.query, self.key, mask, (sizes[0], sizes[1])).evaluate(lengths)
-        assert isinstance(value, int), value
-        return value
+        return visible_pairs_of(mask, (self.query, self.key), self.sides)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask, patterns
 from mmspec.verify.blocks import ALL, NONE, SOME, Shades, shades
 from mmspec.verify.costs.total import stack_of
-from mmspec.verify.costs.visible import visible
+from mmspec.verify.costs.visible import visible_pairs_of
 from mmspec.verify.seen import Ints, Side, side
 
 TILE: Final = 64
@@ -226,8 +226,4 @@ def _axis(segments: Iterable[ir.Segment], lengths: Mapping[str, int]) -> Axis:
 
 
 def _count(mask: Mask, query: Part, key: Part) -> int:
-    ends = query.segment, key.segment
-    sizes = query.tokens, key.tokens
-    known = {s.tokens.symbol: size for s, size in zip(ends, sizes, strict=True)}
-    symbols = {symbol: size for symbol, size in known.items() if symbol is not None}
-    return int(visible(*ends, mask, sizes).evaluate(symbols))
+    return visible_pairs_of(mask, (query.segment, key.segment), (query.side, key.side))
