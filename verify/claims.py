@@ -84,7 +84,9 @@ def _meaningless(plan: ir.Plan, claim: claims.Claim) -> str:
     if isinstance(claim, claims.Comparison):
         return next(filter(None, (_bad_length(inputs, *pair) for pair in claim.lengths)), "")
     if isinstance(claim, claims.Causal) and not flow.causality(plan, claim.stream):
-        return f"`{claim.stream}` holds latents only, which have no order"
+        if claim.stream in streams:
+            return f"`{claim.stream}` holds latents only, which have no order"
+        return f"only latents read `{claim.stream}`, and they have no order"
     return ""
 
 

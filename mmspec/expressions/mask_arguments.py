@@ -113,7 +113,8 @@ class Call:
     def _size(self, parameter: Parameter) -> int:
         first = self.scanner.next
         sign = -1 if self.scanner.accept("-") else 1
-        value = sign * self.scanner.whole(f"`{parameter.name}` of {self.name.text}")
+        what = f"a whole number for `{parameter.name}` of {self.name.text}"
+        value = sign * self.scanner.whole(what, f"write {usage(self.name.text)}")
         if value >= LIMIT:
             self._fail(f"`{parameter.name}` of {self.name.text} is below 2**31", first)
         if value < parameter.least:

@@ -31,6 +31,7 @@ _ADVICE: Final = {
     "∨": "write |",
     "¬": "write ~",
     "!": "write ~ for not",
+    ":": "masks by pair are a mapping: {text -> text: causal, text -> image: full}",
     "µ": "write us",
     "μ": "write us",
 }
@@ -159,14 +160,14 @@ class Scanner:
         span = inside(self.text, self.span, token.start, token.end)
         raise MmspecError(Diagnostic(code or self.code, message, span, help=advice))
 
-    def whole(self, what: str) -> int:
+    def whole(self, what: str, advice: str = "") -> int:
         """Take a whole number written in digits."""
         token = self.next
         if token.kind != "number":
-            self.fail(f"expected {what}{self.found()}")
+            self.fail(f"expected {what}{self.found()}", advice)
         value = self.decimal()
         if value.denominator != 1:
-            self.fail(f"expected {what}: a whole number, not `{token.text}`", token=token)
+            self.fail(f"`{token.text}` is no whole number", advice, token)
         return int(value)
 
     def decimal(self) -> Fraction:

@@ -348,6 +348,16 @@ def test_a_picture_fits_its_terminal(
             assert all(len(line) <= columns for line in capsys.readouterr().out.splitlines())
 
 
+@pytest.mark.parametrize("columns", [40, 200])
+def test_a_narrow_terminal_hides_no_word(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert show(str(ROOT / "specs" / "sliding.yaml"), "text") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.endswith("tokens, queries down, keys across, indices within segments")
+
+
 def test_every_shipped_mask_can_be_drawn(tmp_path: Path) -> None:
     for path in sorted((ROOT / "specs").glob("*.yaml")):
         if path.stem != "gpt2":

@@ -139,6 +139,9 @@ def test_refused(code: str, text: str) -> None:
         ("full ∧ none", "write &", 6, 7),
         ("full ! none", "write ~ for not", 6, 7),
         ("within(500)", "write `500 ms`", 8, 11),
+        ("window(before)", "write window(before=8, after=8)", 8, 14),
+        ("random(1, seed=1.5)", "write random(blocks=8, seed=8)", 16, 19),
+        ("text -> text: causal", "masks by pair are a mapping", 13, 14),
     ],
 )
 def test_help_and_place(text: str, advice: str, column: int, end: int) -> None:

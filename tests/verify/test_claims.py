@@ -235,3 +235,23 @@ def test_growth_of_any_mask(mask: str, claim: str, status: str, words: str) -> N
     (found,) = check_claims(Subject.of_text(text))
     assert found.status == status, found.detail
     assert words in found.detail
+
+
+def test_an_order_that_only_latents_read_is_said_to_be_none() -> None:
+    """The claim names the modality; no stream is called so, and none holds its tokens."""
+    source = "{from: {fusion: attention, of: [text], queries: 3}, depth: 1, width: 8, heads: 2}"
+    text = f"""
+mmspec: 1
+name: pooled
+modalities:
+  text: {{kind: tokens, vocab: 9, length: {{max: 12}}}}
+streams:
+  latents: {source}
+heads:
+  label: {{from: latents, kind: classifier, classes: 3}}
+claims:
+  - causal(text)
+"""
+    (found,) = check_claims(Subject.of_text(text))
+    assert found.status == "not checked"
+    assert "only latents read `text`, and they have no order" in found.detail
