@@ -348,6 +348,18 @@ def test_a_picture_fits_its_terminal(
             assert all(len(line) <= columns for line in capsys.readouterr().out.splitlines())
 
 
+def test_more_tokens_than_memory_holds_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "endless.yaml"
+    path.write_text(
+        (ROOT / "specs" / "sliding.yaml").read_text().replace("max: 1024", "max: 2147483647")
+    )
+    assert show(str(path), "text") == 2
+    assert "2,147,483,647 tokens are too many to draw" in capsys.readouterr().err
+    assert show(str(path), "text", "--lengths", "text=4096") == 0
+
+
 @pytest.mark.parametrize("columns", [40, 200])
 def test_a_narrow_terminal_hides_no_word(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
