@@ -302,8 +302,9 @@ class _Nest:
                 continue
             draw = draw_of(pattern, site.query.side, site.key.side)
             if not holds or draw != self.lead:
-                parts.append(Named(f"drawn_{len(named) + 1}", holds))
-                named.append(f"drawn_{len(named) + 1} = {self._hit(draw)}")
+                name = f"drawn_{len(parts)}"
+                parts.append(Named(name, holds))
+                named += self._hit(name, draw)
         return self._done(both(*parts), named, "True")
 
     def _done(self, condition: Formula, tables: list[str], masked: str) -> list[str]:
@@ -317,14 +318,15 @@ class _Nest:
         named = [*site.mask.named(other, letter, "[None, :]", said), *tables]
         return self.body(named, seen_lines(condition, ends), masked)
 
-    def _hit(self, draw: Draw) -> str:
-        """Whether the tile of keys is in a block that is drawn for the tile of queries."""
+    def _hit(self, name: str, draw: Draw) -> Iterator[str]:
+        """Statements: whether the tile of keys is in a block drawn for the tile of queries."""
         picks, _, _ = self.site.list_at(draw)
         (_, row), (_, block) = self.site.in_block(0), self.site.in_block(1)
-        room = 1 << (draw[1] - 1).bit_length()
-        place = f"draws_ptr + {picks} + {row} * {draw[1]} + tl.arange(0, {room})"
-        given = f"tl.load({place}, mask=tl.arange(0, {room}) < {draw[1]}, other=-1)"
-        return f"tl.max(({given} == {block}).to(tl.int32), 0) > 0"
+        first = f"draws_ptr + {picks}" if picks else "draws_ptr"
+        yield f"place = tl.arange(0, {1 << (draw[1] - 1).bit_length()})"
+        at = f"{first} + {row} * {draw[1]} + place"
+        yield f"picked = tl.load({at}, mask=place < {draw[1]}, other=-1)"
+        yield f"{name} = tl.max((picked == {block}).to(tl.int32), 0) > 0"
 
 
 def _most(name: str, parts: list[str]) -> str:

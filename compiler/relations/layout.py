@@ -87,7 +87,8 @@ def _boxes(geometry: Geometry, shown: frozenset[str]) -> Boxes:
         every = 1, TILE // columns, columns
     sides: Tile = every[-len(geometry.axes) :]
     names = geometry.names("t")
-    parts = [f"{name} // {side}" for name, side in zip(names, sides, strict=True)]
+    pairs = zip(names, sides, strict=True)
+    parts = [name if side == 1 else f"{name} // {side}" for name, side in pairs]
     counts = [_tiles(axis.size, side) for axis, side in zip(geometry.axes, sides, strict=True)]
     return Boxes(sides, _joined(parts, counts))
 
@@ -99,10 +100,11 @@ def _tiles(size: Size, side: int) -> str:
 
 
 def _joined(parts: list[str], counts: list[str]) -> str:
-    """One number of several, row by row."""
+    """One number of several, row by row; what there is one of does not count."""
     text = parts[0]
     for part, count in zip(parts[1:], counts[1:], strict=True):
-        text = f"({text}) * {count} + {part}"
+        if count != "1":
+            text = f"({text}) * {count} + {part}" if " " in text else f"{text} * {count} + {part}"
     return text
 
 
@@ -169,7 +171,7 @@ def _class_of(pattern: Pattern, geometry: Geometry) -> str:
         split = axis.name != "frame"
         parts.append(f"({name} + {ahead}) // {size}" if split else name)
         most = axis.size + ahead if isinstance(axis.size, int) else f"{axis.size} + {ahead}"
-        counts.append(f"(({most} + {size - 1}) // {size})" if split else str(axis.size))
+        counts.append(_tiles(most, size) if split else str(axis.size))
     return _joined(parts, counts)
 
 

@@ -117,7 +117,23 @@ def _folded(left: Operation, number: int) -> Expression:
 
 def write(expression: Expression, dialect: Dialect = "python") -> str:
     """Its text."""
-    return _write(expression, dialect, 0)
+    return _write(_plain(expression), dialect, 0)
+
+
+def _plain(expression: Expression) -> Expression:
+    """Without products with 0 and 1, sums with 0, and what numbers alone make."""
+    if not isinstance(expression, Operation):
+        return expression
+    name, of = expression.name, tuple(map(_plain, expression.of))
+    if name == "*" and 0 in of:
+        return 0
+    unit = {"*": 1, "+": 0}.get(name)
+    if unit is not None and unit in of:
+        return of[1] if of[0] == unit else of[0]
+    left, right = (of[0], of[-1])
+    if unit is not None and isinstance(left, int) and isinstance(right, int):
+        return left * right if name == "*" else left + right
+    return Operation(name, of)
 
 
 def _write(expression: Expression, dialect: Dialect, tightness: int) -> str:

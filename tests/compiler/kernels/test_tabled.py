@@ -98,3 +98,15 @@ def test_no_atomics_and_nothing_of_the_host(tmp_path: Path) -> None:
     files = package(tmp_path, 64).files
     assert not re.search(r"atomic|make_block_ptr", files["kernels.py"])
     assert not re.search(r"\.item\(|\.tolist\(|\.cpu\(", files["launch.py"])
+
+
+def test_blocks_that_are_looked_up_are_read_in_statements_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    mask = 'attention: "causal & (random(2) | window(before=20)) | causal & global(1)"'
+    path.write_text(SPEC.format(width=16).replace("attention: document & causal}", f"{mask}}}"))
+    text = driver.run(path, "emit").files["kernels.py"]
+    assert max(map(len, text.splitlines())) <= 100
+    assert "draws_ptr + 0" not in text
+    forward = text[text.index("def text_mask_forward") : text.index("def text_mask_backward_q")]
+    assert "picked = tl.load(draws_ptr + i * 2 + place, mask=place < 2, other=-1)\n" in forward
+    assert "drawn_1 = tl.max((picked == j).to(tl.int32), 0) > 0\n" in forward

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import naive_masks
 import pytest
@@ -171,3 +172,16 @@ def test_source_of_a_window() -> None:
     assert "def stream_runs(i: int, n: int) -> Iterator[Run]:" in source
     assert "    yield from tiled(stream_runs, 64, range(n), range(n), n)" in source
     assert source.endswith('STREAM = register("stream", Pattern(stream_blocks, stream_sees))\n')
+
+
+def test_the_source_multiplies_by_no_0_or_1() -> None:
+    """A grid of 2 x 3 has one box a frame; one of 11 x 13 has rows of two."""
+    small = mask_of({"clip": volume("frames", 2, 3)}, {"clip -> clip": "axial(frame) | axial(row)"})
+    text = pattern_source("small", small)
+    assert "    t_frame = t // 6\n    return t_frame\n" in text
+    sides = {"sound": line("n"), "image": grid(11, 13)}
+    shown = {"image -> image": "window2d(2)", "sound -> image": "global(3)"}
+    wide = pattern_source("wide", mask_of(sides, shown))
+    assert "return (t_row // 8) * 2 + t_column // 8\n" in wide
+    assert "    yield 0, 1, False\n" in wide
+    assert not re.search(r"\* [01]\b|\b[01] \*|// 1\b", text + wide)
