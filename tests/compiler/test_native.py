@@ -50,6 +50,20 @@ def test_widths_of_heads(width: int) -> None:
     check(inputs((131, 149), widths=(width, width)), seen, (pattern(seen, 32), ()))
 
 
+def test_results_may_begin_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole lines are written past the cache only where lines begin."""
+
+    def apart(x_bhtw: Tensor, dtype: torch.dtype) -> Tensor:
+        batch, heads, tokens, width = x_bhtw.shape
+        room = torch.empty(x_bhtw.numel() + 1, dtype=dtype)[1:]
+        return room.view(batch, tokens, heads, width).transpose(1, 2)
+
+    given, name = inputs((70, 70), widths=(32, 32)), pattern(mixed(70, 70), 16)
+    expected = computed(given, (name, ()))
+    monkeypatch.setattr(native, "result_like", apart)
+    assert all(map(torch.equal, computed(given, (name, ())), expected))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("width", [16, 20, 33, 128])
 def test_half_precision_rounds_each_result_once(width: int, dtype: torch.dtype) -> None:
