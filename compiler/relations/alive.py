@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import islpy as isl
-
 from mmspec.compiler.relations.counting import count
 from mmspec.compiler.relations.formula import as_isl
 from mmspec.compiler.relations.geometry import Geometry, line
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.patterns import meaning, widest
 from mmspec.compiler.relations.summation import TooManyPiecesError

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import islpy as isl
-
 from mmspec.compiler.relations.formula import as_isl
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.loops import Block, If, Run
 from mmspec.compiler.relations.normal import never_more, normal
 from mmspec.compiler.relations.relation import Relation

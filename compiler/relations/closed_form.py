@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import islpy as isl
-
 if TYPE_CHECKING:
     import sympy
     from sympy.logic.boolalg import Boolean
+
+from mmspec.compiler.relations.isl import isl
 
 __all__ = ["closed_form"]
 

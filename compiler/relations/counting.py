@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import islpy as isl
-
 from mmspec.compiler.relations.closed_form import closed_form
 from mmspec.compiler.relations.count_text import IslText, Pieces, compiled
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.polynomial import Affine, plus
 from mmspec.compiler.relations.summation import Piece, Quotients, System, pieces
 

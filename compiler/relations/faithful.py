@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import islpy as isl
-
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.loops import Block, If, Run, build, free, images
 from mmspec.compiler.relations.syntax import Expression, Operation, write
@@ -37,8 +36,9 @@ def proved(
 ) -> Block | None:
     """Loops over tiles as `build` makes them; None where it gives up, or they are not faithful."""
     try:
-        loops = build(tiles, context, names)
-    except isl.Error:
+        with limited(_OPERATIONS):
+            loops = build(tiles, context, names)
+    except (isl.Error, TooHardError):
         return None
     if free(loops, frozenset(_parameters(context))):
         return None

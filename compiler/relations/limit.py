@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import islpy as isl
+from mmspec.compiler.relations.isl import isl
 
 __all__ = ["TooHardError", "limited"]
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import islpy as isl
-
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.syntax import (
     Expression,
     Operation,

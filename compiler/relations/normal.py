@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from math import gcd
 
-import islpy as isl
-
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.syntax import Expression, Operation, added, simplified, write
 
 __all__ = ["never_more", "normal"]

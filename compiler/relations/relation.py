@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-import islpy as isl
-
 from mmspec.compiler.relations.counting import Count, count
 from mmspec.compiler.relations.formula import Formula, as_isl, as_source, negate
 from mmspec.compiler.relations.geometry import Geometry, Lengths
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.patterns import meaning
 from mmspec.compiler.relations.syntax import function
 from mmspec.expressions.mask import Mask

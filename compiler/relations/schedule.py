@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-import islpy as isl
-
-from mmspec.compiler.relations.bounds import bounded_runs
-from mmspec.compiler.relations.faithful import proved
 from mmspec.compiler.relations.geometry import Axis, Lengths
-from mmspec.compiler.relations.loops import Block, If, Loop, Run, build
+from mmspec.compiler.relations.isl import isl
+from mmspec.compiler.relations.loops import Block, If, Loop, Run
+from mmspec.compiler.relations.planned import planned
 from mmspec.compiler.relations.relation import Relation
 from mmspec.compiler.relations.syntax import Dialect, Expression, Operation, added, write
-from mmspec.compiler.relations.tiles import Tile, border, linear_tiles, sides, touched, whole
+from mmspec.compiler.relations.tiles import Tile, linear_tiles, sides
 
 __all__ = ["Schedule", "schedule"]
 
@@ -151,32 +149,7 @@ class Schedule:
 def schedule(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -> Schedule:
     """The loops of a relation, in milliseconds whatever the lengths will be."""
     tiles = sides(relation.query, query_tile), sides(relation.key, key_tile)
-    found = {True: whole(relation, *tiles), False: border(relation, *tiles)}
-    context = _context(relation, tiles[0])
-    body = bounded_runs(relation, tiles, found, context)
-    if body is not None:
-        return Schedule(relation, *tiles, body)
-    return Schedule(relation, *tiles, *_built(relation, tiles, found, context))
-
-
-def _built(
-    relation: Relation, tiles: tuple[Tile, Tile], found: dict[bool, isl.Map], context: isl.Set
-) -> tuple[Block, bool]:
-    """What isl's code generator makes of the tiles where that is proved to visit them, and
-    whether it is exact.
-
-    There are sets that it gives up on ("cannot handle void expression"), whose loops it bounds by
-    what only they know, or loses a tile of. Their whole tiles then count as border, or all tiles
-    do: the predicate decides.
-    """
-    nothing = isl.Map.empty(found[True].get_space())
-    some = touched(relation, *tiles)
-    for inside, others in ((found[True], found[False]), (nothing, some)):
-        loops = proved({True: inside, False: others}, context, relation.tile_names)
-        if loops is not None:
-            return loops, inside is not nothing
-    every = touched(relation.everything(), *tiles)
-    return build({True: nothing, False: every}, context, relation.tile_names), False
+    return Schedule(relation, *tiles, *planned(relation, tiles, _context(relation, tiles[0])))
 
 
 def _context(relation: Relation, tile: Tile) -> isl.Set:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import gcd, lcm, prod
 
-import islpy as isl
-
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.polynomial import ONE, Affine, Polynomial, replaced, summed
 
 __all__ = ["Piece", "Quotients", "System", "TooManyPiecesError", "pieces"]

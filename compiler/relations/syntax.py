@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import islpy as isl
+from mmspec.compiler.relations.isl import isl
 
 __all__ = [
     "Dialect",

@@ -6,12 +6,11 @@ indices and the lengths.
 
 from __future__ import annotations
 
-import islpy as isl
-
 from mmspec.compiler.relations.geometry import Geometry, Lengths
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.relation import Relation
 
-__all__ = ["Tile", "border", "linear_tiles", "sides", "touched", "whole"]
+__all__ = ["Tile", "about", "border", "linear_tiles", "sides", "touched", "whole"]
 
 Tile = tuple[int, ...]
 """Tokens of a tile along each coordinate."""
@@ -50,6 +49,14 @@ def border(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -> 
     """The tiles that are touched, but not whole."""
     inside = whole(relation, query_tile, key_tile)
     return touched(relation, query_tile, key_tile).subtract(inside).coalesce()
+
+
+def about(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -> isl.Map:
+    """The tiles that are touched and maybe more, without gaps between them."""
+    pairs = isl.Map.from_basic_map(relation.visible.remove_divs().simple_hull())
+    found = _tiled(relation, pairs, query_tile, key_tile).remove_divs().simple_hull()
+    everything = touched(relation.everything(), query_tile, key_tile)
+    return isl.Map.from_basic_map(found).intersect(everything)
 
 
 def _tiled(

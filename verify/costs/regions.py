@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-import islpy as isl
-
 from mmspec.compiler.relations.counting import Count
+from mmspec.compiler.relations.isl import isl
 
 _FAR: Final = 10**30
 _DIMS: Final = isl.dim_type

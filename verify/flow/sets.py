@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import islpy as isl
-
 from mmspec.compiler import ir
 from mmspec.compiler.relations.geometry import Geometry
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.expressions.mask import Mask, Pattern
 from mmspec.verify.flow.masks import pairs

@@ -10,11 +10,11 @@ from functools import lru_cache
 from math import gcd
 from typing import Final
 
-import islpy as isl
 import numpy as np
 import numpy.typing as npt
 
 from mmspec.compiler.relations.geometry import Axis, Geometry
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.relation import Relation
 from mmspec.expressions.mask import Mask
 from mmspec.verify.seen import Ints, Side, seen

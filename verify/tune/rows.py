@@ -12,10 +12,9 @@ from fractions import Fraction
 from functools import lru_cache
 from math import lcm
 
-import islpy as isl
-
 from mmspec.compiler.relations.faithful import proved
 from mmspec.compiler.relations.geometry import Geometry
+from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.relation import relation
 from mmspec.compiler.relations.schedule import Schedule

@@ -1,0 +1,61 @@
+"""The loops of a relation: exact ones where isl finds them soon, else ones that visit more.
+
+Some sets isl's code generator works on for minutes, or gives up on ("cannot handle void
+expression"), or bounds loops of by what only they know, or loses a tile of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from mmspec.compiler.relations.bounds import bounded_runs
+from mmspec.compiler.relations.faithful import proved
+from mmspec.compiler.relations.isl import isl
+from mmspec.compiler.relations.limit import TooHardError, limited
+from mmspec.compiler.relations.loops import Block, build
+from mmspec.compiler.relations.relation import Relation
+from mmspec.compiler.relations.tiles import Tile, about, border, touched, whole
+
+__all__ = ["planned"]
+
+_OPERATIONS: Final = 250_000
+"""Of isl, for each set of tiles: two million take about a second."""
+
+_Found = TypeVar("_Found")
+
+
+def planned(relation: Relation, tiles: tuple[Tile, Tile], context: isl.Set) -> tuple[Block, bool]:
+    """Loops proved to visit all tiles they must, and whether they visit no other and tell all
+    whole ones apart.
+
+    context: what holds whenever a tile of queries is worked on.
+    """
+    parts = _soon(lambda: {True: whole(relation, *tiles), False: border(relation, *tiles)})
+    if parts is not None:
+        loops = _soon(lambda: bounded_runs(relation, tiles, parts, context))
+        loops = proved(parts, context, relation.tile_names) if loops is None else loops
+        if loops is not None:
+            return loops, True
+    every = touched(relation.everything(), *tiles)
+    nothing = every.subtract(every)
+    for find in (touched, about):  # the predicate decides in all of them
+        some = _soon(partial(find, relation, *tiles))
+        loops = (
+            None
+            if some is None
+            else proved({True: nothing, False: some}, context, relation.tile_names)
+        )
+        if loops is not None:
+            return loops, False
+    return build({True: nothing, False: every}, context, relation.tile_names), False
+
+
+def _soon(find: Callable[[], _Found]) -> _Found | None:
+    """What isl finds, if it finds it soon."""
+    try:
+        with limited(_OPERATIONS):
+            return find()
+    except TooHardError:
+        return None
