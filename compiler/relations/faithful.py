@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
@@ -16,7 +17,8 @@ from mmspec.compiler.relations.syntax import Expression, Operation, write
 
 __all__ = ["faithful", "proved"]
 
-_OPERATIONS = 1_000_000
+_OPERATIONS: Final = 1_200_000
+"""Of isl; two million take about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +35,20 @@ def proved(
     tiles: Mapping[bool, isl.Map],
     context: isl.Set,
     names: tuple[tuple[str, ...], tuple[str, ...]],
+    operations: int = _OPERATIONS,
 ) -> Block | None:
-    """Loops over tiles as `build` makes them; None where it gives up, or they are not faithful."""
+    """Loops over tiles as `build` makes them; None where it gives up, or they are not faithful.
+
+    None too where both take isl more than so many operations.
+    """
     try:
-        with limited(_OPERATIONS):
+        with limited(operations):
             loops = build(tiles, context, names)
+            if free(loops, frozenset(_parameters(context))):
+                return None
+            return loops if faithful(loops, tiles, context, names) else None
     except (isl.Error, TooHardError):
         return None
-    if free(loops, frozenset(_parameters(context))):
-        return None
-    return loops if faithful(loops, tiles, context, names) else None
 
 
 def faithful(

@@ -21,7 +21,7 @@ from mmspec.compiler.relations.tiles import Tile, about, border, touched, whole
 __all__ = ["planned"]
 
 _OPERATIONS: Final = 250_000
-"""Of isl, for each set of tiles: two million take about a second."""
+"""Of isl, for each set of tiles and for loops that are not exact; two million take a second."""
 
 _Found = TypeVar("_Found")
 
@@ -32,24 +32,23 @@ def planned(relation: Relation, tiles: tuple[Tile, Tile], context: isl.Set) -> t
 
     context: what holds whenever a tile of queries is worked on.
     """
+    names = relation.tile_names
     parts = _soon(lambda: {True: whole(relation, *tiles), False: border(relation, *tiles)})
     if parts is not None:
         loops = _soon(lambda: bounded_runs(relation, tiles, parts, context))
-        loops = proved(parts, context, relation.tile_names) if loops is None else loops
+        loops = proved(parts, context, names) if loops is None else loops
         if loops is not None:
             return loops, True
     every = touched(relation.everything(), *tiles)
     nothing = every.subtract(every)
     for find in (touched, about):  # the predicate decides in all of them
         some = _soon(partial(find, relation, *tiles))
-        loops = (
-            None
-            if some is None
-            else proved({True: nothing, False: some}, context, relation.tile_names)
-        )
+        if some is None:
+            continue
+        loops = proved({True: nothing, False: some}, context, names, _OPERATIONS)
         if loops is not None:
             return loops, False
-    return build({True: nothing, False: every}, context, relation.tile_names), False
+    return build({True: nothing, False: every}, context, names), False
 
 
 def _soon(find: Callable[[], _Found]) -> _Found | None:
