@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
@@ -16,9 +15,6 @@ from mmspec.compiler.relations.loops import Block, If, Run, build, free, images
 from mmspec.compiler.relations.syntax import Expression, Operation, write
 
 __all__ = ["faithful", "proved"]
-
-_OPERATIONS: Final = 1_200_000
-"""Of isl; two million take about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +31,11 @@ def proved(
     tiles: Mapping[bool, isl.Map],
     context: isl.Set,
     names: tuple[tuple[str, ...], tuple[str, ...]],
-    operations: int = _OPERATIONS,
+    operations: int,
 ) -> Block | None:
     """Loops over tiles as `build` makes them; None where it gives up, or they are not faithful.
 
-    None too where both take isl more than so many operations.
+    None too where that takes isl more than so many operations.
     """
     try:
         with limited(operations):
@@ -59,24 +55,19 @@ def faithful(
 ) -> bool:
     """Whether the loops visit each key tile that a query tile is mapped to once, and no other.
 
-    False too where that takes isl too long to find out.
     tiles: by whether they are whole. context: what is known of the query tile's indices and of
     the lengths, its parameters. names: of the indices of query tile and key tile.
     """
-    try:
-        with limited(_OPERATIONS):
-            visits = _visits(block, context, len(names[1]))
-            if visits is None or not visits[True].union(visits[False]).is_single_valued():
-                return False
-            space = context.get_space()
-            return all(
-                visits[whole]
-                .domain()
-                .is_equal(images(pairs, names[0]).align_params(space).intersect_params(context))
-                for whole, pairs in tiles.items()
-            )
-    except TooHardError:
+    visits = _visits(block, context, len(names[1]))
+    if visits is None or not visits[True].union(visits[False]).is_single_valued():
         return False
+    space = context.get_space()
+    return all(
+        visits[whole]
+        .domain()
+        .is_equal(images(pairs, names[0]).align_params(space).intersect_params(context))
+        for whole, pairs in tiles.items()
+    )
 
 
 def _parameters(context: isl.Set) -> list[str]:

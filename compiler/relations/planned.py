@@ -20,8 +20,11 @@ from mmspec.compiler.relations.tiles import Tile, about, border, touched, whole
 
 __all__ = ["planned"]
 
+_EXACT: Final = 1_200_000
+"""Operations of isl for exact loops, and for simple ones; two million take about a second."""
+
 _OPERATIONS: Final = 250_000
-"""Of isl, for each set of tiles and for loops that are not exact; two million take a second."""
+"""Those for each set of tiles, and for loops over such a set that has become border."""
 
 _Found = TypeVar("_Found")
 
@@ -36,16 +39,16 @@ def planned(relation: Relation, tiles: tuple[Tile, Tile], context: isl.Set) -> t
     parts = _soon(lambda: {True: whole(relation, *tiles), False: border(relation, *tiles)})
     if parts is not None:
         loops = _soon(lambda: bounded_runs(relation, tiles, parts, context))
-        loops = proved(parts, context, names) if loops is None else loops
+        loops = proved(parts, context, names, _EXACT) if loops is None else loops
         if loops is not None:
             return loops, True
     every = touched(relation.everything(), *tiles)
     nothing = every.subtract(every)
-    for find in (touched, about):  # the predicate decides in all of them
+    for find, operations in ((touched, _OPERATIONS), (about, _EXACT)):  # all under the predicate
         some = _soon(partial(find, relation, *tiles))
         if some is None:
             continue
-        loops = proved({True: nothing, False: some}, context, names, _OPERATIONS)
+        loops = proved({True: nothing, False: some}, context, names, operations)
         if loops is not None:
             return loops, False
     return build({True: nothing, False: every}, context, names), False

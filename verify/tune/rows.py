@@ -71,7 +71,7 @@ def _schedule(mask: Mask, query: Geometry, key: Geometry, tilings: Tilings) -> S
             touched, mixed = maps
             context = isl.Set(f"[i] -> {{ : 0 <= i and {sides[0][0]} * i < {query.axes[0].size} }}")
             tiles = {True: touched.subtract(mixed), False: mixed}
-            body = proved(tiles, context, shown.tile_names)
+            body = proved(tiles, context, shown.tile_names, _OPERATIONS)
     except TooHardError:
         return None
     return None if body is None else Schedule(shown, *sides, body)

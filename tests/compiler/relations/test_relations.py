@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from naive_masks import Case, boxes, classified, grids, lines, pairs
 
-from mmspec.compiler.relations.geometry import Axis, Geometry, Lengths
+from mmspec.compiler.relations.geometry import Axis, Geometry, Lengths, grid, volume
 from mmspec.compiler.relations.relation import Relation, relation
 from mmspec.compiler.relations.schedule import Schedule, schedule
 from mmspec.compiler.relations.tiles import linear_tiles, touched, whole
@@ -200,6 +200,7 @@ def test_lines(case: Case) -> None:
     agrees(case)
 
 
+ONE, VIDEO = grid("h", 1), volume("f", "h", "w")
 FIVE = Geometry((Axis("row", "h"), Axis("column", 5)))
 """A grid of five columns."""
 
@@ -212,6 +213,26 @@ FIVE = Geometry((Axis("row", "h"), Axis("column", 5)))
 )
 @example(  # here it loses tiles of those that it prints
     Case(parse("~block(size=6)"), FIVE, FIVE, {"h": 2, "w": 0, "n": 0, "f": 0}, (1, 3), (2, 1))
+)
+@example(  # isl, left to itself, reads through a null pointer
+    Case(
+        parse("~shifted_window(size=5, shift=9) | global(3) & shifted_window(size=2, shift=6)"),
+        ONE,
+        ONE,
+        {"h": 7, "w": 0, "n": 0, "f": 0},
+        (2, 4),
+        (1, 1),
+    )
+)
+@example(  # its code generator, left to itself, works on this for minutes
+    Case(
+        parse("~window2d(radius=3) & ~shifted_window(size=5, shift=3)"),
+        VIDEO,
+        VIDEO,
+        {"h": 6, "w": 5, "n": 0, "f": 2},
+        (3, 4, 3),
+        (1, 4, 2),
+    )
 )
 def test_grids(case: Case) -> None:
     agrees(case)
