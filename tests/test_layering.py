@@ -176,6 +176,22 @@ def test_an_unclear_import_is_seen() -> None:
     assert len(unclear_imports(tree)) == 3
 
 
+def importers(name: str, tree: dict[str, Module]) -> list[str]:
+    """The modules that import a package of others."""
+    return [
+        each for each, module in tree.items() if any(within(x, name) for x in module.imported())
+    ]
+
+
+def test_isl_is_used_as_it_is_set_up() -> None:
+    assert importers("islpy", modules()) == ["mmspec.compiler.relations.isl"]
+
+
+def test_another_way_to_isl_is_seen() -> None:
+    tree = planted(mmspec__a="import islpy as isl", mmspec__b="def f():\n  from islpy import Map")
+    assert importers("islpy", tree) == ["mmspec.a", "mmspec.b"]
+
+
 def test_packages_have_no_cycle() -> None:
     assert cycle(modules()) == []
 
