@@ -1,7 +1,8 @@
 """The loops of a relation: exact ones where isl finds them soon, else ones that visit more.
 
-Some sets isl's code generator works on for minutes, or gives up on ("cannot handle void
-expression"), or bounds loops of by what only they know, or loses a tile of.
+Some sets isl's code generator works on for minutes, or calls itself for until the stack ends, or
+gives up on ("cannot handle void expression"), or bounds loops of by what only they know, or loses
+a tile of.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ def test_lines(case: Case) -> None:
     agrees(case)
 
 
-ONE, VIDEO = grid("h", 1), volume("f", "h", "w")
+ONE, IMAGE, VIDEO = grid("h", 1), grid("h", "w"), volume("f", "h", "w")
 FIVE = Geometry((Axis("row", "h"), Axis("column", 5)))
 """A grid of five columns."""
 
@@ -232,6 +232,16 @@ FIVE = Geometry((Axis("row", "h"), Axis("column", 5)))
         {"h": 6, "w": 5, "n": 0, "f": 2},
         (3, 4, 3),
         (1, 4, 2),
+    )
+)
+@example(  # on this it calls itself until the stack ends
+    Case(
+        parse("shifted_window(size=7, shift=5) | axial(axis=row)"),
+        IMAGE,
+        IMAGE,
+        {"h": 6, "w": 5, "n": 0, "f": 0},
+        (4, 2),
+        (2, 3),
     )
 )
 def test_grids(case: Case) -> None:
