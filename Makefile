@@ -13,7 +13,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo stamps watch test check kernels golden bench clean
+.PHONY: help setup demo stamps watch test deep check kernels golden bench clean
 
 # The first Python that is new enough and can make a virtual environment.
 define FIND_PYTHON
@@ -64,6 +64,9 @@ watch: $(WATCH) ## train on two streams of a smartwatch
 
 test: $(READY) ## run the whole test suite; ARGS="-k gated" runs a part
 	@$(PY) -m pytest $(ARGS)
+
+deep: $(READY) ## hold 10,000 drawn masks to their formulas (about half an hour)
+	@MMSPEC_PROFILE=deep $(PY) -m pytest tests/compiler/relations/test_relations.py
 
 check: $(READY) ## lint, formatting, mypy, pyright, layering
 	@$(VENV)/bin/ruff check .
