@@ -29,8 +29,6 @@ def parts_of(
     parts: Parts = {}
 
     def table(seen_qk: Tensor) -> int:
-        if seen_qk.all():
-            return ALL
         key = seen_qk.shape[1], seen_qk.numpy().tobytes()
         if key not in found:
             found[key] = len(tables)
@@ -38,28 +36,44 @@ def parts_of(
         return found[key]
 
     def masked(seen_qk: Tensor, left: int) -> Iterator[Part]:
-        for at in range(0, seen_qk.shape[1], _TABLE):
-            tile = seen_qk[:, at : at + _TABLE]
-            columns = tile.any(dim=0).nonzero()
-            if len(columns):
-                ends = _widened(int(columns[0]), int(columns[-1]) + 1, tile.shape[1])
-                for first, last in _parted(tile[:, slice(*ends)]):
-                    start, stop = ends[0] + first, ends[0] + last
-                    yield left + at + start, left + at + stop, table(tile[:, start:stop])
+        some_k, every_k = seen_qk.any(dim=0).tolist(), seen_qk.all(dim=0).tolist()
+        for at in range(0, len(some_k), _TABLE):
+            columns = [k for k, some in enumerate(some_k[at : at + _TABLE]) if some]
+            if columns:
+                width = min(_TABLE, len(some_k) - at)
+                first, last = _widened(columns[0], columns[-1] + 1, width)
+                for start, stop in _parted(every_k, at + first, at + last):
+                    whole = all(every_k[start:stop])
+                    yield left + start, left + stop, ALL if whole else table(seen_qk[:, start:stop])
 
     for start, stop, runs in pattern.blocks(*lengths):
         split = list(_split(start, stop, stop - start if rows is None else rows))
-        q = _tokens(orders[0], start, stop)[:, None]
+        shown = iter(_shown(pattern, lengths, orders, (start, stop), runs))
         for left, right, whole in runs:
-            seen_qk = None if whole else pattern.sees(q, _tokens(orders[1], left, right), *lengths)
+            seen_qk = None if whole else next(shown)
             for first, last in split:
                 into = parts.setdefault((first, last), [])
                 if seen_qk is None:
                     into.append((left, right, ALL))
                 else:
-                    seen = seen_qk.expand(stop - start, right - left)
-                    into.extend(masked(seen[first - start : last - start], left))
+                    into.extend(masked(seen_qk[first - start : last - start], left))
     return {key: _fused(value) for key, value in sorted(parts.items())}, tuple(tables)
+
+
+def _shown(
+    pattern: Pattern,
+    lengths: tuple[Hashable, ...],
+    orders: Orders,
+    block: tuple[int, int],
+    runs: Sequence[tuple[int, int, bool]],
+) -> Sequence[Tensor]:
+    """Who of a block of queries sees whom of each run of keys that is not whole."""
+    places = [(left, right) for left, right, whole in runs if not whole]
+    if not places:
+        return ()
+    q, k = _tokens(orders[0], *block), torch.cat([_tokens(orders[1], *ends) for ends in places])
+    seen_qk = pattern.sees(q[:, None], k, *lengths).expand(len(q), len(k))
+    return seen_qk.split([right - left for left, right in places], dim=1)
 
 
 def _split(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:
@@ -73,16 +87,15 @@ def _widened(first: int, last: int, width: int) -> tuple[int, int]:
     return first // _EVEN * _EVEN, min(-(-last // _EVEN) * _EVEN, width)
 
 
-def _parted(seen_qk: Tensor) -> Iterator[tuple[int, int]]:
+def _parted(every_k: Sequence[bool], start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Columns that all see at both ends apart from the rest, so that blocks alike look alike."""
-    width = seen_qk.shape[1]
-    mixed = (~seen_qk.all(dim=0)).nonzero()
-    if not len(mixed):
-        yield 0, width
+    mixed = [k for k in range(start, stop) if not every_k[k]]
+    if not mixed:
+        yield start, stop
         return
-    first = int(mixed[0]) // _EVEN * _EVEN
-    last = min(-(-(int(mixed[-1]) + 1) // _EVEN) * _EVEN, width)
-    yield from ((a, b) for a, b in ((0, first), (first, last), (last, width)) if a < b)
+    first = start + (mixed[0] - start) // _EVEN * _EVEN
+    last = min(start + -(-(mixed[-1] + 1 - start) // _EVEN) * _EVEN, stop)
+    yield from ((a, b) for a, b in ((start, first), (first, last), (last, stop)) if a < b)
 
 
 def _tokens(order: Tensor | None, start: int, stop: int) -> Tensor:
