@@ -66,14 +66,15 @@ def _shown(
     orders: Orders,
     block: tuple[int, int],
     runs: Sequence[tuple[int, int, bool]],
-) -> Sequence[Tensor]:
+) -> Iterable[Tensor]:
     """Who of a block of queries sees whom of each run of keys that is not whole."""
     places = [(left, right) for left, right, whole in runs if not whole]
     if not places:
         return ()
     q, k = _tokens(orders[0], *block), torch.cat([_tokens(orders[1], *ends) for ends in places])
     seen_qk = pattern.sees(q[:, None], k, *lengths).expand(len(q), len(k))
-    return seen_qk.split([right - left for left, right in places], dim=1)
+    found: tuple[Tensor, ...] = seen_qk.split([right - left for left, right in places], dim=1)
+    return found
 
 
 def _split(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:

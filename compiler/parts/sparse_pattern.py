@@ -13,7 +13,9 @@ Run = tuple[int, int, bool]
 """Keys from start to stop; whether every query of the block sees all of them."""
 
 Block = tuple[int, int, Sequence[Run]]
-"""Queries from start to stop, and the runs of keys that they see: in order, and apart."""
+"""Queries from start to stop, and the runs of keys of one segment that they see: in order, and
+apart.
+"""
 
 
 Orders = tuple[Tensor | None, Tensor | None]

@@ -191,10 +191,10 @@ def _others(seen: Intervals, keys: int) -> Intervals:
 
 
 def sees(table: Table, q: Tensor, k: Tensor) -> Tensor:
-    """Whether a table shows keys, one after another, to queries: bool [q, k]."""
+    """Whether a table shows keys to queries, which stand one after another: bool [q, k]."""
     seen_qk = torch.zeros(q.numel(), k.numel(), dtype=torch.bool)
-    first, left = int(q.flatten()[0]), int(k.flatten()[0])
+    first = int(q.flatten()[0])
     for start, stop, seen in table.cells(first, first + q.numel()):
         for a, b in seen:
-            seen_qk[start - first : stop - first, max(a - left, 0) : max(b - left, 0)] = True
+            seen_qk[start - first : stop - first] |= (a <= k) & (k < b)
     return seen_qk
