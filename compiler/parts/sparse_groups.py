@@ -134,7 +134,7 @@ def _arrangement(parts: Parts, tables: Sequence[Tensor]) -> Tensor:
     costs = torch.zeros(len(choices), dtype=torch.int64)
     for table, seen_qk in enumerate(tables):
         if len(seen_qk) == GROUP:
-            blocks = seen_qk[choices].unflatten(1, (-1, BLOCK)).any(2)
+            blocks = seen_qk[choices].reshape(len(choices), GROUP // BLOCK, BLOCK, -1).any(2)
             costs += uses[table] * _computed(blocks).sum(1)
     return choices[int(costs.argmin())]
 
@@ -145,7 +145,8 @@ def _computed(blocks: Tensor) -> Tensor:
     """
     if blocks.shape[-2] % 2:
         blocks = torch.cat((blocks, torch.zeros_like(blocks[..., :1, :])), -2)
-    vectors = blocks.unflatten(-2, (-1, VECTOR // BLOCK)).any(-2)
+    *others, count, keys = blocks.shape
+    vectors = blocks.reshape(*others, count * BLOCK // VECTOR, VECTOR // BLOCK, keys).any(-2)
     pairs: Tensor = (blocks.sum(-2) * BLOCK + vectors.sum(-2) * VECTOR) // 2
     return pairs
 

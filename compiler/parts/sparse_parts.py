@@ -73,8 +73,7 @@ def _shown(
         return ()
     q, k = _tokens(orders[0], *block), torch.cat([_tokens(orders[1], *ends) for ends in places])
     seen_qk = pattern.sees(q[:, None], k, *lengths).expand(len(q), len(k))
-    found: tuple[Tensor, ...] = seen_qk.split([right - left for left, right in places], dim=1)
-    return found
+    return torch.split(seen_qk, [right - left for left, right in places], dim=1)
 
 
 def _split(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import native, sparse_plan
+from mmspec.compiler.parts import native, pace, sparse_plan
 from mmspec.compiler.parts.sparse import attend, sparse_attention
 from mmspec.compiler.relations.geometry import Geometry, line
 from mmspec.compiler.relations.sequence import SequenceMask, Side
@@ -46,6 +46,7 @@ def only_native(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     spies = SimpleNamespace(**{name: spied(name) for name in names})
     monkeypatch.setattr(native, "_library", lambda: spies)
     monkeypatch.setattr(native, "_LEAST", 0)
+    monkeypatch.setattr(pace, "pace", lambda _: pace.Pace(1.0, 1.0))
     monkeypatch.setattr(sparse_plan, "_MARGIN", 1e9)
     return calls
 
