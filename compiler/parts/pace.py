@@ -8,8 +8,6 @@ second, is kept beside the native code, in $XDG_CACHE_HOME/mmspec/native.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmspec.compiler.parts import native
+from mmspec.compiler.parts import native, tuning
 from mmspec.compiler.parts.sparse_calls import ALL, Call
 from mmspec.compiler.parts.sparse_groups import GROUP, Groups
 
@@ -69,7 +67,8 @@ def pace(half: bool) -> Pace:
         return kept
     with ThreadPoolExecutor(1) as thread:  # whose torch has no modes, casts or threads of a caller
         measured = thread.submit(_measured, torch.bfloat16 if half else torch.float32).result()
-    _write(file, measured)
+    with suppress(OSError):
+        tuning.keep(file, measured._asdict())
     return measured
 
 
@@ -90,18 +89,18 @@ def _measured(dtype: torch.dtype) -> Pace:
 
 
 def everything(tokens: int) -> Groups:
-    """The groups of a mask that hides nothing."""
-    count = -(-tokens // GROUP)
+    """The groups of a mask that hides nothing; tokens: so many that all groups are full."""
+    count = tokens // GROUP
     return Groups(
         tokens,
-        torch.arange(count + 1, dtype=torch.int32).mul_(GROUP).clamp_(max=tokens),
+        torch.arange(0, tokens + 1, GROUP, dtype=torch.int32),
         torch.arange(count + 1),
         torch.tensor([[0, tokens, ALL]], dtype=torch.int32).repeat(count, 1),
         torch.empty(0, dtype=torch.int32),
         torch.empty(0, dtype=torch.int64),
         keys=tokens,
         met=count * tokens,
-        pairs=count * GROUP * tokens,
+        pairs=tokens * tokens,
     )
 
 
@@ -147,16 +146,3 @@ def _read(file: Path) -> Pace | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return kept if kept.credible else None
-
-
-def _write(file: Path, measured: Pace) -> None:
-    """Keep it where that can be done: whole, or not at all."""
-    with suppress(OSError):
-        with tempfile.NamedTemporaryFile(
-            "w", dir=file.parent, suffix=".tmp", delete=False
-        ) as place:
-            place.write(json.dumps(measured._asdict(), indent=2) + "\n")
-        try:
-            os.replace(place.name, file)
-        except OSError:
-            os.unlink(place.name)

@@ -169,13 +169,17 @@ def _read(key: dict[str, str], own: Config) -> Config | None:
 
 
 def _write(key: dict[str, str], config: Config) -> None:
-    """Keep a choice where that can be done: whole, or not at all."""
-    text = json.dumps({"key": key, **config._asdict()}, indent=2) + "\n"
+    """Keep a choice where that can be done."""
     with suppress(OSError):
         folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder(), suffix=".tmp", delete=False) as file:
-            file.write(text)
-        try:
-            os.replace(file.name, _file(key))
-        except OSError:
-            os.unlink(file.name)
+        keep(_file(key), {"key": key, **config._asdict()})
+
+
+def keep(file: Path, found: dict[str, Any]) -> None:
+    """Write what was found as JSON, whole or not at all. Raises OSError where nobody may write."""
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False) as fresh:
+        fresh.write(json.dumps(found, indent=2) + "\n")
+    try:
+        os.replace(fresh.name, file)
+    except OSError:
+        os.unlink(fresh.name)
