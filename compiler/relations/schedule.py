@@ -16,7 +16,14 @@ from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.loops import Block, If, Loop, Run
 from mmspec.compiler.relations.planned import planned
 from mmspec.compiler.relations.relation import Relation
-from mmspec.compiler.relations.syntax import Dialect, Expression, Operation, added, write
+from mmspec.compiler.relations.syntax import (
+    Dialect,
+    Expression,
+    Operation,
+    added,
+    multiplied,
+    write,
+)
 from mmspec.compiler.relations.tiles import Tile, linear_tiles, sides
 
 __all__ = ["Schedule", "schedule"]
@@ -123,7 +130,7 @@ class Schedule:
         index = places[0]
         sizes = zip(self.relation.key.axes[1:], self.key_tile[1:], strict=True)
         for place, (axis, side) in zip(places[1:], sizes, strict=True):
-            index = _sum(Operation("*", (index, _tiles(axis, side))), place)
+            index = _sum(multiplied(index, _tiles(axis, side)), place)
         return index
 
     def _triton(self, block: Block, bodies: dict[bool, list[str]]) -> Iterator[str]:
@@ -170,7 +177,7 @@ def _tiles(axis: Axis, side: int) -> Expression:
 
 def _sum(left: Expression, right: Expression) -> Expression:
     if isinstance(right, Operation) and right.name == "+" and isinstance(right.of[1], int):
-        return added(Operation("+", (left, right.of[0])), right.of[1])
+        return added(added(left, right.of[0]), right.of[1])
     return added(left, right)
 
 

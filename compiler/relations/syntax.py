@@ -18,6 +18,7 @@ __all__ = [
     "Operation",
     "added",
     "function",
+    "multiplied",
     "read",
     "simplified",
     "variables",
@@ -104,6 +105,15 @@ def added(left: Expression, right: Expression) -> Expression:
     return Operation("+", (left, right))
 
 
+def multiplied(left: Expression, number: Expression) -> Expression:
+    """The product, unless that is one of the two, 0, or a number."""
+    if left == 0 or number == 1:
+        return left
+    if isinstance(left, int) and isinstance(number, int):
+        return left * number
+    return Operation("*", (left, number))
+
+
 def _folded(left: Operation, number: int) -> Expression:
     """min(a, b) + 1 = min(a + 1, b + 1), and x // 64 + 1 = (x + 64) // 64."""
     if left.name in ("min", "max"):
@@ -117,23 +127,7 @@ def _folded(left: Operation, number: int) -> Expression:
 
 def write(expression: Expression, dialect: Dialect = "python") -> str:
     """Its text."""
-    return _write(_plain(expression), dialect, 0)
-
-
-def _plain(expression: Expression) -> Expression:
-    """Without products with 0 and 1, sums with 0, and what numbers alone make."""
-    if not isinstance(expression, Operation):
-        return expression
-    name, of = expression.name, tuple(map(_plain, expression.of))
-    if name == "*" and 0 in of:
-        return 0
-    unit = {"*": 1, "+": 0}.get(name)
-    if unit is not None and unit in of:
-        return of[1] if of[0] == unit else of[0]
-    left, right = (of[0], of[-1])
-    if unit is not None and isinstance(left, int) and isinstance(right, int):
-        return left * right if name == "*" else left + right
-    return Operation(name, of)
+    return _write(expression, dialect, 0)
 
 
 def _write(expression: Expression, dialect: Dialect, tightness: int) -> str:
