@@ -134,21 +134,10 @@ def _arrangement(parts: Parts, tables: Sequence[Tensor]) -> Tensor:
     costs = torch.zeros(len(choices), dtype=torch.int64)
     for table, seen_qk in enumerate(tables):
         if len(seen_qk) == GROUP:
-            blocks = seen_qk[choices].reshape(len(choices), GROUP // BLOCK, BLOCK, -1).any(2)
-            costs += uses[table] * _computed(blocks).sum(1)
+            for size in (VECTOR, BLOCK):
+                rows = seen_qk[choices].reshape(len(choices), -1, size, seen_qk.shape[1])
+                costs += uses[table] * size * rows.any(2).sum((1, 2))
     return choices[int(costs.argmin())]
-
-
-def _computed(blocks: Tensor) -> Tensor:
-    """Pairs of each key that are computed where it is seen by some of these blocks of queries:
-    [..., block, key] -> [..., key].
-    """
-    if blocks.shape[-2] % 2:
-        blocks = torch.cat((blocks, torch.zeros_like(blocks[..., :1, :])), -2)
-    *others, count, keys = blocks.shape
-    vectors = blocks.reshape(*others, count * BLOCK // VECTOR, VECTOR // BLOCK, keys).any(-2)
-    pairs: Tensor = (blocks.sum(-2) * BLOCK + vectors.sum(-2) * VECTOR) // 2
-    return pairs
 
 
 def _arranged(order: Tensor, parts: Parts, places: Tensor) -> Tensor:
@@ -180,11 +169,23 @@ def _packed(tables: Sequence[Tensor]) -> _Packed:
         kinds_k = _bits(blocks_bk)
         column = kinds_k.argsort(stable=True)[int((kinds_k == 0).sum()) :]
         bits_k = _bits(seen_qk)
-        found.append((len(column), at, int(_computed(blocks_bk).sum())))
+        found.append((len(column), at, _computed(seen_qk)))
         columns.append(column)
         seen.append(bits_k[column])
         at += len(column)
     return _Packed(found, torch.cat(columns).to(torch.int32), torch.cat(seen or columns))
+
+
+def _computed(seen_qk: Tensor) -> int:
+    """Pairs that are computed where so much is seen."""
+    return (
+        sum(
+            size * int(rows.any(0).sum())
+            for size in (VECTOR, BLOCK)
+            for rows in torch.split(seen_qk, size)
+        )
+        // 2
+    )
 
 
 def _bits(rows: Tensor) -> Tensor:
