@@ -1,8 +1,9 @@
 // Sparse attention on a CPU with AVX-512, forward and backward, in float32.
 //
-// Queries are taken in groups of 64 that see almost the same keys, in any order. A number of each
-// query of a group stands in a lane, so a row of scores needs no sum across lanes and a key may lie
-// anywhere: it is read a number at a time and meets all queries of its group.
+// Queries are taken in groups of 64 that see almost the same keys, in any order. For scores a number
+// of each query of a group stands in a lane, so they need no sum across lanes and a key may lie
+// anywhere: it is read a number at a time and meets all queries of its group. For sums of values a
+// number of the value does.
 //
 // Online softmax over chunks of keys (Milakov & Gimelshein 2018), backward from the log-sum-exp
 // (Dao et al. 2022). Compile with -O3 -march=native -fopenmp -ffp-contract=fast.
@@ -65,7 +66,7 @@ constexpr int GROUP = 64;  // queries
 constexpr int WIDEST = 256;
 constexpr int STRIDE = WIDEST + LANES;  // of rows: no power of two, whose lines share a cache set
 constexpr int CHUNK = 64;               // keys whose scores are held
-constexpr int BLOCK = 8;                // keys or numbers of a value whose sums are in registers
+constexpr int BLOCK = 8;                // keys or queries whose sums are in registers
 constexpr int LINE = 64;                // bytes of a cache
 constexpr int SHARE = 64;               // groups that a thread takes at a time, at most
 constexpr float LOG2_E = 1.44269504f;

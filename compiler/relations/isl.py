@@ -6,6 +6,6 @@ import islpy as isl
 
 __all__ = ["isl"]
 
-# Else sets that differ in their divisions are joined by guesses, on which isl 0.28 now
-# and then read through a null pointer.
+# Otherwise isl joins sets that differ in their divisions by guesses, for some of which 0.28 reads
+# through a null pointer.
 isl.DEFAULT_CONTEXT.set_coalesce_preserve_locals(1)

@@ -41,9 +41,9 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Pol
     if "random" in names:
         from mmspec.verify.costs.tabled import settled, undrawn
 
-        drawn, mask = mask, settled(mask, key.tokens.max)
-        if drawn != mask:
-            return visible(query, key, mask, sizes)
+        plain = settled(mask, key.tokens.max)
+        if plain != mask:
+            return visible(query, key, plain, sizes)
         return _tabled(query, key, mask, visible(query, key, undrawn(mask), sizes))
     return related_or_tabled(query, key, mask)
 
