@@ -65,8 +65,8 @@ watch: $(WATCH) ## train on two streams of a smartwatch
 test: $(READY) ## run the whole test suite; ARGS="-k gated" runs a part
 	@$(PY) -m pytest $(ARGS)
 
-deep: $(READY) ## hold 10,000 drawn masks to their formulas (about half an hour)
-	@MMSPEC_PROFILE=deep $(PY) -m pytest tests/compiler/relations/test_relations.py
+deep: $(READY) ## draw at random, and much more: 10,000 masks, thousands of specs and damaged files (an hour)
+	@MMSPEC_PROFILE=deep $(PY) -m pytest -m deep $(ARGS)
 
 check: $(READY) ## lint, formatting, mypy, pyright, layering
 	@$(VENV)/bin/ruff check .

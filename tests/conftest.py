@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 GOLDEN = Path(__file__).parent / "golden"
 """Where the golden files lie, by the path that a test gives."""
@@ -15,11 +15,10 @@ GOLDEN = Path(__file__).parent / "golden"
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PROFILES = {
-    "dev": settings(_COMMON, max_examples=50),
-    "ci": settings(_COMMON, max_examples=50, derandomize=True),
-    "deep": settings(_COMMON, max_examples=2000),
+    "fixed": settings(_COMMON, max_examples=50, derandomize=True),
+    "deep": settings(_COMMON, max_examples=2000, print_blob=True),
 }
-"""Hypothesis profiles; MMSPEC_PROFILE chooses one, else `ci` where CI is set, else `dev`."""
+"""Hypothesis profiles; MMSPEC_PROFILE chooses one, else `fixed`: `make test` depends on no luck."""
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -35,13 +34,14 @@ def pytest_configure() -> None:
     """Load the hypothesis profile that the environment chooses."""
     for name, profile in PROFILES.items():
         settings.register_profile(name, profile)
-    chosen = os.environ.get("MMSPEC_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
-    settings.load_profile(chosen)
+    settings.load_profile(os.environ.get("MMSPEC_PROFILE") or "fixed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what compares golden files, so that `make golden` runs nothing else."""
+    """Mark what compares golden files, for `make golden`, and what is drawn, for `make deep`."""
     for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker("deep")
         if "golden" in getattr(item, "fixturenames", ()):
             item.add_marker("golden")
 
