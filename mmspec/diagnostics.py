@@ -9,7 +9,17 @@ from typing import Any, Final
 
 from mmspec.codes import CODES
 
-__all__ = ["CODES", "Diagnostic", "MmspecError", "Span", "as_json", "explain", "render", "suggest"]
+__all__ = [
+    "CODES",
+    "Diagnostic",
+    "MmspecError",
+    "Span",
+    "as_json",
+    "explain",
+    "printable",
+    "render",
+    "suggest",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,7 @@ class Diagnostic:
         place = f"{self.span} " if self.span else ""
         inside = f" (in {self.where})" if self.where else ""
         advice = f"; {self.help}" if self.help else ""
-        return _printable(f"{place}error[{self.code}]: {self.message}{inside}{advice}")
+        return printable(f"{place}error[{self.code}]: {self.message}{inside}{advice}")
 
 
 class MmspecError(Exception):
@@ -62,7 +72,7 @@ def explain(code: str) -> str:
         title, explanation = CODES[code.upper()]
         return f"{code.upper()}: {title}\n\n{explanation}"
     close = suggest(code.upper(), CODES)
-    return _printable(f"no code `{code}`" + (f"; did you mean {close}?" if close else ""))
+    return printable(f"no code `{code}`" + (f"; did you mean {close}?" if close else ""))
 
 
 def suggest(word: str, candidates: Iterable[str]) -> str | None:
@@ -97,14 +107,14 @@ def _render_one(diagnostic: Diagnostic, sources: dict[str, str], color: bool) ->
     paint = _paint if color else _plain
     place = f"{diagnostic.span} " if diagnostic.span else ""
     head = paint(f"error[{diagnostic.code}]", "1;31")
-    lines = [f"{_printable(place)}{head}: {_printable(diagnostic.message)}"]
+    lines = [f"{printable(place)}{head}: {printable(diagnostic.message)}"]
     if diagnostic.span:
         source = _source_line(diagnostic.span, sources)
         lines += _excerpt(diagnostic.span, source, color) if source is not None else []
     if diagnostic.where:
-        lines.append(_printable(f"in {diagnostic.where}"))
+        lines.append(printable(f"in {diagnostic.where}"))
     if diagnostic.help:
-        lines.append(f"{paint('help', '1;36')}: {_printable(diagnostic.help)}")
+        lines.append(f"{paint('help', '1;36')}: {printable(diagnostic.help)}")
     return "\n".join(lines)
 
 
@@ -135,13 +145,13 @@ def _excerpt(span: Span, source: str, color: bool) -> list[str]:
     one_line = span.end_line == span.line
     end = min(span.end_column - 1, len(source)) if one_line else len(source.rstrip())
     source, start, end = _window(source, start, end)
-    gap = " " * _width(_printable(source[:start]))
-    carets = "^" * max(1, _width(_printable(source[start:end])))
+    gap = " " * _width(printable(source[:start]))
+    carets = "^" * max(1, _width(printable(source[start:end])))
     paint = _paint if color else _plain
     number = str(span.line)
     gutter = paint(f"{number} |", "34")
     blank = paint(f"{' ' * len(number)} |", "34")
-    return [f"{gutter} {_printable(source)}", f"{blank} {gap}{paint(carets, '1;31')}"]
+    return [f"{gutter} {printable(source)}", f"{blank} {gap}{paint(carets, '1;31')}"]
 
 
 def _window(source: str, start: int, end: int) -> tuple[str, int, int]:
@@ -165,7 +175,7 @@ def _width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text that cannot steer a terminal: tabs become spaces, other controls are escaped."""
     if text.isprintable():
         return text

@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mmspec.version": (),
     "mmspec.codes": (),
     "mmspec.diagnostics": ("mmspec.codes",),
+    "mmspec.private": ("mmspec.diagnostics",),
     "mmspec.text": ("mmspec.diagnostics",),
     "mmspec.expressions": ("mmspec.diagnostics",),
     "mmspec.schema": ("mmspec.diagnostics", "mmspec.text", "mmspec.expressions"),

@@ -1,0 +1,125 @@
+"""Folders and files of this user alone: a cache is believed only where nobody else could write it.
+
+Every folder on the way is looked at, since whoever may rename one may put another in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+_SAID: set[str] = set()
+
+
+def cache(*names: str) -> Path | None:
+    """The folder of these names in the cache, made where it is missing; None: do without.
+
+    The cache is $MMSPEC_CACHE, else mmspec in $XDG_CACHE_HOME, else in ~/.cache. One that is
+    relative or that others could write to is refused, with one line on stderr for a process.
+    """
+    own, shared = os.environ.get("MMSPEC_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    base = own or os.path.join(shared or os.path.expanduser("~/.cache"), "mmspec")
+    if not os.path.isabs(base):
+        _say(f"the cache folder {base} is relative, so nothing is kept", "give its whole path")
+        return None
+    try:
+        made = [_made(Path(os.path.realpath(base)))]
+        for name in names:
+            made.append(_made(made[-1] / name))
+        at_fault = next((fault for folder in made if (fault := _fault(folder))), None)
+        if at_fault is None:
+            for folder in made:
+                folder.chmod(0o700)
+    except (OSError, ValueError):
+        return None
+    if at_fault is not None:
+        _say(f"{at_fault[0]}, so the cache {base} is not used", at_fault[1])
+        return None
+    return made[-1]
+
+
+def _made(folder: Path) -> Path:
+    """A folder, which is made, with those above it, for this user alone."""
+    if not folder.parent.exists():
+        _made(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    return folder
+
+
+def _fault(folder: Path) -> tuple[str, str] | None:
+    """Why others could change what the folder holds, and how to mend it; None: they could not."""
+    own = folder.lstat()
+    if not stat.S_ISDIR(own.st_mode):
+        raise NotADirectoryError(folder)
+    if own.st_uid != os.geteuid():
+        return f"{folder} belongs to another user", "MMSPEC_CACHE names another folder"
+    if own.st_mode & _OTHERS:
+        return f"others may write to {folder}", "remove it, or let MMSPEC_CACHE name another"
+    for above in folder.parents:
+        state = above.lstat()
+        if state.st_uid not in (0, os.geteuid()):
+            return f"{above} belongs to another user", "MMSPEC_CACHE names another folder"
+        if state.st_mode & _OTHERS and not state.st_mode & stat.S_ISVTX:
+            return f"others may write to {above}", "MMSPEC_CACHE names another folder"
+    return None
+
+
+def _say(message: str, advice: str) -> None:
+    """A line on stderr, once for a process."""
+    from mmspec.diagnostics import printable
+
+    if message not in _SAID:
+        _SAID.add(message)
+        print(printable(f"mmspec: {message}; {advice}"), file=sys.stderr, flush=True)
+
+
+def opened(path: Path) -> BinaryIO | None:
+    """A file of a private folder for reading; None where there is none that only we could write.
+
+    Links, pipes and devices are none: nothing is waited for, and nothing outside is read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    state = os.fstat(handle)
+    ours = state.st_uid == os.geteuid() and not state.st_mode & _OTHERS
+    if ours and stat.S_ISREG(state.st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    return None
+
+
+def read(path: Path, most: int) -> bytes | None:
+    """What such a file holds; None where it is none, or holds more than `most` bytes."""
+    file = opened(path)
+    if file is None:
+        return None
+    with file, suppress(OSError):
+        content = file.read(most + 1)
+        return content if len(content) <= most else None
+    return None
+
+
+@contextmanager
+def written(path: Path) -> Generator[BinaryIO]:
+    """A file that is put at `path`, readable by this user alone, once it is whole; else nothing."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with suppress(FileNotFoundError):
+            fresh.unlink()
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        fresh.replace(path)
+    finally:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
