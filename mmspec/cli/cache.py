@@ -1,4 +1,4 @@
-"""What `check` found fine is not read again until the spec, or mmspec itself, changes.
+"""What `check` found fine is not judged again until the spec, or what judges it, changes.
 
 An entry is a small file in the cache folder, named by a hash of all that decides the answer. Only
 valid specs are remembered: errors are found anew each time.
@@ -7,22 +7,22 @@ valid specs are remembered: errors are found anew each time.
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from mmspec import private
 from mmspec.version import __version__
 
 _PACKAGE: Final = Path(__file__).parents[1]
-_DECIDES: Final = ("text", "expressions", "schema")
+_DECIDES: Final = ("", "text", "expressions", "schema", "cli")
+_BESIDE: Final = ("yaml", "pydantic")
 _KEPT: Final = 1000
-
-
-def folder() -> Path:
-    """Where entries lie: $MMSPEC_CACHE, else mmspec in $XDG_CACHE_HOME, else in ~/.cache."""
-    own = os.environ.get("MMSPEC_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(own or os.path.join(base, "mmspec")) / "checked"
+_FORM: Final = re.compile(rb"[1-9][0-9]{0,5}(?: [1-9][0-9]{0,5}){2}")
 
 
 def key(content: bytes) -> str:
@@ -32,7 +32,7 @@ def key(content: bytes) -> str:
     found = blake2b(content, digest_size=20)
     for name, size, changed in sorted(_sources()):
         found.update(f"\0{name} {size} {changed}".encode())
-    found.update(__version__.encode())
+    found.update(f"{__version__} {sys.version}".encode())
     return found.hexdigest()
 
 
@@ -43,30 +43,36 @@ def _sources() -> Iterator[tuple[str, int, int]]:
                 if entry.name.endswith(".py"):
                     state = entry.stat()
                     yield f"{part}/{entry.name}", state.st_size, state.st_mtime_ns
+    for name in _BESIDE:
+        module = find_spec(name)
+        assert module is not None and module.origin is not None
+        state = os.stat(Path(module.origin).parent)
+        yield module.origin, state.st_size, state.st_mtime_ns
 
 
-def recall(entry: str) -> str | None:
-    """What was said about a valid spec, if it was."""
-    try:
-        return (folder() / entry).read_text(encoding="utf-8")
-    except (OSError, ValueError):
+def recall(entry: str) -> tuple[int, ...] | None:
+    """How many modalities, streams and heads a valid spec has, if it is remembered."""
+    folder = private.cache("checked")
+    said = private.read(folder / entry, 20) if folder else None
+    if said is None or not _FORM.fullmatch(said):
         return None
+    return tuple(map(int, said.split()))
 
 
-def remember(entry: str, about: str) -> None:
-    """Keep what was said; a cache that cannot be written is no error."""
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-        fresh = folder() / f".{entry}.{os.getpid()}"
-        fresh.write_text(about, encoding="utf-8")
-        fresh.replace(folder() / entry)
-        _forget_the_oldest()
-    except OSError:
+def remember(entry: str, counts: tuple[int, ...]) -> None:
+    """Keep what was found; a cache that cannot be written is no error."""
+    folder = private.cache("checked")
+    if folder is None:
         return
+    with suppress(OSError):
+        with private.written(folder / entry) as file:
+            file.write(" ".join(map(str, counts)).encode())
+        _forget_the_oldest(folder)
 
 
-def _forget_the_oldest() -> None:
-    with os.scandir(folder()) as entries:
-        known = sorted(entries, key=lambda item: item.stat().st_mtime_ns)
+def _forget_the_oldest(folder: Path) -> None:
+    with os.scandir(folder) as entries:
+        known = sorted(entries, key=lambda item: item.stat(follow_symlinks=False).st_mtime_ns)
     for item in known[: max(0, len(known) - _KEPT)]:
-        Path(item.path).unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(item.path).unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -11,10 +10,11 @@ from mmspec.cli import cache, exits, output
 
 if TYPE_CHECKING:
     from mmspec.diagnostics import Diagnostic
-    from mmspec.schema.spec import Spec
 
 NAME: Final = "check"
 SUMMARY: Final = "check that specs are valid"
+_MOST: Final = (1 << 20) + 1
+"""Bytes that are read: one more than a spec may have."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -37,46 +37,49 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class Result(NamedTuple):
-    """What a valid spec holds, in words, or what is wrong with it."""
+    """How many modalities, streams and heads a valid spec has, or what is wrong with it."""
 
-    about: str
+    counts: tuple[int, ...]
     found: tuple[Diagnostic, ...] = ()
 
 
 def _check(path: str) -> Result:
-    """The answer for one spec; a file that was found fine before is not read again."""
-    if not os.path.isfile(path):  # a pipe can be read only once
-        return _judge(path)
+    """The answer for one spec; what was found fine before is not judged again.
+
+    The file is read once: what is remembered is said of the bytes that were judged.
+    """
     try:
         with open(path, "rb") as file:
-            entry = cache.key(file.read())
-    except OSError:
+            content = file.read(_MOST)
+    except (OSError, ValueError):
         return _judge(path)
+    entry = cache.key(content)
     known = cache.recall(entry)
     if known is not None:
         return Result(known)
-    result = _judge(path)
-    if not result.found:
-        cache.remember(entry, result.about)
+    result = _judge(path, content)
+    if not result.found and cache.key(content) == entry:
+        cache.remember(entry, result.counts)
     return result
 
 
-def _judge(path: str) -> Result:
-    """Read and validate a spec."""
+def _judge(path: str, content: bytes | None = None) -> Result:
+    """Validate what a file holds (None: what keeps it from being read is said)."""
     from mmspec import text
     from mmspec.diagnostics import MmspecError
     from mmspec.schema.validate import validate
 
     try:
-        return Result(_about(validate(text.read(path))))
+        spec = validate(text.read(path) if content is None else text.decode(content, path))
     except MmspecError as error:
-        return Result("", error.diagnostics)
+        return Result((), error.diagnostics)
+    return Result((len(spec.modalities), len(spec.streams), len(spec.heads)))
 
 
 def _print(results: dict[str, Result]) -> None:
     for path, result in results.items():
         if not result.found:
-            print(f"{path}: fine ({result.about})")
+            print(f"{path}: fine ({_about(result.counts)})")
             continue
         from mmspec import diagnostics
 
@@ -85,13 +88,9 @@ def _print(results: dict[str, Result]) -> None:
         print(f"{path}: {output.plural(len(result.found), 'problem')}")
 
 
-def _about(spec: Spec) -> str:
-    counts = {
-        "modality": len(spec.modalities),
-        "stream": len(spec.streams),
-        "head": len(spec.heads),
-    }
-    text = ", ".join(output.plural(count, noun) for noun, count in counts.items())
+def _about(counts: tuple[int, ...]) -> str:
+    pairs = zip(counts, ("modality", "stream", "head"), strict=True)
+    text = ", ".join(output.plural(count, noun) for count, noun in pairs)
     return text.replace("modalitys", "modalities")
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mmspec.text.document import Document, parse, read
+from mmspec.text.document import Document, decode, parse, read
 
-__all__ = ["Document", "parse", "read"]
+__all__ = ["Document", "decode", "parse", "read"]

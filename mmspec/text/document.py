@@ -55,10 +55,15 @@ def read(path: str | os.PathLike[str]) -> Document:
         advice = "name the spec file in it" if os.path.isdir(path) else "check the path"
         message = f"cannot read `{shown}`: {reason.lower()}"
         raise MmspecError(Diagnostic("MM001", message, help=advice)) from None
+    return decode(content, shown)
+
+
+def decode(content: bytes, path: str) -> Document:
+    """Read a spec's bytes; raises MmspecError MM002 to MM015."""
     if len(content) > MAX_BYTES:
-        message = f"`{shown}` has more than {MAX_BYTES} bytes"
+        message = f"`{path}` has more than {MAX_BYTES} bytes"
         raise MmspecError(Diagnostic("MM013", message, help="a spec is a short text"))
-    return parse(_decode(content, shown), shown)
+    return parse(_as_utf8(content, path), path)
 
 
 def parse(text: str, path: str = "<spec>") -> Document:
@@ -81,7 +86,7 @@ def parse(text: str, path: str = "<spec>") -> Document:
     return Document(path, text, data, builder.values, builder.keys)
 
 
-def _decode(content: bytes, path: str) -> str:
+def _as_utf8(content: bytes, path: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
