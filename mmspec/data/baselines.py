@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from hashlib import blake2b
 from typing import Any, Final
@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmspec.data import cache
-from mmspec.data.faults import package_missing
+from mmspec.data.encode.values import finite
+from mmspec.data.faults import Faults, package_missing
 from mmspec.data.source import Source, Waveform
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,8 @@ SUBSETS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 def baselines(source: Source) -> dict[str, float]:
     """Held-out accuracy by name: `majority`, then a logistic regression for each subset.
 
-    Fitted once for a data set and version of scikit-learn. Raises MmspecError (MM512) without it.
+    Fitted once for a data set and version of scikit-learn. Raises MmspecError: MM512 without it,
+    MM506 where a feature is not finite.
     """
     try:
         import sklearn
@@ -67,7 +69,7 @@ def _fit(source: Source) -> dict[str, float]:
     found = {"majority": float((labels[test] == common).mean())}
     wanted = SUBSETS[source.name]
     columns = {name for subset in wanted for name in subset}
-    features = {name: _features(source.columns[name], train) for name in sorted(columns)}
+    features = {name: _features(source, name, train) for name in sorted(columns)}
     for subset in wanted:
         joined = np.concatenate([features[name] for name in subset], axis=1)
         found[", ".join(subset)] = _accuracy(joined, labels, train)
@@ -89,18 +91,29 @@ def _accuracy(features: Floats, labels: NDArray[Any], train: NDArray[np.bool_]) 
     return float((model.predict(features[~train]) == labels[~train]).mean())
 
 
-def _features(column: Sequence[Any], train: NDArray[np.bool_]) -> Floats:
+def _features(source: Source, name: str, train: NDArray[np.bool_]) -> Floats:
     """Features of a column by what it holds; fitted to the training rows only."""
-    first = column[0]
+    column = source.columns[name]
+    first: Any = column[0]
     if isinstance(first, str):
         return _ngrams([str(text) for text in column], train)
     if isinstance(first, Waveform):
-        return _scaled(np.stack([_spoken(sound) for sound in column]), train)
+        return _scaled(_described(source, name, _spoken), train)
     if isinstance(first, Mapping):
-        return np.array([[float(value) for value in row.values()] for row in column])
+        return _described(source, name, lambda row: np.array([float(x) for x in row.values()]))
     if np.asarray(first).dtype == np.uint8:
         return _pixels(np.stack([np.asarray(image) for image in column]), train)
-    return _scaled(np.stack([_motion(np.asarray(window)) for window in column]), train)
+    return _scaled(_described(source, name, _motion), train)
+
+
+def _described(source: Source, name: str, describe: Callable[[Any], Floats]) -> Floats:
+    """What describes each row of a column; raises MM506 with the rows where it is not finite."""
+    faults, found = Faults(), list[Floats]()
+    for row, value in zip(source.rows, source.columns[name], strict=True):
+        with faults.at(row, name):
+            found.append(finite(describe(value), "what the baseline sees of it"))
+    faults.check()
+    return np.stack(found)
 
 
 def _ngrams(texts: list[str], train: NDArray[np.bool_]) -> Floats:
@@ -134,7 +147,7 @@ def _spoken(sound: Waveform) -> Floats:
 
 def _motion(window: NDArray[Any]) -> Floats:
     """Mean, deviation, extremes and quartiles of each axis, its low spectrum, and correlations."""
-    axes = window.astype(np.float64)
+    axes = np.asarray(window, np.float64)
     quartiles = np.quantile(axes, [0.25, 0.5, 0.75], axis=0)
     spectrum = np.log1p(np.abs(np.fft.rfft(axes - axes.mean(0), axis=0))[1:9])
     related = np.atleast_2d(np.corrcoef(axes.T + 1e-9 * np.arange(len(axes))))

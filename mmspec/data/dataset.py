@@ -38,6 +38,10 @@ class Dataset:
     held_out: NDArray[np.bool_]
     classes: Mapping[str, tuple[str, ...]]
     """The names of the classes by head, in the order of their ids, where labels are names."""
+    categories: Mapping[str, table.Codes]
+    """The names of the codes of each table's category columns, by modality."""
+    rows: Sequence[str]
+    """How an error names each row."""
     notes: tuple[str, ...]
     """What was found, absent or cut, a line each."""
 
@@ -69,6 +73,7 @@ class _Encoding:
     source: Source
     spec: Spec
     faults: Faults = field(default_factory=Faults)
+    categories: dict[str, table.Codes] = field(default_factory=dict)
 
     def each(self, name: str, encode: Encoder, absent: str) -> list[Any]:
         """Every row of a column encoded, None where there is no value.
@@ -120,7 +125,8 @@ def encode(source: Source, spec: Spec) -> Dataset:
         elif isinstance(head, heads.Regressor):
             targets[name] = _numbers(work, name, head)
     notes = tuple(_notes(work, found, targets))
-    return Dataset(found, targets, source.held_out.astype(bool), classes, notes)
+    held_out = source.held_out.astype(bool)
+    return Dataset(found, targets, held_out, classes, work.categories, source.rows, notes)
 
 
 def _filled(found: Mapping[str, Column]) -> NDArray[np.bool_]:
@@ -165,6 +171,7 @@ def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
         with work.faults.at(_LEARNING, name):
             codes = table.learn(modality, values, is_training)
         work.faults.check()
+        work.categories[name] = codes
         rows = work.each(name, partial(table.encode, modality, codes), advice)
         return Fixed.pack(rows, (len(modality.columns),), np.float32)
     if isinstance(modality, Image):

@@ -84,7 +84,8 @@ class EncodedFeed:
             tensors[name] = torch.from_numpy(values)
             if modality.optional or not isinstance(modality, Image | Table):
                 lengths[name] = torch.from_numpy(counts)
-        return Inputs(tensors, lengths, self._targets(rows, tensors, lengths))
+        named = tuple(self._data.rows[row] for row in rows)
+        return Inputs(tensors, lengths, self._targets(rows, tensors, lengths), named)
 
     def _targets(
         self,

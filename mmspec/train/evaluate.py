@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
+from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.schema import head as heads
 from mmspec.schema.spec import Spec
 from mmspec.train.feed import Feed
-from mmspec.train.scores import Score, score
+from mmspec.train.scores import UNFIT, Score, check_finite, score
 
 _BATCH: Final = 64
 _GALLERY: Final = 512
@@ -44,7 +46,10 @@ def conditions(spec: Spec) -> dict[str, frozenset[str]]:
 def evaluate(
     model: nn.Module, spec: Spec, feed: Feed, present: Mapping[str, frozenset[str]]
 ) -> Table:
-    """Evaluate under each condition; the model's mode and the random state are as before after."""
+    """Evaluate under each condition; the model's mode and the random state are as before after.
+
+    Raises MmspecError MM619 where an output or a figure is not finite.
+    """
     was_training = model.training
     model.eval()
     try:
@@ -70,16 +75,27 @@ def _evaluate(
             logits = getattr(output.heads, name)
             scores.setdefault(name, score(name, spec)).add(logits, inputs)
         for name, values in _per_sample(output.statistics).items():
-            statistics.setdefault(name, []).extend(values)
+            check_finite(name, values, inputs)
+            statistics.setdefault(name, []).extend(values.tolist())
     found = {name: taken.figures() for name, taken in scores.items()}
     means = {name: sum(values) / len(values) for name, values in statistics.items() if values}
-    return found | ({"statistics": means} if means else {})
+    return _checked(found | ({"statistics": means} if means else {}))
 
 
-def _per_sample(statistics: Mapping[str, Tensor]) -> dict[str, list[float]]:
+def _per_sample(statistics: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """How deep each sample went: `joint.steps`, `joint.depth`."""
     return {
-        name: values.float().tolist()
+        name: values.float()
         for name, values in statistics.items()
         if name.rpartition(".")[2] in ("steps", "depth")
     }
+
+
+def _checked(found: dict[str, Figures]) -> dict[str, Figures]:
+    """The figures; raises MM619 where one is not finite, as a sum of large errors may be."""
+    for name, figures in found.items():
+        for figure, value in figures.items():
+            if not math.isfinite(value):
+                message = f"`{figure}` of `{name}` is {value} over the held-out samples"
+                raise MmspecError(Diagnostic("MM619", message, help=UNFIT))
+    return found

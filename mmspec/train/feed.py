@@ -17,13 +17,19 @@ class Inputs:
     modalities: dict[str, Tensor | None]
     lengths: dict[str, Tensor]
     targets: dict[str, Tensor]
+    rows: tuple[str, ...] = ()
+    """How an error names each sample, where that is known."""
+
+    def named(self, sample: int) -> str:
+        """A sample as an error names it."""
+        return self.rows[sample] if self.rows else f"sample {sample} of its batch"
 
     def to(self, device: torch.device) -> Inputs:
         """The batch on a device."""
         moved = {n: None if x is None else x.to(device) for n, x in self.modalities.items()}
         lengths = {name: tensor.to(device) for name, tensor in self.lengths.items()}
         targets = {name: tensor.to(device) for name, tensor in self.targets.items()}
-        return Inputs(moved, lengths, targets)
+        return Inputs(moved, lengths, targets, self.rows)
 
 
 class Feed(Protocol):

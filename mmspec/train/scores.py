@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.schema import head as heads
 from mmspec.schema.modality import Tokens
 from mmspec.schema.spec import Spec
@@ -18,13 +19,30 @@ from mmspec.train.feed import Inputs
 _IGNORED: Final = -100
 _RANKS: Final = (1, 10)
 _BYTES: Final = 256
+UNFIT: Final = "no figure is made of it: look at the data, or train with a lower --lr or --clip"
+
+
+def check_finite(name: str, output: Tensor, inputs: Inputs, counted: Tensor | None = None) -> None:
+    """Raise MM619 where what counts of an output is not finite; the sample that has most of it.
+
+    counted: bool, of the leading axes of the output; all of it where there is none.
+    """
+    bad = ~output.isfinite()
+    if counted is not None:
+        bad &= counted.view(*counted.shape, *(1,) * (output.ndim - counted.ndim))
+    if not bad.any():
+        return
+    sample = int(bad.reshape(len(bad), -1).sum(1).argmax())
+    value = float(output[sample][bad[sample]][0])
+    message = f"`{name}` gives {value} for {inputs.named(sample)}"
+    raise MmspecError(Diagnostic("MM619", message, help=UNFIT))
 
 
 class Score(Protocol):
     """Gathers batches of a head's output, then gives its figures by name."""
 
     def add(self, output: Tensor, inputs: Inputs) -> None:
-        """Take in one batch."""
+        """Take in one batch; raises MM619 where what counts of it is not finite."""
         ...
 
     def figures(self) -> dict[str, float]:
@@ -41,6 +59,7 @@ class Classification:
 
     def add(self, output: Tensor, inputs: Inputs) -> None:
         """output: [B, classes]."""
+        check_finite(self._name, output, inputs)
         target_b = inputs.targets[self._name].cpu()
         kept = target_b != _IGNORED
         guess_b = output.argmax(-1).cpu()
@@ -68,6 +87,7 @@ class Regression:
 
     def add(self, output: Tensor, inputs: Inputs) -> None:
         """output: [B, outputs]."""
+        check_finite(self._name, output, inputs)
         error = output.double().cpu() - inputs.targets[self._name].double().cpu()
         self._sum += float(error.square().sum())
         self._count += error.numel()
@@ -93,6 +113,7 @@ class LanguageModelling:
         kept_bt = target_bt != _IGNORED
         if length_b is not None:
             kept_bt = kept_bt & (positions_t < length_b[:, None])
+        check_finite(self._name, output[:, :-1], inputs, kept_bt)
         chosen = output[:, :-1][kept_bt].float()
         self._nats += float(functional.cross_entropy(chosen, target_bt[kept_bt], reduction="sum"))
         self._count += int(kept_bt.sum())
@@ -108,8 +129,8 @@ class Retrieval:
     `sides`: the modalities behind each of the two streams; samples that lack a side are left out.
     """
 
-    def __init__(self, sides: tuple[tuple[str, ...], ...]) -> None:
-        self._sides = sides
+    def __init__(self, name: str, sides: tuple[tuple[str, ...], ...]) -> None:
+        self._name, self._sides = name, sides
         self._hits = dict.fromkeys(_RANKS, 0.0)
         self._count, self._gallery = 0, 0
 
@@ -118,6 +139,7 @@ class Retrieval:
         both_b = torch.ones(len(output), dtype=torch.bool)
         for side in self._sides:
             both_b &= torch.stack([_present(name, inputs, len(output)) for name in side]).any(0)
+        check_finite(self._name, output.cpu(), inputs, both_b[:, None] & both_b)
         logits = output.cpu()[both_b][:, both_b]
         own = logits.diag()
         for scores in (logits, logits.T):
@@ -153,7 +175,7 @@ def score(name: str, spec: Spec) -> Score:
     segments = resolve(spec).segments
     if isinstance(head, heads.Contrastive):
         sides = (tuple(s.modality for s in segments[a] if s.modality) for a in head.source)
-        return Retrieval(tuple(sides))
+        return Retrieval(name, tuple(sides))
     names = [s.modality for s in segments[head.source] if s.modality]
     tokens = {n: m.vocab for n in names if isinstance(m := spec.modalities[n], Tokens)}
     modality = head.modality or next(iter(tokens))

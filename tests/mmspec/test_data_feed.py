@@ -216,6 +216,27 @@ def test_names_of_classes_are_kept() -> None:
     assert held_out.targets["label"].tolist() == [1]
 
 
+def test_categories_of_tables_are_kept() -> None:
+    facts = [{"age": 1, "side": side} for side in ("right", "left", "left")]
+    found = dataset.encode(made(facts=facts, label=[0, 1, 2]), spec("facts"))
+    assert {m: {c: n.names for c, n in codes.items()} for m, codes in found.categories.items()} == {
+        "facts": {"side": ("left", "right")}
+    }
+
+
+def test_samples_are_named_as_the_rows_that_they_are() -> None:
+    taken = usual()
+    inputs = taken.batch(4)
+    text = inputs.modalities["text"]
+    assert text is not None and len(inputs.rows) == len(text) == 5
+    for name, ids in zip(inputs.rows, text.tolist(), strict=True):
+        assert name == f"made {bytes(ids).decode().strip(chr(0))}" or not any(ids)
+    given = list(taken.held_out(frozenset({"text"}), 4))
+    assert [len(each.rows) for each in given] == [4, 3]
+    assert given[0].rows == ("made 23", "made 24", "made 25", "made 26")
+    assert given[0].to(torch.device("cpu")).rows == given[0].rows
+
+
 def test_long_text_is_cut_and_said_so() -> None:
     found = feed(spec("text"), made(text=["a", "abcdefg"], label=[0, 0]))
     (held_out,) = found.held_out(frozenset({"text"}), 9)

@@ -214,3 +214,19 @@ def test_baselines_learn_what_can_be_learnt(
     assert found["majority"] == pytest.approx(12 / 18)
     assert found["text"] == 1.0 > found["image"]
     assert baselines(source) == found
+
+
+def test_baselines_are_not_fitted_to_what_is_not_finite(own_cache: Path) -> None:
+    count = 12
+    windows = [np.full((6, 3), index, np.float32) for index in range(count)]
+    windows[7][2, 1] = np.nan
+    sides = [{"side": index % 2} for index in range(count)]
+    labels = [str(index % 2) for index in range(count)]
+    columns: dict[str, Any] = {"accelerometer": windows, "gyroscope": windows, "side": sides}
+    rows = [f"watch {index}" for index in range(count)]
+    source = Source("watch", columns | {"label": labels}, np.arange(count) < 4, rows, "gap")
+    with pytest.raises(MmspecError) as error:
+        baselines(source)
+    assert [(d.code, d.where) for d in error.value.diagnostics] == [
+        ("MM506", "watch 7, column `accelerometer`")
+    ]

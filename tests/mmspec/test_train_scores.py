@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
+from torch import nn
+from training_job import Heads, Made, Output
+from training_job import spec as toy
 
 from mmspec import text
+from mmspec.diagnostics import MmspecError
 from mmspec.schema.spec import Spec
 from mmspec.schema.validate import validate
 from mmspec.train import schedule
-from mmspec.train.evaluate import conditions
+from mmspec.train.evaluate import _checked as checked
+from mmspec.train.evaluate import conditions, evaluate
 from mmspec.train.feed import Inputs
-from mmspec.train.scores import Classification, LanguageModelling, Regression, Retrieval
+from mmspec.train.scores import (
+    Classification,
+    LanguageModelling,
+    Regression,
+    Retrieval,
+    Score,
+)
 
 HEADER = "mmspec: 1\nname: toy\n"
 
@@ -78,7 +90,7 @@ def test_retrieval_counts_both_directions_and_skips_the_incomplete() -> None:
     logits = torch.randn(23, 23, generator=source) + 2 * torch.eye(23)
     lengths = torch.ones(23, dtype=torch.long)
     lengths[4] = 0
-    taken = Retrieval((("image",), ("text", "sound")))
+    taken = Retrieval("match", (("image",), ("text", "sound")))
     given = Inputs({"image": torch.zeros(23, 1)}, {"text": lengths}, {})
     taken.add(logits, given)
     kept = [i for i in range(23) if i != 4]
@@ -93,6 +105,96 @@ def test_retrieval_counts_both_directions_and_skips_the_incomplete() -> None:
     assert found["r_at_1"] == pytest.approx(hits[1] / 44)
     assert found["r_at_10"] == pytest.approx(hits[10] / 44)
     assert 0 < hits[1] < hits[10] < 44
+
+
+NOT_FINITE = (math.nan, math.inf, -math.inf)
+ROWS = ("a:2", "a:3", "a:4")
+
+
+def three(name: str, target: torch.Tensor, **lengths: torch.Tensor) -> Inputs:
+    """Three samples whose rows have names."""
+    return Inputs({"image": torch.zeros(3, 1)}, lengths, {name: target}, ROWS)
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize(
+    ("taken", "given", "shape"),
+    [
+        (Classification("head", 5), three("head", torch.tensor([1, -100, 2])), (3, 5)),
+        (Regression("head"), three("head", torch.zeros(3, 2)), (3, 2)),
+        (
+            LanguageModelling("head", "text", 7),
+            three("head", torch.ones(3, 4, dtype=torch.long), text=torch.tensor([4, 4, 2])),
+            (3, 4, 7),
+        ),
+        (
+            Retrieval("head", (("image",), ("text",))),
+            three("head", torch.zeros(3), text=torch.tensor([2, 2, 0])),
+            (3, 3),
+        ),
+    ],
+)
+def test_what_is_not_finite_has_no_figure(
+    taken: Score, given: Inputs, shape: tuple[int, ...], value: float
+) -> None:
+    output = torch.ones(shape)
+    output[1] = value
+    with pytest.raises(MmspecError, match=re.escape(f"`head` gives {value} for a:3")) as error:
+        taken.add(output, given)
+    assert error.value.diagnostics[0].code == "MM619"
+    assert taken.figures() == {}
+
+
+def test_a_sample_that_spoils_all_pairs_is_the_one_named() -> None:
+    logits = torch.ones(3, 3)
+    logits[2], logits[:, 2] = math.nan, math.nan
+    with pytest.raises(MmspecError, match="for a:4"):
+        Retrieval("m", (("image",), ("image",))).add(logits, three("m", torch.zeros(3)))
+
+
+def test_what_does_not_count_may_be_anything() -> None:
+    logits = torch.ones(3, 4, 7)
+    logits[2, 1:], logits[:, -1] = math.nan, math.nan
+    ids = torch.ones(3, 4, dtype=torch.long)
+    taken = LanguageModelling("next", "text", 7)
+    taken.add(logits, three("next", ids, text=torch.tensor([4, 4, 2])))
+    assert taken.figures() == {"bits_per_token": pytest.approx(math.log2(7))}
+    pairs = torch.eye(3)
+    pairs[2], pairs[:, 2] = math.nan, math.nan
+    found = Retrieval("m", (("image",), ("text",)))
+    found.add(pairs, three("m", torch.zeros(3), text=torch.tensor([2, 2, 0])))
+    assert found.figures() == {"r_at_1": 1.0, "r_at_10": 1.0, "gallery": 2}
+
+
+class Gives(nn.Module):
+    """Logits and a depth for 60 samples, of which the 17th has what is given."""
+
+    def __init__(self, logit: float, depth: float) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+        self.logit, self.depth = logit, depth
+
+    def forward(self, sound: torch.Tensor, **_: object) -> Output:
+        """What was said."""
+        logits, depth = torch.ones(len(sound), 3), torch.ones(len(sound))
+        logits[16, 1], depth[16] = self.logit, self.depth
+        return Output(Heads(logits), None, {}, {}, {"joint.depth": depth})
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+def test_an_evaluation_refuses_what_is_not_finite(value: float) -> None:
+    everything = {"all present": frozenset({"sound", "row"})}
+    fine = evaluate(Gives(2.0, 3.0), toy(), Made(), everything)["all present"]
+    assert fine["statistics"]["joint.depth"] == pytest.approx(1 + 2 / 60)
+    for logit, depth, words in ((value, 1.0, "`label`"), (1.0, value, "`joint.depth`")):
+        with pytest.raises(MmspecError, match=f"{words} gives .* for sample 16") as error:
+            evaluate(Gives(logit, depth), toy(), Made(), everything)
+        assert error.value.diagnostics[0].code == "MM619"
+
+
+def test_a_figure_that_overflows_is_refused() -> None:
+    with pytest.raises(MmspecError, match="`mse` of `size` is inf"):
+        checked({"size": {"mse": math.inf}})
 
 
 def spec(optional: dict[str, bool]) -> Spec:
