@@ -73,21 +73,16 @@ def show(intermediate: Any) -> str:
     from mmspec.compiler.emit.package import Package
     from mmspec.compiler.printer import show as show_plan
     from mmspec.schema.resolved import dump
+    from mmspec.text import dump as dump_data
 
     writers: dict[type, Callable[[Any], str]] = {
-        Document: lambda document: _indented(document.data),
+        Document: lambda document: dump_data(document.data),
         Spec: dump,
         ir.Plan: show_plan,
         Package: _files,
     }
     writer = writers.get(type(intermediate), str)
     return writer(intermediate)
-
-
-def _indented(data: Any) -> str:
-    import yaml
-
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _files(package: Any) -> str:

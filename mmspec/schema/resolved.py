@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
+from mmspec import text
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
@@ -22,7 +22,7 @@ def resolved(spec: Spec) -> dict[str, Any]:
 
 def dump(spec: Spec) -> str:
     """The resolved spec as YAML text."""
-    return yaml.safe_dump(resolved(spec), sort_keys=False, allow_unicode=True, width=100)
+    return text.dump(resolved(spec))
 
 
 def _plain(value: Any) -> Any:

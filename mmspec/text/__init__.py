@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from mmspec.text.document import Document, decode, parse, read
+from mmspec.text.writing import dump
 
-__all__ = ["Document", "decode", "parse", "read"]
+__all__ = ["Document", "decode", "dump", "parse", "read"]

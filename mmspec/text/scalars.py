@@ -60,7 +60,7 @@ def hint(text: str) -> str | None:
         return f"`{text}` is text in YAML 1.2; write a plain number, with its unit if it has one"
     if re.fullmatch(_DATE, text):
         return f"`{text}` is text: a spec has no dates"
-    if _quoted(text):
+    if text and needs_quotes(text):
         return f"`{text}` in quotes is text; write it without quotes"
     return None
 
@@ -80,9 +80,9 @@ def _number_meant(text: str) -> str | None:
     return None
 
 
-def _quoted(text: str) -> bool:
-    """Whether the text, were it not quoted, would be another value than text."""
+def needs_quotes(text: str) -> bool:
+    """Whether the text, written without quotes, would be another value than text."""
     try:
-        return bool(text) and not isinstance(resolve(text), str)
+        return not isinstance(resolve(text), str)
     except ValueError:
         return True

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmspec.diagnostics import Diagnostic, MmspecError, Span
-from mmspec.text import Document, parse, read
-from mmspec.text.scalars import hint, resolve
+from mmspec.schema.resolved import dump as dump_spec
+from mmspec.schema.validate import validate
+from mmspec.text import Document, dump, parse, read
+from mmspec.text.scalars import hint, needs_quotes, resolve
 
 ROOT = Path(__file__).parents[2]
 
@@ -306,6 +310,103 @@ TREES = st.dictionaries(
 
 
 @given(TREES, st.sampled_from([True, False, None]))
+@example({"_": "-.1"}, None)
+@example({"_": ["1e5", "0x1F", "010"]}, True)
 def test_what_another_library_writes_is_read_back(tree: dict[str, Any], style: bool | None) -> None:
+    """But text that it writes without quotes, and YAML 1.2 reads as a number, is that number."""
     text = yaml.safe_dump(tree, default_flow_style=style, allow_unicode=True, sort_keys=False)
-    assert parse(text).data == tree
+    assert parse(text).data == as_read(tree)
+
+
+def as_read(tree: Any) -> Any:
+    """A tree whose text that PyYAML leaves unquoted is what YAML 1.2 says."""
+    if isinstance(tree, dict):
+        return {key: as_read(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [as_read(value) for value in tree]
+    if not isinstance(tree, str) or not NUMBER.fullmatch(tree) or OURS.fullmatch(tree):
+        return tree
+    return float(tree) if yaml.safe_load(tree) == tree else tree
+
+
+@given(TREES | st.dictionaries(KEYS, st.text(alphabet="01.-+eEx_:~", max_size=6)))
+@example({"_": "-.1", "a": ["1e5", ".inf", "-.NaN", "~", "", "1e999", "010", "12:30", "no"]})
+def test_what_is_written_is_read_back(tree: dict[str, Any]) -> None:
+    assert parse(dump(tree)).data == tree
+
+
+# YAML 1.2.2, chapter 10.3.2, as it stands there
+NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+CORE = re.compile(
+    r"null|Null|NULL|~||true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
+    rf"|{NUMBER.pattern}|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
+OURS = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+|[-+]?0[0-9]+.*")
+"""What is text here for lack of one meaning to people: other bases and leading zeros."""
+
+
+def test_every_short_scalar_means_what_yaml_1_2_says() -> None:
+    """All texts of up to four of these characters, and what each is but text."""
+    words = [
+        "".join(word)
+        for size in range(5)
+        for word in itertools.product("0179.-+eExo_:~", repeat=size)
+    ]
+    found = {word for word in words if needs_quotes(word)}
+    expected = {word for word in words if CORE.fullmatch(word) and not OURS.fullmatch(word)}
+    assert found == expected
+    assert len(expected) > 1000
+    texts = [word for word in words if CORE.fullmatch(word) and OURS.fullmatch(word)]
+    assert all(hint(word) or re.search("[eE]", word) for word in texts)
+    assert parse(dump({"_": words[:3000]})).data == {"_": words[:3000]}
+
+
+REFUSED_HERE = object()
+TWO_VERSIONS = [
+    # the text, what it is to YAML 1.1 (PyYAML), and what it is in a spec
+    *[("-.1", "-.1", -0.1), ("+.5", "+.5", 0.5), (".5", 0.5, 0.5), ("5.", 5.0, 5.0)],
+    *[
+        ("1e5", "1e5", 1e5),
+        ("1E-5", "1E-5", 1e-5),
+        ("1.e5", "1.e5", 1e5),
+        ("1.5e+3", 1500.0, 1500.0),
+    ],
+    *[("0o17", "0o17", "0o17"), ("010", 8, "010"), ("08", "08", "08"), ("-012", -10, "-012")],
+    *[
+        ("0x1F", 31, "0x1F"),
+        ("0b11", 3, "0b11"),
+        ("1_000", 1000, "1_000"),
+        ("1_0.5", 10.5, "1_0.5"),
+    ],
+    *[("12:30", 750, "12:30"), ("1:20:30", 4830, "1:20:30"), ("1:30.5", 90.5, "1:30.5")],
+    *[("~", None, None), ("NULL", None, None), ("nULL", "nULL", "nULL"), ("None", "None", "None")],
+    *[("True", True, True), ("tRUE", "tRUE", "tRUE"), ("yes", True, "yes"), ("No", False, "No")],
+    *[("on", True, "on"), ("OFF", False, "OFF"), ("y", "y", "y"), ("n", "n", "n")],
+    *[(".inf", float("inf"), REFUSED_HERE), ("-.INF", -float("inf"), REFUSED_HERE)],
+    *[("1e999", "1e999", REFUSED_HERE), ("+.inf", float("inf"), REFUSED_HERE)],
+    *[("2024-01-01", date(2024, 1, 1), "2024-01-01"), ("+12", 12, 12), ("-0", 0, 0)],
+    *[("e5", "e5", "e5"), (".e5", ".e5", ".e5"), ("1e", "1e", "1e"), ("1 000", "1 000", "1 000")],
+]
+
+
+@pytest.mark.parametrize(("text", "old", "new"), TWO_VERSIONS, ids=[t for t, _, _ in TWO_VERSIONS])
+def test_what_two_versions_of_yaml_say(text: str, old: Any, new: Any) -> None:
+    loaded = yaml.safe_load(f"a: {text}")["a"]
+    assert loaded == old and type(loaded) is type(old)
+    if new is REFUSED_HERE:
+        assert problems(f"a: {text}")[0].code == "MM014"
+    else:
+        found = parse(f"a: {text}").data["a"]
+        assert found == new and type(found) is type(new)
+    assert parse(dump({"a": text})).data == {"a": text}
+
+
+def test_words_about_a_spec_that_look_like_a_number_stay_text() -> None:
+    """A package holds its spec, which must be read again."""
+    page = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+    example_spec = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert example_spec
+    for about in ("-.1", "1e5", "12", "no", "~", ".inf", "a: b", "# x"):
+        text = example_spec[1].replace("image and text joined by learned gates", f"'{about}'")
+        spec = validate(parse(text))
+        assert validate(parse(dump_spec(spec))).about == spec.about == about
