@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 ORDER = (
-    *("grouped", "tuning", "launch"),
+    *("operators", "grouped", "tuning", "launch"),
     *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_parts", "sparse_groups"),
     *("native", "pace", "sparse_plan", "tables", "sparse"),
     *("attention", "model", "decoding"),

@@ -13,9 +13,10 @@ from mmspec.compiler import parts
 from mmspec.compiler.emit.model import unexecuted
 
 FILES: Final = {
-    "grouped": ("grouped",),
+    "grouped": ("grouped", "operators"),
     "sparse": (
         "sparse",
+        "operators",
         "sparse_pattern",
         "sparse_plan",
         "sparse_parts",

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmspec.compiler.parts.operators import operator
 
-@torch.library.custom_op("mmspec::grouped_matmul", mutates_args=())
-def grouped_matmul(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
-    """Rows sorted by expert, `rows_e` of them for each: row r times the matrix of its expert."""
+
+def _matmul(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
     y_ro = x_ri.new_empty(x_ri.shape[0], weight_eio.shape[2])
     sizes = rows_e.tolist()
     for x, weight, y in zip(
@@ -20,14 +20,27 @@ def grouped_matmul(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
     return y_ro
 
 
-@grouped_matmul.register_fake
-def _(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
-    return x_ri.new_empty(x_ri.shape[0], weight_eio.shape[2])
+def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
 
 
-@torch.library.custom_op("mmspec::grouped_outer", mutates_args=())
-def grouped_outer(x_ri: Tensor, y_ro: Tensor, rows_e: Tensor) -> Tensor:
-    """For each expert the sum over its rows of x_r outer y_r: [E, I, O]."""
+def _matmul_backward(ctx: Any, grad_ro: Tensor) -> tuple[Tensor, Tensor, None]:
+    x_ri, weight_eio, rows_e = ctx.saved_tensors
+    grad_ro = grad_ro.contiguous()
+    grad_x = grouped_matmul(grad_ro, weight_eio.transpose(1, 2).contiguous(), rows_e)
+    return grad_x, grouped_outer(x_ri, grad_ro, rows_e), None
+
+
+grouped_matmul = operator(
+    "mmspec::grouped_matmul",
+    {"default": _matmul},
+    lambda x_ri, weight_eio, _: x_ri.new_empty(x_ri.shape[0], weight_eio.shape[2]),
+    autograd=(_keep, _matmul_backward),
+)
+"""Rows sorted by expert, `rows_e` of them for each: row r times the matrix of its expert."""
+
+
+def _outer(x_ri: Tensor, y_ro: Tensor, rows_e: Tensor) -> Tensor:
     weight_eio = x_ri.new_empty(rows_e.shape[0], x_ri.shape[1], y_ro.shape[1])
     sizes = rows_e.tolist()
     for x, y, weight in zip(
@@ -37,20 +50,9 @@ def grouped_outer(x_ri: Tensor, y_ro: Tensor, rows_e: Tensor) -> Tensor:
     return weight_eio
 
 
-@grouped_outer.register_fake
-def _(x_ri: Tensor, y_ro: Tensor, rows_e: Tensor) -> Tensor:
-    return x_ri.new_empty(rows_e.shape[0], x_ri.shape[1], y_ro.shape[1])
-
-
-def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
-
-
-def _grouped_matmul_backward(ctx: Any, grad_ro: Tensor) -> tuple[Tensor, Tensor, None]:
-    x_ri, weight_eio, rows_e = ctx.saved_tensors
-    grad_ro = grad_ro.contiguous()
-    grad_x = grouped_matmul(grad_ro, weight_eio.transpose(1, 2).contiguous(), rows_e)
-    return grad_x, grouped_outer(x_ri, grad_ro, rows_e), None
-
-
-grouped_matmul.register_autograd(_grouped_matmul_backward, setup_context=_keep)
+grouped_outer = operator(
+    "mmspec::grouped_outer",
+    {"default": _outer},
+    lambda x_ri, y_ro, rows_e: x_ri.new_empty(rows_e.shape[0], x_ri.shape[1], y_ro.shape[1]),
+)
+"""For each expert the sum over its rows of x_r outer y_r: [E, I, O]."""

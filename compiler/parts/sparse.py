@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from mmspec.compiler.parts import launch, native
+from mmspec.compiler.parts.operators import operator
 from mmspec.compiler.parts.pace import paced
 from mmspec.compiler.parts.sparse_calls import HIDDEN, Plan
 from mmspec.compiler.parts.sparse_groups import Groups
@@ -103,8 +104,7 @@ def _dense(
     return y_bhqw.half() if half else y_bhqw
 
 
-@torch.library.custom_op("mmspec::attend", mutates_args=(), device_types="cpu")
-def attend(
+def _attend_on_cpu(
     q_bhqw: Tensor,
     k_bgkw: Tensor,
     v_bgkw: Tensor,
@@ -115,7 +115,6 @@ def attend(
     lengths: list[int],
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """The attention of a pattern and the log-sum-exp of its scores, 0 where there are none."""
     found = [
         (_attended(*_picked((q_bhqw, k_bgkw, v_bgkw), valid_bk, samples), plan, scale), samples)
         for plan, samples in _plans(name, lengths, spans_bq, (q_bhqw, k_bgkw))
@@ -204,8 +203,7 @@ def _attended(
     return y.to(q_bhqw.dtype), total[..., 0].contiguous()
 
 
-@attend.register_kernel("cuda")
-def _(
+def _attend_on_cuda(
     q_bhqw: Tensor,
     k_bgkw: Tensor,
     v_bgkw: Tensor,
@@ -226,13 +224,31 @@ def _kernels(name: str) -> launch.Kernels:
     return found
 
 
-@attend.register_fake
-def _(q_bhqw: Tensor, k_bgkw: Tensor, v_bgkw: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return _rooms(q_bhqw)
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.name, ctx.lengths, ctx.scale = inputs
+    ctx.save_for_backward(*tensors, *output)
+    ctx.mark_non_differentiable(output[1])
 
 
-@torch.library.custom_op("mmspec::attend_backward", mutates_args=(), device_types="cpu")
-def attend_backward(
+def _attend_backward(ctx: Any, grad_bhqw: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    q, k, v, *tables, y, total = ctx.saved_tensors
+    rest = ctx.name, ctx.lengths, ctx.scale
+    grads = attend_backward(grad_bhqw, [q, k, v], [y, total], *tables, *rest)
+    return *grads, None, None, None, None, None, None
+
+
+attend = operator(
+    "mmspec::attend",
+    {"cpu": _attend_on_cpu, "cuda": _attend_on_cuda},
+    lambda q_bhqw, *_: _rooms(q_bhqw),
+    autograd=(_keep, _attend_backward),
+)
+"""The attention of a pattern and the log-sum-exp of its scores, 0 where there are none."""
+
+torch.library.register_autocast(attend, "cpu", torch.bfloat16)
+
+
+def _backward_on_cpu(
     grad_bhqw: Tensor,
     inputs: list[Tensor],
     results: list[Tensor],
@@ -243,7 +259,6 @@ def attend_backward(
     lengths: list[int],
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of queries, keys and values; `results` are the two of the attention."""
     tensors = *inputs, grad_bhqw, *results
     found = [
         (_gradients(*_picked(tensors, valid_bk, samples), plan, scale), samples)
@@ -288,8 +303,7 @@ def _gradients(
     return tuple(moved(x, place).to(dtype) for x, place in zip(sums, places, strict=True))
 
 
-@attend_backward.register_kernel("cuda")
-def _(
+def _backward_on_cuda(
     grad_bhqw: Tensor,
     inputs: list[Tensor],
     results: list[Tensor],
@@ -304,39 +318,20 @@ def _(
     return launch.backward(_kernels(name), tensors, lengths, valid_bk, scale, (spans_bq, spans_bk))
 
 
-@attend_backward.register_fake
-def _(grad_bhqw: Tensor, inputs: list[Tensor], *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return _like(inputs)
+attend_backward = operator(
+    "mmspec::attend_backward",
+    {"cpu": _backward_on_cpu, "cuda": _backward_on_cuda},
+    lambda _, inputs, *__: _like(inputs),
+)
+"""Gradients of queries, keys and values; `results` are the two of the attention."""
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.name, ctx.lengths, ctx.scale = inputs
-    ctx.save_for_backward(*tensors, *output)
-    ctx.mark_non_differentiable(output[1])
-
-
-def _attend_backward(ctx: Any, grad_bhqw: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    q, k, v, *tables, y, total = ctx.saved_tensors
-    rest = ctx.name, ctx.lengths, ctx.scale
-    grads = attend_backward(grad_bhqw, [q, k, v], [y, total], *tables, *rest)
-    return *grads, None, None, None, None, None, None
-
-
-attend.register_autograd(_attend_backward, setup_context=_keep)
-attend.register_autocast("cpu", torch.bfloat16)
-
-
-def _operator(qualified: str) -> Any:
-    space, name = qualified.split("::")
-    return getattr(getattr(torch.ops, space), name)
-
-
-@register_flop_formula(_operator("mmspec::attend"), get_raw=True)
+@register_flop_formula(attend.overloadpacket, get_raw=True)
 def _flops(q: Tensor, k: Tensor, *rest: Any, **_: Any) -> int:
     return 4 * q.shape[3] * _pairs(q, k, rest[2], *rest[4:6])
 
 
-@register_flop_formula(_operator("mmspec::attend_backward"), get_raw=True)
+@register_flop_formula(attend_backward.overloadpacket, get_raw=True)
 def _backward_flops(_: Tensor, inputs: Sequence[Tensor], *rest: Any, **__: Any) -> int:
     q, k, _ = inputs
     return 10 * q.shape[3] * _pairs(q, k, rest[2], *rest[4:6])

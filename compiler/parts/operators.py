@@ -1,0 +1,64 @@
+"""Operators that autograd, torch.compile and torch.export see, without loading what those need.
+
+`torch.library.custom_op` does the same, but its first call imports torch._dynamo: that takes as
+long as importing torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+import torch
+
+Kernel = Callable[..., Any]
+
+
+def operator(
+    name: str,
+    kernels: Mapping[str, Kernel],
+    fake: Kernel,
+    autograd: tuple[Kernel, Kernel] | None = None,
+) -> Any:
+    """A new operator of kernels by device, `default` for all; its schema is that of the first.
+
+    fake: what gives results of the right shapes. autograd: what keeps for the gradient, and what
+    gives it. A second copy of this package in a process gets operators of its own: there the name
+    has more underlines.
+    """
+    space, own = name.split("::")
+    while hasattr(getattr(torch.ops, space), own):
+        space += "_"
+    schema = torch.library.infer_schema(next(iter(kernels.values())), mutates_args=())
+    torch.library.define(f"{space}::{own}", schema, tags=torch.Tag.pt2_compliant_tag)
+    for device, kernel in kernels.items():
+        torch.library.impl(f"{space}::{own}", device, _untraced(kernel))
+    torch.library.register_fake(f"{space}::{own}", fake)
+    keep, backward = autograd or (None, _refused)
+    torch.library.register_autograd(f"{space}::{own}", backward, setup_context=keep)
+    return getattr(getattr(torch.ops, space), own).default
+
+
+def _refused(*_: Any) -> Any:
+    raise RuntimeError(
+        "gradients of the gradients of this attention or these experts are not known: compile the"
+        " model with --backend sdpa to have those of attention"
+    )
+
+
+def _untraced(kernel: Kernel) -> Kernel:
+    """The same, but nothing that torch.compile looks into where it runs between its graphs."""
+    hidden: list[Kernel] = []
+    disable: Any = torch.compiler.disable
+
+    @wraps(kernel)
+    def call(*arguments: Any) -> Any:
+        if "torch._dynamo" not in sys.modules:
+            return kernel(*arguments)
+        if not hidden:
+            hidden.append(disable(kernel))
+        return hidden[0](*arguments)
+
+    return call
