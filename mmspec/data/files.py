@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,20 @@ from mmspec.data.faults import fault, package_missing
 from mmspec.data.source import Waveform
 from mmspec.diagnostics import MmspecError, suggest
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+    from soundfile import SoundFile
+
 _ARRAYS: Final = (".npy", ".csv")
 _MAGIC: Final = b"\x93NUMPY"
+_ORIENTATION: Final = 0x0112
+_LYING: Final = (5, 6, 7, 8)
+"""Orientations in EXIF of pictures that are turned by a quarter to stand upright."""
+_SPARE: Final = 4
+_BAND: Final = 1 << 20
+"""Pixels that are converted at a time."""
+_BLOCK: Final = 1 << 18
+"""Samples that are read at a time."""
 
 
 def text(path: Path) -> str:
@@ -24,8 +36,12 @@ def text(path: Path) -> str:
         raise _unreadable(path, error) from None
 
 
-def image(path: Path) -> NDArray[Any]:
-    """Pixels [H, W] or [H, W, C] of a picture, upright; needs pillow. `.npy`: the array."""
+def image(path: Path, size: tuple[int, int] | None = None) -> NDArray[Any]:
+    """Pixels [H, W] or [H, W, C] of a picture, upright; needs pillow. `.npy`: the array.
+
+    A JPEG much larger than `size` is reduced while it is decoded: no side to less than
+    four times the size.
+    """
     if path.suffix.lower() == ".npy":
         return array(path)
     try:
@@ -34,11 +50,36 @@ def image(path: Path) -> NDArray[Any]:
         raise package_missing("pillow", f"reading {path}") from None
     try:
         with Image.open(_present(path)) as opened:
-            upright = ImageOps.exif_transpose(opened)
-            mode = _plain_mode(upright.mode, "transparency" in upright.info)
-            return np.asarray(upright if mode == upright.mode else upright.convert(mode))
+            if size is not None and opened.format in ("JPEG", "MPO"):
+                _reduce(opened, size)
+            ImageOps.exif_transpose(opened, in_place=True)
+            return _pixels(opened, _plain_mode(opened.mode, "transparency" in opened.info))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from None
+
+
+def _reduce(opened: Picture, size: tuple[int, int]) -> None:
+    """Let a JPEG be decoded to a half, a quarter or an eighth, where its sides are multiples."""
+    lies = opened.getexif().get(_ORIENTATION, 1) in _LYING
+    least = [_SPARE * side for side in (size if lies else size[::-1])]
+    for by in (8, 4, 2):
+        smaller = (opened.width // by, opened.height // by)
+        is_whole = (smaller[0] * by, smaller[1] * by) == opened.size
+        if is_whole and smaller[0] >= least[0] and smaller[1] >= least[1]:
+            opened.draft(None, smaller)
+            return
+
+
+def _pixels(opened: Picture, mode: str) -> NDArray[Any]:
+    """A picture's pixels in a mode, a few rows at a time: it may be large."""
+    width, height = opened.size
+    rows = max(1, _BAND // max(width, 1))
+    one = np.asarray(opened.crop((0, 0, 1, 1)).convert(mode))
+    found: NDArray[Any] = np.empty((height, width, *one.shape[2:]), one.dtype)
+    for top in range(0, height, rows):
+        part = opened.crop((0, top, width, min(top + rows, height)))
+        found[top : top + rows] = np.asarray(part if part.mode == mode else part.convert(mode))
+    return found
 
 
 def _plain_mode(mode: str, is_transparent: bool) -> str:
@@ -59,10 +100,44 @@ def sound(path: Path) -> Waveform | NDArray[Any]:
     except ImportError:
         raise package_missing("soundfile", f"reading {path}") from None
     try:
-        samples, rate = soundfile.read(_present(path), dtype="float32", always_2d=True)
+        opened = soundfile.SoundFile(_present(path))
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(path, error) from None
-    return Waveform(np.asarray(samples, np.float32).mean(1), int(rate))
+    return Waveform(_Recording(path, opened), int(opened.samplerate))
+
+
+class _Recording:
+    """Samples of a file, its channels averaged, read block by block as they are asked for."""
+
+    def __init__(self, path: Path, opened: SoundFile) -> None:
+        self._path, self._opened = path, opened
+        self._total = int(opened.frames)
+        self._start, self._kept = 0, np.zeros(0, np.float32)
+
+    def __len__(self) -> int:
+        """As the file says, until its end was met."""
+        return self._total
+
+    def __getitem__(self, part: slice) -> NDArray[np.float32]:
+        """The samples of a part; what lies before it is forgotten, so no later one starts there."""
+        assert part.start >= self._start, part
+        blocks = [self._kept]
+        end = self._start + len(self._kept)
+        while end < min(part.stop, self._total):
+            blocks.append(self._block())
+            end += len(blocks[-1])
+            self._total = self._total if len(blocks[-1]) else end
+        samples = np.concatenate(blocks)
+        self._start, self._kept = part.start, samples[part.start - self._start :]
+        return self._kept[: part.stop - part.start]
+
+    def _block(self) -> NDArray[np.float32]:
+        try:
+            samples = self._opened.read(_BLOCK, dtype="float32", always_2d=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _unreadable(self._path, error) from None
+        mono: NDArray[np.float32] = np.asarray(samples, np.float32).mean(1)
+        return mono
 
 
 def array(path: Path) -> NDArray[Any]:

@@ -72,7 +72,7 @@ def _open(modality: Modality, folder: Path, cell: Raw) -> Raw:
     if isinstance(modality, Tokens):
         return files.text(folder / cell) if cell.lower().endswith(".txt") else cell
     if isinstance(modality, Image):
-        return files.image(folder / cell)
+        return files.image(folder / cell, modality.size)
     assert not isinstance(modality, Table), modality
     read = files.sound if modality.kind == "audio" else files.array
     return read(folder / cell)

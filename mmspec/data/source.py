@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Samples(Protocol):
+    """Float32 in -1 to 1: an array [n], or what reads its parts from a file, from first to last."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
     """Sound as samples [n], float32 in -1 to 1, and the number of samples a second."""
 
-    samples: NDArray[np.float32]
+    samples: Samples
     rate: int
 
 

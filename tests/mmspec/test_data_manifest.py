@@ -64,7 +64,7 @@ def test_a_cell_of_each_kind(folder: Path) -> None:
     sound = first["audio"]
     assert isinstance(sound, Waveform)
     assert sound.rate == 8000
-    assert sound.samples.tolist() == [0.375] * 80
+    assert sound.samples[0:90].tolist() == [0.375] * 80
     for row in (first, second):
         assert np.asarray(row["motion"]).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert (first["facts"], second["facts"]) == ({"age": "4", "side": "left"}, None)

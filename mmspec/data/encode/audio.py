@@ -21,6 +21,8 @@ _SHORTEST_WINDOW: Final = Fraction(25, 1000)
 _FINEST: Final = 20
 """Hz between the bins of a spectrum, at most."""
 _FLOOR: Final = 1e-8
+_AT_ONCE: Final = 1 << 20
+"""Samples of windows that are transformed at a time."""
 
 
 def encode(modality: Frames, raw: Raw) -> NDArray[Any]:
@@ -30,10 +32,10 @@ def encode(modality: Frames, raw: Raw) -> NDArray[Any]:
     """
     if not isinstance(raw, Waveform):
         return frames.encode(modality, raw)
-    if raw.samples.ndim != 1 or raw.rate <= 0:
-        message = f"a recording is samples [n] at a rate above 0, not {list(raw.samples.shape)}"
+    shape = raw.samples.shape if isinstance(raw.samples, np.ndarray) else (len(raw.samples),)
+    if len(shape) != 1 or raw.rate <= 0:
+        message = f"a recording is samples [n] at a rate above 0, not {list(shape)} at {raw.rate}"
         raise fault("MM505", message, "average its channels")
-    finite(raw.samples, "the recording")
     return log_mel(raw, modality.features, modality.rate, modality.length.max + 1)
 
 
@@ -41,26 +43,55 @@ def log_mel(sound: Waveform, bands: int, rate: Fraction, most: int) -> NDArray[A
     """float32 [F, bands] with `rate` frames a second, F at most `most`; -1 silent, 0 to 1 loud.
 
     Frame i is centred on the time i / rate; its window is two frames long, at least 25 ms.
+    Only the samples of some frames are held at a time; raises MM506 where one is not finite.
     """
-    count = min(most, -(-len(sound.samples) * rate.numerator // (sound.rate * rate.denominator)))
-    window = int(sound.rate * max(_SHORTEST_WINDOW, 2 / rate))
-    centres = np.arange(count) * sound.rate * rate.denominator // rate.numerator
-    reach = int(centres[-1]) + window if count else 0
-    padded = np.pad(sound.samples[:reach].astype(np.float32), (window // 2, window))
-    frames_fw = padded[centres[:, None] + np.arange(window)] * np.hanning(window)
-    size = 1 << (max(window, sound.rate // _FINEST) - 1).bit_length()
-    power = np.abs(np.fft.rfft(frames_fw, size) / (np.hanning(window).sum() / 2)) ** 2
-    levels = np.log10(np.maximum(power @ _filters(sound.rate, size, bands), _FLOOR))
-    found: NDArray[Any] = (levels / 4 + 1).astype(np.float32)
+    window = np.hanning(int(sound.rate * max(_SHORTEST_WINDOW, 2 / rate)))
+    size = 1 << (max(len(window), sound.rate // _FINEST) - 1).bit_length()
+    count, at_once = _frames_of(sound, rate, most), max(1, _AT_ONCE // size)
+    found = np.zeros((count, bands), np.float32)
+    for first in range(0, count, at_once):
+        part = found[first : first + at_once]
+        centres = (first + np.arange(len(part))) * sound.rate * rate.denominator // rate.numerator
+        frames_fw = _windows(sound, centres, len(window)) * window
+        power = np.abs(np.fft.rfft(frames_fw, size) / (window.sum() / 2)) ** 2
+        for band, (low, weights) in enumerate(_filters(sound.rate, size, bands)):
+            level = (power[:, low : low + len(weights)] * weights).sum(1)
+            part[:, band] = np.log10(np.maximum(level, _FLOOR)) / 4 + 1
+    return found[: _frames_of(sound, rate, most)]
+
+
+def _frames_of(sound: Waveform, rate: Fraction, most: int) -> int:
+    """How many frames a recording has, at most `most`."""
+    return min(most, -(-len(sound.samples) * rate.numerator // (sound.rate * rate.denominator)))
+
+
+def _windows(sound: Waveform, centres: NDArray[Any], window: int) -> NDArray[Any]:
+    """float32 [F, window]: the samples around each centre, zeros where there are none."""
+    start, stop = int(centres[0]) - window // 2, int(centres[-1]) + window - window // 2
+    samples = finite(sound.samples[max(start, 0) : stop], "the recording", max(start, 0))
+    padded = np.zeros(stop - start, np.float32)
+    padded[max(-start, 0) :][: len(samples)] = samples
+    found: NDArray[Any] = padded[centres[:, None] - centres[0] + np.arange(window)]
     return found
 
 
 @lru_cache(maxsize=16)
-def _filters(rate: int, size: int, bands: int) -> NDArray[Any]:
-    """[bins, bands]: triangles whose corners lie evenly on the mel scale from 0 to 8 kHz."""
+def _filters(rate: int, size: int, bands: int) -> list[tuple[int, NDArray[Any]]]:
+    """The first bin of each band and the weights from there: triangles, even on the mel scale.
+
+    Their corners lie from 0 to 8 kHz.
+    """
     highest = 2595 * np.log10(1 + _HIGHEST / 700)
     corners = 700 * (10 ** (np.linspace(0, highest, bands + 2) / 2595) - 1)
     hertz = np.fft.rfftfreq(size, 1 / rate)[:, None]
     rising = (hertz - corners[:-2]) / (corners[1:-1] - corners[:-2])
     falling = (corners[2:] - hertz) / (corners[2:] - corners[1:-1])
-    return np.maximum(0, np.minimum(rising, falling))
+    return [_trimmed(weights) for weights in np.maximum(0, np.minimum(rising, falling)).T]
+
+
+def _trimmed(weights: NDArray[Any]) -> tuple[int, NDArray[Any]]:
+    """Weights without the zeros around them, and the place of the first."""
+    places = np.flatnonzero(weights)
+    if not len(places):
+        return 0, weights[:0]
+    return int(places[0]), weights[places[0] : places[-1] + 1]

@@ -5,49 +5,62 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
+from mmspec.data.encode.resize import resized
 from mmspec.data.encode.values import described, finite, numbers
 from mmspec.data.faults import fault
 from mmspec.data.source import Raw
 from mmspec.schema.modality import Image
 
 _WHITE: Final = 255.0
+_BAND: Final = 1 << 18
+"""Pixels that are numbers at a time: a large picture stays bytes."""
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601: how bright red, green and blue look."""
 
 
 def encode(modality: Image, raw: Raw) -> NDArray[Any]:
     """uint8 [C, H, W]; raises MM505 where it is no image, MM506 where it is not finite."""
-    light_hwc = _channels(_light(raw), modality.channels)
-    light_chw = light_hwc.transpose(2, 0, 1)
-    if light_chw.shape[1:] != modality.size:
-        light_chw = _resized(light_chw, modality.size)
-    pixels: NDArray[Any] = np.rint(light_chw).clip(0, _WHITE).astype(np.uint8)
-    return pixels
+    pixels = _pixels(raw)
+    check(pixels, "the image")
+    height, width, _ = pixels.shape
+    rows = max(1, _BAND // width)
+    parts = (pixels[start : start + rows] for start in range(0, height, rows))
+    bands = (_channels(light(part), modality.channels) for part in parts)
+    sized_chw = resized(bands, height, modality.size).transpose(2, 0, 1)
+    return np.ascontiguousarray(as_bytes(sized_chw))
 
 
-def _light(raw: Raw) -> NDArray[Any]:
-    """float64 [H, W, C], 0 dark to 255 bright, whatever the type it is stored in."""
+def _pixels(raw: Raw) -> NDArray[Any]:
+    """[H, W, C] of any type; raises MM505 where it is no image."""
     pixels = numbers(raw, "an image")
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise fault("MM505", f"an image is [H, W] or [H, W, C], not {described(pixels)}")
-    return light(pixels, "the image")
+    return pixels
 
 
-def light(pixels: NDArray[Any], what: str) -> NDArray[Any]:
-    """float64, 0 dark to 255 bright, of pixels of any type; raises MM505 and MM506."""
+def check(pixels: NDArray[Any], what: str) -> None:
+    """Raise MM506 where a pixel is not finite, MM505 where it is outside what its type holds."""
     finite(pixels, what)
     top = _top(pixels)
     if pixels.min() < 0 or pixels.max() > top:
         found = f"{pixels.min()} to {pixels.max()}"
         message = f"pixels of {pixels.dtype} are 0 to {top:g}, not {found}"
         raise fault("MM505", message, "scale them, or store them as uint8")
-    return pixels.astype(np.float64) * (_WHITE / top)
+
+
+def light(pixels: NDArray[Any]) -> NDArray[Any]:
+    """float64, 0 dark to 255 bright, of pixels of any type."""
+    return pixels.astype(np.float64) * (_WHITE / _top(pixels))
+
+
+def as_bytes(light: NDArray[Any]) -> NDArray[np.uint8]:
+    """The nearest of 256 levels."""
+    levels: NDArray[np.uint8] = np.rint(light).clip(0, _WHITE).astype(np.uint8)
+    return levels
 
 
 def _top(pixels: NDArray[Any]) -> float:
@@ -66,7 +79,7 @@ def _channels(light: NDArray[Any], wanted: int) -> NDArray[Any]:
         light = colour * alpha + _WHITE * (1 - alpha)
     given = light.shape[2]
     if wanted == 1 and given == 3:
-        light = (light @ _LUMA)[:, :, None]
+        light = (light * _LUMA).sum(2, keepdims=True)
     if wanted in (3, 4) and given == 1:
         light = light.repeat(3, axis=2)
     if wanted == 4 and light.shape[2] == 3:
@@ -74,10 +87,3 @@ def _channels(light: NDArray[Any], wanted: int) -> NDArray[Any]:
     if light.shape[2] != wanted:
         raise fault("MM505", f"the image has {given} channels, the spec {wanted}")
     return light
-
-
-def _resized(light_chw: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Stretched to the size, averaging where it shrinks."""
-    pixels = torch.from_numpy(np.ascontiguousarray(light_chw))[None]
-    sized = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
-    return sized[0].numpy()

@@ -22,12 +22,16 @@ def numbers(raw: Raw, what: str) -> NDArray[Any]:
     return found
 
 
-def finite(values: NDArray[Any], what: str) -> NDArray[Any]:
-    """The values, if all are finite; raises MM506 with the place of the first that is not."""
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        place = ", ".join(str(int(index)) for index in bad[0])
+def finite(values: NDArray[Any], what: str, start: int = 0) -> NDArray[Any]:
+    """The values, if all are finite; raises MM506 with the place of the first that is not.
+
+    `start`: the place of the first value, where these are a part.
+    """
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        bad = np.argwhere(~np.isfinite(values))
         value = values[tuple(bad[0])]
+        bad[0, 0] += start
+        place = ", ".join(str(int(index)) for index in bad[0])
         message = f"{what} holds {value} at [{place}]"
         raise fault("MM506", message, "leave the row out, or fill the gap with a number")
     return values

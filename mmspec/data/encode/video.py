@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data.encode.image import light
+from mmspec.data.encode.image import as_bytes, check, light
 from mmspec.data.encode.values import described, numbers
 from mmspec.data.faults import fault
 from mmspec.data.source import Raw, Waveform
@@ -33,7 +33,10 @@ def encode(modality: Video, raw: Raw) -> NDArray[Any]:
         raise fault("MM505", message, _advice(modality, frames))
     if frames.shape[1:] != first:
         frames = frames.transpose(0, 3, 1, 2)
-    pixels: NDArray[Any] = np.rint(light(frames, "the video")).clip(0, 255).astype(np.uint8)
+    check(frames, "the video")
+    pixels = np.empty(frames.shape, np.uint8)
+    for frame, given in zip(pixels, frames, strict=True):
+        frame[:] = as_bytes(light(given))
     return pixels
 
 

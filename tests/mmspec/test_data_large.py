@@ -1,0 +1,163 @@
+"""Large files: read in parts, to the values that they have as a whole, in little memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from mmspec.data import files
+from mmspec.data.encode import audio, image, resize
+from mmspec.data.source import Waveform
+from mmspec.schema.modality import Image as Pictures
+
+MEGA = 1 << 20
+
+
+def pictures(height: int, width: int) -> Pictures:
+    """A modality of colour pictures."""
+    return Pictures(kind="image", size=(height, width), channels=3, patch=1)
+
+
+def grown(code: str, *arguments: Path) -> int:
+    """By how many bytes the peak of memory grew while a new process ran some lines."""
+    lines = (
+        "import resource, sys; from pathlib import Path; from fractions import Fraction",
+        "from mmspec.data import files; from mmspec.data.encode import audio, image",
+        "from mmspec.schema.modality import Image; import PIL.Image, PIL.PngImagePlugin, soundfile",
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024",
+        "before = peak()",
+        code,
+        "print(peak() - before)",
+    )
+    given = [sys.executable, "-c", "\n".join(lines), *map(str, arguments)]
+    return int(subprocess.run(given, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.parametrize("given", [(31, 53), (7, 3), (64, 128), (1, 19)])
+@pytest.mark.parametrize("size", [(5, 11), (41, 37), (7, 29), (16, 2)])
+@pytest.mark.parametrize("rows", [1, 3, 100])
+def test_bands_of_a_picture_are_resized_as_the_whole_is_elsewhere(
+    given: tuple[int, int], size: tuple[int, int], rows: int
+) -> None:
+    light_hwc = np.random.default_rng(3).integers(0, 256, (*given, 3)).astype(np.float64)
+    bands = [light_hwc[top : top + rows] for top in range(0, given[0], rows)]
+    found = resize.resized(bands, given[0], size)
+    pixels = torch.from_numpy(light_hwc.transpose(2, 0, 1).copy())[None]
+    other = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+    assert np.abs(found - other[0].permute(1, 2, 0).numpy()).max() < 1e-9
+    for channel in range(3):
+        plane = Image.fromarray(light_hwc[:, :, channel].astype(np.float32))
+        shrunk = plane.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        assert np.abs(found[:, :, channel] - np.asarray(shrunk)).max() < 1e-3
+
+
+def test_a_picture_in_many_bands_is_the_picture_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (37, 23, 4), np.uint8)
+    whole = image.encode(pictures(7, 5), pixels)
+    monkeypatch.setattr(image, "_BAND", 50)
+    assert (image.encode(pictures(7, 5), pixels) == whole).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_a_file_read_in_bands_is_what_pillow_reads(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_BAND", 40)
+    noise = np.random.default_rng(7).integers(0, 256, (19, 13, 3), np.uint8)
+    grey = Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257)
+    picture = grey if mode == "I;16" else Image.fromarray(noise).convert(mode)
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "F") else "a.png")
+    picture.save(path)
+    kept = picture.mode if mode not in ("1", "P", "CMYK") else "L" if mode == "1" else "RGB"
+    assert (files.image(path) == np.asarray(picture.convert(kept))).all()
+
+
+def test_a_large_picture_is_held_once_as_bytes(tmp_path: Path) -> None:
+    pixels = np.zeros((2000, 3000, 3), np.uint8)
+    pixels[::7, ::5] = 200
+    Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=1)
+    modality = "Image(kind='image', size=(64, 64), channels=3, patch=16)"
+    code = f"m = {modality}; image.encode(m, files.image(Path(sys.argv[1]), m.size))"
+    assert grown(code, tmp_path / "a.png") < 2.5 * pixels.nbytes + 20 * MEGA
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    assert grown(code, tmp_path / "a.jpg") < 0.5 * pixels.nbytes
+
+
+def photo(height: int, width: int) -> Any:
+    """Noise as in a photo: much of the coarse, little of the fine."""
+    y, x = np.meshgrid(np.fft.fftfreq(height), np.fft.fftfreq(width), indexing="ij")
+    falls = 1 / np.maximum(np.hypot(y, x), 1 / max(height, width))
+    noise = np.random.default_rng(11).normal(size=(3, height, width))
+    planes = np.fft.ifft2(np.fft.fft2(noise + noise.mean(0)) * falls).real
+    planes = planes / planes.std() * 50 + 127
+    return planes.transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("turned", [1, 6])
+@pytest.mark.parametrize("by", [2, 4, 8])
+def test_a_photo_reduced_while_it_is_decoded_looks_the_same(
+    by: int, turned: int, tmp_path: Path
+) -> None:
+    height, width = 4 * by * 20, 4 * by * 28
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    path = tmp_path / "a.jpg"
+    Image.fromarray(photo(height, width)).save(path, quality=90, exif=exif)
+    size = (20, 28) if turned == 1 else (28, 20)
+    whole, reduced = files.image(path), files.image(path, size)
+    assert whole.shape[:2] == (size[0] * 4 * by, size[1] * 4 * by)
+    assert reduced.shape[:2] == (size[0] * 4, size[1] * 4)
+    other = image.encode(pictures(*size), whole).astype(int)
+    difference = np.abs(image.encode(pictures(*size), reduced).astype(int) - other)
+    assert difference.mean() < 0.5 and difference.max() <= 4
+
+
+@pytest.mark.parametrize(("height", "width"), [(160, 223), (159, 224), (158, 224)])
+def test_a_photo_that_is_no_multiple_or_not_large_is_decoded_as_it_is(
+    height: int, width: int, tmp_path: Path
+) -> None:
+    Image.fromarray(photo(height, width)).save(tmp_path / "a.jpg")
+    assert files.image(tmp_path / "a.jpg", (20, 28)).shape == (height, width, 3)
+    assert files.image(tmp_path / "a.jpg", (20, 30)).shape == (height, width, 3)
+
+
+def test_a_recording_read_in_blocks_is_the_recording_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(13).normal(size=(7001, 2)).astype(np.float32) / 8
+    soundfile.write(tmp_path / "a.wav", samples, 8000, "FLOAT")
+    whole = audio.log_mel(Waveform(samples.mean(1), 8000), 5, Fraction(100), 1000)
+    monkeypatch.setattr(audio, "_AT_ONCE", 7 * 512)
+    monkeypatch.setattr(files, "_BLOCK", 999)
+    for most in (1000, 60):
+        found = files.sound(tmp_path / "a.wav")
+        assert isinstance(found, Waveform)
+        assert (audio.log_mel(found, 5, Fraction(100), most) == whole[:most]).all()
+
+
+def test_a_recording_that_ends_early_has_the_frames_that_are_there(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(8000, 0.5, np.float32), 8000, "PCM_16")
+    cut = (tmp_path / "a.wav").read_bytes()[: 44 + 2 * 2005]
+    (tmp_path / "a.wav").write_bytes(cut)
+    found = files.sound(tmp_path / "a.wav")
+    assert isinstance(found, Waveform)
+    assert audio.log_mel(found, 5, Fraction(100), 1000).shape == (26, 5)
+
+
+def test_a_long_recording_is_never_held_as_a_whole(tmp_path: Path) -> None:
+    seconds, rate = 300, 44100
+    with soundfile.SoundFile(tmp_path / "a.wav", "w", rate, 2, "PCM_16") as file:
+        for _ in range(seconds):
+            file.write(np.zeros((rate, 2), np.float32))
+    code = "audio.log_mel(files.sound(Path(sys.argv[1])), 8, Fraction(20), {})"
+    assert grown(code.format(10**6), tmp_path / "a.wav") < 30 * MEGA < seconds * rate * 4
