@@ -59,6 +59,7 @@ _TABLE = """
 | MM320 | objective does not fit | The loss or its smoothing does not belong to this kind of head. |
 | MM321 | claim names nothing | A claim names what is neither a modality nor a stream. |
 | MM322 | heads of masks | Masks by heads are for all the heads together, and heads that share keys share a mask. |
+| MM323 | target is an input | A classifier or regressor is trained on the column of its own name, which a modality or a column of a table reads too. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
 | MM500 | unknown data set | The name is neither a built-in data set nor a file; the message lists both kinds. |
 | MM501 | data file cannot be read | A file that a row names is missing, damaged or of a kind that its column does not take. |

@@ -30,6 +30,7 @@ def check(spec: Spec, wiring: Wiring) -> None:
         check_attention.of_fusions,
         _halting,
         _heads,
+        _targets,
         _objectives,
         _claims,
     ):
@@ -191,6 +192,25 @@ def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 name,
                 "from",
                 help="name two streams",
+            )
+
+
+def _targets(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
+    """No column is an input and a target: what a model reads it cannot be asked."""
+    reads = {name: f"modality `{name}`" for name in spec.modalities}
+    for name, modality in spec.modalities.items():
+        if isinstance(modality, modalities.Table):
+            reads |= {column: f"table `{name}`" for column in modality.columns}
+    for name, head in spec.heads.items():
+        if name in reads and isinstance(head, heads.Classifier | heads.Regressor):
+            yield problem(
+                spec,
+                "MM323",
+                f"head `{name}` is trained on the column `{name}`, and {reads[name]} reads it too",
+                "heads",
+                name,
+                help="remove it from the inputs; if they are two columns, rename one of them",
+                word=name,
             )
 
 

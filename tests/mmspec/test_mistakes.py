@@ -126,6 +126,7 @@ MISTAKES = [
     ("claims:", "objectives: {labl: {weight: 2}}\nclaims:", "MM319", "labl", "heads: label"),
     ("from image to", "from imag to", "MM321", "imag", "did you mean `image`?"),
     ("window(before=8, after=7)", "routed(blocks=4)", "MM401", "routed", "compiled today"),
+    ("  label: {from", "  text: {from", "MM323", "text", "remove it from the inputs"),
     ("text -> text: causal", "text -> text: within(2 ms)", "MM311", "within", "without times"),
 ]
 
@@ -161,6 +162,57 @@ def test_a_mistake_is_one_problem_at_its_word(
     assert [problem.code for problem in found] == [code], [str(problem) for problem in found]
     assert words is None or pointed_at(text, found[0]) == words
     assert advice in found[0].help
+
+
+TARGETS = [
+    # a head by name and kind, and whether what it is trained on is an input
+    *[("text", "kind: classifier, classes: 9", True), ("row", "kind: regressor, outputs: 2", True)],
+    *[
+        ("age", "kind: classifier, classes: 9", True),
+        ("size_of", "kind: regressor, outputs: 1", True),
+    ],
+    *[
+        ("other", "kind: regressor, outputs: 1", False),
+        ("joint", "kind: classifier, classes: 2", False),
+    ],
+    *[
+        ("text", "kind: language-model, modality: text", False),
+        ("age", "kind: language-model", False),
+    ],
+    *[
+        ("row", "kind: contrastive, width: 4", False),
+        ("size_of", "kind: contrastive, width: 4", False),
+    ],
+]
+
+
+@pytest.mark.parametrize(("name", "head", "is_input"), TARGETS)
+@pytest.mark.parametrize("reader", ["joint", "apart"])
+def test_no_column_is_an_input_and_a_target(
+    name: str, head: str, is_input: bool, reader: str
+) -> None:
+    """Whether the head's stream reads it or another does; masked losses take no column."""
+    source = "[joint, apart]" if "contrastive" in head else reader
+    text = f"""\
+mmspec: 1
+name: sample
+modalities:
+  text: {{kind: tokens, vocab: 97, length: {{max: 40}}}}
+  row: {{kind: table, columns: {{age: number, size_of: {{categories: 3}}}}}}
+streams:
+  joint: {{from: [text, row], depth: 1, width: 8, heads: 2}}
+  apart: {{from: text, depth: 1, width: 8, heads: 2}}
+heads:
+  always: {{from: [joint, apart], kind: contrastive, width: 4}}
+  {name}: {{from: {source}, {head}{", tied: false" if "language" in head else ""}}}
+"""
+    if not is_input:
+        assert name in validate(parse(text)).heads
+        return
+    (found,) = problems(text)
+    assert found.code == "MM323" and pointed_at(text, found) == name
+    assert f"head `{name}` is trained on the column `{name}`" in found.message
+    assert "rename one of them" in found.help
 
 
 def test_several_mistakes_come_in_the_order_of_the_text() -> None:
