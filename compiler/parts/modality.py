@@ -211,6 +211,7 @@ class TableEmbedding(nn.Module):
         self.codes = tuple(i for i, n in enumerate(columns) if n > 0)
         self.offsets = tuple(sum(columns[:i]) for i, n in enumerate(columns) if n > 0)
         self.order = tuple((self.numbers + self.codes).index(i) for i in range(len(columns)))
+        self.wide = max(columns) > 2**24
         self.placing = position
         if self.numbers:
             self.weight = nn.Parameter(torch.empty(len(self.numbers), width))
@@ -232,6 +233,8 @@ class TableEmbedding(nn.Module):
         tokens: list[Tensor] = []
         if self.numbers:
             values_bn = row_bc[:, self.numbers]
+            if self.wide:
+                values_bn = values_bn.to(self.weight.dtype)  # codes may need float64
             tokens.append(values_bn[..., None] * self.weight + self.bias)
         if self.codes:
             offsets_n = torch.tensor(self.offsets, device=row_bc.device)

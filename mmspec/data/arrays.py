@@ -25,7 +25,7 @@ def light(values: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Values of one shape: images as uint8 [N, C, H, W], tables as float32 [N, columns]."""
+    """Values of one shape: images as uint8 [N, C, H, W], tables as floats [N, columns]."""
 
     values: Array
     present: NDArray[np.bool_]
@@ -40,9 +40,10 @@ class Fixed:
         return cls(values, np.array([item is not None for item in items], bool))
 
     def take(self, rows: Array, shown: NDArray[np.bool_]) -> tuple[Array, Array]:
-        """float32 [B, ...], pixels as -1 to 1, and int64 [B]: 1, or 0 where it is not shown."""
+        """Floats [B, ...], pixels as -1 to 1, and int64 [B]: 1, or 0 where it is not shown."""
         values = self.values[rows]
-        values = light(values) if is_pixels(values) else values.astype(np.float32)
+        if is_pixels(values):
+            values = light(values)
         values[~shown] = 0
         return values, shown.astype(np.int64)
 

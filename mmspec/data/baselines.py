@@ -22,7 +22,7 @@ from mmspec.data.faults import Faults, package_missing
 from mmspec.data.source import Source, Waveform
 
 Floats = NDArray[np.float64]
-_VERSION: Final = 1
+_VERSION: Final = 2
 _COMPONENTS: Final = 64
 _STRENGTHS: Final = (1.0, 5.0, 25.0, 125.0)
 SUBSETS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {

@@ -173,7 +173,7 @@ def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
         work.faults.check()
         work.categories[name] = codes
         rows = work.each(name, partial(table.encode, modality, codes), advice)
-        return Fixed.pack(rows, (len(modality.columns),), np.float32)
+        return Fixed.pack(rows, (len(modality.columns),), table.dtype(modality))
     if isinstance(modality, Image):
         images = work.each(name, partial(image.encode, modality), advice)
         return Fixed.pack(images, (modality.channels, *modality.size), np.uint8)
@@ -203,7 +203,7 @@ def _labels(
     """int64 [N]; keeps the names learnt in `classes`."""
     values = list(work.source.columns[name])
     training = [v for v, out in zip(values, work.source.held_out, strict=True) if not out]
-    if all(value is None for value in training):
+    if all(names.is_absent(value) for value in training):
         raise fault("MM510", f"no training row has a value of `{name}`", "label some rows")
     known = names.Names(None, 0)
     with work.faults.at(_LEARNING, name):

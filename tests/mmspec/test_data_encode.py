@@ -163,9 +163,9 @@ def test_series_that_do_not_fit(values: Any, expected: str) -> None:
     assert code(error) == expected
 
 
-def tone(hertz: float, rate: int, seconds: float = 0.5) -> Waveform:
-    """A sine of full scale."""
-    samples = np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
+def tone(hertz: float, rate: int, seconds: float = 0.5, scale: float = 1) -> Waveform:
+    """A sine, of full scale unless told."""
+    samples = scale * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
     return Waveform(samples.astype(np.float32), rate)
 
 
@@ -179,14 +179,55 @@ def test_a_tone_sounds_in_its_band_at_any_rate(rate: int) -> None:
 
 
 def test_the_level_of_a_tone_is_its_power_through_the_window() -> None:
-    """A sine of amplitude 1 has a peak of 1; its lobe is the window's spectrum, by scipy."""
-    found = audio.log_mel(tone(1000, 8000), 1, Fraction(100), 1000)
+    """Against a sum over the window's spectrum by scipy, relative to a tone where the band is 1."""
+    corner = 700 * (10 ** (np.log10(1 + 8000 / 700) / 2) - 1)
+    found, most = (audio.log_mel(tone(f, 8000), 1, Fraction(100), 1000) for f in (1000, corner))
     spectrum = np.fft.rfft(get_window("hann", 200, fftbins=False), 512)
     lobe = np.abs(spectrum / spectrum[0]) ** 2
-    total = lobe[0] + 2 * lobe[1:].sum()
-    corner = 700 * (10 ** (np.log10(1 + 8000 / 700) / 2) - 1)
-    expected = np.log10(total * 1000 / corner) / 4 + 1
-    assert np.abs(found[5:-5] - expected).max() < 0.002
+    slope = 2 * (lobe[1:] * np.arange(1, 257)).sum() * 8000 / 512 / (lobe[0] + 2 * lobe[1:].sum())
+    top = 1 - slope / 2 * (1 / corner + 1 / (8000 - corner))
+    expected = np.log10(1000 / corner / top) / 4
+    assert np.abs(found[5:-5] - most[5:-5] - expected).max() < 0.001
+
+
+@pytest.mark.parametrize("rate", [400, 8000, 16000, 44100])
+@pytest.mark.parametrize("bands", [1, 2, 13, 40])
+def test_a_sine_of_full_scale_in_the_middle_of_a_band_is_one(rate: int, bands: int) -> None:
+    highest = 2595 * np.log10(1 + 8000 / 700)
+    middles = 700 * (10 ** (np.arange(1, bands + 1) * highest / (bands + 1) / 2595) - 1)
+    for band, middle in enumerate(middles):
+        if 160 < middle < rate / 2 - 80:  # where a window of 25 ms tells it from 0 and the top
+            found = audio.log_mel(tone(middle, rate), bands, Fraction(100), 1000)[5:-5]
+            assert np.abs(found[:, band] - 1).max() < 1e-4
+            assert found.max() < 1.0001
+            quarter = tone(middle, rate, scale=0.25)
+            found = audio.log_mel(quarter, bands, Fraction(100), 1000)[5:-5]
+            assert np.abs(found[:, band] - 1 - np.log10(1 / 16) / 4).max() < 1e-4
+
+
+def test_every_band_has_a_bin_of_its_own() -> None:
+    noise = np.random.default_rng(3).normal(size=16000) / 4
+    found = audio.log_mel(Waveform(noise.astype(np.float32), 16000), 512, Fraction(100), 9)
+    assert (found[1:] > -1).all()
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(40, 1), (100, 2), (120, 3)])
+def test_a_window_of_a_few_samples_is_refused(rate: int, expected: int) -> None:
+    sound = modality("audio", audio="{kind: audio, features: 8, rate: 100 Hz, length: {max: 9}}")
+    with pytest.raises(MmspecError) as error:
+        audio.encode(sound, tone(10, rate))
+    assert code(error) == "MM506"
+    assert f"a window has {expected}" in str(error.value)
+    assert np.isfinite(audio.encode(sound, tone(10, 160))).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_finite(bad: float) -> None:
+    samples = np.zeros(800, np.float32)
+    samples[5] = bad
+    with pytest.raises(MmspecError) as error:
+        audio.encode(modality("audio"), Waveform(samples, 8000))
+    assert code(error) == "MM506"
 
 
 def test_silence_is_the_floor() -> None:

@@ -1,15 +1,18 @@
 """Names as ids: learnt from the training rows, in alphabetical order, the same for held-out rows.
 
-Whole numbers are ids as they are, when every value of the column is one.
+Whole numbers are ids as they are, when every value of the column is one. Names are compared
+without the blanks around them and in Unicode's normal form C.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from unicodedata import normalize
 
 import numpy as np
 
+from mmspec.data import numerals
 from mmspec.data.encode.values import described
 from mmspec.data.faults import fault
 from mmspec.data.source import Raw
@@ -23,29 +26,40 @@ class Names:
     names: tuple[str, ...] | None
     count: int
     """Ids that the spec allows."""
+    places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Where each name stands."""
+        object.__setattr__(self, "places", {name: at for at, name in enumerate(self.names or ())})
 
     def id(self, raw: Raw) -> int:
-        """The id of a value; raises MM507 where it is out of range, MM508 where it is unknown."""
+        """The id of a value; raises MM505 where it is none, MM507 out of range, MM508 unknown."""
+        if not _is_name(raw):
+            raise fault("MM505", f"a class is a name or a whole number, not {described(raw)}")
         if self.names is not None:
-            if str(raw) in self.names:
-                return self.names.index(str(raw))
-            close = suggest(str(raw), self.names)
-            advice = f"did you mean {close}? " if close else ""
-            known = ", ".join(self.names[:10]) + (", ..." if len(self.names) > 10 else "")
-            message = f"no training row has {described(raw)}"
-            raise fault("MM508", message, f"{advice}known: {known}")
-        number = int(str(raw)) if isinstance(raw, str) else _whole(raw)
+            return self._place(_named(raw), self.names)
+        number = numerals.whole(raw)
+        assert number is not None, raw
         if not 0 <= number < self.count:
-            message = f"{number} is not in 0 to {self.count - 1}"
+            shown = described(raw).strip("`")
+            message = f"{shown} is not in 0 to {self.count - 1}"
             raise fault("MM507", message, "ids count from 0; give names, or raise the count")
         return number
+
+    def _place(self, name: str, names: tuple[str, ...]) -> int:
+        if name in self.places:
+            return self.places[name]
+        close = suggest(name, names)
+        advice = f"did you mean {close}? " if close else ""
+        known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise fault("MM508", f"no training row has {described(name)}", f"{advice}known: {known}")
 
 
 def learn(training: Iterable[Raw], every: Iterable[Raw], count: int) -> Names:
     """The names of the training rows' values; raises MM509 where they are more than `count`."""
-    if all(_is_whole(value) for value in every if value is not None):
+    if all(numerals.whole(value) is not None for value in every if _is_name(value)):
         return Names(None, count)
-    names = tuple(sorted({str(value) for value in training if value is not None}))
+    names = tuple(sorted({_named(value) for value in training if _is_name(value)}))
     if len(names) > count:
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         message = f"{len(names)} different values, and the spec has {count}: {shown}"
@@ -53,13 +67,20 @@ def learn(training: Iterable[Raw], every: Iterable[Raw], count: int) -> Names:
     return Names(names, count)
 
 
-def _is_whole(value: Raw) -> bool:
-    if isinstance(value, str):
-        digits = value.strip().removeprefix("-")
-        return digits.isascii() and digits.isdigit() and len(digits) < 19
-    return isinstance(value, int | np.integer)
+def is_absent(raw: Raw) -> bool:
+    """Whether a value is no name at all: None, or nothing but blanks."""
+    return raw is None or (isinstance(raw, str) and not raw.strip())
 
 
-def _whole(value: Raw) -> int:
-    assert isinstance(value, int | np.integer), value
-    return int(value)
+def _is_name(raw: Raw) -> bool:
+    """Whether a value can name a class: text or a number; what can't is told with its row."""
+    if isinstance(raw, float | np.floating):
+        return bool(np.isfinite(raw))
+    return isinstance(raw, str | int | np.integer | np.bool_) and not is_absent(raw)
+
+
+def _named(raw: Raw) -> str:
+    """A value as a name, the same whatever kind of file it stands in."""
+    if isinstance(raw, bool | np.bool_):
+        return str(bool(raw)).lower()
+    return normalize("NFC", str(raw).strip())

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmspec.data import numerals
 from mmspec.data.encode import names
-from mmspec.data.encode.values import described
+from mmspec.data.encode.values import described, narrowed, numbers
 from mmspec.data.faults import fault
 from mmspec.data.source import Raw
+from mmspec.diagnostics import MmspecError
 from mmspec.schema.modality import Categories, Table
 
 Codes = Mapping[str, names.Names]
 """The names of each category column."""
+_NARROW: Final = 2**24
+"""Codes that float32 holds exactly."""
+
+
+def dtype(modality: Table) -> type[np.floating[Any]]:
+    """float32; float64 where a category's code may need it: the model reads both."""
+    counts = [kind.categories for kind in modality.columns.values() if isinstance(kind, Categories)]
+    return np.float64 if max(counts, default=0) > _NARROW else np.float32
 
 
 def learn(modality: Table, rows: Sequence[Raw], is_training: NDArray[np.bool_]) -> Codes:
@@ -32,28 +43,30 @@ def learn(modality: Table, rows: Sequence[Raw], is_training: NDArray[np.bool_]) 
 
 
 def encode(modality: Table, codes: Codes, raw: Raw) -> NDArray[Any]:
-    """float32 [columns]; raises MM504 to MM508 with the column of the table."""
+    """[columns] of `dtype`; raises MM504 to MM508 with the column of the table."""
     if not isinstance(raw, Mapping):
         raise fault("MM505", f"a table's row is a mapping of column to value, not {described(raw)}")
-    missing = [key for key in modality.columns if raw.get(key) is None]
+    missing = [key for key in modality.columns if names.is_absent(raw.get(key))]
     if missing:
         advice = "fill it, or leave the whole row of an optional table empty"
         raise fault("MM504", f"no value for `{'`, `'.join(missing)}`", advice)
     cells = [
-        codes[key].id(raw[key]) if key in codes else _number(key, raw[key])
+        _code(key, codes[key], raw[key]) if key in codes else _number(key, raw[key])
         for key in modality.columns
     ]
-    return np.array(cells, np.float32)
+    return np.array(cells, dtype(modality))
+
+
+def _code(key: str, known: names.Names, value: Raw) -> int:
+    try:
+        return known.id(value)
+    except MmspecError as error:
+        told = [replace(each, message=f"`{key}`: {each.message}") for each in error.diagnostics]
+        raise MmspecError(told) from None
 
 
 def _number(key: str, value: Raw) -> float:
-    if isinstance(value, str | int | float | np.number):
-        try:
-            number = float(value)
-        except ValueError:
-            pass
-        else:
-            if not np.isfinite(np.float32(number)):
-                raise fault("MM506", f"`{key}` is {value}")
-            return number
+    found = numerals.number(value) if isinstance(value, str) else value
+    if isinstance(found, int | float | np.number):
+        return float(narrowed(numbers(found, f"`{key}`"), f"`{key}`"))
     raise fault("MM505", f"`{key}` is a number, not {described(value)}")

@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data.encode.names import Names
-from mmspec.data.encode.values import described, finite, numbers
+from mmspec.data import numerals
+from mmspec.data.encode.names import Names, is_absent
+from mmspec.data.encode.values import described, narrowed, numbers
 from mmspec.data.faults import fault
 from mmspec.data.source import Raw
 
@@ -18,11 +19,9 @@ IGNORED: Final = -100
 _BETWEEN: Final = re.compile(r"[\s,;]+")
 
 
-def label(classes: Names, raw: Raw) -> int:
-    """A class id; raises MM505, MM507 or MM508."""
-    if isinstance(raw, str | int | np.integer):
-        return classes.id(raw)
-    raise fault("MM505", f"a label is a name or a class id, not {described(raw)}")
+def label(classes: Names, raw: Raw) -> int | None:
+    """A class id, None where the cell is blank; raises MM505, MM507 or MM508."""
+    return None if is_absent(raw) else classes.id(raw)
 
 
 def regressed(outputs: int, raw: Raw) -> NDArray[Any]:
@@ -32,11 +31,12 @@ def regressed(outputs: int, raw: Raw) -> NDArray[Any]:
     if values.shape != (outputs,):
         found = f"{values.size} numbers" if values.ndim == 1 else described(values)
         raise fault("MM505", f"the target has {found}, the head {outputs} outputs")
-    return finite(values.astype(np.float32), "the target")
+    return narrowed(values, "the target")
 
 
-def _parsed(text: str) -> list[float]:
-    try:
-        return [float(word) for word in _BETWEEN.split(text.strip())]
-    except ValueError:
-        raise fault("MM505", f"a target is numbers, not {described(text)}") from None
+def _parsed(text: str) -> list[int | float]:
+    found = [numerals.number(word) for word in _BETWEEN.split(text.strip())]
+    numbers_found = [value for value in found if value is not None]
+    if len(numbers_found) < len(found):
+        raise fault("MM505", f"a target is numbers, not {described(text)}")
+    return numbers_found

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data.encode.values import described, numbers
+from mmspec.data.encode.values import described, finite, numbers
 from mmspec.data.faults import fault
 from mmspec.data.source import Raw
 from mmspec.schema.modality import Tokens
@@ -16,14 +16,14 @@ BYTES: Final = 256
 
 
 def encode(modality: Tokens, raw: Raw) -> NDArray[Any]:
-    """int64 [T]; raises MM505 where it is neither text nor ids, MM507 where an id is too high."""
+    """int64 [T]; raises MM505 where it is neither text nor ids, MM506, MM507 for an id too high."""
     if isinstance(raw, str):
         if modality.vocab < BYTES:
             message = f"text is {BYTES} kinds of bytes, and the vocabulary has {modality.vocab}"
             raise fault("MM505", message, f"vocab: {BYTES}, or give ids")
         return np.frombuffer(raw.encode("utf-8", "replace"), np.uint8).astype(np.int64)
-    ids = numbers(raw, "a sequence of tokens")
-    if ids.ndim != 1 or (ids.dtype.kind not in "iu" and ids.size):
+    ids = finite(numbers(raw, "a sequence of tokens"), "the sequence")
+    if ids.ndim != 1 or not (ids.dtype.kind in "iuf" and (ids == np.trunc(ids)).all()):
         raise fault("MM505", f"tokens are text or a list of ids, not {described(raw)}")
     outside = ids[(ids < 0) | (ids >= modality.vocab)]
     if outside.size:
