@@ -99,7 +99,7 @@ ENCODERS: dict[str, Callable[[Any], Any]] = {
     "series": series,
     "target": partial(target.regressed, 1),
 }
-LONE = [number, partial(target.regressed, 1)]
+LONE: list[Callable[[Any], Any]] = [number, partial(target.regressed, 1)]
 """What takes a single number, as text too."""
 
 

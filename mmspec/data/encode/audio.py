@@ -113,7 +113,8 @@ def _filters(rate: int, window: int, bands: int) -> list[tuple[int, NDArray[Any]
     """
     size = _bins(rate, window, bands)
     corners = _corners(bands)
-    return [_band(*corners[at : at + 3], rate, window, size) for at in range(bands)]
+    edges = zip(corners, corners[1:], corners[2:], strict=False)
+    return [_band(*edge, rate, window, size) for edge in edges]
 
 
 def _band(
