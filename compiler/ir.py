@@ -295,6 +295,8 @@ class Plan:
     inputs: tuple[Input, ...]
     nodes: tuple[Node, ...]
     heads: tuple[Head, ...]
+    separate: tuple[str, ...] = ()
+    """Modalities whose documents never meet: positions begin anew in each, losses stop."""
     source: str = field(default="", compare=False)
 
     def stacks(self) -> tuple[Stack, ...]:

@@ -15,6 +15,8 @@ from mmspec.expressions import mask as masks
 def show(plan: ir.Plan) -> str:
     """The Plan as indented text, the same for the same Plan."""
     lines = [f"plan {plan.name} ({plan.class_name})"]
+    if plan.separate:
+        lines.append(f"separate documents: {', '.join(plan.separate)}")
     for part in (*plan.inputs, *plan.nodes, *plan.heads):
         lines.extend(_node(part))
     return "\n".join(lines) + "\n"

@@ -13,10 +13,11 @@ from mmspec.compiler.emit import sight
 from mmspec.compiler.emit.decodable import Decoding, decoding
 from mmspec.compiler.emit.fragment import Class
 from mmspec.compiler.emit.functions import Functions, Site
-from mmspec.compiler.emit.model import packed, part_modules, unexecuted
+from mmspec.compiler.emit.model import part_modules, unexecuted
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.source import Library, library, names_used
 from mmspec.compiler.emit.specialise import Specialiser
+from mmspec.compiler.emit.wiring import packed
 
 SUMMARY: Final = "Decoding: a prompt, then the tokens after it from kept keys and values."
 LEGEND: Final = "b batch, c next tokens, s kept keys, t tokens, d width, h heads, w head width"

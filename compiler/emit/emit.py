@@ -23,7 +23,7 @@ from mmspec.schema.spec import Spec
 ATTENTION = frozenset(
     {"visible", "visible_keys", "visible_by_head", "visible_by_sample", "attend_by_head"}
     | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
-    | {"document_spans", "shared_span", "document_runs"}
+    | {"document_spans", "shared_span", "document_runs", "document_places", "expect_together"}
     | {"rotation", "rotate", "Attention", "CrossAttention"}
 )
 """Helpers and parts that go to the package's attention.py, beside the masks."""

@@ -9,10 +9,10 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import masks, wiring
+from mmspec.compiler.emit import objective, wiring
 from mmspec.compiler.emit.package import BANNER
 from mmspec.compiler.emit.requests import Requests
-from mmspec.compiler.emit.wiring import Lines
+from mmspec.compiler.emit.wiring import Lines, packed
 from mmspec.version import __version__
 
 LEGEND = "b batch, t tokens, d width, h heads, w head width, f hidden width, e experts, r rows"
@@ -81,20 +81,12 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
     for head in plan.heads:
         wiring.head(plan, head, lines)
     lines.write("", "losses: dict[str, Tensor] = {}")
-    wiring.losses(plan, lines)
+    objective.losses(plan, lines)
     outputs = ", ".join(f"{head.name}={head.name}_logits" for head in plan.heads)
     lines.write(
         f"heads = {plan.class_name}Heads({outputs})",
         f"return {plan.class_name}Output(heads, loss, losses, auxiliary, statistics)",
     )
-
-
-def packed(plan: ir.Plan) -> list[str]:
-    """Inputs whose tokens may be packed documents."""
-    groups = [group for stack in plan.stacks() for group in stack.block.attention.groups]
-    groups += [group for node in plan.nodes if isinstance(node, ir.Fuse) for group in node.groups]
-    asked = masks.documents(tuple(groups))
-    return [given.name for given in plan.inputs if given.name in asked]
 
 
 def _names(names: list[str]) -> str:

@@ -11,26 +11,27 @@ from mmspec.compiler.emit.sparse import Backend
 from mmspec.schema.spec import camel
 
 
-def embedding(node: ir.Embed) -> tuple[str, dict[str, Any]]:
-    """Part and constants of an embedding."""
+def embedding(node: ir.Embed, separate: bool = False) -> tuple[str, dict[str, Any]]:
+    """Part and constants of an embedding; separate: positions begin anew in each document."""
     common = {"width": node.out.width, "position": node.position}
     tokens = node.out.segments[0].tokens.max
     if node.kind == "tokens":
-        return "TokenEmbedding", {**common, "vocab": node.features, "max_tokens": tokens}
+        sizes = {"vocab": node.features, "max_tokens": tokens, "packed": separate}
+        return "TokenEmbedding", {**common, **sizes}
     if node.kind == "table":
         return "TableEmbedding", {**common, "columns": node.columns}
     if node.kind == "image":
         assert node.grid is not None
         height, breadth = (side * node.patch for side in node.grid)
-        sizes = {"height": height, "breadth": breadth, "patch": node.patch}
-        return "ImageEmbedding", {**common, "channels": node.features, **sizes}
+        picture = {"height": height, "breadth": breadth, "patch": node.patch}
+        return "ImageEmbedding", {**common, "channels": node.features, **picture}
     if node.kind == "video":
         assert node.grid is not None
         height, breadth = (side * node.patch for side in node.grid)
         cut = {"patch": node.patch, "tubelet": node.tubelet, "max_tokens": tokens}
         return "VideoEmbedding", {**common, "sizes": (node.features, height, breadth), **cut}
     frames = {"features": node.features, "patch": node.patch, "max_tokens": tokens}
-    return "FrameEmbedding", {**common, **frames}
+    return "FrameEmbedding", {**common, **frames, "packed": separate}
 
 
 def fusion(node: ir.Fuse, backend: Backend) -> tuple[str, dict[str, Any]]:
@@ -88,7 +89,8 @@ class Requests:
         self._parts: dict[str, Any] = {}
         for node in plan.nodes:
             if isinstance(node, ir.Embed):
-                self._ask(specialiser, node.module, node.modality, embedding(node))
+                part = embedding(node, node.modality in plan.separate)
+                self._ask(specialiser, node.module, node.modality, part)
             elif isinstance(node, ir.Fuse) and node.module:
                 self._ask(specialiser, node.module, node.stream, fusion(node, backend))
             elif isinstance(node, ir.Stack):

@@ -24,8 +24,8 @@ class Lines:
     """Value name -> variable of its validity."""
     counts: dict[str, str] = field(default_factory=dict)
     """Segment name -> expression of its number of tokens."""
-    embedded: dict[str, str] = field(default_factory=dict)
-    """Modality -> variable of its tokens as they were embedded first."""
+    documents: dict[str, str] = field(default_factory=dict)
+    """Modality -> variable of the document of each of its tokens, where masks ask for it."""
     patterns: list[str] = field(default_factory=list)
     """Source of what attention that passes over tiles sees."""
     kernels: list[kernel_mask.Mask] = field(default_factory=list)
@@ -77,30 +77,35 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     arguments = {"ids_bt": name, "pixels_bchw": name, "frames_bfc": name, "row_bc": name}
     arguments["video_bfchw"] = name
     arguments["length_b"] = f'lengths.get("{name}")'
+    length = f'lengths.get("{name}")'
+    if node.kind in ("audio", "series") and node.patch > 1:
+        length = f"patches({length}, {node.patch})"
+    asked = name in packed(plan) and name not in lines.documents
+    given_documents = [_documents(node, length)] if asked else []
+    lines.documents[name] = document = f"{name}_document_bt"
+    arguments["places_bt"] = f"document_places({document})"
     call = lines.requests.call(node.module, arguments)
     expected = _expected(given)
     if given.optional:
         like = f"self.{node.module}.{lines.requests.weight(node)}"
+        none = f'{document} = packed("{name}", documents.get("{name}"), {x}, 0, None)'
         lines.write(
             f"if {name} is None:",
             f"    {x} = absent(batch, {node.out.width}, {like})",
+            *([f"    {none}"] if asked else []),
             "else:",
-            f"    {expected}",
+            *(f"    {line}" for line in (expected, *given_documents)),
             f"    {x} = {call}",
         )
     else:
-        lines.write(expected, f"{x} = {call}")
+        lines.write(expected, *given_documents, f"{x} = {call}")
     lines.tensors[node.out.name], lines.valids[node.out.name] = x, f"{node.out.name}_bt"
-    lines.embedded.setdefault(name, x)
-    length = f'lengths.get("{name}")'
     tokens = f"{x}.shape[1]"
     if node.kind in ("image", "table"):
         value = f"valid_whole({length}, {tokens})"
     elif node.kind == "video":
         sizes = f"{given.patch}, {given.area}"
         value = f"valid_tokens(tubelets({length}, {sizes}), {tokens})"
-    elif node.patch > 1:
-        value = f"valid_tokens(patches({length}, {node.patch}), {tokens})"
     else:
         value = f"valid_tokens({length}, {tokens})"
     lines.write(f"{node.out.name}_bt = {value}")
@@ -113,6 +118,22 @@ def _expected(given: ir.Input) -> str:
     sizes = ", ".join(str(size) if isinstance(size, int) else "None" for size in given.shape)
     longest = "" if given.longest is None else f", {given.longest}"
     return f'expect("{given.name}", {given.name}, ({sizes}){longest})'
+
+
+def _documents(node: ir.Embed, length: str) -> str:
+    """The statement that names the document of each token; length: of the samples, in tokens."""
+    name, frames = node.modality, f"{node.modality}.shape[1]"
+    tokens = f"-(-{frames} // {node.patch})" if node.patch > 1 else frames
+    given = f'documents.get("{name}")'
+    return f'{name}_document_bt = packed("{name}", {given}, {name}, {tokens}, {length})'
+
+
+def packed(plan: ir.Plan) -> list[str]:
+    """Inputs whose tokens may be packed documents."""
+    groups = [group for stack in plan.stacks() for group in stack.block.attention.groups]
+    groups += [group for node in plan.nodes if isinstance(node, ir.Fuse) for group in node.groups]
+    asked = masks.documents(tuple(groups))
+    return [given.name for given in plan.inputs if given.name in asked]
 
 
 def project(node: ir.Project, lines: Lines) -> None:
@@ -178,7 +199,7 @@ def _spans(site: sparse.Site, lines: Lines) -> dict[str, str]:
     if not named:
         return {"mask": "None"}
     queries, keys = (
-        _tuple([_document(segment.name, lines) for segment in side if segment.name in named])
+        _tuple([lines.documents[segment.name] for segment in side if segment.name in named])
         for side in site.sides
     )
     asked, told = f"{site.owner}_spans", f"{site.owner}_key_spans"
@@ -195,7 +216,7 @@ def _visible(site: sparse.Site, names: tuple[str, str], lines: Lines) -> str:
     groups, sides = site.groups, site.sides
     lengths = [lines.counts[segment] for segment in masks.parameters(*sides)]
     packed = masks.documents(groups)
-    lengths += [_document(segment, lines) for segment in packed]
+    lengths += [lines.documents[segment] for segment in packed]
     calls = []
     for name, whose, group in zip(site.names(), site.words(), groups, strict=True):
         lines.masks.append(masks.function(name, whose, group.masks, sides, packed))
@@ -208,22 +229,13 @@ def _visible(site: sparse.Site, names: tuple[str, str], lines: Lines) -> str:
     return f"visible_by_head(by_head(({', '.join(calls)}), ({heads})), {valid})"
 
 
-def _document(segment: str, lines: Lines) -> str:
-    """The variable of the document that each token of a segment belongs to, written once."""
-    name = f"{segment}_document_bt"
-    line = f'{name} = packed("{segment}", documents.get("{segment}"), {lines.embedded[segment]})'
-    if line not in lines.body:
-        lines.write(line)
-    return name
-
-
 def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     """Run a stream's blocks."""
     source, valid = lines.tensors[node.source.name], lines.valids[node.source.name]
     arguments = {
         **_told(sparse.of_stack(node), (valid, source), lines),
         "x_btd": source,
-        "positions_t": _positions(node, lines, source),
+        "positions_t": _positions(node, plan, lines),
         "routing": f"{node.stream}_routing",
     }
     if isinstance(node.halting, ir.Exit):
@@ -272,15 +284,26 @@ def _scaled(weight: float, expression: str) -> str:
     return expression if weight == 1 else f"{weight!r} * {expression}"
 
 
-def _positions(node: ir.Stack, lines: Lines, like: str) -> str:
-    """Rotary positions of a stack's tokens: their index, 0 for segments without rotary."""
+def _positions(node: ir.Stack, plan: ir.Plan, lines: Lines) -> str:
+    """Rotary positions of a stack's tokens: their index, 0 for segments without rotary.
+
+    Where that is their index in a document, the positions are those of each sample: [B, 1, T].
+    """
     if not node.block.attention.rotary:
         return "None"
-    runs = []
+    like, runs = lines.tensors[node.source.name], []
+    turned = [segment.name for segment in node.source.segments if segment.rotary]
+    anew = any(name in plan.separate for name in turned)
     for segment in node.source.segments:
+        if segment.rotary and segment.name in plan.separate:
+            runs.append(f"document_places({lines.documents[segment.name]})")
+            continue
         count = lines.counts[segment.name]
         make = "torch.arange" if segment.rotary else "torch.zeros"
-        runs.append(f"{make}({count}, device={like}.device)")
+        run = f"{make}({count}, device={like}.device)"
+        runs.append(f"{run}.expand({like}.shape[0], -1)" if anew else run)
+    if anew:
+        return f"{runs[0]}[:, None]" if len(runs) == 1 else f"torch.cat({_tuple(runs)}, 1)[:, None]"
     return runs[0] if len(runs) == 1 else f"torch.cat([{', '.join(runs)}])"
 
 
@@ -306,7 +329,7 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
         else:
             lines.write(f"{out} = {lines.requests.call(node.module, {'x_btd': x})}")
     else:
-        exits = _exit_stack(plan, node)
+        exits = exit_stack(plan, node)
         arguments = {"x_btd": xs[0], "valid_bt": valids[0]}
         if exits is None:
             lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")
@@ -319,53 +342,12 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
             )
 
 
-def _exit_stack(plan: ir.Plan, node: ir.Head) -> ir.Stack | None:
+def exit_stack(plan: ir.Plan, node: ir.Head) -> ir.Stack | None:
     """The stack whose exits a head decides."""
     for stack_ in plan.stacks():
         if isinstance(stack_.halting, ir.Exit) and stack_.halting.head == node.name:
             return stack_
     return None
-
-
-def losses(plan: ir.Plan, lines: Lines) -> None:
-    """The objective of each head that `targets` names, and their weighted sum."""
-    for node in plan.heads:
-        lines.write(f'if "{node.name}" in targets:')
-        if node.loss == "mse":
-            logits, target = f"{node.name}_logits", f'targets["{node.name}"]'
-            lines.write(f'    expect("targets of {node.name}", {target}, tuple({logits}.shape))')
-        if _exit_stack(plan, node) is None:
-            lines.write(f'    losses["{node.name}"] = {_loss(node, plan, lines)}')
-            continue
-        each = f'cross_entropy(exit_bc, targets["{node.name}"], {node.smoothing!r})'
-        lines.write(
-            f"    exits = [{each} for exit_bc in {node.name}_exits]",
-            f'    losses["{node.name}"] = torch.stack(exits).mean()',
-        )
-    weights = {node.name: node.weight for node in plan.heads if node.weight != 1}
-    if weights:
-        shown = ", ".join(f'"{name}": {weight!r}' for name, weight in weights.items())
-        lines.write(f"loss = weighted_loss(losses, auxiliary, {{{shown}}})")
-    else:
-        lines.write("loss = total_loss(losses, auxiliary)")
-
-
-def _loss(node: ir.Head, plan: ir.Plan, lines: Lines) -> str:
-    out, target = f"{node.name}_logits", f'targets["{node.name}"]'
-    if node.loss == "contrastive":
-        sides = [
-            f"present({lines.tensors[value.name]}, {lines.valids[value.name]})"
-            for value in node.sources
-        ]
-        return f"contrastive({out}, {', '.join(sides)})"
-    if node.loss == "next-token":
-        embedding = next(
-            x for x in plan.nodes if isinstance(x, ir.Embed) and x.modality == node.segment
-        )
-        return f"next_token({out}, {target}, {lines.valids[embedding.out.name]})"
-    if node.loss == "mse":
-        return f"F.mse_loss({out}, {target})"
-    return f"cross_entropy({out}, {target}, {node.smoothing!r})"
 
 
 def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:

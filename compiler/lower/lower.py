@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower import fusion, head, modality, stream
+from mmspec.compiler.lower import fusion, head, modality, packing, stream
 from mmspec.compiler.lower.context import Context
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import resolve
@@ -24,4 +24,5 @@ def lower(spec: Spec) -> ir.Plan:
         inputs=inputs,
         nodes=tuple(context.nodes),
         heads=heads,
+        separate=packing.separate(tuple(context.nodes)),
     )

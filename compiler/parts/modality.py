@@ -44,10 +44,13 @@ def absent(batch: int, width: int, like: Tensor) -> Tensor:
 class TokenEmbedding(nn.Module):
     """Token ids [B, T] -> [B, T, {width}]."""
 
-    def __init__(self, vocab: int, width: int, position: str, max_tokens: int) -> None:
+    def __init__(
+        self, vocab: int, width: int, position: str, max_tokens: int, packed: bool = False
+    ) -> None:
         super().__init__()
         self.width = width
         self.placing = position
+        self.packed = packed
         self.table = nn.Embedding(vocab, width)
         if position == "learned":
             self.position = nn.Parameter(torch.empty(max_tokens, width))
@@ -58,10 +61,15 @@ class TokenEmbedding(nn.Module):
         if self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
-    def forward(self, ids_bt: Tensor) -> Tensor:
+    def forward(self, ids_bt: Tensor, places_bt: Tensor) -> Tensor:
         x_btd: Tensor = self.table(ids_bt)
-        if self.placing == "learned":
+        if self.placing == "learned" and self.packed:
+            x_btd = x_btd + self.position[places_bt]
+        elif self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
+        elif self.placing == "sincos" and self.packed:
+            place_nd = sincos(places_bt.flatten(), self.width)
+            x_btd = x_btd + place_nd.view(x_btd.shape).to(x_btd.dtype)
         elif self.placing == "sincos":
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
             x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
@@ -171,12 +179,19 @@ class FrameEmbedding(nn.Module):
     """Frames [B, F, {features}] -> a token for each {patch}; frames past the length are 0."""
 
     def __init__(
-        self, features: int, patch: int, width: int, position: str, max_tokens: int
+        self,
+        features: int,
+        patch: int,
+        width: int,
+        position: str,
+        max_tokens: int,
+        packed: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
         self.patch = patch
         self.placing = position
+        self.packed = packed
         self.frames = nn.Linear(patch * features, width)
         if position == "learned":
             self.position = nn.Parameter(torch.empty(max_tokens, width))
@@ -186,7 +201,7 @@ class FrameEmbedding(nn.Module):
         if self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
-    def forward(self, frames_bfc: Tensor, length_b: Tensor | None) -> Tensor:
+    def forward(self, frames_bfc: Tensor, length_b: Tensor | None, places_bt: Tensor) -> Tensor:
         real_bf = valid_tokens(length_b, frames_bfc.shape[1])
         if real_bf is not None:
             frames_bfc = frames_bfc.masked_fill(~real_bf[..., None], 0.0)
@@ -194,8 +209,13 @@ class FrameEmbedding(nn.Module):
             frames_bfc = F.pad(frames_bfc, (0, 0, 0, -frames_bfc.shape[1] % self.patch))
             frames_bfc = torch.unflatten(frames_bfc, 1, (-1, self.patch)).flatten(2)
         x_btd: Tensor = self.frames(frames_bfc)
-        if self.placing == "learned":
+        if self.placing == "learned" and self.packed:
+            x_btd = x_btd + self.position[places_bt]
+        elif self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
+        elif self.placing == "sincos" and self.packed:
+            place_nd = sincos(places_bt.flatten(), self.width)
+            x_btd = x_btd + place_nd.view(x_btd.shape).to(x_btd.dtype)
         elif self.placing == "sincos":
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
             x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)

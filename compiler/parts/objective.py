@@ -24,6 +24,12 @@ def next_token(logits_btv: Tensor, ids_bt: Tensor, valid_bt: Tensor | None) -> T
     return total / (following_bt != -100).sum().clamp(min=1)
 
 
+def within_documents(ids_bt: Tensor, document_bt: Tensor) -> Tensor:
+    """The targets without the first of each document: none of its own tokens predicts it."""
+    first_bt = F.pad(document_bt[:, 1:] != document_bt[:, :-1], (1, 0), value=False)
+    return ids_bt.masked_fill(first_bt, -100)
+
+
 def contrastive(logits_bb: Tensor, first_b: Tensor, second_b: Tensor) -> Tensor:
     """Mean of the cross-entropies along rows and columns, over samples that have both sides."""
     both_b = first_b & second_b

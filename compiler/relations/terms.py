@@ -15,7 +15,7 @@ from mmspec.compiler.relations.patterns import TABLES
 from mmspec.compiler.relations.sequence import Side
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 
-__all__ = ["BLOCK", "Term", "asks", "draw_of", "terms"]
+__all__ = ["BLOCK", "Term", "asks", "draw_of", "put", "terms"]
 
 BLOCK: Final = 64
 """Tokens in a block of the random pattern, whatever the tiles of a kernel."""
@@ -60,8 +60,8 @@ def _without_all(mask: Mask, key: Side) -> Mask:
     """The mask without what draws all blocks."""
     for pattern in patterns(mask):
         if pattern.name == "random" and pattern.size("blocks") >= _blocks(key):
-            mask = _put(mask, pattern, _FULL)
-    return _put(mask, _FULL, _FULL)
+            mask = put(mask, pattern, _FULL)
+    return put(mask, _FULL, _FULL)
 
 
 def _terms(mask: Mask) -> Iterator[Term]:
@@ -69,7 +69,7 @@ def _terms(mask: Mask) -> Iterator[Term]:
     if table is None:
         yield from () if mask == _NONE else (Term(mask),)
         return
-    seen, hidden = _put(mask, table, _FULL), _put(mask, table, _NONE)
+    seen, hidden = put(mask, table, _FULL), put(mask, table, _NONE)
     if seen == hidden:
         yield from _terms(seen)
         return
@@ -78,17 +78,17 @@ def _terms(mask: Mask) -> Iterator[Term]:
             yield Term(term.closed, ((table, holds), *term.literals))
 
 
-def _put(mask: Mask, pattern: Pattern, value: Pattern) -> Mask:
+def put(mask: Mask, pattern: Pattern, value: Pattern) -> Mask:
     """The mask with `full` or `none` for a pattern, neither of which stays inside it."""
     if isinstance(mask, Pattern):
         return value if mask == pattern else mask
     if isinstance(mask, Not):
-        operand = _put(mask.operand, pattern, value)
+        operand = put(mask.operand, pattern, value)
         if operand in (_FULL, _NONE):
             return _NONE if operand == _FULL else _FULL
         return Not(operand)
     unit, zero = (_FULL, _NONE) if isinstance(mask, And) else (_NONE, _FULL)
-    left, right = (_put(side, pattern, value) for side in (mask.left, mask.right))
+    left, right = (put(side, pattern, value) for side in (mask.left, mask.right))
     if zero in (left, right):
         return zero
     if unit in (left, right):

@@ -19,8 +19,11 @@ from mmspec import private
 from mmspec.version import __version__
 
 _PACKAGE: Final = Path(__file__).parents[1]
-_DECIDES: Final = ("", "text", "expressions", "schema", "cli")
-_BESIDE: Final = ("yaml", "pydantic")
+_DECIDES: Final = (
+    *("", "text", "expressions", "schema", "cli"),
+    *("compiler", "compiler/lower", "compiler/relations"),
+)
+_BESIDE: Final = ("yaml", "pydantic", "islpy")
 _KEPT: Final = 1000
 _FORM: Final = re.compile(rb"[1-9][0-9]{0,5}(?: [1-9][0-9]{0,5}){2}")
 

@@ -37,9 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class Result(NamedTuple):
-    """How many modalities, streams and heads a valid spec has, or what is wrong with it."""
+    """How many modalities, streams and heads a valid spec has; or what is wrong with it.
+
+    notes: what is no error, but should be known.
+    """
 
     counts: tuple[int, ...]
+    notes: tuple[str, ...] = ()
     found: tuple[Diagnostic, ...] = ()
 
 
@@ -58,28 +62,33 @@ def _check(path: str) -> Result:
     if known is not None:
         return Result(known)
     result = _judge(path, content)
-    if not result.found and cache.key(content) == entry:
+    if not (result.found or result.notes) and cache.key(content) == entry:
         cache.remember(entry, result.counts)
     return result
 
 
 def _judge(path: str, content: bytes | None = None) -> Result:
-    """Validate what a file holds (None: what keeps it from being read is said)."""
+    """Validate and lower what a file holds (None: what keeps it from being read is said)."""
     from mmspec import text
+    from mmspec.compiler.lower.lower import lower
+    from mmspec.compiler.lower.packing import notes
     from mmspec.diagnostics import MmspecError
     from mmspec.schema.validate import validate
 
     try:
         spec = validate(text.read(path) if content is None else text.decode(content, path))
+        found = (f"line {n.span.line}: {n.text}" if n.span else n.text for n in notes(lower(spec)))
+        return Result((len(spec.modalities), len(spec.streams), len(spec.heads)), tuple(found))
     except MmspecError as error:
-        return Result((), error.diagnostics)
-    return Result((len(spec.modalities), len(spec.streams), len(spec.heads)))
+        return Result((), found=error.diagnostics)
 
 
 def _print(results: dict[str, Result]) -> None:
     for path, result in results.items():
         if not result.found:
             print(f"{path}: fine ({_about(result.counts)})")
+            for note in result.notes:
+                print(f"note: {note}")
             continue
         from mmspec import diagnostics
 
@@ -98,7 +107,12 @@ def _print_json(results: dict[str, Result]) -> None:
     from mmspec import diagnostics
 
     rows: list[dict[str, Any]] = [
-        {"path": path, "valid": not result.found, "errors": diagnostics.as_json(result.found)}
+        {
+            "path": path,
+            "valid": not result.found,
+            "errors": diagnostics.as_json(result.found),
+            "notes": list(result.notes),
+        }
         for path, result in results.items()
     ]
     output.machine({"specs": rows})

@@ -25,6 +25,8 @@ from mmspec.compiler.parts.modality import (
 )
 
 D = 12
+UNUSED = torch.zeros(0, dtype=torch.int64)
+"""Positions in documents, of what is not packed."""
 
 
 def wave(t: int, width: int) -> list[float]:
@@ -66,7 +68,20 @@ def test_tokens(position: str) -> None:
     ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
     rows = [[part.table.weight[int(i)] for i in row] for row in ids]
     expected = torch.stack([torch.stack(row) for row in rows]) + places(part, position, 5)
-    same_gradients(part(ids), expected, list(part.parameters()))
+    same_gradients(part(ids, UNUSED), expected, list(part.parameters()))
+
+
+@pytest.mark.parametrize("position", ["none", "learned", "sincos", "rotary"])
+def test_positions_begin_anew_in_each_document(position: str) -> None:
+    at = torch.tensor([[0, 1, 2, 0, 1], [0, 0, 1, 2, 3]])
+    part = filled(TokenEmbedding(13, D, position, 11, packed=True))
+    ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
+    expected = part.table.weight[ids] + places(part, position, 5)[at]
+    same_gradients(part(ids, at), expected, list(part.parameters()))
+    frames = filled(FrameEmbedding(2, 3, D, position, 11, packed=True))
+    x = normal(2, 15, 2)
+    expected = frames.frames(x.reshape(2, 5, 6)) + places(frames, position, 5)[at]
+    same_gradients(frames(x, None, at), expected, list(frames.parameters()))
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos", "sincos-2d"])
@@ -113,7 +128,7 @@ def test_frames_past_the_length_are_zero(
             ]
             tokens.append(naive.linear(weights(part), "frames", flat))
     expected = naive.stacked(tokens).view(3, count, D) + places(part, position, count)
-    same_gradients(part(x, length), expected, [x, *part.parameters()])
+    same_gradients(part(x, length, UNUSED), expected, [x, *part.parameters()])
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos", "sincos-2d"])
@@ -171,7 +186,7 @@ def test_frames_past_the_length_may_be_anything() -> None:
     part, x = filled(FrameEmbedding(2, 3, D, "none", 4)), normal(1, 7, 2).detach()
     spoilt = x.clone()
     spoilt[0, 4:] = torch.nan
-    assert torch.equal(part(spoilt, torch.tensor([4])), part(x, torch.tensor([4])))
+    assert torch.equal(part(spoilt, torch.tensor([4]), UNUSED), part(x, torch.tensor([4]), UNUSED))
 
 
 @pytest.mark.parametrize("position", ["none", "learned"])

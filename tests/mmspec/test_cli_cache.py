@@ -55,10 +55,14 @@ def test_a_changed_spec_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "gatde" in capsys.readouterr().err
 
 
-def test_changed_code_asks_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for part in ("text", "expressions", "schema", "cli"):
-        (tmp_path / part).mkdir()
-    rule = tmp_path / "schema" / "rule.py"
+@pytest.mark.parametrize("where", ["schema", "compiler/lower"])
+def test_changed_code_asks_anew(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = ("compiler/lower", "compiler/relations")
+    for part in ("text", "expressions", "schema", "cli", *compiler):
+        (tmp_path / part).mkdir(parents=True)
+    rule = tmp_path / where / "rule.py"
     rule.write_text("LIMIT = 1\n")
     monkeypatch.setattr(cache, "_PACKAGE", tmp_path)
     before = cache.key(b"spec")

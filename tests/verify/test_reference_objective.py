@@ -23,7 +23,7 @@ def test_cross_entropy_is_torchs(smoothing: float) -> None:
 
 def test_nothing_to_learn_is_a_loss_of_0() -> None:
     assert cross_entropy(normal(2, 3), torch.tensor([-100, -100])).item() == 0
-    assert next_token(normal(1, 1, 3), torch.tensor([[2]]), [1]).item() == 0
+    assert next_token(normal(1, 1, 3), torch.tensor([[2]]), [[]]).item() == 0
 
 
 def test_next_token_by_a_loop() -> None:
@@ -32,7 +32,7 @@ def test_next_token_by_a_loop() -> None:
     pairs = [(0, 0, 2), (0, 2, 4), (1, 0, 0)]
     terms = [logits[b, t].log_softmax(0)[code] for b, t, code in pairs]
     expected = -torch.stack(terms).sum() / 3
-    close(next_token(logits, target, [4, 2]), expected)
+    close(next_token(logits, target, [[0, 1, 2], [0]]), expected)
 
 
 def test_contrastive_is_clips_over_the_samples_with_both_sides() -> None:

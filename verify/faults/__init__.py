@@ -12,6 +12,7 @@ from mmspec.verify.faults import (
     language,
     masks,
     modality,
+    packing,
     routing,
     stream,
 )
@@ -24,6 +25,7 @@ FAULTS: tuple[Fault, ...] = (
     *modality.FAULTS,
     *stream.FAULTS,
     *masks.FAULTS,
+    *packing.FAULTS,
     *attention.FAULTS,
     *fusion.FAULTS,
     *routing.FAULTS,

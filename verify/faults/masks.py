@@ -31,14 +31,14 @@ def _sized(name: str, argument: str, by: int) -> Change:
     return change
 
 
-def _united(mask: masks.Mask) -> masks.Mask:
+def united(mask: masks.Mask) -> masks.Mask:
     """Intersections become unions."""
     if isinstance(mask, masks.And | masks.Or):
-        return masks.Or(_united(mask.left), _united(mask.right))
+        return masks.Or(united(mask.left), united(mask.right))
     return mask
 
 
-def _masks(change: Change) -> Callable[[ir.Plan], ir.Plan]:
+def masked(change: Change) -> Callable[[ir.Plan], ir.Plan]:
     """Change every mask of every stack."""
 
     def changed(block: ir.Block) -> ir.Block:
@@ -66,7 +66,7 @@ def _paired(query: str, key: str, mask: str) -> Callable[[ir.Plan], ir.Plan]:
 
 def widened() -> Callable[[ir.Plan], ir.Plan]:
     """Every window one key wider."""
-    return _masks(_sized("window", "before", 1))
+    return masked(_sized("window", "before", 1))
 
 
 def _other_axis(mask: masks.Mask) -> masks.Mask:
@@ -103,35 +103,35 @@ FAULTS: tuple[Fault, ...] = (
         "a window hides its farthest key",
         JOINED,
         ("P3",),
-        plan(_masks(_sized("window", "after", -1))),
+        plan(masked(_sized("window", "after", -1))),
     ),
     Fault(
         "block-size",
         "blocks are one token larger",
         TOWERS,
         ("P3",),
-        plan(_masks(_sized("block", "size", 1))),
+        plan(masked(_sized("block", "size", 1))),
     ),
     Fault(
         "dilated-step",
         "a dilated mask shows every key within its reach",
         ROUTED,
         ("P3", "P59"),
-        plan(_masks(_sized("dilated", "step", -1))),
+        plan(masked(_sized("dilated", "step", -1))),
     ),
     Fault(
         "masks-united",
         "`causal & dilated` shows what either of them shows",
         ROUTED,
         ("P3", "P6", "P1"),
-        plan(_masks(_united)),
+        plan(masked(united)),
     ),
     Fault(
         "causal-looks-ahead",
         "a causal mask also shows the next token",
         ROUTED,
         ("P6", "P1", "P3"),
-        plan(_masks(lambda _: masks.parse("window(before=100, after=1)"))),
+        plan(masked(lambda _: masks.parse("window(before=100, after=1)"))),
     ),
     Fault(
         "image-sees-text",
@@ -166,7 +166,7 @@ FAULTS: tuple[Fault, ...] = (
         "a two-dimensional window reaches one row and column further",
         PLACED,
         ("P3", "P59"),
-        plan(_masks(_sized("window2d", "radius", 1))),
+        plan(masked(_sized("window2d", "radius", 1))),
     ),
     Fault(
         "square-across-the-border",
@@ -180,21 +180,21 @@ FAULTS: tuple[Fault, ...] = (
         "shifted windows stand where unshifted ones do",
         PLACED,
         ("P3", "P59"),
-        plan(_masks(_sized("shifted_window", "shift", -1))),
+        plan(masked(_sized("shifted_window", "shift", -1))),
     ),
     Fault(
         "shift-backwards",
         "windows are shifted the other way",
         PLACED,
         ("P3", "P59"),
-        plan(_masks(_sized("shifted_window", "shift", 1))),
+        plan(masked(_sized("shifted_window", "shift", 1))),
     ),
     Fault(
         "axis-mistaken",
         "rows are seen instead of columns",
         PLACED,
         ("P3", "P59"),
-        plan(_masks(_other_axis)),
+        plan(masked(_other_axis)),
     ),
     Fault(
         "within-open",
@@ -222,14 +222,14 @@ FAULTS: tuple[Fault, ...] = (
         "the last key of a prefix is hidden",
         READ,
         ("P3", "P59"),
-        plan(_masks(_sized("prefix", "length", -1))),
+        plan(masked(_sized("prefix", "length", -1))),
     ),
     Fault(
         "random-otherwise",
         "blocks are drawn with another seed",
         READ,
         ("P3",),
-        plan(_masks(_sized("random", "seed", 1))),
+        plan(masked(_sized("random", "seed", 1))),
     ),
     Fault(
         "random-by-padding",

@@ -265,3 +265,18 @@ ALL: Final = {
     "read": READ,
     "spoken": SPOKEN,
 }
+PACKED: Final = """\
+mmspec: 1
+name: papers
+modalities:
+  text: {kind: tokens, vocab: 13, length: {max: 24}, position: learned}
+streams:
+  text:
+    from: text
+    depth: 2
+    width: 12
+    heads: 3
+    attention: causal & document & window(before=3)
+heads:
+  next: {from: text, kind: language-model}
+"""

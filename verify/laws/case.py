@@ -15,8 +15,8 @@ from mmspec.schema.spec import Spec
 from mmspec.verify.laws.law import Search
 from mmspec.verify.reference.modality import step
 from mmspec.verify.reference.model import Mode
+from mmspec.verify.reference.packing import spec_masks
 from mmspec.verify.strategies import Inputs, contents, inputs
-from mmspec.verify.strategies.packing import spec_masks
 from mmspec.verify.subject import Subject
 
 LARGE = 5_000_000

@@ -111,7 +111,7 @@ def resized(spec: Spec, batch: Inputs, sizes: Mapping[str, int]) -> Inputs:
         lengths[name] = lengths[name].clamp(max=size)
         if name in documents:
             documents[name] = _resized(documents[name], token_count(spec.modalities[name], size), 0)
-        for head in _predicting(spec, name):
+        for head in predicting(spec, name):
             if head in targets:
                 targets[head] = _resized(targets[head], size, 1)
     return replace(batch, tensors=tensors, lengths=lengths, targets=targets, documents=documents)
@@ -125,7 +125,7 @@ def _resized(values: Tensor, size: int, fill: int) -> Tensor:
     return torch.cat([values, more], 1)
 
 
-def _predicting(spec: Spec, modality: str) -> list[str]:
+def predicting(spec: Spec, modality: str) -> list[str]:
     """Language models of a modality."""
     from mmspec.schema.check import token_segment
     from mmspec.schema.wiring import resolve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -43,8 +44,13 @@ def longest(modality: kinds.Modality) -> int:
     return modality.length.max if isinstance(modality, kinds.Varying) else 1
 
 
-def embed(modality: kinds.Modality, w: Weights, values: Tensor, length: int) -> Tensor:
-    """Tokens [n, D] of one sample: its values without the batch axis, and its raw length."""
+def embed(
+    modality: kinds.Modality, w: Weights, values: Tensor, length: int, places: Sequence[int]
+) -> Tensor:
+    """Tokens [n, D] of one sample: its values without the batch axis, and its raw length.
+
+    places: the positions of its tokens.
+    """
     if isinstance(modality, kinds.Tokens):
         x = w["table.weight"][values[:length]]
     elif isinstance(modality, kinds.Image):
@@ -55,7 +61,7 @@ def embed(modality: kinds.Modality, w: Weights, values: Tensor, length: int) -> 
         x = _frames(modality, w, values[:length])
     else:
         x = _table(modality, w, values)
-    return x + _position(modality, w, x.shape[0], x.shape[1])
+    return x + _position(modality, w, places, x.shape[1])
 
 
 def _image(image: kinds.Image, w: Weights, pixels: Tensor) -> Tensor:
@@ -103,19 +109,19 @@ def _table(table: kinds.Table, w: Weights, row: Tensor) -> Tensor:
     return torch.stack(tokens)
 
 
-def _position(modality: kinds.Modality, w: Weights, count: int, width: int) -> Tensor:
-    """What is added to the first `count` tokens: [count, D]."""
+def _position(modality: kinds.Modality, w: Weights, places: Sequence[int], width: int) -> Tensor:
+    """What is added to tokens at these positions: [n, D]."""
     if modality.position == "learned":
-        return w["position"][:count]
+        return w["position"][list(places)]
     if modality.position == "sincos":
-        return torch.stack([sincos(t, width) for t in range(count)])
+        return torch.stack([sincos(t, width) for t in places])
     if modality.position == "sincos-2d":
         assert isinstance(modality, kinds.Image | kinds.Video)
         rows, columns = (size // modality.patch for size in modality.size)
         half = width // 2
-        places = [divmod(t % (rows * columns), columns) for t in range(count)]
-        return torch.stack([torch.cat([sincos(r, half), sincos(c, half)]) for r, c in places])
-    return torch.zeros(count, width, dtype=torch.float64)
+        at = [divmod(t % (rows * columns), columns) for t in places]
+        return torch.stack([torch.cat([sincos(r, half), sincos(c, half)]) for r, c in at])
+    return torch.zeros(len(places), width, dtype=torch.float64)
 
 
 @lru_cache(maxsize=4096)

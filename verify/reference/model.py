@@ -16,7 +16,16 @@ from mmspec.schema.objective import Objective
 from mmspec.schema.routing import Experts, Switch
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Source, Wiring, resolve
-from mmspec.verify.reference import fusion, halting, head, modality, objective, routing, stream
+from mmspec.verify.reference import (
+    fusion,
+    halting,
+    head,
+    modality,
+    objective,
+    packing,
+    routing,
+    stream,
+)
 from mmspec.verify.reference.arithmetic import Weights, linear
 from mmspec.verify.reference.places import layout
 from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
@@ -135,16 +144,29 @@ class _Meaning:
             return with_tokens(found, linear(joined(found), projection))
         config, length = self.spec.modalities[source.name], self.length(source.name, sample)
         tokens = torch.zeros(0, width, dtype=torch.float64)
+        ids, places = self._documents(source.name, sample), self._places(source.name, sample)
         if length:
             values = self.inputs[source.name]
             assert values is not None
             w = self.weights.at(embedding_name(self.wiring, source.name, name))
-            tokens = modality.embed(config, w, values[sample], length)
-        ids: tuple[int, ...] = ()
-        if source.name in self.documents:
-            ids = tuple(self.documents[source.name][sample, : tokens.shape[0]].tolist())
-        rotary = config.position == "rotary"
-        return (Run(source.name, tokens, layout(config), ids, rotary),)
+            tokens = modality.embed(config, w, values[sample], length, places)
+        turns = places if config.position == "rotary" else ()
+        return (Run(source.name, tokens, layout(config), ids, turns),)
+
+    def _documents(self, name: str, sample: int) -> tuple[int, ...]:
+        """The document of each token of a modality, none where no documents are given."""
+        if name not in self.documents:
+            return ()
+        count = modality.token_count(self.spec.modalities[name], self.length(name, sample))
+        return tuple(self.documents[name][sample, :count].tolist())
+
+    def _places(self, name: str, sample: int) -> tuple[int, ...]:
+        """The position of each token of a modality: in its document where documents stay apart."""
+        ids = self._documents(name, sample)
+        if ids and name in packing.separate(self.spec):
+            return packing.places(ids)
+        count = modality.token_count(self.spec.modalities[name], self.length(name, sample))
+        return tuple(range(count))
 
     def _run(self, name: str, fused: Sequence) -> halting.Outcome:
         config, w = self.spec.streams[name], self.weights.at(f"{name}_stream")
@@ -239,13 +261,18 @@ class _Meaning:
         if isinstance(config, heads.LanguageModel):
             segment = token_segment(self.spec, self.wiring, config)
             assert segment is not None
-            lengths = [self.length(segment, sample) for sample in range(self.batch)]
-            return objective.next_token(output, target, lengths)
+            rows = [self._carrying(segment, sample) for sample in range(self.batch)]
+            return objective.next_token(output, target, rows)
         if isinstance(config, heads.Contrastive):
             sides = [self._tokens(source) for source in config.source]
             both = [bool(len(a) and len(b)) for a, b in zip(*sides, strict=True)]
             return objective.contrastive(output, both)
         return self._classification(name, config, output, target)
+
+    def _carrying(self, segment: str, sample: int) -> list[int]:
+        """Positions whose next token is there, in the same document where documents stay apart."""
+        places = self._places(segment, sample)
+        return [t for t in range(len(places) - 1) if places[t + 1]]
 
     def _classification(
         self, name: str, config: heads.Classifier, output: Tensor, target: Tensor

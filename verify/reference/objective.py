@@ -39,11 +39,14 @@ def mean_squared_error(outputs: Tensor, target: Tensor) -> Tensor:
     return (difference * difference).mean()
 
 
-def next_token(logits: Tensor, target: Tensor, lengths: list[int]) -> Tensor:
-    """Position t predicts token t+1 of the target, where the sample has one; logits [B, T, V]."""
+def next_token(logits: Tensor, target: Tensor, rows: list[list[int]]) -> Tensor:
+    """Position t predicts token t+1 of the target; logits [B, T, V].
+
+    rows: the positions that carry a loss, in each sample.
+    """
     losses = []
-    for sample, tokens, length in zip(logits, target, lengths, strict=True):
-        for t in range(length - 1):
+    for sample, tokens, carrying in zip(logits, target, rows, strict=True):
+        for t in carrying:
             if int(tokens[t + 1]) != IGNORED:
                 losses.append(_cross_entropy(sample[t], int(tokens[t + 1]), 0.0))
     return mean(losses)

@@ -14,14 +14,14 @@ from mmspec.verify.reference.places import Layout, Side
 class Run:
     """The tokens [n, D] of one segment, how they stand, and the document of each (none: of one).
 
-    rotary: whether their modality turns queries and keys.
+    turns: the positions by which rotary turns queries and keys; none where their modality has none.
     """
 
     segment: str
     tokens: Tensor
     layout: Layout
     documents: tuple[int, ...] = ()
-    rotary: bool = False
+    turns: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:

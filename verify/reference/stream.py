@@ -69,7 +69,8 @@ def place_of(sequence: Sequence, mask: Attention, heads: int, rotary: bool = Tru
     """The place of a sequence under a mask; tokens that rotary does not turn keep angle 0."""
     counts = tuple((run.segment, run.count) for run in sequence)
     sides = tuple(run.side for run in sequence)
-    turns = [t if run.rotary and rotary else 0 for run in sequence for t in range(run.count)]
+    turned = [run.turns if rotary and run.turns else (0,) * run.count for run in sequence]
+    turns = [turn for row in turned for turn in row]
     return Place(counts, attention.matrices(mask, heads, sides, sides), turns)
 
 

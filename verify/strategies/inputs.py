@@ -14,6 +14,7 @@ from mmspec.schema import modality as modalities
 from mmspec.schema.check import token_segment
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import resolve
+from mmspec.verify.reference.packing import packed
 from mmspec.verify.strategies import contents, packing
 
 IGNORED = -100
@@ -108,7 +109,7 @@ def inputs(
         tensors[name] = _values(modality, count, 1, law, generator)
     targets = {name: _target(spec, name, tensors, count, generator) for name in spec.heads}
     documents: dict[str, Tensor] = {}
-    asked = packing.packed(spec)
+    asked = packed(spec)
     if asked and draw(st.sampled_from((True, True, False))):
         for name in asked:
             values = tensors[name]

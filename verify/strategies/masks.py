@@ -111,7 +111,10 @@ def _whole(draw: st.DrawFn, queries: Sides, keys: Sides) -> str | dict[str, str]
         return {f"{q.name} -> {k.name}": draw(expressions(frozenset({(q, k)}))) for q, k in chosen}
     if queries == keys and len(queries) > 1 and draw(st.booleans()):
         return "causal"
-    return draw(expressions(frozenset(pairs)))
+    mask = draw(expressions(frozenset(pairs)))
+    if all(side.packs for side in (*queries, *keys)) and draw(st.booleans()):
+        return f"document & ({mask})"
+    return mask
 
 
 @st.composite

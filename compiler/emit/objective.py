@@ -1,0 +1,49 @@
+"""Objectives: the loss of each head, as statements of `forward`."""
+
+from __future__ import annotations
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit.wiring import Lines, exit_stack
+
+
+def losses(plan: ir.Plan, lines: Lines) -> None:
+    """The objective of each head that `targets` names, and their weighted sum."""
+    for node in plan.heads:
+        lines.write(f'if "{node.name}" in targets:')
+        if node.loss == "mse":
+            logits, target = f"{node.name}_logits", f'targets["{node.name}"]'
+            lines.write(f'    expect("targets of {node.name}", {target}, tuple({logits}.shape))')
+        if exit_stack(plan, node) is None:
+            lines.write(f'    losses["{node.name}"] = {_loss(node, plan, lines)}')
+            continue
+        each = f'cross_entropy(exit_bc, targets["{node.name}"], {node.smoothing!r})'
+        lines.write(
+            f"    exits = [{each} for exit_bc in {node.name}_exits]",
+            f'    losses["{node.name}"] = torch.stack(exits).mean()',
+        )
+    weights = {node.name: node.weight for node in plan.heads if node.weight != 1}
+    if weights:
+        shown = ", ".join(f'"{name}": {weight!r}' for name, weight in weights.items())
+        lines.write(f"loss = weighted_loss(losses, auxiliary, {{{shown}}})")
+    else:
+        lines.write("loss = total_loss(losses, auxiliary)")
+
+
+def _loss(node: ir.Head, plan: ir.Plan, lines: Lines) -> str:
+    out, target = f"{node.name}_logits", f'targets["{node.name}"]'
+    if node.loss == "contrastive":
+        sides = [
+            f"present({lines.tensors[value.name]}, {lines.valids[value.name]})"
+            for value in node.sources
+        ]
+        return f"contrastive({out}, {', '.join(sides)})"
+    if node.loss == "next-token":
+        embedding = next(
+            x for x in plan.nodes if isinstance(x, ir.Embed) and x.modality == node.segment
+        )
+        if node.segment in plan.separate:
+            target = f"within_documents({target}, {lines.documents[node.segment]})"
+        return f"next_token({out}, {target}, {lines.valids[embedding.out.name]})"
+    if node.loss == "mse":
+        return f"F.mse_loss({out}, {target})"
+    return f"cross_entropy({out}, {target}, {node.smoothing!r})"

@@ -1,0 +1,166 @@
+"""Packed documents: whether tokens of one may depend on another's, and what is said of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from mmspec.compiler import ir
+from mmspec.compiler.relations.patterns import widest
+from mmspec.compiler.relations.terms import asks, put
+from mmspec.diagnostics import Span
+from mmspec.expressions.mask import Mask, Pattern, patterns, unparse
+
+_FULL: Final = Pattern("full")
+_NONE: Final = Pattern("none")
+_DOCUMENT: Final = Pattern("document")
+_OPERATIONS: Final = 200_000
+
+_RELATIVE: Final = frozenset(
+    {"full", "none", "document", "causal", "window", "dilated", "strided", "within"}
+)
+"""Patterns that show the same when query and key move on by as many tokens."""
+
+_OF_KEYS: Final = frozenset({"full", "none", "prefix"})
+"""Patterns that show every query the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is no error, but should be known: a sentence, and the line that it is about."""
+
+    text: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """A segment that sees another in some head, and where."""
+
+    where: str
+    query: ir.Segment
+    key: ir.Segment
+    mask: Mask
+    span: Span | None
+
+    def __str__(self) -> str:
+        return f"in {self.where}, {self.query.name} sees {self.key.name} by `{unparse(self.mask)}`"
+
+
+def separate(nodes: tuple[ir.Node, ...]) -> tuple[str, ...]:
+    """Modalities whose documents are asked for, where no token depends on another document."""
+    asked = _asked(nodes)
+    return () if next(_crossings(nodes, asked), None) else asked
+
+
+def notes(plan: ir.Plan) -> tuple[Note, ...]:
+    """Why packed documents are not what they are when each is a sample of its own."""
+    asked = _asked(plan.nodes)
+    if not asked:
+        return ()
+    crossing = next(_crossings(plan.nodes, asked), None)
+    if crossing is not None:
+        end = "so packed documents are not separate: positions and losses run on from one to the"
+        return (Note(f"{crossing.text}, {end} next", crossing.span),)
+    found = [
+        Note(f"{sight}, which counts from the start of the sample, not of the document", sight.span)
+        for node in plan.nodes
+        for sight in _sights(node)
+        if sight.query.modality in asked and not _moves(sight, sight.key.modality in asked)
+    ]
+    for head in plan.heads:
+        held = {segment.modality for value in head.sources for segment in value.segments}
+        if head.kind != "language-model" and held & {*asked}:
+            found.append(Note(f"head `{head.name}` reads all documents of a sample", head.span))
+    return tuple(dict.fromkeys(found))
+
+
+def _asked(nodes: tuple[ir.Node, ...]) -> tuple[str, ...]:
+    """Modalities of which masks ask for documents, in the order they are embedded."""
+    found = {
+        segment.modality
+        for node in nodes
+        for sight in _sights(node)
+        if asks(put(sight.mask, _FULL, _FULL), "document")
+        for segment in (sight.query, sight.key)
+    }
+    names = (node.modality for node in nodes if isinstance(node, ir.Embed))
+    return tuple(dict.fromkeys(name for name in names if name in found))
+
+
+def _sights(node: ir.Node) -> Iterator[_Sight]:
+    """Who sees whom in the attention of a node, each mask once."""
+    if isinstance(node, ir.Stack):
+        where, groups = f"stream `{node.stream}`", node.block.attention.groups
+        queries = keys = node.source.segments
+    elif isinstance(node, ir.Fuse) and node.sources:
+        where, groups = f"the fusion of stream `{node.stream}`", node.groups
+        queries = node.sources[0].segments
+        keys = tuple(segment for value in node.sources[1:] for segment in value.segments)
+    else:
+        return
+    sides = {s.name: s for s in queries}, {s.name: s for s in keys}
+    for query, key, mask in dict.fromkeys(pair for group in groups for pair in group.masks):
+        yield _Sight(where, sides[0][query], sides[1][key], mask, node.span)
+
+
+def _crossings(nodes: tuple[ir.Node, ...], asked: tuple[str, ...]) -> Iterator[Note]:
+    """Places where something reads tokens of several documents, in words."""
+    for node in nodes:
+        held: set[str | None] = set()
+        if isinstance(node, ir.Fuse):
+            held = {segment.modality for value in node.sources for segment in value.segments}
+        pooling = {"attention": 1, "gated": 2, "transformer": 1}
+        if isinstance(node, ir.Fuse) and len(node.sources) >= pooling.get(node.kind, 1 << 30):
+            if held & {*asked}:
+                what = f"the {node.kind} fusion of stream `{node.stream}` reads all tokens at once"
+                yield Note(what, node.span)
+        if isinstance(node, ir.Stack) and _halts(node):
+            held = {segment.modality for segment in node.source.segments}
+            if held & {*asked}:
+                yield Note(f"the halting of stream `{node.stream}` reads all tokens", node.span)
+        for sight in _sights(node):
+            if sight.key.modality in asked and _crosses(sight, sight.query.modality in asked):
+                yield Note(f"{sight}, also in other documents", sight.span)
+
+
+def _halts(node: ir.Stack) -> bool:
+    """Whether what leaves a stack depends on when it halts."""
+    if isinstance(node.halting, ir.Ponder):
+        return node.halting.at_most > 1
+    return isinstance(node.halting, ir.Exit) and len(node.halting.after) > 1
+
+
+def _crosses(sight: _Sight, packed: bool) -> bool:
+    """Whether a query may see a key of another document; packed: whether it is of one itself."""
+    outside = put(sight.mask, _DOCUMENT, _NONE) if packed else sight.mask
+    outside = put(widest(outside), _FULL, _FULL)
+    if outside == _NONE:
+        return False
+    from mmspec.compiler.relations.isl import isl
+    from mmspec.compiler.relations.limit import TooHardError, limited
+    from mmspec.compiler.relations.relation import relation
+
+    query, key = sight.query, sight.key
+    try:
+        with limited(_OPERATIONS):
+            visible = relation(outside, query.geometry, key.geometry).visible
+            if query == key:  # a token is of its own document, whatever shows it to itself
+                visible = visible.subtract(isl.Map.identity(visible.get_space()))
+            sizes = {s: side.tokens.max for side in (query, key) for s in side.geometry.symbols}
+            facts = " and ".join(f"{name} <= {most}" for name, most in sizes.items())
+            admitted = isl.Set(f"[{', '.join(sizes)}] -> {{ : {facts} }}") if sizes else None
+            return not (visible.intersect_params(admitted) if admitted else visible).is_empty()
+    except TooHardError:
+        return True
+
+
+def _moves(sight: _Sight, packed: bool) -> bool:
+    """Whether a document sees the same wherever it begins; packed: the keys are of documents."""
+    names = {pattern.name for pattern in patterns(put(sight.mask, _FULL, _FULL))}
+    if not packed:
+        return names <= _OF_KEYS
+    if sight.query != sight.key:
+        return names <= {"full", "none", "document"}
+    return names <= _RELATIVE

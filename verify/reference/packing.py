@@ -1,0 +1,228 @@
+"""Packed documents: which modalities a spec asks them of, and whether they stay separate.
+
+They do where no token may depend on another document, in any head of any layer; then positions
+begin anew in each document, and no token is trained on the first of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+from mmspec.expressions.mask import And, Mask, Not, Or, patterns
+from mmspec.schema import fusion as fusions
+from mmspec.schema.attention import Attention
+from mmspec.schema.halting import Exit, Ponder
+from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
+from mmspec.schema.wiring import Segment, Wiring, resolve
+from mmspec.verify.reference.attention import mask_of_pair
+from mmspec.verify.reference.masks import visible
+from mmspec.verify.reference.places import Layout, Side, Token, layout
+
+Masks = Iterator[tuple[str, str, Mask]]
+Segments = tuple[Segment, ...]
+
+_NEAR: Final = 64
+"""Tokens that are looked at, besides twice as many as a mask speaks of."""
+
+
+def separate(spec: Spec) -> frozenset[str]:
+    """Modalities whose documents are asked for and stay apart."""
+    asked, wiring = frozenset(packed(spec)), resolve(spec)
+    mixed = any(_mixes(spec, wiring, name, asked) for name in spec.streams) if asked else False
+    return frozenset() if mixed else asked
+
+
+def places(documents: tuple[int, ...]) -> tuple[int, ...]:
+    """Where each token stands in its document."""
+    found: list[int] = []
+    for i, document in enumerate(documents):
+        found.append(found[-1] + 1 if i and documents[i - 1] == document else 0)
+    return tuple(found)
+
+
+def _mixes(spec: Spec, wiring: Wiring, name: str, asked: frozenset[str]) -> bool:
+    """Whether something in a stream reads several documents."""
+    config = spec.streams[name]
+    sources = [wiring.source_segments(source) for source in wiring.sources[name]]
+    read = tuple(segment for group in sources for segment in group)
+    own = wiring.segments[name]
+    if _any(read, asked) and isinstance(config.source, fusions.Latents | fusions.Transformer):
+        return True
+    if _any(read, asked) and isinstance(config.source, fusions.Gated) and len(sources) > 1:
+        return True
+    if isinstance(config.source, fusions.CrossAttention):
+        context = tuple(segment for group in sources[1:] for segment in group)
+        if _meets(spec, config.source.attention, (sources[0], context), asked):
+            return True
+    if _any(own, asked) and _pools(config):
+        return True
+    return _meets(spec, config.attention, (own, own), asked)
+
+
+def _any(segments: Segments, asked: frozenset[str]) -> bool:
+    return any(segment.modality in asked for segment in segments)
+
+
+def _pools(config: Stream) -> bool:
+    """Whether what leaves a stream depends on when it halts, and that on all its tokens."""
+    rule = config.halting
+    if isinstance(rule, Ponder):
+        return rule.at_most > 1
+    return isinstance(rule, Exit) and rule.every < config.depth
+
+
+def _meets(
+    spec: Spec, attention: Attention, sides: tuple[Segments, Segments], asked: frozenset[str]
+) -> bool:
+    """Whether a query may see a key of another document, or of any where it has none itself."""
+    queries, keys = (tuple(Side(s.name, 0, _layout(spec, s)) for s in side) for side in sides)
+    for _, one in attention.by_heads(1):
+        for i, query in enumerate(sides[0]):
+            for j, key in enumerate(sides[1]):
+                if key.modality not in asked:
+                    continue
+                mask = mask_of_pair(one, queries, keys, (i, j))
+                kind = query.modality in asked, query == key
+                if _shows(mask, queries[i].layout, keys[j].layout, *kind):
+                    return True
+    return False
+
+
+def _layout(spec: Spec, segment: Segment) -> Layout:
+    if segment.modality is None:
+        return Layout(segment.count or 0)
+    return layout(spec.modalities[segment.modality])
+
+
+@lru_cache(maxsize=256)
+def _shows(mask: Mask, query: Layout, key: Layout, packed: bool, own: bool) -> bool:
+    """Whether any key of another document may be shown; own: to queries of its own segment."""
+    most = _bound(mask)
+    keys = [key.token(i, 1) for i in range(min(key.most, most))]
+    for i in range(min(query.most, most)):
+        q = query.token(i, 0 if packed else 1)
+        if any(may_see(mask, q, k) for k in keys if not (own and k.index == i)):
+            return True
+    return False
+
+
+def moves(spec: Spec) -> bool:
+    """Whether a document sees the same wherever it begins in a sample."""
+    asked, wiring = frozenset(packed(spec)), resolve(spec)
+    for name, config in spec.streams.items():
+        sides = wiring.segments[name], wiring.segments[name]
+        found = [_move(spec, config.attention, sides, asked)]
+        if isinstance(config.source, fusions.CrossAttention):
+            first, *rest = (wiring.source_segments(source) for source in wiring.sources[name])
+            context = tuple(segment for group in rest for segment in group)
+            found.append(_move(spec, config.source.attention, (first, context), asked))
+        if not all(found):
+            return False
+    return True
+
+
+def _move(
+    spec: Spec, attention: Attention, sides: tuple[Segments, Segments], asked: frozenset[str]
+) -> bool:
+    queries, keys = (tuple(Side(s.name, 0, _layout(spec, s)) for s in side) for side in sides)
+    for _, one in attention.by_heads(1):
+        for i, query in enumerate(sides[0]):
+            for j, key in enumerate(sides[1]):
+                shifts = {(int(query.modality in asked), int(key.modality in asked))} - {(0, 0)}
+                if shifts == {(1, 1)} and query != key:
+                    shifts = {(0, 1), (1, 0)}
+                mask = mask_of_pair(one, queries, keys, (i, j))
+                if not all(_same(mask, queries[i].layout, keys[j].layout, s) for s in shifts):
+                    return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def _same(mask: Mask, query: Layout, key: Layout, shift: tuple[int, int]) -> bool:
+    """Whether a mask shows within a document what it shows when queries and keys are moved."""
+    most = _bound(mask)
+    tokens = range(min(query.most, most) - shift[0]), range(min(key.most, most) - shift[1])
+    for i in tokens[0]:
+        q, moved = query.token(i), query.token(i + shift[0])
+        for j in tokens[1]:
+            k, other = key.token(j), key.token(j + shift[1])
+            seen = {may_see(mask, q, k, most) for most in (True, False)}
+            if len(seen | {may_see(mask, moved, other)}) > 1:
+                return False
+    return True
+
+
+def _bound(mask: Mask) -> int:
+    """How many tokens of a segment are looked at."""
+    numbers = [x for pattern in patterns(mask) for _, x in pattern.arguments if isinstance(x, int)]
+    return _NEAR + 2 * max(numbers, default=0)
+
+
+def may_see(mask: Mask, q: Token, k: Token, most: bool = True) -> bool:
+    """Whether a query sees a key whatever blocks are drawn, or for some draw (`most`)."""
+    if isinstance(mask, And):
+        return may_see(mask.left, q, k, most) and may_see(mask.right, q, k, most)
+    if isinstance(mask, Or):
+        return may_see(mask.left, q, k, most) or may_see(mask.right, q, k, most)
+    if isinstance(mask, Not):
+        return not may_see(mask.operand, q, k, not most)
+    return most if mask.name == "random" else visible(mask, q, k)
+
+
+def packed(spec: Spec) -> list[str]:
+    """Modalities whose documents masks ask for, in the spec's order."""
+    found = {
+        name
+        for query, key, mask in spec_masks(spec)
+        if "document" in asked(mask)
+        for name in (query, key)
+    }
+    return [name for name in spec.modalities if name in found]
+
+
+def spec_masks(spec: Spec) -> Masks:
+    """Every mask of a spec with the segments that it stands between."""
+    wiring = resolve(spec)
+    for name, stream in spec.streams.items():
+        own = [segment.name for segment in wiring.segments[name]]
+        yield from _masks(stream.attention, own, own)
+        if isinstance(stream.source, fusions.CrossAttention):
+            of = [wiring.source_segments(source) for source in wiring.sources[name]]
+            sides = [[segment.name for segment in segments] for segments in of]
+            keys = [name for side in sides[1:] for name in side]
+            yield from _masks(stream.source.attention, sides[0], keys)
+
+
+def _masks(attention: Attention, queries: list[str], keys: list[str]) -> Masks:
+    for group in attention.groups or ():
+        yield from _masks(group.mask, queries, keys)
+    for (query, key), mask in (attention.pairs or {}).items():
+        yield query, key, mask
+    if attention.mask is not None:
+        yield from ((query, key, attention.mask) for query in queries for key in keys)
+
+
+def asked(mask: Mask) -> frozenset[str]:
+    """Names of the patterns that decide what a mask shows."""
+    found = _left(mask)
+    return frozenset() if isinstance(found, bool) else found
+
+
+def _left(mask: Mask) -> bool | frozenset[str]:
+    """The patterns that are left when `full` and `none` are; or what they make of the mask."""
+    if isinstance(mask, Not):
+        operand = _left(mask.operand)
+        return not operand if isinstance(operand, bool) else operand
+    if isinstance(mask, And | Or):
+        sides = _left(mask.left), _left(mask.right)
+        decisive = isinstance(mask, Or)
+        if any(side is decisive for side in sides):
+            return decisive
+        names = [side for side in sides if not isinstance(side, bool)]
+        return frozenset[str]().union(*names) if names else not decisive
+    if mask.name in ("full", "none"):
+        return mask.name == "full"
+    return frozenset({mask.name})
