@@ -62,19 +62,20 @@ _TABLE = """
 | MM323 | target is an input | A classifier or regressor is trained on the column of its own name, which a modality or a column of a table reads too. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
 | MM500 | unknown data set | The name is neither a built-in data set nor a file; the message lists both kinds. |
-| MM501 | data file cannot be read | A file that a row names is missing, damaged or of a kind that its column does not take. |
+| MM501 | data file cannot be read | A file that a row names is missing, damaged, outside the manifest's folder or of a kind that its column does not take. |
 | MM502 | manifest syntax | A manifest is CSV with a header, or JSON lines with one object a row; the line shown is neither. |
 | MM503 | missing column | The data has no column named like a head, or like a modality that is not optional. |
 | MM504 | missing value | A row has no value for a modality that is not optional, for part of a table or for a regressor. |
 | MM505 | value does not fit | A value has another type or shape than its modality or head takes; the message has both. |
-| MM506 | not finite | A value holds NaN or infinity. |
+| MM506 | not finite | A value holds NaN or infinity, or what is made of it would. |
 | MM507 | id out of range | A token, category or class id is negative or not below the number the spec gives. |
 | MM508 | unknown label | A held-out row has a label or category that no training row has. |
 | MM509 | too many labels | The training rows have more labels or categories than the spec gives. |
 | MM510 | empty split | No rows at all, none to train on, or none held out. |
-| MM511 | unknown split | A `split` cell is `train` or `held-out` (also `test`, `val`, `valid`, `validation`, `dev`). |
+| MM511 | unknown split | A `split` cell says `train` (`training`), or one of the words that hold a row out; the message lists them. |
 | MM512 | package missing | Reading this kind of data needs a package that is not installed; the message names it. |
 | MM513 | set not fetched | A data set that no Python package holds is not on this machine, or could not be fetched. |
+| MM514 | column nearly named | A column is not read and almost named like one that is missing (`Split` for `split`): rename it. |
 | MM601 | output is a file | A package is written into a folder, and a file has its name. |
 | MM602 | folder not ours | The folder holds files that mmspec did not write, so it is left alone. |
 | MM603 | files cannot be written | The output cannot be created or replaced, for the reason given. |

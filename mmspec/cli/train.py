@@ -72,6 +72,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
     for name, kind, metavar, text in _NUMBERS:
         parser.add_argument(name, type=kind, metavar=metavar, help=text)
+    parser.add_argument(
+        "--allow-outside",
+        action="store_true",
+        default=None,
+        help="let the manifest's relative paths leave its folder",
+    )
     parser.add_argument("--augment", action="store_true", help="vary the training samples")
     parser.add_argument("--device", metavar="NAME", help="cpu (default) or cuda")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

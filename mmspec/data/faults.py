@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from mmspec.diagnostics import Diagnostic, MmspecError
@@ -12,6 +14,13 @@ from mmspec.diagnostics import Diagnostic, MmspecError
 _MOST: Final = 10
 """So many are shown; the rest is likely the same."""
 _REST: Final = f"the first {_MOST} problems are shown, there may be more"
+
+_REASONS: Final[dict[type[Exception], str]] = {
+    MemoryError: "it asks for more memory than there is",
+    RecursionError: "it is nested too deeply",
+}
+_LONGEST: Final = 300
+"""Characters of a reason: some decoders quote what they read."""
 
 
 def fault(code: str, message: str, help: str = "") -> MmspecError:  # noqa: A002 - as in Diagnostic
@@ -22,6 +31,26 @@ def fault(code: str, message: str, help: str = "") -> MmspecError:  # noqa: A002
 def package_missing(package: str, purpose: str) -> MmspecError:
     """MM512: a package of the extra `demo` is not installed."""
     return fault("MM512", f"{purpose} needs {package}", 'pip install "mmspec[demo]"')
+
+
+@contextmanager
+def decoding(path: Path) -> Generator[None]:
+    """MM501 for whatever is raised over a file inside, and no warnings about it.
+
+    Decoders raise what they like over a damaged file: errors of their own, of the decoders below
+    them, of Python. None of it says more than that the file cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except MmspecError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the reason is above
+        reason = _REASONS.get(type(error)) or str(error).strip() or type(error).__name__
+        first = reason.split("\n")[0][:_LONGEST]
+        message = f"`{path}` cannot be read: {first}"
+        raise fault("MM501", message, "convert or replace the file") from None
 
 
 @dataclass(slots=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from array import array as doubles
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data.faults import fault, package_missing
+from mmspec.data import numerals
+from mmspec.data.faults import decoding, fault, package_missing
+from mmspec.data.paths import present
 from mmspec.data.source import Waveform
-from mmspec.diagnostics import MmspecError, suggest
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -18,6 +22,15 @@ if TYPE_CHECKING:
 
 _ARRAYS: Final = (".npy", ".csv")
 _MAGIC: Final = b"\x93NUMPY"
+_HEADERS: Final = {
+    "Python objects": "it holds objects, not numbers",
+    "mmap length": "its header promises more than the file holds",
+}
+"""What the errors of numpy mean."""
+_GAPS: Final = frozenset({"", "-", "--", "?", ".", "#n/a", "n/a", "na", "null", "none", "missing"})
+"""What stands where a number is missing, so that it is no name of a column."""
+_BITS: Final = 1023
+"""No float holds a whole number of more."""
 _ORIENTATION: Final = 0x0112
 _LYING: Final = (5, 6, 7, 8)
 """Orientations in EXIF of pictures that are turned by a quarter to stand upright."""
@@ -29,11 +42,9 @@ _BLOCK: Final = 1 << 18
 
 
 def text(path: Path) -> str:
-    """A UTF-8 text file as it is."""
-    try:
-        return _present(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from None
+    """A UTF-8 text file as it is, its line ends too."""
+    with decoding(path):
+        return present(path).read_bytes().decode("utf-8-sig")
 
 
 def image(path: Path, size: tuple[int, int] | None = None) -> NDArray[Any]:
@@ -48,14 +59,11 @@ def image(path: Path, size: tuple[int, int] | None = None) -> NDArray[Any]:
         from PIL import Image, ImageOps
     except ImportError:
         raise package_missing("pillow", f"reading {path}") from None
-    try:
-        with Image.open(_present(path)) as opened:
-            if size is not None and opened.format in ("JPEG", "MPO"):
-                _reduce(opened, size)
-            ImageOps.exif_transpose(opened, in_place=True)
-            return _pixels(opened, _plain_mode(opened.mode, "transparency" in opened.info))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from None
+    with decoding(path), Image.open(present(path)) as opened:
+        if size is not None and opened.format in ("JPEG", "MPO"):
+            _reduce(opened, size)
+        ImageOps.exif_transpose(opened, in_place=True)
+        return _pixels(opened, _plain_mode(opened.mode, "transparency" in opened.info))
 
 
 def _reduce(opened: Picture, size: tuple[int, int]) -> None:
@@ -99,11 +107,9 @@ def sound(path: Path) -> Waveform | NDArray[Any]:
         import soundfile
     except ImportError:
         raise package_missing("soundfile", f"reading {path}") from None
-    try:
-        opened = soundfile.SoundFile(_present(path))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _unreadable(path, error) from None
-    return Waveform(_Recording(path, opened), int(opened.samplerate))
+    with decoding(path):
+        opened = soundfile.SoundFile(present(path))
+        return Waveform(_Recording(path, opened), int(opened.samplerate))
 
 
 class _Recording:
@@ -132,10 +138,9 @@ class _Recording:
         return self._kept[: part.stop - part.start]
 
     def _block(self) -> NDArray[np.float32]:
-        try:
-            samples = self._opened.read(_BLOCK, dtype="float32", always_2d=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise _unreadable(self._path, error) from None
+        with decoding(self._path):
+            size = max(1, _BLOCK // self._opened.channels)
+            samples = self._opened.read(size, dtype="float32", always_2d=True)
         mono: NDArray[np.float32] = np.asarray(samples, np.float32).mean(1)
         return mono
 
@@ -144,12 +149,9 @@ def array(path: Path) -> NDArray[Any]:
     """An array from `.npy`, or the numbers of a `.csv`, whose first line may be a header."""
     if path.suffix.lower() not in _ARRAYS:
         raise fault("MM501", f"`{path}` is not an array", f"use a file of {' or '.join(_ARRAYS)}")
-    try:
-        if path.suffix.lower() == ".npy":
-            return _numpy(_present(path))
-        return _table(_present(path))
-    except (OSError, ValueError, EOFError) as error:
-        raise _unreadable(path, error) from None
+    with decoding(path):
+        read = _numpy if path.suffix.lower() == ".npy" else _table
+        return read(present(path))
 
 
 def _numpy(path: Path) -> NDArray[Any]:
@@ -157,44 +159,49 @@ def _numpy(path: Path) -> NDArray[Any]:
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError("it is no .npy file")
-        file.seek(0)
-        try:
-            return np.asarray(np.load(file, allow_pickle=False))
-        except ValueError as error:
-            objects = "allow_pickle" in str(error)
-            raise ValueError("it holds objects, not numbers" if objects else error) from None
+    try:
+        np.load(path, mmap_mode="r", allow_pickle=False)  # holds the header to the file's size
+    except ValueError as error:
+        reason = next((said for part, said in _HEADERS.items() if part in str(error)), error)
+        raise ValueError(reason) from None
+    except Exception:  # noqa: BLE001 - it is parsed as Python, and raises as that does
+        raise ValueError("its header is damaged") from None
+    return np.asarray(np.load(path, allow_pickle=False))
 
 
 def _table(path: Path) -> NDArray[Any]:
-    """Numbers [rows, columns]."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    start = 1 if lines and not _is_numeric(lines[0]) else 0
-    if len(lines) == start:
+    """Numbers [rows, columns] as float64; ValueError with the line that holds something else."""
+    reader = csv.reader(io.StringIO(text(path), newline=""), strict=True)
+    values, width, blank, start = doubles("d"), 0, 0, 1
+    for cells in reader:
+        line, start = start, reader.line_num + 1
+        if not cells:
+            blank = blank or line
+            continue
+        if blank:
+            raise ValueError(f"line {blank} is empty")
+        if width and len(cells) != width:
+            raise ValueError(f"line {line}: {len(cells)} cells, and {width} before it")
+        if width or not _is_header(cells):
+            values.extend([_number(line, cell) for cell in cells])
+        width = len(cells)
+    if not values:
         raise ValueError("it has no numbers")
-    return np.loadtxt(lines, np.float32, delimiter=",", ndmin=2, skiprows=start)
+    return np.array(values, np.float64).reshape(-1, width)
 
 
-def _is_numeric(line: str) -> bool:
-    try:
-        return bool([float(cell) for cell in line.split(",")])
-    except ValueError:
-        return False
+def _is_header(cells: list[str]) -> bool:
+    """Whether a first line names the columns: each cell a different name, none a number or gap."""
+    names = {cell.strip().casefold() for cell in cells}
+    numbers = any(numerals.number(cell) is not None for cell in cells)
+    return len(names) == len(cells) and not numbers and names.isdisjoint(_GAPS)
 
 
-def _present(path: Path) -> Path:
-    """The path, if a file is there."""
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise fault("MM501", f"`{path}` is a folder", "name a file in it")
-    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = suggest(path.name, beside)
-    advice = f"did you mean {close}? " if close else ""
-    raise fault("MM501", f"no file `{path}`", f"{advice}paths are relative to the manifest")
-
-
-def _unreadable(path: Path, error: Exception) -> MmspecError:
-    if isinstance(error, MmspecError):
-        return error
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return fault("MM501", f"`{path}` cannot be read: {reason}", "convert or replace the file")
+def _number(line: int, cell: str) -> float:
+    found = numerals.number(cell)
+    if found is None:
+        shown = f"`{cell[:40]}` is no number" if cell.strip() else "an empty cell"
+        raise ValueError(f"line {line}: {shown}")
+    if isinstance(found, int) and (found.bit_length() > _BITS or float(found) != found):
+        raise ValueError(f"line {line}: `{cell[:40]}` has more digits than a number keeps")
+    return float(found)

@@ -13,37 +13,40 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data import files
+from mmspec.data import columns, files, split
+from mmspec.data.encode.names import is_absent
 from mmspec.data.faults import Faults, fault
+from mmspec.data.paths import Home
 from mmspec.data.rows import Rows, read_csv, read_json_lines
 from mmspec.data.source import Raw, Source
 from mmspec.schema.modality import Image, Modality, Table, Tokens
 from mmspec.schema.spec import Spec
 
 ENDINGS: Final = (".csv", ".jsonl")
-SPLIT: Final = "split"
-_HELD_OUT: Final = frozenset({"held-out", "test", "val", "valid", "validation", "dev"})
 _ONE_IN: Final = 5
 """Without a column `split`, one row in so many is held out."""
 
 
-def load(path: Path, spec: Spec) -> Source:
+def load(path: Path, spec: Spec, allow_outside: bool = False) -> Source:
     """The rows of a manifest; files that they name are opened when they are asked for.
 
-    Raises MmspecError: MM501 and MM502 where it cannot be read, MM511 where a split is unknown.
+    `allow_outside`: relative paths may lead out of its folder. Raises MmspecError: MM501 and MM502
+    where it cannot be read, MM511 where a split is unknown, MM514 where a column nearly is one.
     """
     if path.suffix.lower() not in ENDINGS:
         message = f"`{path}` is not a manifest"
         raise fault("MM502", message, f"a manifest ends in {' or '.join(ENDINGS)}")
     text = files.text(path)
     rows = (read_csv if path.suffix.lower() == ".csv" else read_json_lines)(path.name, text)
-    columns = {name: rows.column(name) for name in rows.header}
-    raw: dict[str, Sequence[Raw]] = dict(columns)
+    columns.check(path.name, rows, spec)
+    home = Home(path.parent, allow_outside)
+    given = {name: rows.column(name) for name in rows.header}
+    raw: dict[str, Sequence[Raw]] = dict(given)
     for name, modality in spec.modalities.items():
         if isinstance(modality, Table):
-            raw |= _table(name, modality, columns)
-        elif name in columns:
-            raw[name] = Opened(columns[name], partial(_open, modality, path.parent))
+            raw |= _table(name, modality, given)
+        elif name in given:
+            raw[name] = Opened(given[name], partial(_open, modality, home))
     digest = hashlib.sha256(json.dumps([rows.header, rows.cells], default=str).encode())
     return Source(path.stem, raw, _held_out(rows, spec), rows.names, digest.hexdigest())
 
@@ -65,53 +68,55 @@ class Opened(Sequence[Raw]):
         return None if cell is None else self.open(cell)
 
 
-def _open(modality: Modality, folder: Path, cell: Raw) -> Raw:
+def _open(modality: Modality, home: Home, cell: Raw) -> Raw:
     """The value of a cell: what its path leads to, or the cell where it is no path."""
     if not isinstance(cell, str):
         return cell
     if isinstance(modality, Tokens):
-        return files.text(folder / cell) if cell.lower().endswith(".txt") else cell
+        return files.text(home.file(cell)) if cell.lower().endswith(".txt") else cell
     if isinstance(modality, Image):
-        return files.image(folder / cell, modality.size)
+        return files.image(home.file(cell), modality.size)
     assert not isinstance(modality, Table), modality
     read = files.sound if modality.kind == "audio" else files.array
-    return read(folder / cell)
+    return read(home.file(cell))
 
 
 def _table(
-    name: str, modality: Table, columns: Mapping[str, Sequence[Raw]]
+    name: str, modality: Table, given: Mapping[str, Sequence[Raw]]
 ) -> dict[str, Sequence[Raw]]:
     """A table's rows: its own cells where they hold mappings, else gathered from its columns."""
-    own = columns.get(name, [])
+    own = given.get(name, [])
     if any(isinstance(cell, Mapping) for cell in own):
         return {name: own}
     wanted = {key: f"{name}.{key}" for key in modality.columns}
-    found = {key: columns.get(long, columns.get(key)) for key, long in wanted.items()}
+    found = {key: given.get(long, given.get(key)) for key, long in wanted.items()}
     if all(cells is None for cells in found.values()):
         return {}
-    given = {key: cells for key, cells in found.items() if cells is not None}
-    rows = (dict(zip(given, cells, strict=True)) for cells in zip(*given.values(), strict=True))
-    return {name: [row if any(v is not None for v in row.values()) else None for row in rows]}
+    cells = {key: column for key, column in found.items() if column is not None}
+    rows = (dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True))
+    return {name: [row if any(not is_absent(v) for v in row.values()) else None for row in rows]}
 
 
 def _held_out(rows: Rows, spec: Spec) -> NDArray[np.bool_]:
     """Which rows are held out: as `split` says, else by a hash of what the row holds."""
-    if SPLIT not in rows.header or SPLIT in (*spec.modalities, *spec.heads):
+    name = columns.SPLIT
+    if name not in rows.header or name in (*spec.modalities, *spec.heads):
         return _drawn(rows)
     faults, found = Faults(), np.zeros(len(rows.cells), bool)
-    for index, cell in enumerate(rows.column(SPLIT)):
-        with faults.at(rows.names[index], SPLIT):
+    for index, cell in enumerate(rows.column(name)):
+        with faults.at(rows.names[index], name):
             found[index] = _is_held_out(cell)
     faults.check()
     return found
 
 
 def _is_held_out(cell: Raw) -> bool:
-    word = str(cell or "").strip().lower().replace("_", "-")
-    if word != "train" and word not in _HELD_OUT:
-        shown = f"`{cell}`" if cell else "an empty cell"
-        raise fault("MM511", f"{shown} names no split", "write train or held-out")
-    return word in _HELD_OUT
+    found = split.side(cell)
+    if found is None:
+        shown = "an empty cell" if is_absent(cell) else f"`{cell}`"
+        words = f"{' or '.join(split.TRAIN)}; {', '.join(split.HELD_OUT)} (all: held out)"
+        raise fault("MM511", f"{shown} names no split", f"write {words}")
+    return found
 
 
 def _drawn(rows: Rows) -> NDArray[np.bool_]:

@@ -21,16 +21,17 @@ BUILTIN: Final = {
 """Built-in sets: the module of that name has `load() -> Source`."""
 
 
-def load(name: str, spec: Spec) -> Source:
+def load(name: str, spec: Spec, allow_outside: bool = False) -> Source:
     """The rows of a built-in set, or of the manifest at a path.
 
-    Raises MmspecError: MM500 where it is neither, MM501, MM502 and MM511 from a manifest.
+    `allow_outside`: a manifest's relative paths may lead out of its folder. Raises MmspecError:
+    MM500 where it is neither, MM501, MM502, MM511 and MM514 from a manifest.
     """
     if name in BUILTIN:
         return builtin(name)
     path = Path(name)
     if path.is_file():
-        return manifest.load(path, spec)
+        return manifest.load(path, spec, allow_outside)
     raise _unknown(name, path)
 
 

@@ -1,16 +1,26 @@
-"""The cells of a manifest, before anything is known of what they mean."""
+"""The cells of a manifest, before anything is known of what they mean.
+
+Names of columns are trimmed and in Unicode's normal form C; cells stay as they are, line ends too.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from unicodedata import normalize
 
+from mmspec.data import numerals
 from mmspec.data.faults import Faults, fault
 from mmspec.diagnostics import MmspecError
+
+_LINE_END: Final = re.compile("\r\n|\n|\r")
+_DEEPEST: Final = 64
+"""Lists in lists, at most: numpy's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ def read_csv(name: str, text: str) -> Rows:
     cells: list[dict[str, Any]] = []
     names: list[str] = []
     try:
-        header = [cell.strip() for cell in next(reader, [])]
+        header = [_name(cell) for cell in next(reader, [])]
         _check_header(name, header)
         start = reader.line_num + 1
         for row in reader:
@@ -67,7 +77,7 @@ def read_json_lines(name: str, text: str) -> Rows:
     cells: list[dict[str, Any]] = []
     names: list[str] = []
     faults = Faults()
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_LINE_END.split(text), 1):
         if not line.strip():
             continue
         place = f"{name}:{number}"
@@ -83,21 +93,40 @@ def read_json_lines(name: str, text: str) -> Rows:
 
 def _object(place: str, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
+        row = json.loads(line, object_pairs_hook=_once, parse_int=numerals.as_json)
+        if _is_deep(row):
+            raise RecursionError
+    except RecursionError:
+        raise _bad(place, f"lists in lists more than {_DEEPEST} deep") from None
+    except ValueError as error:
         raise _bad(place, f"not JSON: {error}") from None
     if not isinstance(row, dict):
         raise _bad(place, "not a JSON object", 'write {"text": "...", "label": "..."}')
     return {key: None if value == "" else value for key, value in row.items()}
 
 
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects are nested deeper than any value is."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for each in inner for item in each if isinstance(item, list | dict)]
+    return bool(level)
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; ValueError where a key stands twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
-        raise ValueError(f"the key `{twice}` stands twice")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if (name := _name(key)) in found:
+            raise ValueError(f"the key `{name}` stands twice")
+        found[name] = value
     return found
+
+
+def _name(text: str) -> str:
+    """A column's name."""
+    return normalize("NFC", text.strip())
 
 
 def _bad(place: str, message: str, advice: str = "") -> MmspecError:

@@ -1,13 +1,33 @@
-"""Splits that follow from the data alone: stratified, and by group."""
+"""Splits: as a column names them, or from the data alone, stratified and by group."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+TRAIN: Final = ("train", "training")
+HELD_OUT: Final = (
+    *("held-out", "holdout", "test", "testing", "val", "valid", "validation"),
+    *("dev", "development", "eval", "evaluation"),
+)
+"""Words of a column `split`; case, blanks, `-` and `_` make no difference."""
+
+
+def side(cell: Any) -> bool | None:
+    """Whether a cell holds its row out; None where it names no split."""
+    word = _plain(str(cell))
+    if word in map(_plain, TRAIN):
+        return False
+    return True if word in map(_plain, HELD_OUT) else None
+
+
+def _plain(word: str) -> str:
+    return "".join(letter for letter in word.casefold() if letter not in "-_ \t")
 
 
 def folds(labels: Sequence[str], count: int = 5) -> NDArray[np.int64]:

@@ -24,7 +24,8 @@ Array = NDArray[Any]
 
 def open_feed(spec: Spec, settings: Settings) -> EncodedFeed:
     """The data that the settings name, encoded for a spec; raises MmspecError MM500 to MM512."""
-    found = dataset.encode(registry.load(settings.data, spec), spec)
+    rows = registry.load(settings.data, spec, settings.allow_outside)
+    found = dataset.encode(rows, spec)
     return EncodedFeed(found, spec, settings)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mmspec.diagnostics import Diagnostic, MmspecError
 
-_FREE: Final = frozenset({"out", "save_every", "spec", "data"})
+_FREE: Final = frozenset({"out", "save_every", "spec", "data", "allow_outside"})
 """Settings that a resumed run may change: they do not reach the numbers, or are fingerprinted."""
 
 DEFAULT_STEPS: Final = 1000
@@ -35,6 +35,7 @@ class Settings:
     save_every: int = 0
     drop_modality: float = 0.2
     augment: bool = False
+    allow_outside: bool = False
     threads: int = 1
     device: str = "cpu"
 

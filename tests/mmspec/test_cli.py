@@ -31,7 +31,7 @@ SURFACE = {
     "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"},
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}
     | {"--warmup", "--weight-decay", "--clip", "--seed", "--eval-every", "--save-every"}
-    | {"--drop-modality", "--threads", "--augment", "--device", "--json"},
+    | {"--drop-modality", "--threads", "--augment", "--device", "--json", "--allow-outside"},
     "laws": {"--json"},
     "explain": {"CODE"},
 }

@@ -112,7 +112,8 @@ def test_stamps_of_a_folder_laid_out_as_the_package(
     sound = source.columns["audio"][0]
     assert isinstance(sound, Waveform)
     assert sound.rate == 16_000 and len(sound.samples) == 16_000
-    assert np.abs(np.fft.rfft(sound.samples)).argmax() == pytest.approx(8000 / 8 / 2 / np.pi, abs=1)
+    loudest = np.abs(np.fft.rfft(sound.samples[:])).argmax()
+    assert loudest == pytest.approx(8000 / 8 / 2 / np.pi, abs=1)
     assert source.held_out[0] == source.held_out[1]
     again = stamps.read(tmp_path / "s")
     assert np.array_equal(

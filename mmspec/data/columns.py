@@ -1,0 +1,77 @@
+"""Columns that are almost named like one that is read: told, for what they hold would be lost."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from typing import Any, Final
+
+from mmspec.data import split
+from mmspec.data.faults import Faults, fault
+from mmspec.data.rows import Rows
+from mmspec.schema.modality import Table
+from mmspec.schema.spec import Spec
+
+SPLIT: Final = "split"
+_NEAR: Final = 0.8
+"""Share of letters, in order, that two names have in common."""
+
+
+def _names(spec: Spec) -> set[str]:
+    """Every name that a column is read by."""
+    tables = {name: each for name, each in spec.modalities.items() if isinstance(each, Table)}
+    cells = {text for name, each in tables.items() for text in _cells(name, each)}
+    return {*spec.modalities, *spec.heads, *cells, SPLIT}
+
+
+def _cells(name: str, table: Table) -> list[str]:
+    """The names of a table's columns, each long and short."""
+    return [text for key in table.columns for text in (f"{name}.{key}", key)]
+
+
+def _missing(spec: Spec, header: tuple[str, ...]) -> list[str]:
+    """Names that no column has, and that nobody else would miss."""
+    found = [] if SPLIT in (*header, *spec.modalities, *spec.heads) else [SPLIT]
+    for name, modality in spec.modalities.items():
+        if isinstance(modality, Table) and name not in header:
+            cells = _cells(name, modality)
+            pairs = zip(cells[::2], cells[1::2], strict=True)
+            found += [each for pair in pairs if not {*pair} & {*header} for each in pair]
+        if name not in header and modality.optional:
+            found.append(name)
+    return found
+
+
+def check(place: str, rows: Rows, spec: Spec) -> None:
+    """Raise MM514 for each column that is not read and almost named like one that is missing.
+
+    A column of whatever name that holds `train` and `held-out` is taken for a split.
+    """
+    known, missing, faults = _names(spec), _missing(spec, rows.header), Faults()
+    for name in rows.header:
+        meant = None if name in known else _meant(name, missing, rows.column(name))
+        if meant is not None:
+            message = f"{place}: `{name}` is not read; is it meant as `{meant}`?"
+            advice = f"write `{meant}` in the header, or give the column another name"
+            faults.add(fault("MM514", message, advice))
+    faults.check()
+
+
+def _meant(name: str, missing: list[str], cells: list[Any]) -> str | None:
+    """The missing column that one was meant to be."""
+    sides = {split.side(cell) for cell in cells if cell is not None}
+    for each in missing:
+        is_near = _is_near(name, each)
+        if each == SPLIT:
+            is_near = sides == {True, False} or (is_near and bool(sides - {None}))
+        if is_near or _folded(name) == _folded(each):
+            return each
+    return None
+
+
+def _folded(name: str) -> str:
+    """A name without case, blanks and marks."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _is_near(name: str, other: str) -> bool:
+    return SequenceMatcher(None, _folded(name), _folded(other)).ratio() >= _NEAR
