@@ -1,9 +1,13 @@
-// Sparse attention on a CPU with AVX-512, forward and backward, in float32.
+// Sparse attention on a CPU with AVX-512, forward and backward, in float32; of bfloat16 by its dot
+// products where the processor has them.
 //
 // Queries are taken in groups of 64 that see almost the same keys, in any order. For scores a number
 // of each query of a group stands in a lane, so they need no sum across lanes and a key may lie
 // anywhere: it is read a number at a time and meets all queries of its group. For sums of values a
 // number of the value does.
+//
+// What is multiplied comes in words of 32 bits: a float32, or two bfloat16 side by side, of which a
+// product adds both. So the loops are those of float32, over half as many words.
 //
 // Online softmax over chunks of keys (Milakov & Gimelshein 2018), backward from the log-sum-exp
 // (Dao et al. 2022). Compile with -O3 -march=native -fopenmp -ffp-contract=fast.
@@ -100,9 +104,58 @@ inline int thread() {
 #endif
 }
 
+// How numbers are multiplied: so many in a word.
+template <class T>
+struct Words {
+    static constexpr int NUMBERS = 1;
+    static Floats add_product(Floats sum, Floats x, Floats y) { return sum + x * y; }
+};
+
+#if defined(__AVX512BF16__) && !defined(MMSPEC_WITHOUT_DOTS)
+template <>
+struct Words<BFloat16> {
+    static constexpr int NUMBERS = 2;
+    static Floats add_product(Floats sum, Floats x, Floats y) {
+        return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)y);
+    }
+};
+
+#endif
+
 inline Floats load(const float *from) { return _mm512_load_ps(from); }
 inline void store(float *to, Floats x) { _mm512_store_ps(to, x); }
 inline Floats all(float x) { return _mm512_set1_ps(x); }
+
+// to[c]: the numbers of two rows at c, side by side; 0 beyond the width, and of a row that is null.
+inline void pair(const BFloat16 *left, const BFloat16 *right, int width, float *to) {
+    for (int c = 0; c < width; c += LANES) {
+        const __mmask16 there = __mmask16(width - c < LANES ? (1 << (width - c)) - 1 : 0xffff);
+        const __m256i low = _mm256_maskz_loadu_epi16(there, left + c);
+        const __m256i high = _mm256_maskz_loadu_epi16(right ? there : 0, right + c);
+        const __m512i highs = _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16);
+        store(to + c, (Floats)_mm512_or_si512(_mm512_cvtepu16_epi32(low), highs));
+    }
+}
+
+inline void pair(const float *, const float *, int, float *) {}  // one is a word
+
+#if defined(__AVX512BF16__)
+// Words of weights: of two keys that follow one another, for 16 queries ...
+inline Floats pair(Floats left, Floats right) {
+    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(right, left);
+    const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(both));
+    const __m512i high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(both, 1));
+    return (Floats)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+// ... or of two queries, for one key.
+inline void store_pairs(float *to, Floats x) {
+    _mm256_store_si256(reinterpret_cast<__m256i *>(to), (__m256i)_mm512_cvtneps_pbh(x));
+}
+#else
+inline Floats pair(Floats left, Floats) { return left; }
+inline void store_pairs(float *, Floats) {}
+#endif
 
 // 2^x to 8e-8 of it, and 0 for what is far below: minimax polynomial of degree 5 on [-1/2, 1/2].
 inline Floats power_of_2(Floats x) {
@@ -200,35 +253,38 @@ struct Ahead {
     }
 };
 
-// scores[a][q] = key[a] . queries[q] of a block, for VECTORS of queries
-template <int VECTORS>
-inline void multiply_block(const float *const *keys, const float *queries, int width,
+// scores[a][q] = factor key[a] . queries[q] of a block, for VECTORS of queries
+template <class T, int VECTORS>
+inline void multiply_block(const float *const *keys, const float *queries, int words, float factor,
                            float *scores) {
     const float *key[BLOCK];
     Floats sum[BLOCK][VECTORS] = {};
 #pragma GCC unroll 8
     for (int a = 0; a < BLOCK; a++) key[a] = keys[a];
-    for (int c = 0; c < width; c++, queries += GROUP) {
+    for (int c = 0; c < words; c++, queries += GROUP) {
         Floats query[VECTORS];
 #pragma GCC unroll 2
         for (int x = 0; x < VECTORS; x++) query[x] = load(queries + x * LANES);
 #pragma GCC unroll 8
         for (int a = 0; a < BLOCK; a++) {
-            const Floats number = all(key[a][c]);
+            const Floats word = all(key[a][c]);
 #pragma GCC unroll 2
-            for (int x = 0; x < VECTORS; x++) sum[a][x] += number * query[x];
+            for (int x = 0; x < VECTORS; x++)
+                sum[a][x] = Words<T>::add_product(sum[a][x], word, query[x]);
         }
     }
 #pragma GCC unroll 8
     for (int a = 0; a < BLOCK; a++)
 #pragma GCC unroll 2
-        for (int x = 0; x < VECTORS; x++) store(scores + a * GROUP + x * LANES, sum[a][x]);
+        for (int x = 0; x < VECTORS; x++)
+            store(scores + a * GROUP + x * LANES, sum[a][x] * all(factor));
 }
 
-// scores[j][q] = rows[j] . queries[q] of a chunk; rows: of keys or values
+// scores[j][q] = factor rows[j] . queries[q] of a chunk; rows: of keys or values
+template <class T>
 __attribute__((noinline)) void multiply(const Keys &keys, const float *const *rows,
-                                        const float *queries, int width, float *scores,
-                                        Ahead &ahead) {
+                                        const float *queries, int words, float factor,
+                                        float *scores, Ahead &ahead) {
     for (int j = 0; j < keys.count; j += BLOCK)
         for (int q = 0; q < GROUP; q += 2 * LANES) {
             ahead.step();
@@ -236,15 +292,16 @@ __attribute__((noinline)) void multiply(const Keys &keys, const float *const *ro
             const int from = q + (left ? 0 : LANES);
             float *const into = scores + j * GROUP + from;
             if (left && right)
-                multiply_block<2>(rows + j, queries + from, width, into);
+                multiply_block<T, 2>(rows + j, queries + from, words, factor, into);
             else if (left || right)
-                multiply_block<1>(rows + j, queries + from, width, into);
+                multiply_block<T, 1>(rows + j, queries + from, words, factor, into);
         }
 }
 
 // sums[q][c] = keep[q] sums[q][c] + weights[j][q] rows[j][c] over a chunk, VECTORS * LANES numbers;
-// rows: of values or keys; keep null: there are no sums yet
-template <int VECTORS>
+// rows: of values or keys, a word of them or of weights is of one key or two that follow one
+// another; keep null: there are no sums yet
+template <class T, int VECTORS>
 __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *rows,
                                         const float *weights, const float *keep, int c,
                                         float *sums, Ahead &ahead) {
@@ -259,17 +316,20 @@ __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *ro
                 sum[a][x] = all(keep[q + a]) * load(at + a * STRIDE + x * LANES);
         for (int j = 0; j < keys.count; j += BLOCK) {
             if (!keys.block_sees(j, q)) continue;
-            const float *weight = weights + j * GROUP + q;
+            constexpr int NUMBERS = Words<T>::NUMBERS;
+            const float *const *row = rows + j / NUMBERS;
+            const float *weight = weights + j / NUMBERS * GROUP + q;
 #pragma GCC unroll 1
-            for (int b = 0; b < BLOCK; b++, weight += GROUP) {
-                Floats numbers[VECTORS];
+            for (int b = 0; b < BLOCK / NUMBERS; b++, row++, weight += GROUP) {
+                Floats words[VECTORS];
 #pragma GCC unroll 2
                 for (int x = 0; x < VECTORS; x++)
-                    numbers[x] = _mm512_loadu_ps(rows[j + b] + c + x * LANES);
+                    words[x] = _mm512_loadu_ps(*row + c + x * LANES);
 #pragma GCC unroll 8
                 for (int a = 0; a < BLOCK; a++)
 #pragma GCC unroll 2
-                    for (int x = 0; x < VECTORS; x++) sum[a][x] += all(weight[a]) * numbers[x];
+                    for (int x = 0; x < VECTORS; x++)
+                        sum[a][x] = Words<T>::add_product(sum[a][x], all(weight[a]), words[x]);
             }
         }
 #pragma GCC unroll 8
@@ -279,8 +339,9 @@ __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *ro
     }
 }
 
-// rows[j][c] += weights[j][q] queries[q][c] over the queries of a group, VECTORS * LANES numbers
-template <int VECTORS>
+// rows[j][c] += weights[j][q] queries[q][c] over the queries of a group, VECTORS * LANES numbers;
+// a word of weights or queries is of one query or two that follow one another
+template <class T, int VECTORS>
 __attribute__((noinline)) void add_queries(const Keys &keys, float *const *rows,
                                            const float *weights, const float *queries, int used,
                                            int c) {
@@ -292,17 +353,20 @@ __attribute__((noinline)) void add_queries(const Keys &keys, float *const *rows,
             for (int x = 0; x < VECTORS; x++) sum[a][x] = load(rows[j + a] + c + x * LANES);
         for (int first = 0; first < used; first += BLOCK) {
             if (!keys.block_sees(j, first)) continue;
-            const float *weight = weights + j * GROUP + first;
-            const float *query = queries + first * STRIDE + c;
-            const int count = std::min(BLOCK, used - first);
+            constexpr int NUMBERS = Words<T>::NUMBERS;
+            const float *weight = weights + j * GROUP + first / NUMBERS;
+            const float *query = queries + first / NUMBERS * STRIDE + c;
+            const int count = (std::min(BLOCK, used - first) + NUMBERS - 1) / NUMBERS;
             for (int q = 0; q < count; q++, weight++, query += STRIDE) {
-                Floats numbers[VECTORS];
+                Floats words[VECTORS];
 #pragma GCC unroll 2
-                for (int x = 0; x < VECTORS; x++) numbers[x] = load(query + x * LANES);
+                for (int x = 0; x < VECTORS; x++) words[x] = load(query + x * LANES);
 #pragma GCC unroll 8
                 for (int a = 0; a < BLOCK; a++)
 #pragma GCC unroll 2
-                    for (int x = 0; x < VECTORS; x++) sum[a][x] += all(weight[a * GROUP]) * numbers[x];
+                    for (int x = 0; x < VECTORS; x++)
+                        sum[a][x] =
+                            Words<T>::add_product(sum[a][x], all(weight[a * GROUP]), words[x]);
             }
         }
         // several keys of a block may be one: those that fill it up are seen by none, and come last
@@ -340,14 +404,14 @@ void hide(float *scores, const Keys &keys, float *top) {
     }
 }
 
-// What a group knows of its queries: rows [query][column], columns [column][query].
+// What a group knows of its queries, in words: rows [query][column], columns [column][query].
 struct Room {
     alignas(64) float rows[GROUP][STRIDE], other_rows[GROUP][STRIDE], sums[GROUP][STRIDE];
     alignas(64) float queries[WIDEST][GROUP], grads[WIDEST][GROUP];
-    alignas(64) float scores[CHUNK][GROUP], slopes[CHUNK][GROUP];
+    alignas(64) float scores[CHUNK][GROUP], slopes[CHUNK][GROUP], slope_pairs[CHUNK][GROUP];
     alignas(64) float top[GROUP], total[GROUP], keep[GROUP], delta[GROUP];
-    alignas(64) float packed[2][CHUNK][STRIDE];  // keys and values that cannot be read in place
-    const float *key_rows[CHUNK], *value_rows[CHUNK];
+    alignas(64) float packed[3][CHUNK][STRIDE];  // keys and values that cannot be read in place
+    const float *key_rows[CHUNK], *value_rows[CHUNK], *sum_rows[CHUNK];
     Keys chunks[2];
     Ahead ahead;
 };
@@ -367,8 +431,8 @@ struct Head {
     const Problem &problem;
     const T *q, *k, *v;
     const uint8_t *valid;
-    int padded;   // width in whole vectors
-    bool direct;  // keys and values can be read where they are
+    int padded;  // width in whole vectors
+    int words;   // of a row
 
     Head(const Problem &p, int64_t sample, int64_t head)
         : problem(p), valid(p.valid ? p.valid + sample * p.keys : nullptr) {
@@ -377,8 +441,10 @@ struct Head {
         k = at(p.k, sample, key_head);
         v = at(p.v, sample, key_head);
         padded = int(padded_width(p));
-        direct = sizeof(T) == sizeof(float) && p.width == padded;
+        words = int((p.width + NUMBERS - 1) / NUMBERS);
     }
+
+    static constexpr int NUMBERS = Words<T>::NUMBERS;
 
     static T *at(const Tensor &x, int64_t sample, int64_t head) {
         return static_cast<T *>(x.data) + sample * x.batch + head * x.head;
@@ -388,17 +454,29 @@ struct Head {
         return problem.query_order ? problem.query_order[place] : place;
     }
 
-    // A row as float32, times a factor; numbers beyond the width are 0.
-    void copy(const T *from, float factor, float *into) const {
-        for (int c = 0; c < problem.width; c++) into[c] = number(from[c]) * factor;
-        for (int c = int(problem.width); c < padded; c++) into[c] = 0;
+    // A row in words, 0 beyond the width.
+    void copy(const T *from, float *into) const {
+        if (NUMBERS == 1)
+            for (int c = 0; c < words; c++) into[c] = number(from[c]);
+        else
+            into[words - 1] = 0, std::memcpy(into, from, problem.width * sizeof(T));
+        for (int c = words; c < padded; c++) into[c] = 0;
     }
 
-    // The queries of a group, times a factor.
-    void gather(int64_t group, const T *from, int64_t stride, float factor, float *rows) const {
+    // Rows of the queries of a group.
+    void gather(int64_t group, const T *from, int64_t stride, float *rows) const {
         const int64_t first = problem.first_query[group], stop = problem.first_query[group + 1];
         for (int64_t place = first; place < stop; place++, rows += STRIDE)
-            copy(from + query(place) * stride, factor, rows);
+            copy(from + query(place) * stride, rows);
+    }
+
+    // The same, where a word is of two queries that follow one another.
+    void gather_pairs(int64_t group, const T *from, int64_t stride, float *rows) const {
+        const int64_t first = problem.first_query[group], stop = problem.first_query[group + 1];
+        for (int64_t place = first; place < stop; place += 2, rows += STRIDE) {
+            const T *const next = place + 1 < stop ? from + query(place + 1) * stride : nullptr;
+            pair(from + query(place) * stride, next, int(problem.width), rows);
+        }
     }
 
     // Rows of the queries of a group, each times a factor, to where they belong.
@@ -463,21 +541,34 @@ struct Head {
         return kept;
     }
 
-    // Where the keys and values of a chunk can be read.
-    void read(const Keys &keys, Room &room) const {
-        read(k, problem.k.token, keys, room.packed[0][0], room.key_rows);
-        read(v, problem.v.token, keys, room.packed[1][0], room.value_rows);
-    }
-
+    // Where rows of a chunk can be read as words, whole vectors of them where a word is a number.
     void read(const T *from, int64_t stride, const Keys &keys, float *packed,
               const float **rows) const {
+        const bool fits = sizeof(T) * NUMBERS == sizeof(float) &&
+                          problem.width == (NUMBERS == 1 ? padded : words * NUMBERS);
         for (int i = 0; i < keys.count; i++) {
             const T *row = from + keys.at[i] * stride;
             rows[i] = reinterpret_cast<const float *>(row);
-            if (direct) continue;
-            copy(row, 1, packed + i * STRIDE);
+            if (fits && reinterpret_cast<uintptr_t>(row) % sizeof(float) == 0) continue;
+            copy(row, packed + i * STRIDE);
             rows[i] = packed + i * STRIDE;
         }
+    }
+
+    // The same, where a word is of two keys that follow one another.
+    void read_pairs(const T *from, int64_t stride, const Keys &keys, float *packed,
+                    const float **rows) const {
+        for (int i = 0; i < keys.count; i += 2, packed += STRIDE) {
+            pair(from + keys.at[i] * stride, from + keys.at[i + 1] * stride, int(problem.width),
+                 packed);
+            rows[i / 2] = packed;
+        }
+    }
+
+    // Rows of a chunk that are added up.
+    void read_sums(const T *from, int64_t stride, const Keys &keys, Room &room) const {
+        const auto how = NUMBERS == 1 ? &Head::read : &Head::read_pairs;
+        (this->*how)(from, stride, keys, room.packed[2][0], room.sum_rows);
     }
 
     // What is wanted of memory soon: keys and values of a chunk, the sums of their gradients, or rows
@@ -536,17 +627,16 @@ void each_chunk(const Head<T> &head, int64_t first, int64_t stop, Room &room, Fe
         more = chunks.next(room.chunks[now ^ 1]);
         room.ahead.begin();
         fetch(keys, more ? &later : nullptr);
-        head.read(keys, room);
         compute(keys);
     }
 }
 
-// The queries of a group, scaled for powers of 2, as rows and as columns.
+// Queries of a group, or gradients of their results, as rows and as columns.
 template <class T>
-void read_queries(const Head<T> &head, int64_t group, Room &room) {
-    const Problem &p = head.problem;
-    head.gather(group, head.q, p.q.token, p.scale * LOG2_E, room.rows[0]);
-    turn(room.rows[0], room.queries[0], head.padded);
+void read_queries(const Head<T> &head, int64_t group, const T *from, int64_t stride, float *rows,
+                  float *columns) {
+    head.gather(group, from, stride, rows);
+    turn(rows, columns, (head.words + LANES - 1) / LANES * LANES);
 }
 
 // Steps in which a chunk is computed; products: of scores or slopes.
@@ -556,15 +646,17 @@ int steps(const Keys &keys, int padded, int products) {
 }
 
 // Adds rows of a chunk to the sums of a group.
-void add_chunk(const Keys &keys, const float *const *rows, const float *weights, int padded,
-               Room &room) {
+template <class T>
+void add_chunk(const Keys &keys, const float *weights, int padded, Room &room) {
     for (int c = 0; c < padded; c += 2 * LANES) {
-        const auto add = c + LANES < padded ? add_rows<2> : add_rows<1>;
-        add(keys, rows, weights, keys.first ? nullptr : room.keep, c, room.sums[0], room.ahead);
+        const auto add = c + LANES < padded ? add_rows<T, 2> : add_rows<T, 1>;
+        const float *const keep = keys.first ? nullptr : room.keep;
+        add(keys, room.sum_rows, weights, keep, c, room.sums[0], room.ahead);
     }
 }
 
-// Turns the scores of a chunk into weights, their largest and their sum kept.
+// Turns the scores of a chunk into words of weights, their largest and their sum kept.
+template <class T>
 void weigh(const Keys &keys, Room &room) {
     std::copy_n(room.top, GROUP, room.keep);
     hide(room.scores[0], keys, room.top);
@@ -573,12 +665,17 @@ void weigh(const Keys &keys, Room &room) {
         Floats sums[BLOCK] = {keep * load(room.total + q)};
         for (int j = 0; j < keys.count; j += BLOCK) {
             if (!keys.vector_sees(j, q)) continue;
+            Floats weights[BLOCK];
 #pragma GCC unroll 8
             for (int a = 0; a < BLOCK; a++) {
-                float *const score = room.scores[j + a] + q;
-                const Floats weight = power_of_2(load(score) - high);
-                store(score, weight);
-                sums[a] += weight;
+                weights[a] = power_of_2(load(room.scores[j + a] + q) - high);
+                sums[a] += weights[a];
+            }
+            constexpr int NUMBERS = Words<T>::NUMBERS;
+#pragma GCC unroll 8
+            for (int a = 0; a < BLOCK; a += NUMBERS) {
+                float *const to = room.scores[(j + a) / NUMBERS] + q;
+                store(to, NUMBERS == 1 ? weights[a] : pair(weights[a], weights[a + NUMBERS - 1]));
             }
         }
         for (int a = 1; a < BLOCK; a++) sums[0] += sums[a];
@@ -591,13 +688,16 @@ template <class T>
 void attend(const Head<T> &head, const Keys &keys, T *y, float *total, Room &room) {
     const Problem &p = head.problem;
     if (keys.first) {
-        read_queries(head, keys.group, room);
+        read_queries(head, keys.group, head.q, p.q.token, room.rows[0], room.queries[0]);
         std::fill_n(room.top, GROUP, LOWEST);
         std::fill_n(room.total, GROUP, 0.0f);
     }
-    multiply(keys, room.key_rows, room.queries[0], p.width, room.scores[0], room.ahead);
-    weigh(keys, room);
-    add_chunk(keys, room.value_rows, room.scores[0], head.padded, room);
+    head.read(head.k, p.k.token, keys, room.packed[0][0], room.key_rows);
+    head.read_sums(head.v, p.v.token, keys, room);
+    multiply<T>(keys, room.key_rows, room.queries[0], head.words, p.scale * LOG2_E,
+                room.scores[0], room.ahead);
+    weigh<T>(keys, room);
+    add_chunk<T>(keys, room.scores[0], head.padded, room);
     if (!keys.last) return;
     for (int q = 0; q < GROUP; q++) room.keep[q] = room.total[q] == 0 ? 0 : 1 / room.total[q];
     head.scatter(keys.group, room.sums[0], room.keep, y, p.y.token);
@@ -665,32 +765,50 @@ void read_gradients(const Head<T> &head, int64_t group, const Gradients<T> &of, 
     const Problem &p = head.problem;
     const int64_t first = p.first_query[group];
     const int used = int(p.first_query[group + 1] - first);
-    head.gather(group, of.y, p.y.token, 1, room.rows[0]);
-    head.gather(group, of.grad, p.grad.token, 1, room.other_rows[0]);
+    const int64_t token = p.grad.token;
+    head.gather(group, of.y, p.y.token, room.rows[0]);
+    read_queries(head, group, of.grad, token, room.other_rows[0], room.grads[0]);
     for (int q = 0; q < GROUP; q++) {
         Floats sum = {};
-        for (int c = 0; c < head.padded; c += LANES)
-            sum += load(room.rows[q] + c) * load(room.other_rows[q] + c);
+        for (int c = 0; c < head.words; c += LANES)
+            sum = Words<T>::add_product(sum, load(room.rows[q] + c), load(room.other_rows[q] + c));
         room.delta[q] = _mm512_reduce_add_ps(sum);
         room.top[q] = q < used ? of.total[head.query(first + q)] * LOG2_E : 0;
         room.keep[q] = 1;
     }
-    turn(room.other_rows[0], room.grads[0], head.padded);
-    read_queries(head, group, room);
+    read_queries(head, group, head.q, p.q.token, room.rows[0], room.queries[0]);
+    if (Words<T>::NUMBERS == 1) return;
+    head.gather_pairs(group, of.grad, token, room.other_rows[0]);
+    head.gather_pairs(group, head.q, p.q.token, room.rows[0]);
 }
 
-// Turns the scores and slopes of a chunk into weights and their gradients.
-void weigh_again(const Keys &keys, Room &room) {
-    for (int j = 0; j < keys.count; j++)
+// Turns the scores and slopes of a chunk into weights and their gradients, as words: weights of the
+// queries of a key, gradients of the keys of a query and, in `slope_pairs`, of the queries of a key.
+template <class T>
+void weigh_again(const Keys &keys, int used, Room &room) {
+    constexpr int NUMBERS = Words<T>::NUMBERS;
+    const uint64_t there = used < GROUP ? (uint64_t(1) << used) - 1 : ~uint64_t(0);
+    for (int j = 0; j < keys.count; j += NUMBERS)
         for (int q = 0; q < GROUP; q += LANES) {
             if (!keys.vector_sees(j, q)) continue;
-            float *const score = room.scores[j] + q, *const slope = room.slopes[j] + q;
-            const __mmask16 seen = __mmask16(keys.seen[j] >> q);
-            const Floats weight =
-                _mm512_maskz_mov_ps(seen, power_of_2(load(score) - load(room.top + q)));
-            const Floats change = load(slope) - load(room.delta + q);
-            store(score, weight);
-            store(slope, _mm512_maskz_mul_ps(seen, weight, change));
+            Floats changes[NUMBERS];
+#pragma GCC unroll 2
+            for (int a = 0; a < NUMBERS; a++) {
+                float *const score = room.scores[j + a] + q;
+                const __mmask16 seen = __mmask16((keys.seen[j + a] & there) >> q);
+                const Floats weight =
+                    _mm512_maskz_mov_ps(seen, power_of_2(load(score) - load(room.top + q)));
+                const Floats change = load(room.slopes[j + a] + q) - load(room.delta + q);
+                changes[a] = _mm512_maskz_mul_ps(seen, weight, change);
+                if (NUMBERS == 1) {
+                    store(score, weight);
+                    continue;
+                }
+                store_pairs(room.scores[j + a] + q / 2, weight);
+                store_pairs(room.slope_pairs[j + a] + q / 2, changes[a]);
+            }
+            float *const to = room.slopes[j / NUMBERS] + q;
+            store(to, NUMBERS == 1 ? changes[0] : pair(changes[0], changes[NUMBERS - 1]));
         }
 }
 
@@ -698,21 +816,26 @@ template <class T>
 void differentiate(const Head<T> &head, const Keys &keys, const Gradients<T> &of, Room &room) {
     const Problem &p = head.problem;
     const int padded = head.padded;
+    const int used = int(p.first_query[keys.group + 1] - p.first_query[keys.group]);
     if (keys.first) read_gradients(head, keys.group, of, room);
-    multiply(keys, room.key_rows, room.queries[0], p.width, room.scores[0], room.ahead);
-    multiply(keys, room.value_rows, room.grads[0], p.width, room.slopes[0], room.ahead);
-    weigh_again(keys, room);
-    add_chunk(keys, room.key_rows, room.slopes[0], padded, room);
+    head.read(head.k, p.k.token, keys, room.packed[0][0], room.key_rows);
+    head.read(head.v, p.v.token, keys, room.packed[1][0], room.value_rows);
+    head.read_sums(head.k, p.k.token, keys, room);
+    multiply<T>(keys, room.key_rows, room.queries[0], head.words, p.scale * LOG2_E,
+                room.scores[0], room.ahead);
+    multiply<T>(keys, room.value_rows, room.grads[0], head.words, 1, room.slopes[0], room.ahead);
+    weigh_again<T>(keys, used, room);
+    add_chunk<T>(keys, room.slopes[0], padded, room);
     float *key_sums[CHUNK], *value_sums[CHUNK];
     for (int j = 0; j < keys.count; j++) {
         key_sums[j] = of.dk + int64_t(keys.at[j]) * padded;
         value_sums[j] = of.dv + int64_t(keys.at[j]) * padded;
     }
-    const int used = int(p.first_query[keys.group + 1] - p.first_query[keys.group]);
+    const float *const slopes = Words<T>::NUMBERS == 1 ? room.slopes[0] : room.slope_pairs[0];
     for (int c = 0; c < padded; c += 2 * LANES) {
-        const auto add = c + LANES < padded ? add_queries<2> : add_queries<1>;
+        const auto add = c + LANES < padded ? add_queries<T, 2> : add_queries<T, 1>;
         add(keys, value_sums, room.scores[0], room.other_rows[0], used, c);
-        add(keys, key_sums, room.slopes[0], room.rows[0], used, c);
+        add(keys, key_sums, slopes, room.rows[0], used, c);
     }
     if (!keys.last) return;
     std::fill_n(room.keep, GROUP, p.scale);
@@ -761,7 +884,7 @@ void differentiate(const Problem &p) {
             T *const to_k = Head<T>::at(p.dk, sample, key_head);
             T *const to_v = Head<T>::at(p.dv, sample, key_head);
             for (int64_t key = 0; key < p.keys; key++) {
-                put_row(to_k + key * p.dk.token, dk + key * padded, LN_2, int(p.width));
+                put_row(to_k + key * p.dk.token, dk + key * padded, p.scale, int(p.width));
                 put_row(to_v + key * p.dv.token, dv + key * padded, 1, int(p.width));
             }
         }
