@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from native_case import check, inputs, only_native
+from native_case import check, computed, inputs, only_native
 from test_parts_sparse import pattern, window
 
 from mmspec.compiler.parts import native, sparse_plan
@@ -96,6 +96,35 @@ def test_code_is_compiled_once_and_found_again(copying: Path) -> None:
     assert again() is not None
     assert count(copying) == 1 and len(files(copying)) == 1
     assert (copying / "calls").read_text().split()[-1] == str(SOURCE)
+
+
+@compiles
+@pytest.mark.slow  # compiles all of it once more
+def test_bfloat16_where_the_processor_has_no_dot_products_of_it(
+    tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = tmp_path / "plain.so"
+    flags = *native._FLAGS, "-DMMSPEC_WITHOUT_DOTS"
+    native._compile([*native._compiler(), *flags, "-o", str(plain), str(SOURCE)])
+    q, k = torch.arange(131)[:, None], torch.arange(149)
+    seen = ((q - k).abs() < 20) & (q != 7) | (k < 2)
+    outputs = []
+    for library in (plain, code):
+        copy = f'while [ "$1" != -o ]; do shift; done; cp {library} "$2"'
+        monkeypatch.setenv("CXX", str(compiler(tmp_path, f": {library}", copy)))
+        native.library.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(tmp_path / library.stem))
+            only_native(patch)
+            for width in (16, 33, 64):
+                given = [
+                    x.bfloat16() for x in inputs((131, 149), heads=(4, 2), widths=(width, width))
+                ]
+                name = pattern(seen, 32)
+                check(given, seen, (name, ()))
+            outputs.append(computed(given, (name, ())))
+    has_them = "avx512_bf16" in native._processor()
+    assert has_them is not all(map(torch.equal, *outputs))
 
 
 @compiles

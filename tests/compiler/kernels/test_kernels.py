@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from targets import targets
 
 from mmspec.compiler import aot, driver
 from mmspec.compiler.emit.package import Package
@@ -84,14 +85,16 @@ def package(tmp_path: Path, width: int) -> Package:
     return found
 
 
-@pytest.mark.parametrize("width", [64, 128])
-def test_nothing_is_spilled_on_any_target(tmp_path: Path, width: int) -> None:
-    found = list(aot.readings(package(tmp_path, width)))
+@pytest.mark.deep
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "on"), [(64, targets(1)), (128, aot.TARGETS)])
+def test_nothing_is_spilled(tmp_path: Path, width: int, on: tuple[int, ...]) -> None:
+    found = list(aot.readings(package(tmp_path, width), on))
     assert {(one.kernel, one.target) for one in found} == {
         (f"{stream}_mask_{kernel}", target)
         for stream in ("text", "image")
         for kernel in ("forward", "backward_q", "backward_k")
-        for target in (80, 90, 100)
+        for target in on
     }
     products = {80: "mma.sync", 90: "wgmma", 100: "tcgen05.mma"}
     for one in found:
@@ -113,15 +116,17 @@ def test_whole_tiles_are_read_without_a_look_at_the_mask(tmp_path: Path) -> None
 SHIPPED = sorted((ROOT / "specs").glob("*.yaml"))
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.stem))
 def test_every_kernel_of_a_shipped_spec_fits(path: Path) -> None:
-    """Every mask as a kernel, for three targets: the shared memory is there.
+    """Every mask as a kernel, for one target of three (deep: for all): the shared memory is there.
 
     Heads of the shipped specs are narrow (8 to 25): there the assembler may keep two or three
     numbers elsewhere to let more programs run at once. Wide ones spill nothing, see above.
     """
-    for one in aot.readings(driver.run(path, "emit", backend="tiles")):
+    on = targets(SHIPPED.index(path))
+    for one in aot.readings(driver.run(path, "emit", backend="tiles"), on):
         assert one.spills <= aot.FEW and one.shared <= aot.SHARED[one.target], one
 
 

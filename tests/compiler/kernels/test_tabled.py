@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from targets import targets
 
 from mmspec.compiler import aot, driver
 from mmspec.compiler.emit.package import Package
@@ -68,17 +69,21 @@ def package(tmp_path: Path, width: int) -> Package:
     return found
 
 
-@pytest.mark.parametrize(("width", "stream"), [(64, "joint"), (128, "text")])
-def test_nothing_is_spilled_on_any_target(tmp_path: Path, width: int, stream: str) -> None:
+@pytest.mark.deep
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("width", "stream", "on"), [(64, "joint", targets(2)), (128, "text", aot.TARGETS)]
+)
+def test_nothing_is_spilled(tmp_path: Path, width: int, stream: str, on: tuple[int, ...]) -> None:
     whole = package(tmp_path, width)
     others = rf'(?ms)^    "(?!{stream})\w+": Kernels\(.*?^    \),\n'
     text = re.sub(others, "", whole.files["kernels.py"])
     part = Package(whole.name, whole.class_name, {**whole.files, "kernels.py": text})
-    found = list(aot.readings(part))
+    found = list(aot.readings(part, on))
     assert {(one.kernel, one.target) for one in found} == {
         (f"{stream}_mask_{kernel}", target)
         for kernel in ("forward", "backward_q", "backward_k")
-        for target in (80, 90, 100)
+        for target in on
     }
     for one in found:
         assert one.fits, one
