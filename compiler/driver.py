@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmspec.compiler import ir
 from mmspec.schema.spec import Spec
 from mmspec.text import Document
+
+if TYPE_CHECKING:
+    from mmspec.compiler.emit.package import Package
 
 STEPS = ("read", "validate", "lower", "emit", "write")
 """Every step by name, in order; `run(path, stop_after=STEP)` returns what that step makes."""
@@ -56,16 +59,21 @@ def run(
     spec = _validate(document) if stop_after != "read" else None
     if spec is None or stop_after == "validate":
         return spec or document
-    plan = _lower(spec)
     if stop_after == "lower":
-        return plan
-    from mmspec.compiler.emit import package
-    from mmspec.compiler.emit.emit import emit
-
-    emitted = emit(plan, spec, backend)
+        return _lower(spec)
+    emitted = emit(spec, backend)
     if stop_after == "emit":
         return emitted
+    from mmspec.compiler.emit import package
+
     return package.write(emitted, Path(directory or spec.name))
+
+
+def emit(spec: Spec, backend: str = "auto") -> Package:
+    """The package of a spec that was read already."""
+    from mmspec.compiler.emit import emit as emitter
+
+    return emitter.emit(_lower(spec), spec, backend)
 
 
 def show(intermediate: Any) -> str:

@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mmspec.data": ("mmspec",),
     "mmspec.train": ("mmspec",),
     "mmspec.cli": ("mmspec",),
+    "mmspec.__main__": ("mmspec",),
 }
 """What each package may import beside itself; the longest name that fits a module counts.
 
@@ -57,7 +58,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 reference shares nothing with the compiler, and the parts know the Plan alone.
 """
 
-ABOVE = ("mmspec.data", "mmspec.train", "mmspec.cli")
+ABOVE = ("mmspec.data", "mmspec.train", "mmspec.cli", "mmspec.__main__")
 """What uses the layers; each may use those before it, and never the other way round."""
 
 CONCERNS = ("modality", "stream", "attention", "fusion", "routing", "halting")

@@ -104,7 +104,7 @@ def _empty(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
-        with record.locked(folder / RUN):
+        with record.locked(folder / RUN, Path.exists):
             for entry in [path for path in folder.iterdir() if path.name != MARKER]:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -71,8 +72,10 @@ def plural(count: int, noun: str) -> str:
 
 
 @contextmanager
-def waiting(message: str) -> Generator[None]:
-    """Show on stderr that work goes on, once it has taken more than a moment."""
+def waiting(message: str, *left: str) -> Generator[None]:
+    """Show on stderr what is being done, and what is left, once it has taken more than a moment."""
+    if left:
+        message = f"{message} (then: {', '.join(left)})"
     done = threading.Event()
     worker = threading.Thread(target=_show_waiting, args=(message, done), daemon=True)
     worker.start()
@@ -93,8 +96,9 @@ def _show_waiting(message: str, done: threading.Event) -> None:
     turn = 0
     while not done.wait(0.1):
         frame, seconds = _FRAMES[turn % len(_FRAMES)], time.monotonic() - start
+        shown = f"{message} {seconds:.0f} s"[: max(shutil.get_terminal_size().columns, 24) - 4]
         print(
-            f"\r\x1b[K{frame} {message} {seconds:.0f} s",
+            f"\r\x1b[K{frame} {shown}",
             end="",
             file=sys.stderr,
             flush=True,

@@ -74,7 +74,7 @@ class Bar(Lines):
     def __init__(self, name: str, bar: Progress) -> None:
         super().__init__(name)
         self._bar = bar
-        self._task = bar.add_task(name, total=None, loss="", rate="")
+        self._task = bar.add_task(name, total=None, loss="the first step", rate="")
 
     def stepped(self, row: Row, total: int | None) -> None:
         """Move the bar."""

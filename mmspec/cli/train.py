@@ -9,10 +9,12 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from mmspec.cli import exits, output
+from mmspec.cli import exits, output, writable
 
 if TYPE_CHECKING:
+    from mmspec.schema.spec import Spec
     from mmspec.train.loop import Job, Outcome
+    from mmspec.train.record import Run
     from mmspec.train.settings import Settings
 
 NAME: Final = "train"
@@ -48,7 +50,7 @@ _NUMBERS: Final[tuple[tuple[str, type, str, str], ...]] = (
         "--drop-modality",
         float,
         "P",
-        "hide an optional modality with this probability (0.2)",
+        "hide an optional modality with this probability (default: 0.2)",
     ),
     (
         "--threads",
@@ -61,15 +63,20 @@ _NUMBERS: Final[tuple[tuple[str, type, str, str], ...]] = (
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    parser.add_argument("spec", metavar="SPEC", help="a spec file")
     parser.add_argument(
-        "--data",
-        metavar="NAME|FILE",
-        required=True,
-        help="a built-in data set, or a manifest",
+        "spec",
+        metavar="SPEC",
+        nargs="?",
+        help="a spec file; with --resume the run's folder will do",
     )
+    parser.add_argument("--data", metavar="NAME|FILE", help="a built-in data set, or a manifest")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/NAME)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in the folder: --steps or --seconds may be raised, "
+        "--threads, --device, --eval-every and --save-every changed",
+    )
     for name, kind, metavar, text in _NUMBERS:
         parser.add_argument(name, type=kind, metavar=metavar, help=text)
     parser.add_argument(
@@ -78,54 +85,119 @@ def options(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="let the manifest's relative paths leave its folder",
     )
-    parser.add_argument("--augment", action="store_true", help="vary the training samples")
-    parser.add_argument("--device", metavar="NAME", help="cpu (default) or cuda")
+    parser.add_argument("--augment", action="store_true", default=None, help="vary the samples")
+    parser.add_argument("--device", metavar="NAME", help="cpu (default), cuda or cuda:1")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print the held-out figures; exit 130 where Ctrl-C ended the run early."""
-    with output.waiting(f"compiling {arguments.spec} and loading {arguments.data}"):
-        job = prepared(settings(arguments))
+    stored = _stored(arguments) if arguments.resume else None
+    chosen = settings(arguments, stored)
+    if stored is None:
+        _check_free(chosen)
+    known = None if stored is None or arguments.spec else stored.spec
+    job = prepared(chosen, known, stored)
     _note_data(job)
+    if not arguments.json:
+        _note_settings(job.settings)
     outcome = trained(job, arguments.resume, quiet=arguments.json)
     if arguments.json:
-        output.machine(as_dict(outcome))
+        output.machine(as_dict(outcome) | {"settings": chosen.settled().stored()})
     elif not outcome.interrupted:
         _print(outcome)
     if outcome.interrupted:
-        output.note(f"stopped after step {outcome.step}; --resume goes on from there")
+        output.note(f"stopped after step {outcome.step}; --resume {outcome.directory} goes on")
         return exits.INTERRUPTED
     return exits.FINE
 
 
-def settings(arguments: argparse.Namespace) -> Settings:
-    """The settings given, the others at their defaults; raises MM610 when out of range."""
-    from dataclasses import fields
+def _stored(arguments: argparse.Namespace) -> Run:
+    """The run to go on with: that in --out, in the folder given, or in runs/NAME of the spec."""
+    from pathlib import Path
+
+    from mmspec.train import record
+
+    if arguments.spec and Path(arguments.spec).is_dir():
+        if arguments.out and Path(arguments.out).resolve() != Path(arguments.spec).resolve():
+            arguments.parser.error(f"two runs to resume: {arguments.spec} and {arguments.out}")
+        arguments.out, arguments.spec = arguments.spec, None
+    if not arguments.spec and not arguments.out:
+        arguments.parser.error("--resume: name the folder of the run")
+    folder = Path(arguments.out or _usual(arguments.spec))
+    found = record.read(folder)
+    record.check_unused(folder)
+    return found
+
+
+def settings(arguments: argparse.Namespace, stored: Run | None = None) -> Settings:
+    """The settings given, the others as stored or at their defaults; MM610 when out of range."""
+    from dataclasses import fields, replace
 
     from mmspec.train.settings import Settings, check
 
     names = {item.name for item in fields(Settings)}
-    given = {k: v for k, v in vars(arguments).items() if k in names and v is not None}
-    if "out" not in given:
-        from mmspec import text
-        from mmspec.schema.validate import validate
+    given: dict[str, Any] = {
+        k: v for k, v in vars(arguments).items() if k in names and v is not None
+    }
+    if stored is None:
+        missing = [name for name in ("spec", "data") if name not in given]
+        if missing:
+            words = {"spec": "SPEC", "data": "--data"}
+            needed = ", ".join(words[name] for name in missing)
+            arguments.parser.error(f"the following arguments are required: {needed}")
+        given.setdefault("out", _usual(given["spec"]))
+        return check(Settings(**given))
+    if "steps" in given or "seconds" in given:
+        given = {"steps": None, "seconds": None} | given
+    return check(replace(stored.settings, **given | {"out": stored.settings.out}))
 
-        given["out"] = f"runs/{validate(text.read(arguments.spec)).name}"
-    return check(Settings(**given))
+
+def _check_free(chosen: Settings) -> None:
+    """Raise MM611 or MM603 where the run's folder is taken or cannot be made."""
+    from pathlib import Path
+
+    from mmspec.train import record
+
+    record.check_free(Path(chosen.out))
+    writable.check_folder(Path(chosen.out))
 
 
-def prepared(chosen: Settings) -> Job:
-    """The compiled model and its data; raises MmspecError where they do not fit."""
+def _usual(spec: str) -> str:
+    """The folder of a spec's runs."""
+    from mmspec import text
+    from mmspec.schema.validate import validate
+
+    return f"runs/{validate(text.read(spec)).name}"
+
+
+def prepared(chosen: Settings, spec: Spec | None = None, stored: Run | None = None) -> Job:
+    """The compiled model and its data; raises MmspecError where they do not fit.
+
+    What costs little to find out is found out first: the spec, the device.
+    stored: of a run that is taken up. spec: where that need not be read again.
+    """
+    from pathlib import Path
+
     import mmspec
-    from mmspec.train.data import open_feed
-    from mmspec.train.device import check_device
-    from mmspec.train.loop import Job
+    from mmspec.train import record
 
-    check_device(chosen.device)
-    spec = mmspec.read(chosen.spec)
-    feed = open_feed(spec, chosen)
-    return Job(mmspec.compile(chosen.spec), spec, feed, chosen)
+    later = (f"compiling {chosen.spec}", f"reading {chosen.data}", "the first step")
+    spec = spec or mmspec.read(chosen.spec)
+    if stored is not None:
+        record.check_same(stored, chosen, spec)
+    with output.waiting("loading torch", *later):
+        from mmspec.compiler import driver, load
+        from mmspec.train import data, device, loop, state
+
+        device.check_device(chosen.device)
+    if stored is not None:
+        state.stored(Path(chosen.out))
+    with output.waiting(later[0], *later[1:]):
+        model = load.load(driver.emit(spec))
+    with output.waiting(later[1], *later[2:]):
+        feed = data.open_feed(spec, chosen)
+    return loop.Job(model, spec, feed, chosen)
 
 
 def trained(job: Job, resume: bool, quiet: bool = False) -> Outcome:
@@ -144,6 +216,23 @@ def _note_data(job: Job) -> None:
     if isinstance(job.feed, EncodedFeed):
         for line in job.feed.notes:
             output.note(line)
+
+
+def _note_settings(chosen: Settings) -> None:
+    """On stderr: the settings that the run uses, a line each in a pipe."""
+    from dataclasses import asdict
+
+    facts = {k: v for k, v in asdict(chosen.settled()).items() if v is not None}
+    facts |= {"data": chosen.data, "augment": "yes" if chosen.augment else "no"}
+    lines = [f"{name.replace('_', '-')} {value}" for name, value in facts.items()]
+    if output.is_terminal(sys.stderr):
+        import shutil
+        import textwrap
+
+        width = max(shutil.get_terminal_size().columns - len("mmspec: "), 40)
+        lines = textwrap.wrap(", ".join(lines), width, break_long_words=False)
+    for line in lines:
+        output.note(line)
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mmspec.schema.spec import Spec
 
 def resolved(spec: Spec) -> dict[str, Any]:
     """Plain data (dict, list, str, int, float, bool) that validates to an equal Spec."""
-    data = _plain(spec)
+    data = plain(spec)
     assert isinstance(data, dict)
     return data
 
@@ -25,17 +25,18 @@ def dump(spec: Spec) -> str:
     return text.dump(resolved(spec))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Any part of a Spec as plain data."""
     if isinstance(value, Attention):
         return _attention(value)
     if isinstance(value, BaseModel):
         fields = type(value).model_fields.items()
         pairs = ((field.alias or name, getattr(value, name)) for name, field in fields)
-        return {key: _plain(item) for key, item in pairs if item not in (None, {}, ())}
+        return {key: plain(item) for key, item in pairs if item not in (None, {}, ())}
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Fraction):
         return f"{value} Hz"
     return value

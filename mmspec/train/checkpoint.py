@@ -2,79 +2,71 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import io
 import os
 import random
-import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import torch
 from torch import nn
 
-from mmspec.diagnostics import Diagnostic, MmspecError
+from mmspec.diagnostics import MmspecError
+from mmspec.train import folder
 
 NAME: Final = "checkpoint.pt"
-_UNFINISHED: Final = ".unfinished"
-
-
-def write(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step: a reader sees the old bytes or the new ones.
-
-    Raises MmspecError MM603 where the disk will not take them.
-    """
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        message = f"cannot write {path}: {error.strerror or error}"
-        raise MmspecError(Diagnostic("MM603", message, help="free some space")) from None
-    finally:
-        with contextlib.suppress(OSError, TypeError):
-            os.unlink(temporary)  # type: ignore[arg-type]
-
-
-def sweep(folder: Path) -> None:
-    """Delete what writers that were killed left half written; no other may write there now."""
-    for path in folder.glob(f".*{_UNFINISHED}"):
-        path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+_SEAL: Final = b"mmspec checkpoint sha256 "
+"""Behind the state, in front of its digest: `torch.load` reads the file all the same."""
+_BLOCK: Final = 1 << 20
+WEIGHTS: Final = ("model.safetensors", "model.pt")
 
 
 def save(directory: Path, state: dict[str, Any]) -> None:
-    """Write a run's state (tensors and plain data only)."""
+    """Write a run's state (tensors and plain data only), with the digest of all of it behind."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write(directory / NAME, buffer.getvalue())
+    body = buffer.getvalue()
+    folder.write(directory / NAME, body + _SEAL + hashlib.sha256(body).digest())
 
 
 def load(directory: Path) -> dict[str, Any] | None:
-    """The state last saved; None where there is none. Raises MmspecError MM613 on a bad file."""
+    """The state last saved; None where there is none.
+
+    Raises MmspecError MM613 before anything is loaded where the file is not what was written.
+    """
     path = directory / NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch raises a dozen kinds on a damaged file
-        message = f"{path} is not a checkpoint that can be read: {type(error).__name__}"
-        advice = "restore it from a copy, or start another run with --out"
-        raise MmspecError(Diagnostic("MM613", message, help=advice)) from None
+    with folder.opened(path) as file:
+        try:
+            if not _is_whole(file):
+                raise folder.damaged(path, "is damaged: it is not what was written there")
+            file.seek(0)
+            state: Any = torch.load(file, map_location="cpu", weights_only=True)
+        except MmspecError:
+            raise
+        except Exception as error:  # noqa: BLE001 - torch raises a dozen kinds on what it cannot read
+            raise folder.damaged(path, f"cannot be read: {type(error).__name__}") from None
+    if not isinstance(state, dict):
+        raise folder.damaged(path, "holds no state of a run")
     return state
+
+
+def _is_whole(file: BinaryIO) -> bool:
+    """Whether a file ends with the seal and the digest of what stands before them."""
+    rest = file.seek(0, os.SEEK_END) - len(_SEAL) - hashlib.sha256().digest_size
+    if rest < 0:
+        return False
+    file.seek(0)
+    digest = hashlib.sha256()
+    while rest:
+        block = file.read(min(rest, _BLOCK))
+        if not block:
+            return False
+        digest.update(block)
+        rest -= len(block)
+    return file.read() == _SEAL + digest.digest()
 
 
 def random_states() -> dict[str, Any]:
@@ -85,9 +77,9 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random(states: dict[str, Any]) -> None:
-    """Set the generators as they were."""
+    """Set the generators as they were; those of other GPUs than there are stay as they are."""
     torch.set_rng_state(states["torch"])
-    if states["cuda"]:
+    if len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
@@ -101,9 +93,9 @@ def save_weights(model: nn.Module, directory: Path) -> Path:
     except ImportError:
         buffer = io.BytesIO()
         torch.save(tensors, buffer)
-        path, content = directory / "model.pt", buffer.getvalue()
+        path, content = directory / WEIGHTS[1], buffer.getvalue()
     else:
         unshared = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-        path, content = directory / "model.safetensors", safetensors.torch.save(unshared)
-    write(path, content)
+        path, content = directory / WEIGHTS[0], safetensors.torch.save(unshared)
+    folder.write(path, content)
     return path

@@ -41,7 +41,7 @@ class EncodedFeed:
         self.train_size = len(self._training)
         self.held_out_size = len(self._held_out)
         self.notes = data.notes
-        self.classes = data.classes
+        self.classes, self.categories = data.classes, data.categories
 
     def batch(self, step: int) -> Inputs:
         """The training batch of a step (counted from 1), optional modalities hidden at random."""

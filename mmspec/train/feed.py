@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from mmspec.data.encode.table import Codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class Feed(Protocol):
     """Data of a run; `fingerprint` changes when the data does."""
 
     fingerprint: str
+    classes: Mapping[str, tuple[str, ...]]
+    """The names of the classes by head, in the order of their ids, where labels are names."""
+    categories: Mapping[str, Codes]
+    """The names of the codes of each table's category columns, by modality."""
     train_size: int
     held_out_size: int
 

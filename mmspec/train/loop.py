@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import signal
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 from mmspec.diagnostics import Diagnostic, MmspecError
-from mmspec.schema.resolved import dump
 from mmspec.schema.spec import Spec
 from mmspec.train import checkpoint, record, schedule
 from mmspec.train.evaluate import ALL, Table, conditions, evaluate
 from mmspec.train.feed import Feed
 from mmspec.train.metrics import Metrics, Row
 from mmspec.train.settings import Settings
+from mmspec.train.state import State, fresh, last_step, stored, take_up
 
 _SAVE_SECONDS: Final = 15.0
 _SAVE_SHARE: Final = 20
@@ -63,38 +63,6 @@ class Outcome:
     interrupted: bool
 
 
-@dataclass(slots=True)
-class _State:
-    """All that changes from step to step, beside the files."""
-
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-    total: int | None = None
-    seconds: float = 0.0
-    saved: float = field(default_factory=time.monotonic)
-    saving: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
-        return {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "total": self.total,
-            "seconds": self.seconds,
-            "random": checkpoint.random_states(),
-        }
-
-    def restore(self, stored: dict[str, Any]) -> None:
-        """Go back to what a checkpoint holds."""
-        self.model.load_state_dict(stored["model"])
-        self.optimiser.load_state_dict(stored["optimiser"])
-        self.step, self.total = stored["step"], stored["total"]
-        self.seconds = stored["seconds"]
-        checkpoint.restore_random(stored["random"])
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """A model class, its spec, its data and the settings, ready to be trained."""
@@ -108,52 +76,68 @@ class Job:
 def train(job: Job, listener: Listener, resume: bool = False) -> Outcome:
     """Train, evaluate on the held-out split and write the weights.
 
-    Raises MmspecError: MM610 to MM617, or MM603 where the folder cannot be written.
+    Raises MmspecError: MM610 to MM617 and MM619, or MM603 where the folder cannot be written.
     """
     directory = Path(job.settings.out)
-    with record.locked(directory), _repeatable(job.settings), _stop_on_interrupt() as stop:
-        spec_text = dump(job.spec)
-        digest = hashlib.sha256(spec_text.encode()).hexdigest()
-        mine = record.identity(job.settings, digest, job.feed.fingerprint)
-        if resume:
-            record.resume(directory, mine, job.settings, spec_text)
-        else:
-            record.begin(directory, mine, spec_text)
-        state = _state(job, directory if resume else None)
-        with Metrics(directory, state.step) as metrics:
-            if not metrics.has_tensorboard:
-                listener.noted("no event files: tensorboard is not installed")
-            listener.started(_parameters(state.model), job.feed, state.step)
-            _steps(job, state, metrics, listener, stop)
-            return _finish(job, state, metrics, listener)
+    look = _continued if resume else _begun
+    with (
+        record.locked(directory, partial(look, job)) as start,
+        _repeatable(job.settings),
+        _stop_on_interrupt() as stop,
+        Metrics(directory, start.state.step, start.rows) as metrics,
+    ):
+        job, state = start.job, start.state
+        if start.is_new:
+            _save(directory, state, metrics)
+        record.write(directory, start.content, job.spec)
+        if not metrics.has_tensorboard:
+            listener.noted("no event files: tensorboard is not installed")
+        listener.started(_parameters(state.model), job.feed, state.step)
+        _steps(job, state, metrics, listener, stop)
+        return _finish(job, state, metrics, listener)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a run begins or goes on, before anything is written."""
+
+    job: Job
+    state: State
+    content: dict[str, Any]
+    """Of run.json."""
+    rows: tuple[bytes, bytes] = (b"", b"")
+    """What was measured before, of both files."""
+    is_new: bool = True
+    """Whether no checkpoint says so yet."""
+
+
+def _begun(job: Job, directory: Path) -> _Start:
+    """A run at its first step; raises MM611 where the folder is not free."""
+    record.check_free(directory)
+    job = replace(job, settings=job.settings.settled())
+    content = record.described(job.settings, job.spec, job.feed)
+    return _Start(job, fresh(job.model, job.settings), content)
+
+
+def _continued(job: Job, directory: Path) -> _Start:
+    """A run where it was; raises MM612 where it is another run, MM613 where it is damaged."""
+    run = record.read(directory)
+    job = replace(job, settings=record.resumed(run, job.settings, job.spec, job.feed))
+    content = run.content | {"settings": job.settings.settled().stored()}
+    state, found = fresh(job.model, job.settings), stored(directory)
+    if found is None:
+        return _Start(job, state, content)
+    rows = take_up(state, found, directory)
+    planned, state.total = state.total, last_step(state, run.settings, job.settings)
+    return _Start(job, state, content, rows, is_new=state.total != planned)
 
 
 def _parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _state(job: Job, resumed: Path | None) -> _State:
-    """A fresh state, or that of the checkpoint in a folder."""
-    settings = job.settings
-    torch.manual_seed(settings.seed)
-    model = job.model().to(torch.device(settings.device))
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    state = _State(model, torch.optim.AdamW(groups, lr=settings.lr))
-    if settings.seconds is None:
-        state.total = settings.last_step
-    stored = checkpoint.load(resumed) if resumed else None
-    if stored is not None:
-        state.restore(stored)
-    return state
-
-
 def _steps(
-    job: Job, state: _State, metrics: Metrics, listener: Listener, stop: threading.Event
+    job: Job, state: State, metrics: Metrics, listener: Listener, stop: threading.Event
 ) -> None:
     """Take steps until the last one, or until asked to stop."""
     settings = job.settings
@@ -176,10 +160,11 @@ def _steps(
 
 def _clock(settings: Settings) -> float:
     """CPU seconds, which a busy machine does not stretch; wall seconds on a device."""
-    return time.process_time() if settings.device == "cpu" else time.perf_counter()
+    is_cpu = torch.device(settings.device).type == "cpu"
+    return time.process_time() if is_cpu else time.perf_counter()
 
 
-def _plan_total(settings: Settings, state: _State) -> bool:
+def _plan_total(settings: Settings, state: State) -> bool:
     """Fix the number of steps, once, when a budget of seconds is all that was given.
 
     Whether it was fixed now: later rates follow from it, so a resumed run must know it.
@@ -191,7 +176,7 @@ def _plan_total(settings: Settings, state: _State) -> bool:
     return state.total is not None
 
 
-def _step(job: Job, state: _State) -> Row:
+def _step(job: Job, state: State) -> Row:
     """One step of the optimiser; its figures. Raises MM614 before anything is spoilt."""
     settings, step = job.settings, state.step + 1
     inputs = job.feed.batch(step).to(torch.device(settings.device))
@@ -218,7 +203,7 @@ def _numbers(parts: dict[str, torch.Tensor]) -> dict[str, float]:
     return {name: float(value.detach()) for name, value in parts.items()}
 
 
-def _check_finite(row: Row, settings: Settings, state: _State) -> None:
+def _check_finite(row: Row, settings: Settings, state: State) -> None:
     if math.isfinite(row["loss"]) and math.isfinite(row["grad_norm"]):
         return
     parts: dict[str, float] = {
@@ -236,7 +221,7 @@ def _check_finite(row: Row, settings: Settings, state: _State) -> None:
     raise MmspecError(Diagnostic("MM614", f"step {row['step']}: {bad}{where}", help=advice))
 
 
-def _is_due(settings: Settings, state: _State) -> bool:
+def _is_due(settings: Settings, state: State) -> bool:
     """Time to save: every `save_every` steps, else now and then, seldom enough to cost little."""
     if settings.save_every:
         return state.step % settings.save_every == 0
@@ -244,17 +229,17 @@ def _is_due(settings: Settings, state: _State) -> bool:
     return time.monotonic() - state.saved >= pause
 
 
-def _save(directory: Path, state: _State, metrics: Metrics) -> None:
+def _save(directory: Path, state: State, metrics: Metrics) -> None:
     start = time.monotonic()
     metrics.sync()
-    checkpoint.save(directory, state.as_dict())
+    checkpoint.save(directory, state.as_dict(metrics.position()))
     state.saved = time.monotonic()
     state.saving = state.saved - start
 
 
 def _report(
     job: Job,
-    state: _State,
+    state: State,
     metrics: Metrics,
     listener: Listener,
     present: dict[str, frozenset[str]],
@@ -265,12 +250,13 @@ def _report(
     return table
 
 
-def _finish(job: Job, state: _State, metrics: Metrics, listener: Listener) -> Outcome:
+def _finish(job: Job, state: State, metrics: Metrics, listener: Listener) -> Outcome:
     """The last evaluation and the weights, unless the run was interrupted before its end."""
     directory, count = Path(job.settings.out), _parameters(state.model)
     if state.total is None or state.step < state.total:
         return Outcome(directory, state.step, state.seconds, count, None, {}, interrupted=True)
     table = _report(job, state, metrics, listener, conditions(job.spec))
+    _save(directory, state, metrics)
     weights = checkpoint.save_weights(state.model, directory)
     return Outcome(directory, state.step, state.seconds, count, weights, table, interrupted=False)
 

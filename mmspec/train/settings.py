@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, get_type_hints
 
 from mmspec.diagnostics import Diagnostic, MmspecError
 
-_FREE: Final = frozenset({"out", "save_every", "spec", "data", "allow_outside"})
-"""Settings that a resumed run may change: they do not reach the numbers, or are fingerprinted."""
+_FREE: Final = frozenset(
+    ("out", "save_every", "eval_every", "threads", "device", "spec", "data", "allow_outside")
+)
+"""Settings that a resumed run may change: where and how it computes, when it saves and looks.
+
+What the spec and the data hold is compared itself.
+"""
+_END: Final = frozenset({"steps", "seconds"})
+"""What ends a run; a resumed one may go on for longer."""
 
 DEFAULT_STEPS: Final = 1000
 _TIMED_WARMUP: Final = 50
@@ -53,18 +61,53 @@ class Settings:
         """The number of steps, where it is given or defaulted."""
         return self.steps if self.steps is not None else DEFAULT_STEPS
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
+    def settled(self) -> Settings:
+        """The same with the defaults that depend on others written out, and data found anywhere."""
+        path = os.path.abspath(self.data)
+        return replace(
+            self,
+            steps=self.last_step if self.seconds is None else None,
+            warmup=self.warmup_steps,
+            data=path if os.path.isfile(self.data) else self.data,
+        )
 
-    def differences(self, stored: dict[str, Any]) -> list[str]:
-        """`lr: 0.001 here, 0.01 in the run`, for each setting that changes the numbers."""
-        mine = self.as_dict()
-        return [
-            f"{name}: {mine[name]} here, {stored.get(name)} in the run"
+    def stored(self) -> dict[str, Any]:
+        """Plain data, without the folder, which may be moved."""
+        return {name: value for name, value in asdict(self).items() if name != "out"}
+
+    @classmethod
+    def restored(cls, stored: object, out: str) -> Settings:
+        """From plain data; raises ValueError where it is not what `stored` gives, or MM610."""
+        kinds = get_type_hints(cls)
+        if not isinstance(stored, dict) or stored.keys() != kinds.keys() - {"out"}:
+            raise ValueError("its settings are not those of a run")
+        for name, value in stored.items():
+            if not _is_of(value, kinds[name]):
+                raise ValueError(f"{name} is {value!r}")
+        return check(cls(**stored, out=out))
+
+    def differences(self, stored: Settings) -> list[str]:
+        """`lr: 0.001 here, 0.01 in the run`, for each setting that a run cannot go on with."""
+        mine, other = asdict(self), asdict(stored)
+        found = [
+            f"{name}: {mine[name]} here, {other[name]} in the run"
             for name in mine
-            if name not in _FREE and mine[name] != stored.get(name)
+            if name not in _FREE | _END and mine[name] != other[name]
         ]
+        if self.seconds is not None and stored.seconds is None:
+            found.append("the run ends by steps: raise those")
+        return found + [
+            f"{name}: {mine[name]:g} here, {other[name]:g} in the run, and it can only be raised"
+            for name in sorted(_END)
+            if None not in (mine[name], other[name]) and mine[name] < other[name]
+        ]
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Whether a value read from JSON has a setting's type; whole numbers are floats too."""
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, kind) or (isinstance(value, int) and isinstance(0.5, kind))
 
 
 _LOWEST: Final[dict[str, float]] = {

@@ -54,6 +54,13 @@ def spawn(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 
+def test_the_package_runs_as_its_command() -> None:
+    command = [sys.executable, "-m", "mmspec", "explain", "MM613"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("MM613: ")
+
+
 def test_the_surface_is_what_is_written_down() -> None:
     found = {}
     for action in main.parser()._subparsers._group_actions:  # type: ignore[union-attr]

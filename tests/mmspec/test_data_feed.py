@@ -16,11 +16,13 @@ from data_case import source as made
 from training_job import Quiet
 
 import mmspec
-from mmspec.data import batches, dataset
+from mmspec.compiler import driver
+from mmspec.compiler.load import load
+from mmspec.data import batches, dataset, recipe
 from mmspec.data.source import Source
 from mmspec.diagnostics import MmspecError
 from mmspec.schema.spec import Spec
-from mmspec.train import loop
+from mmspec.train import loop, record
 from mmspec.train.data import EncodedFeed, open_feed
 from mmspec.train.feed import Inputs
 from mmspec.train.settings import Settings
@@ -353,3 +355,43 @@ def test_a_run_from_a_manifest_to_its_figures(tmp_path: Path) -> None:
     job = loop.Job(mmspec.compile(path), mmspec.read(path), found, chosen)
     outcome = loop.train(job, Quiet())
     assert outcome.table["all present"]["label"]["accuracy"] == 1
+    (tmp_path / "rows.csv").unlink()
+    path.unlink()
+    assert [named(tmp_path / "run", text) for text in ("up 3", "no 17")] == ["up", "no"]
+
+
+def named(run: Path, text: str) -> str:
+    """The name of a text's class, by the run's folder alone."""
+    stored = record.read(run)
+    model: Any = load(driver.emit(stored.spec))()
+    model.load_state_dict(torch.load(run / "checkpoint.pt", weights_only=True)["model"])
+    assert stored.content["inputs"]["text"]["encoding"] == {"tokenizer": "utf-8 bytes"}
+    ids = torch.tensor([list(text.encode())])
+    guess = model.eval()(text=ids).heads.label.argmax()
+    return str(stored.content["outputs"]["label"]["labels"][guess])
+
+
+def test_what_is_stored_of_each_kind_of_modality() -> None:
+    other = {"ids": "{kind: tokens, vocab: 7, length: {max: 5}}"}
+    case = spec(*KINDS, other=other)
+    facts = [{"age": 1, "side": side} for side in ("right", "left", "left")]
+    found = dataset.encode(made(facts=facts, ids=[[1]] * 3, label=["b", "a", "b"]), case)
+    taken = recipe.inputs(case, found.categories)
+    assert {name: each["encoding"] for name, each in taken.items()} == {
+        "text": {"tokenizer": "utf-8 bytes"},
+        "ids": {"tokenizer": "ids"},
+        "image": {"values": [-1, 1], "transparent": "white", "resize": "stretch"},
+        "clip": {"values": [-1, 1], "transparent": "white", "resize": "stretch"},
+        "audio": {
+            "recordings": "log-mel",
+            "highest_hz": 8000.0,
+            "shortest_window_seconds": 0.025,
+            "floor_db": -80,
+        },
+        "motion": {"values": "as they are"},
+        "facts": {"labels": {"side": ["left", "right"]}},
+    }
+    assert taken["audio"]["rate"] == "100 Hz" and taken["image"]["size"] == [4, 8]
+    assert recipe.outputs(case, found.classes)["label"]["labels"] == ["a", "b"]
+    assert recipe.outputs(case, {})["label"]["labels"] is None
+    assert recipe.inputs(case, {})["facts"]["encoding"] == {"labels": {"side": None}}

@@ -15,7 +15,10 @@ import torch
 from torch import nn
 from training_job import Made, Output, Quiet, Toy, settings, spec
 
+from mmspec import text
 from mmspec.diagnostics import MmspecError
+from mmspec.schema.resolved import resolved
+from mmspec.schema.validate import validate
 from mmspec.train import loop, metrics, record
 from mmspec.train.settings import Settings, check
 
@@ -199,7 +202,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    with record.locked(tmp_path / "run"), pytest.raises(MmspecError) as error:
+    with record.locked(tmp_path / "run", Path.exists), pytest.raises(MmspecError) as error:
         run(tmp_path / "run")
     assert codes(error) == ["MM615"]
 
@@ -312,12 +315,13 @@ def test_a_budget_of_seconds_is_planned_once_though_the_run_is_killed(tmp_path: 
     assert planned == {step: rate for step, rate in again.items() if step <= 30}
 
 
-def test_the_record_is_json_that_names_spec_and_data(tmp_path: Path) -> None:
+def test_the_record_is_json_that_holds_spec_data_and_versions(tmp_path: Path) -> None:
     run(tmp_path / "run")
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
     assert stored["data"] == "made"
     assert stored["settings"]["steps"] == 40
-    assert len(stored["spec"]) == 64
+    assert resolved(validate(text.parse(json.dumps(stored["spec"])))) == resolved(spec())
+    assert stored["versions"]["torch"] == torch.__version__
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ As a script, `training_job.py DIR STEPS [resume]`, it trains with a checkpoint e
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmspec import text
+from mmspec.data.encode.table import Codes
 from mmspec.schema.spec import Spec
 from mmspec.schema.validate import validate
 from mmspec.train import loop
@@ -97,6 +98,10 @@ class Made:
     fingerprint = "made"
     train_size = 640
     held_out_size = 60
+
+    def __init__(self) -> None:
+        self.classes: Mapping[str, tuple[str, ...]] = {"label": ("first", "second", "third")}
+        self.categories: Mapping[str, Codes] = {}
 
     def batch(self, step: int) -> Inputs:
         """16 samples, from the step alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
@@ -142,3 +143,13 @@ def _lobe(away: NDArray[Any], window: int) -> NDArray[Any]:
     side = 1 / (window - 1)
     found: NDArray[Any] = comb(away) / 2 + (comb(away - side) + comb(away + side)) / 4
     return found
+
+
+def settings() -> dict[str, Any]:
+    """What the features of a recording follow from, beside what the spec gives."""
+    return {
+        "recordings": "log-mel",
+        "highest_hz": _HIGHEST,
+        "shortest_window_seconds": float(_SHORTEST_WINDOW),
+        "floor_db": round(10 * math.log10(_FLOOR)),
+    }
