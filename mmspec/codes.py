@@ -87,8 +87,8 @@ _TABLE = """
 | MM609 | no such picture | A length, a tile or a file's name is none that a picture can have; the message says which can. |
 | MM610 | setting out of range | A training setting is outside the range that its message names. |
 | MM611 | run exists | The folder holds a run already; `--resume` continues it, `--out` names another. |
-| MM612 | run differs | A run is resumed with the settings, spec and data it was begun with; the message lists what differs. |
-| MM613 | run cannot be read | The folder holds no run, or its checkpoint or settings are damaged. |
+| MM612 | run differs | A run goes on with the settings, spec and data it was begun with; the message lists what differs and may not. |
+| MM613 | run cannot be read | The folder holds no run, or a file of it is missing, damaged or edited: each is under a digest. |
 | MM614 | loss is not finite | A loss or gradient became infinite or not-a-number; the last good checkpoint is kept. |
 | MM615 | run in use | Another process trains in this folder. |
 | MM616 | nothing to learn | No head has a target in the data, so there is no loss. |
