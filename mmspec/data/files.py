@@ -17,7 +17,6 @@ from mmspec.data.paths import present
 from mmspec.data.source import Waveform
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
     from soundfile import SoundFile
 
 _ARRAYS: Final = (".npy", ".csv")
@@ -31,12 +30,6 @@ _GAPS: Final = frozenset({"", "-", "--", "?", ".", "#n/a", "n/a", "na", "null", 
 """What stands where a number is missing, so that it is no name of a column."""
 _BITS: Final = 1023
 """No float holds a whole number of more."""
-_ORIENTATION: Final = 0x0112
-_LYING: Final = (5, 6, 7, 8)
-"""Orientations in EXIF of pictures that are turned by a quarter to stand upright."""
-_SPARE: Final = 4
-_BAND: Final = 1 << 20
-"""Pixels that are converted at a time."""
 _BLOCK: Final = 1 << 18
 """Samples that are read at a time."""
 
@@ -56,47 +49,14 @@ def image(path: Path, size: tuple[int, int] | None = None) -> NDArray[Any]:
     if path.suffix.lower() == ".npy":
         return array(path)
     try:
-        from PIL import Image, ImageOps
+        import PIL
     except ImportError:
         raise package_missing("pillow", f"reading {path}") from None
-    with decoding(path), Image.open(present(path)) as opened:
-        if size is not None and opened.format in ("JPEG", "MPO"):
-            _reduce(opened, size)
-        ImageOps.exif_transpose(opened, in_place=True)
-        return _pixels(opened, _plain_mode(opened.mode, "transparency" in opened.info))
+    assert PIL
+    from mmspec.data import pictures
 
-
-def _reduce(opened: Picture, size: tuple[int, int]) -> None:
-    """Let a JPEG be decoded to a half, a quarter or an eighth, where its sides are multiples."""
-    lies = opened.getexif().get(_ORIENTATION, 1) in _LYING
-    least = [_SPARE * side for side in (size if lies else size[::-1])]
-    for by in (8, 4, 2):
-        smaller = (opened.width // by, opened.height // by)
-        is_whole = (smaller[0] * by, smaller[1] * by) == opened.size
-        if is_whole and smaller[0] >= least[0] and smaller[1] >= least[1]:
-            opened.draft(None, smaller)
-            return
-
-
-def _pixels(opened: Picture, mode: str) -> NDArray[Any]:
-    """A picture's pixels in a mode, a few rows at a time: it may be large."""
-    width, height = opened.size
-    rows = max(1, _BAND // max(width, 1))
-    one = np.asarray(opened.crop((0, 0, 1, 1)).convert(mode))
-    found: NDArray[Any] = np.empty((height, width, *one.shape[2:]), one.dtype)
-    for top in range(0, height, rows):
-        part = opened.crop((0, top, width, min(top + rows, height)))
-        found[top : top + rows] = np.asarray(part if part.mode == mode else part.convert(mode))
-    return found
-
-
-def _plain_mode(mode: str, is_transparent: bool) -> str:
-    """The mode to convert to, so that each channel is a number of light."""
-    if mode[:1] in ("I", "F") or mode in ("L", "LA", "RGB", "RGBA"):
-        return "RGBA" if is_transparent and mode in ("L", "RGB") else mode
-    if mode == "1":
-        return "L"
-    return "RGBA" if mode in ("PA", "RGBa") or is_transparent else "RGB"
+    with decoding(path):
+        return pictures.read(present(path), size)
 
 
 def sound(path: Path) -> Waveform | NDArray[Any]:

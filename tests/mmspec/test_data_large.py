@@ -72,7 +72,7 @@ def test_a_picture_in_many_bands_is_the_picture_in_one(monkeypatch: pytest.Monke
 def test_a_file_read_in_bands_is_what_pillow_reads(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_BAND", 40)
+    monkeypatch.setattr("mmspec.data.pictures._BAND", 40)
     noise = np.random.default_rng(7).integers(0, 256, (19, 13, 3), np.uint8)
     grey = Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257)
     picture = grey if mode == "I;16" else Image.fromarray(noise).convert(mode)

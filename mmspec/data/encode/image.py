@@ -16,6 +16,8 @@ from mmspec.schema.modality import Image
 _WHITE: Final = 255.0
 _BAND: Final = 1 << 18
 """Pixels that are numbers at a time: a large picture stays bytes."""
+_MOST: Final = 4
+"""Channels that have a meaning: red, green, blue and opacity."""
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601: how bright red, green and blue look."""
 
@@ -71,19 +73,18 @@ def _top(pixels: NDArray[Any]) -> float:
 
 
 def _channels(light: NDArray[Any], wanted: int) -> NDArray[Any]:
-    """[H, W, wanted]: grey and colour into one another, transparency over white."""
-    if light.shape[2] == wanted:
-        return light
-    if light.shape[2] in (2, 4):
-        colour, alpha = light[:, :, :-1], light[:, :, -1:] / _WHITE
-        light = colour * alpha + _WHITE * (1 - alpha)
+    """[H, W, wanted]: 1 is grey, 3 colour; 2 and 4 have opacity too, 1 and 3 stand on white."""
     given = light.shape[2]
-    if wanted == 1 and given == 3:
-        light = (light * _LUMA).sum(2, keepdims=True)
-    if wanted in (3, 4) and given == 1:
-        light = light.repeat(3, axis=2)
-    if wanted == 4 and light.shape[2] == 3:
-        return np.concatenate([light, np.full_like(light[:, :, :1], _WHITE)], axis=2)
-    if light.shape[2] != wanted:
+    if given == wanted:
+        return light
+    if max(given, wanted) > _MOST:
         raise fault("MM505", f"the image has {given} channels, the spec {wanted}")
-    return light
+    colour = light[:, :, : given - 1 + given % 2]
+    opacity = light[:, :, -1:] if given % 2 == 0 else np.full_like(light[:, :, :1], _WHITE)
+    if wanted % 2:
+        colour = (colour * opacity + _WHITE * (_WHITE - opacity)) / _WHITE
+    if wanted < 3 <= colour.shape[2]:
+        colour = (colour * _LUMA).sum(2, keepdims=True)
+    if wanted >= 3 > colour.shape[2]:
+        colour = colour.repeat(3, axis=2)
+    return colour if wanted % 2 else np.concatenate([colour, opacity], axis=2)
