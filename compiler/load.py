@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 ORDER = (
-    *("operators", "grouped", "tuning", "launch"),
+    *("operators", "grouped", "private", "tuning", "launch"),
     *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_parts", "sparse_groups"),
-    *("native", "pace", "sparse_plan", "tables", "sparse"),
+    *("native_build", "native", "pace", "sparse_plan", "tables", "sparse"),
     *("attention", "model", "decoding"),
 )
 """Modules of a package, each after those it imports."""
+SHARED = {
+    "private": "mmspec.private",
+    **{name: f"mmspec.compiler.parts.{name}" for name in ("native_build", "native", "pace")},
+}
+"""The same in every package: a line is said once for all of them, and C++ is read from a file."""
 ON_A_GPU = ("tiles", "kernels")
 """Those that need triton: they are loaded where there is a GPU."""
 _OPERATORS: dict[str, ModuleType] = {}
@@ -61,8 +66,8 @@ def _for_gpu() -> tuple[str, ...]:
 
 def _load(name: str, root: str, source: str) -> None:
     """Run one module of the package `root`."""
-    if name in ("native", "pace"):  # the same in every package; C++ is read from a file
-        sys.modules[f"{root}.{name}"] = import_module(f"mmspec.compiler.parts.{name}")
+    if name in SHARED:
+        sys.modules[f"{root}.{name}"] = import_module(SHARED[name])
         return
     if source in _OPERATORS:
         sys.modules[f"{root}.{name}"] = _OPERATORS[source]

@@ -1,6 +1,7 @@
 """Folders and files of this user alone: a cache is believed only where nobody else could write it.
 
 Every folder on the way is looked at, since whoever may rename one may put another in its place.
+Packages with native code have a copy of this module, so it imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def cache(*names: str) -> Path | None:
     own, shared = os.environ.get("MMSPEC_CACHE"), os.environ.get("XDG_CACHE_HOME")
     base = own or os.path.join(shared or os.path.expanduser("~/.cache"), "mmspec")
     if not os.path.isabs(base):
-        _say(f"the cache folder {base} is relative, so nothing is kept", "give its whole path")
+        say(f"the cache folder {base} is relative, so nothing is kept; give its whole path")
         return None
     try:
         made = [_made(Path(os.path.realpath(base)))]
@@ -36,11 +37,12 @@ def cache(*names: str) -> Path | None:
         at_fault = next((fault for folder in made if (fault := _fault(folder))), None)
         if at_fault is None:
             for folder in made:
-                folder.chmod(0o700)
+                if stat.S_IMODE(folder.stat().st_mode) != 0o700:  # or it is on a disk to read only
+                    folder.chmod(0o700)
     except (OSError, ValueError):
         return None
     if at_fault is not None:
-        _say(f"{at_fault[0]}, so the cache {base} is not used", at_fault[1])
+        say(f"{at_fault[0]}, so the cache {base} is not used; {at_fault[1]}")
         return None
     return made[-1]
 
@@ -72,13 +74,12 @@ def _fault(folder: Path) -> tuple[str, str] | None:
     return None
 
 
-def _say(message: str, advice: str) -> None:
-    """A line on stderr, once for a process."""
-    from mmspec.diagnostics import printable
-
+def say(message: str) -> None:
+    """A line on stderr, once for a process; nothing in it steers a terminal."""
     if message not in _SAID:
         _SAID.add(message)
-        print(printable(f"mmspec: {message}; {advice}"), file=sys.stderr, flush=True)
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in f"mmspec: {message}")
+        print(shown, file=sys.stderr, flush=True)
 
 
 def opened(path: Path) -> BinaryIO | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from mmspec import private
 from mmspec.compiler import parts
 from mmspec.compiler.emit.model import unexecuted
 
@@ -24,7 +25,9 @@ FILES: Final = {
         "sparse_calls",
         "sparse_views",
         "native",
+        "native_build",
         "native.cpp",
+        "private",
         "pace",
         "launch",
         "tuning",
@@ -32,9 +35,15 @@ FILES: Final = {
     ),
     "tables": ("tables",),
 }
-"""Files of `compiler/parts` that go into a package whole, by the module that its parts import."""
+"""Files of `compiler/parts` that go into a package whole, by the module that its parts import.
+
+`private` is the one that all of mmspec uses.
+"""
 
 _IMPORT: Final = re.compile(r"from mmspec\.compiler\.parts\.(\w+) import")
+_MODULES: Final = re.compile(
+    r"(?:^from mmspec(?:\.compiler\.parts)? import [\w, ]+\n)+", re.MULTILINE
+)
 
 
 def needed(imports: Iterable[str]) -> dict[str, str]:
@@ -59,8 +68,14 @@ def files(modules: Iterable[str], name: str, using: str) -> dict[str, str]:
         if "." in module:
             found[module] = (Path(parts.__file__).parent / module).read_text(encoding="utf-8")
             continue
-        text = inspect.getsource(unexecuted(module))
+        text = inspect.getsource(private if module == "private" else unexecuted(module))
         text = text.replace('"mmspec::', f'"mmspec_{digest}::')
-        text = text.replace("from mmspec.compiler.parts import", "from . import")
+        text = _MODULES.sub(_beside, text)
         found[f"{module}.py"] = _IMPORT.sub(r"from .\1 import", text)
     return found
+
+
+def _beside(imports: re.Match[str]) -> str:
+    """Imports of modules as they are in a package, in one line."""
+    names = (line.partition(" import ")[2].split(", ") for line in imports[0].splitlines())
+    return f"from . import {', '.join(sorted(name for some in names for name in some))}\n"

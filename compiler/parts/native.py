@@ -1,9 +1,10 @@
 """Sparse attention on a CPU by native code, where a compiler for it is at hand.
 
 `native.cpp` is compiled once for a machine, by $CXX, c++, g++ or clang++, at the first attention
-that is large enough, and kept in $XDG_CACHE_HOME/mmspec/native. Without a compiler, or without
-AVX-512, attention takes torch's kernels, as it does where the environment has MMSPEC_NATIVE=0;
-with MMSPEC_NATIVE=1 that is an error.
+that is large enough, and kept in the cache: in native in $MMSPEC_CACHE, else in mmspec in
+$XDG_CACHE_HOME or ~/.cache. Without a compiler, or without AVX-512, attention takes torch's
+kernels, as it does where the environment has MMSPEC_NATIVE=0; with MMSPEC_NATIVE=1 that is an
+error.
 
 Shapes: b batch, h query heads, g key heads, q queries, k keys, w head width.
 """
@@ -11,35 +12,17 @@ Shapes: b batch, h query heads, g key heads, q queries, k keys, w head width.
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import platform
-import shlex
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from mmspec.compiler.parts import tuning
+from mmspec.compiler.parts import native_build
 from mmspec.compiler.parts.sparse_groups import VECTOR, Groups
 from mmspec.compiler.parts.sparse_views import result_like, rows
 
-_FLAGS = (
-    *("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno"),
-    *("-fno-trapping-math", "-fopenmp", "-fPIC", "-shared"),
-)
-_PATIENCE = 120  # seconds that the compiler may take
 _WIDEST = 256
 _LEAST = 1 << 24  # multiply-adds of all pairs: what is less is not worth a thought
-_HELP = (
-    "help: name a compiler that knows -march=native and -fopenmp in CXX, or unset MMSPEC_NATIVE:"
-    " attention then takes torch's kernels"
-)
 
 
 def wanted(q_bhqw: Tensor, k_bgkw: Tensor) -> bool:
@@ -50,81 +33,7 @@ def wanted(q_bhqw: Tensor, k_bgkw: Tensor) -> bool:
         return False
     if batch * heads * queries * k_bgkw.shape[2] * width < _LEAST:
         return False
-    return library() is not None
-
-
-@lru_cache(maxsize=1)
-def library() -> ctypes.CDLL | None:
-    """The compiled code; None where it cannot be had or is not wanted.
-
-    Raises RuntimeError where it must be had.
-    """
-    wish = os.environ.get("MMSPEC_NATIVE", "")
-    if wish == "0":
-        return None
-    try:
-        return ctypes.CDLL(str(_built()))
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        if wish == "1":
-            text = str(getattr(error, "stderr", None) or error).strip()
-            message = f"MMSPEC_NATIVE=1, but there is no native code: {text}\n{_HELP}"
-            raise RuntimeError(message) from error
-        return None
-
-
-def _built() -> Path:
-    """The library's file, compiled unless that was done before."""
-    if torch.backends.cpu.get_cpu_capability() != "AVX512":
-        raise RuntimeError("the processor has no AVX-512")
-    compiler = _compiler()
-    source = Path(__file__).with_name("native.cpp")
-    facts = (*compiler, *_FLAGS, _processor(), source.read_text())
-    folder = tuning.folder("native")
-    built = folder / f"{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:32]}.so"
-    if not _is_whole(built):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            fresh = Path(place) / "native.so"
-            _compile([*compiler, *_FLAGS, "-o", str(fresh), str(source)])
-            code = fresh.read_bytes()
-            fresh.write_bytes(code + hashlib.sha256(code).digest())
-            os.replace(fresh, built)
-    return built
-
-
-def _compile(command: Sequence[str]) -> None:
-    subprocess.run(
-        command, check=True, capture_output=True, text=True, errors="replace", timeout=_PATIENCE
-    )
-
-
-def _is_whole(built: Path) -> bool:
-    """Whether a file ends with the digest of what is before: a part of one may crash at once."""
-    if not built.exists():
-        return False
-    code = built.read_bytes()
-    return code[-32:] == hashlib.sha256(code[:-32]).digest()
-
-
-def _compiler() -> list[str]:
-    """The command: what $CXX says, words apart, or the first that is there."""
-    named = os.environ.get("CXX")
-    for name in [named] if named else ["c++", "g++", "clang++"]:
-        command, *options = shlex.split(name) or [""]
-        found = shutil.which(command)
-        if found:
-            return [found, *options]
-    told = f"CXX={named} is not there" if named else "c++, g++ and clang++ are not there"
-    raise RuntimeError(f"there is no C++ compiler: {told}")
-
-
-def _processor() -> str:
-    """What code for this processor alone depends on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
+    return native_build.library() is not None
 
 
 class _Tensor(ctypes.Structure):
@@ -191,7 +100,7 @@ def gradients(
 
 
 def _library() -> ctypes.CDLL:
-    found = library()
+    found = native_build.library()
     assert found is not None
     return found
 

@@ -2,12 +2,11 @@
 
 Processors differ: some multiply bfloat16 many times as fast as float32, by instructions that
 torch's kernel knows and native code does not, others not at all. What is measured, in a tenth of a
-second, is kept beside the native code, in $XDG_CACHE_HOME/mmspec/native.
+second, is kept beside the native code.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmspec import private
 from mmspec.compiler.parts import native, tuning
+from mmspec.compiler.parts.native_build import stem
 from mmspec.compiler.parts.sparse_calls import ALL, Call
 from mmspec.compiler.parts.sparse_groups import GROUP, Groups
 
@@ -58,17 +59,17 @@ def paced(inputs: Sequence[Tensor], training: bool) -> tuple[float, bool]:
 @lru_cache(maxsize=2)
 def pace(half: bool) -> Pace:
     """Of bfloat16, or of float32; native code must be there."""
-    found = native.library()
-    assert found is not None
+    folder = private.cache("native")
     kind = "bfloat16" if half else "float32"
-    file = Path(found._name).with_suffix(f".{torch.__version__}.{kind}.json")
-    kept = _read(file)
+    file = None if folder is None else folder / f"{stem()}.{torch.__version__}.{kind}.json"
+    kept = None if file is None else _read(file)
     if kept is not None:
         return kept
     with ThreadPoolExecutor(1) as thread:  # whose torch has no modes, casts or threads of a caller
         measured = thread.submit(_measured, torch.bfloat16 if half else torch.float32).result()
-    with suppress(OSError):
-        tuning.keep(file, measured._asdict())
+    if file is not None:
+        with suppress(OSError):
+            tuning.keep(file, measured._asdict())
     return measured
 
 
@@ -140,9 +141,10 @@ def _seconds(turn: Turn) -> float:
 
 def _read(file: Path) -> Pace | None:
     """What was kept; none where the file is damaged."""
-    try:
-        found = json.loads(file.read_text())
-        kept = Pace(float(found["forward"]), float(found["training"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    found = tuning.kept(file)
+    known: dict[str, object] = found if isinstance(found, dict) else {}
+    forward, training = (known.get(name) for name in Pace._fields)
+    if not (isinstance(forward, float) and isinstance(training, float)):
         return None
+    kept = Pace(forward, training)
     return kept if kept.credible else None

@@ -1,8 +1,8 @@
 """Warps and stages of a kernel: the package's own, or the fastest found on this device.
 
 Tuning is off unless the environment has MMSPEC_AUTOTUNE=1 or `autotune(True)` was called. What it
-finds is kept in $XDG_CACHE_HOME/mmspec/tuning, a file for each kernel, device, dtype, head widths
-and lengths (by powers of two), and used without measuring again.
+finds is kept in the cache, in tuning beside native: a file for each kernel, device, dtype, head
+widths and lengths (by powers of two), and used without measuring again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import inspect
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +19,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mmspec import private
+
 STAGES = 2
 """What a kernel is launched with that was not tuned."""
 
 _WARPS = (4, 8)
 _STAGES = (1, 2, 3, 4)
+_MOST = 1 << 16  # bytes of what is kept
 _FASTER = 0.98  # of the time before: what a configuration must be below to be taken instead
 
 Launch = Callable[[], object]
@@ -145,41 +147,41 @@ def _digest(kernel: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def folder(name: str = "tuning") -> Path:
-    """Where choices are kept, or what else has a name of its own."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "mmspec" / name
-
-
-def _file(key: dict[str, str]) -> Path:
+def _file(key: dict[str, str]) -> Path | None:
+    folder = private.cache("tuning")
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    return folder() / f"{name}.json"
+    return None if folder is None else folder / f"{name}.json"
 
 
 def _read(key: dict[str, str], own: Config) -> Config | None:
     """A choice that was kept; none where the file is damaged or is not about this."""
-    try:
-        found = json.loads(_file(key).read_text())
-        if found["key"] != key:
-            return None
-        config = Config(found["num_warps"], found["num_stages"])
-    except (OSError, ValueError, KeyError, TypeError):
+    file = _file(key)
+    found = None if file is None else kept(file)
+    if not isinstance(found, dict) or found.get("key") != key:
         return None
-    return config if config in candidates(own) else None
+    choice = [found.get(name) for name in Config._fields]
+    if not all(type(number) is int for number in choice):
+        return None
+    return next((config for config in candidates(own) if [*config] == choice), None)
 
 
 def _write(key: dict[str, str], config: Config) -> None:
     """Keep a choice where that can be done."""
-    with suppress(OSError):
-        folder().mkdir(parents=True, exist_ok=True)
-        keep(_file(key), {"key": key, **config._asdict()})
+    file = _file(key)
+    if file is not None:
+        with suppress(OSError):
+            keep(file, {"key": key, **config._asdict()})
+
+
+def kept(file: Path) -> Any:
+    """What was kept as JSON; None where nobody did, or others could have."""
+    try:
+        return json.loads(private.read(file, _MOST) or b"null")
+    except (ValueError, RecursionError):
+        return None
 
 
 def keep(file: Path, found: dict[str, Any]) -> None:
     """Write what was found as JSON, whole or not at all. Raises OSError where nobody may write."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False) as fresh:
-        fresh.write(json.dumps(found, indent=2) + "\n")
-    try:
-        os.replace(fresh.name, file)
-    except OSError:
-        os.unlink(fresh.name)
+    with private.written(file) as fresh:
+        fresh.write(json.dumps(found, indent=2).encode() + b"\n")

@@ -2,97 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from native_build_case import (
+    COMPILERS,
+    COPY,
+    SOURCE,
+    again,
+    compiler,
+    compiles,
+    count,
+    files,
+    here,
+    known,
+    right,
+)
 from native_case import check, computed, inputs, only_native
 from test_parts_sparse import pattern, window
 
-from mmspec.compiler.parts import native, sparse_plan
+from mmspec.compiler.parts import native, native_build, sparse_plan
 from mmspec.compiler.parts.sparse import sparse_attention
 from mmspec.compiler.parts.sparse_calls import Plan
 from mmspec.compiler.parts.sparse_groups import Groups
 
-SOURCE = Path(native.__file__).with_name("native.cpp")
-COMPILERS = [name for name in ("g++", "clang++") if shutil.which(name)]
-KNOWN = torch.backends.cpu.get_cpu_capability() == "AVX512"
-compiles = pytest.mark.skipif(not (COMPILERS and KNOWN), reason="no compiler, or no AVX-512")
-
-
-@pytest.fixture(autouse=True)
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One on which nothing was compiled yet."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("MMSPEC_NATIVE", raising=False)
-    native.library.cache_clear()
-    yield
-    native.library.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the compiler makes of the source."""
-    path = tmp_path_factory.mktemp("code") / "native.so"
-    native._compile([*native._compiler(), *native._FLAGS, "-o", str(path), str(SOURCE)])
-    return path
-
-
-def here() -> dict[str, str]:
-    """The environment of a process that finds this package."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-
-
-def compiler(folder: Path, *lines: str) -> Path:
-    """A compiler that counts how often it is called, and then does what the lines say."""
-    script = folder / "compiler"
-    script.write_text("\n".join(["#!/bin/sh", f'echo "$@" >> {folder}/calls', *lines, ""]))
-    script.chmod(0o755)
-    return script
-
-
-def count(folder: Path) -> int:
-    calls = folder / "calls"
-    return len(calls.read_text().splitlines()) if calls.exists() else 0
-
-
-def files(folder: Path) -> list[Path]:
-    """What is kept, but for how fast it was."""
-    kept = (folder / "cache" / "mmspec" / "native").iterdir()
-    return sorted(file for file in kept if file.suffix != ".json")
-
-
-@pytest.fixture
-def copying(tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a compiler counts its calls that gives at once what the real one made."""
-    copy = f'while [ "$1" != -o ]; do shift; done; cp {code} "$2"'
-    monkeypatch.setenv("CXX", str(compiler(tmp_path, copy)))
-    return tmp_path
-
-
-def right(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attention is, however it is computed."""
-    monkeypatch.setattr(native, "_LEAST", 0)
-    monkeypatch.setattr(sparse_plan, "_MARGIN", 1e9)
-    q, k = torch.arange(70)[:, None], torch.arange(83)
-    seen = ((q - k).abs() < 20) & (q != 7)
-    check(inputs((70, 83)), seen, (pattern(seen, 16), ()))
-
-
-def again() -> object:
-    """The library as another process finds it."""
-    native.library.cache_clear()
-    return native.library()
+pytest_plugins = ("native_build_fixtures",)
+pytestmark = pytest.mark.usefixtures("machine")
 
 
 @compiles
 def test_code_is_compiled_once_and_found_again(copying: Path) -> None:
-    assert native.library() is native.library() is not None
+    assert native_build.library() is native_build.library() is not None
     assert again() is not None
     assert count(copying) == 1 and len(files(copying)) == 1
     assert (copying / "calls").read_text().split()[-1] == str(SOURCE)
@@ -104,17 +48,18 @@ def test_bfloat16_where_the_processor_has_no_dot_products_of_it(
     tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = tmp_path / "plain.so"
-    flags = *native._FLAGS, "-DMMSPEC_WITHOUT_DOTS"
-    native._compile([*native._compiler(), *flags, "-o", str(plain), str(SOURCE)])
+    flags = *native_build._FLAGS, "-DMMSPEC_WITHOUT_DOTS"
+    command = [*native_build._compiler(), *flags, "-o", str(plain), str(SOURCE)]
+    subprocess.run(command, check=True)
     q, k = torch.arange(131)[:, None], torch.arange(149)
     seen = ((q - k).abs() < 20) & (q != 7) | (k < 2)
     outputs = []
     for library in (plain, code):
-        copy = f'while [ "$1" != -o ]; do shift; done; cp {library} "$2"'
+        copy = COPY.format(code=library)
         monkeypatch.setenv("CXX", str(compiler(tmp_path, f": {library}", copy)))
-        native.library.cache_clear()
+        native_build.library.cache_clear()
         with monkeypatch.context() as patch:
-            patch.setenv("XDG_CACHE_HOME", str(tmp_path / library.stem))
+            patch.setenv("MMSPEC_CACHE", str(tmp_path / library.stem))
             only_native(patch)
             for width in (16, 33, 64):
                 given = [
@@ -123,7 +68,7 @@ def test_bfloat16_where_the_processor_has_no_dot_products_of_it(
                 name = pattern(seen, 32)
                 check(given, seen, (name, ()))
             outputs.append(computed(given, (name, ())))
-    has_them = "avx512_bf16" in native._processor()
+    has_them = "avx512_bf16" in native_build._processor()
     assert has_them is not all(map(torch.equal, *outputs))
 
 
@@ -132,13 +77,14 @@ def test_other_source_flags_or_processors_are_compiled_anew(
     copying: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again()
-    for name, value in (("_FLAGS", (*native._FLAGS, "-g")), ("_processor", lambda: "another")):
-        monkeypatch.setattr(native, name, value)
+    more = (*native_build._FLAGS, "-g")
+    for name, value in (("_FLAGS", more), ("_processor", lambda: "another")):
+        monkeypatch.setattr(native_build, name, value)
         assert again() is not None
     shutil.copy(SOURCE, copying)
     with (copying / SOURCE.name).open("a") as file:
         file.write("// changed")
-    monkeypatch.setattr(native, "__file__", str(copying / "native.py"))
+    monkeypatch.setattr(native_build, "__file__", str(copying / "native_build.py"))
     assert again() is not None
     assert count(copying) == 4 and len(files(copying)) == 4
 
@@ -147,7 +93,7 @@ def test_other_source_flags_or_processors_are_compiled_anew(
 @pytest.mark.parametrize("left", [0, 1, 1000, 20_000])
 def test_a_damaged_file_is_compiled_anew(left: int, copying: Path) -> None:
     """A part of a library can crash the process that loads it."""
-    native._built()
+    again()
     (built,) = files(copying)
     good = built.read_bytes()
     built.write_bytes(good[:left])
@@ -158,7 +104,7 @@ def test_a_damaged_file_is_compiled_anew(left: int, copying: Path) -> None:
 
 @compiles
 def test_a_changed_byte_is_seen(copying: Path) -> None:
-    native._built()
+    again()
     (built,) = files(copying)
     changed = bytearray(built.read_bytes())
     changed[len(changed) // 2] ^= 1
@@ -166,87 +112,52 @@ def test_a_changed_byte_is_seen(copying: Path) -> None:
     assert again() is not None and count(copying) == 2
 
 
-@compiles
-def test_processes_at_once_leave_one_good_file(
-    tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each compiles, the other's calls are awaited: all write the same, one after another."""
-    copy = f'while [ "$1" != -o ]; do shift; done; cp {code} "$2"'
-    wait = f"while [ $(wc -l < {tmp_path}/calls) -lt 2 ]; do sleep 0.05; done"
-    monkeypatch.setenv("CXX", str(compiler(tmp_path, wait, copy)))
-    monkeypatch.setenv("MMSPEC_NATIVE", "1")
-    words = "from mmspec.compiler.parts import native; print(native.library() is not None)"
-    command = [sys.executable, "-c", words]
-    both = [subprocess.Popen(command, env=here(), stdout=subprocess.PIPE, text=True) for _ in "ab"]
-    assert [process.communicate(timeout=100)[0].strip() for process in both] == ["True", "True"]
-    assert count(tmp_path) == 2 and len(files(tmp_path)) == 1
-    assert again() is not None and count(tmp_path) == 2
-
-
-@pytest.mark.skipif(not KNOWN, reason="no AVX-512")
-@pytest.mark.parametrize(
-    "line",
-    [
-        *("exit 1", "exit 0", "echo a message >&2; exit 1", r"printf '\377' >&2; exit 1"),
-        'while [ "$1" != -o ]; do shift; done; echo half > "$2"; exit 1',
-        "exec sleep 60",
-    ],
-)
-def test_a_compiler_that_fails_leaves_attention_to_torch(
-    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CXX", str(compiler(tmp_path, line)))
-    monkeypatch.setattr(native, "_PATIENCE", 1 if "sleep" in line else 60)
-    assert native.library() is None and native.library() is None
-    assert count(tmp_path) == 1 and files(tmp_path) == []
-    right(monkeypatch)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.skipif(not KNOWN, reason="no AVX-512")
+@known
 def test_a_wish_that_fails_says_why_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MMSPEC_NATIVE", "1")
     script = compiler(tmp_path, "echo 'error: no such flag: -fopenmp' >&2; exit 1")
     monkeypatch.setenv("CXX", str(script))
-    with pytest.raises(RuntimeError, match=r"no such flag: -fopenmp\nhelp: .*CXX.*MMSPEC_NATIVE"):
-        native.library()
+    told = r"no such flag: -fopenmp .*removed\)\nhelp: .*CXX.*MMSPEC_NATIVE"
+    with pytest.raises(RuntimeError, match=told):
+        native_build.library()
     x = torch.randn(1, 8, 512, 64)
     with pytest.raises(RuntimeError, match="no such flag"):
         sparse_attention(x, x, x, (window(9, 8), (512,)))
+    assert count(tmp_path) == 1
 
 
 def test_no_compiler_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert native.library() is None
+    assert native_build.library() is None
     right(monkeypatch)
-    native.library.cache_clear()
+    native_build.library.cache_clear()
     monkeypatch.setenv("MMSPEC_NATIVE", "1")
     with pytest.raises(RuntimeError, match=r"C\+\+ compiler|AVX-512"):
-        native.library()
+        native_build.library()
 
 
 def test_a_compiler_may_be_several_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", f"{sys.executable} -m compiler")
-    assert native._compiler() == [sys.executable, "-m", "compiler"]
+    assert native_build._compiler() == [sys.executable, "-m", "compiler"]
 
 
 def test_a_compiler_that_is_named_but_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(RuntimeError, match="CXX=no-such-compiler is not there"):
-        native._compiler()
+        native_build._compiler()
 
 
 def test_no_avx_512(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CXX", str(compiler(tmp_path, "exit 1")))
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert native.library() is None and count(tmp_path) == 0
+    assert native_build.library() is None and count(tmp_path) == 0
     monkeypatch.setenv("MMSPEC_NATIVE", "1")
-    native.library.cache_clear()
+    native_build.library.cache_clear()
     with pytest.raises(RuntimeError, match="no AVX-512"):
-        native.library()
+        native_build.library()
 
 
 def test_code_that_is_not_wanted_is_not_compiled(
@@ -254,29 +165,9 @@ def test_code_that_is_not_wanted_is_not_compiled(
 ) -> None:
     monkeypatch.setenv("CXX", str(compiler(tmp_path, "exit 1")))
     monkeypatch.setenv("MMSPEC_NATIVE", "0")
-    assert native.library() is None and count(tmp_path) == 0
+    assert native_build.library() is None and count(tmp_path) == 0
     assert not (tmp_path / "cache").exists()
     right(monkeypatch)
-
-
-@compiles
-@pytest.mark.parametrize("kind", ["a file", "a folder of others"])
-def test_a_cache_that_cannot_be_written_leaves_attention_to_torch(
-    kind: str, copying: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = copying / "cache"
-    if kind == "a file":
-        place.write_text("")
-    else:
-        place.mkdir(mode=0o500)
-        if os.geteuid() == 0:  # whom no mode stops
-            monkeypatch.setattr(Path, "mkdir", _refused)
-    assert native.library() is None and count(copying) == 0
-    right(monkeypatch)
-
-
-def _refused(*_: object, **__: object) -> None:
-    raise PermissionError
 
 
 SIZES = (
@@ -310,7 +201,7 @@ def test_large_attention_goes_by_native_code(
     assert calls == (["attention_forward", "attention_backward"] if by_native else [])
     assert count(copying) == 1
     monkeypatch.setenv("MMSPEC_NATIVE", "0")
-    native.library.cache_clear()
+    native_build.library.cache_clear()
     other = sparse_attention(x, x, x, (window(99, 64), (length,)))
     assert y.equal(other) != by_native
     torch.testing.assert_close(y, other, atol=2e-2 if dtype == torch.bfloat16 else 2e-3, rtol=0)

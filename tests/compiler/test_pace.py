@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from native_case import inputs, installed
+from native_case import inputs, installed, there
 from test_sparse_groups import shown
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmspec.compiler.parts import native, pace
+from mmspec.compiler.parts import native_build, pace
 from mmspec.compiler.parts.pace import Pace, paced
 from mmspec.compiler.parts.sparse import sparse_attention
 from mmspec.compiler.parts.sparse_groups import Groups
@@ -26,11 +27,12 @@ SLOW, FAST = Pace(3.0, 2.0), Pace(0.1, 0.2)
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where measurements are kept, nothing so far; each is that of slow dense attention."""
-    there = SimpleNamespace(_name=str(tmp_path / "code.so"))
-    monkeypatch.setattr(native, "library", lambda: there)
+    monkeypatch.setattr(native_build, "library", SimpleNamespace)
+    monkeypatch.setattr(pace, "stem", lambda: "code")
+    monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path))
     monkeypatch.setattr(pace, "_measured", lambda _: SLOW)
     pace.pace.cache_clear()
-    yield tmp_path
+    yield tmp_path / "native"
     pace.pace.cache_clear()
 
 
@@ -47,9 +49,23 @@ def test_it_is_measured_once_for_each_type(kept: Path, monkeypatch: pytest.Monke
     assert len(list(kept.iterdir())) == 2
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"forward": 1.0}', '{"forward": "x", "training": 1}']
-)
+DAMAGED = {
+    "empty": "",
+    "half": "{",
+    "a list": "[]",
+    "one number": '{"forward": 1.0}',
+    "words": '{"forward": "1.5", "training": 1.5}',
+    "digits without end": '{"forward": 1' + "0" * 400 + ', "training": 1.5}',
+    "more digits": '{"forward": 1' + "0" * 9000 + ', "training": 1.5}',
+    "beyond all numbers": '{"forward": 1e999, "training": 1.5}',
+    "no number": '{"forward": NaN, "training": 1.5}',
+    "deep": "[" * 40_000,
+    "long": '{"forward": 1.5, "training": 1.5}' + " " * 100_000,
+    "escape codes": '{"forward": 1.5, "training": "\\u001b[2J"}',
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_file_is_measured_again(
     kept: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -74,14 +90,30 @@ def test_what_cannot_be_is_measured_again(
 def test_a_folder_that_cannot_be_written_is_no_error(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away = SimpleNamespace(_name=str(kept / "not there" / "code.so"))
-    monkeypatch.setattr(native, "library", lambda: away)
+    monkeypatch.setenv("MMSPEC_CACHE", os.devnull)
     assert pace.pace(False) == SLOW
-    assert not list(kept.iterdir())
+    assert not kept.exists()
+
+
+def test_what_others_could_have_written_is_measured_again(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace.pace(False)
+    (file,) = kept.iterdir()
+    file.chmod(0o666)
+    measured_as(FAST, monkeypatch)
+    assert pace.pace(False) == FAST
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.unlink()
+    os.mkfifo(file)
+    measured_as(SLOW, monkeypatch)
+    assert pace.pace(False) == SLOW
+    measured_as(FAST, monkeypatch)
+    assert pace.pace(False) == SLOW
 
 
 def test_without_native_code_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "library", lambda: None)
+    monkeypatch.setattr(native_build, "library", lambda: None)
     q = torch.empty(1, 8, 1024, 64)
     assert paced((q, q), training=True) == (1.0, False)
     half = q.bfloat16()
@@ -114,10 +146,9 @@ def test_what_is_measured_sees_everything(tokens: int) -> None:
 
 
 @pytest.fixture
-def measurable() -> None:
+def measurable(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is native code, and nothing is known of its pace in this process."""
-    if native.library() is None:
-        pytest.skip("no compiler, or no AVX-512")
+    there(monkeypatch)
     pace.pace.cache_clear()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from mmspec import private
 from mmspec.compiler.parts import tuning
 from mmspec.compiler.parts.tuning import Config
 
@@ -71,7 +73,7 @@ class Clock:
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Tuning is on, its cache empty."""
     found = Clock()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path))
     monkeypatch.setattr(tuning, "_enabled", True)
     monkeypatch.setattr(tuning, "timer", found)
     found.forget(monkeypatch)
@@ -79,7 +81,9 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def kept() -> list[Path]:
-    return sorted(tuning.folder().iterdir()) if tuning.folder().exists() else []
+    folder = private.cache("tuning")
+    assert folder is not None
+    return sorted(folder.iterdir())
 
 
 def test_off_the_package_s_own_is_used_and_nothing_is_measured(
@@ -156,6 +160,12 @@ def test_each_kernel_dtype_width_and_length_has_its_own(clock: Clock) -> None:
         '{"key": KEY, "num_warps": 7, "num_stages": 4}',
         '{"key": KEY, "num_warps": "8", "num_stages": 4}',
         '{"key": KEY, "num_warps": [8], "num_stages": 4}',
+        '{"key": KEY, "num_warps": 8.0, "num_stages": 4}',
+        '{"key": KEY, "num_warps": 1e999, "num_stages": 4}',
+        '{"key": KEY, "num_warps": 8, "num_stages": true}',
+        '{"key": KEY, "num_warps": 8, "num_stages": 1' + "0" * 9000 + "}",
+        '{"key": KEY, "num_warps": 8, "num_stages": 4}' + " " * 100_000,
+        "[" * 40_000,
         '{"key": KEY, "num_stages": 4}',
         '{"key": KEYS, "num_warps": 8, "num_stages": 4}',
         "\udcff",
@@ -178,7 +188,7 @@ def test_damaged_and_foreign_files_are_measured_anew(
 
 def test_no_cache_can_be_written(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     clock.times = {Config(8, 1): 1.0}
-    Path(str(tuning.folder().parent)).write_text("a file where the folder would be")
+    monkeypatch.setenv("MMSPEC_CACHE", os.devnull)
     assert clock.used(Kernel(clock.log)) == Config(8, 1)
     clock.forget(monkeypatch)
     assert clock.used(Kernel(clock.log)) == Config(8, 1)
@@ -189,6 +199,6 @@ def test_a_failed_write_leaves_no_half_file(clock: Clock, monkeypatch: pytest.Mo
     def fails(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr("os.replace", fails)
+    monkeypatch.setattr(Path, "replace", fails)
     clock.used(Kernel(clock.log))
     assert not kept()
