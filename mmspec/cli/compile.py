@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from mmspec.cli import exits, output
+from mmspec.cli import exits, output, writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,11 +61,12 @@ def _compiled(arguments: argparse.Namespace) -> str:
     if step != "write":
         made = driver.run(arguments.spec, stop_after=step, backend=backend)
         return driver.show(made).rstrip("\n")
-    if not arguments.force:
-        from pathlib import Path
+    from pathlib import Path
 
-        folder = arguments.output or driver.run(arguments.spec, stop_after="validate").name
-        _refuse_edited(Path(folder))
+    folder = Path(arguments.output or driver.run(arguments.spec, stop_after="validate").name)
+    writable.check_folder(folder.parent)
+    if not arguments.force:
+        _refuse_edited(folder)
     return f"wrote {driver.run(arguments.spec, 'write', arguments.output, backend)}"
 
 

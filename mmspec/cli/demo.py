@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmspec.cli import exits, figures, output
+from mmspec.cli import exits, figures, output, writable
 
 if TYPE_CHECKING:
     from mmspec.schema.spec import Spec
@@ -87,13 +87,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _refuse(folder: Path) -> None:
-    """Raise MM602 where the folder is not that of an earlier demonstration."""
+    """Raise MM602 where the folder is not that of an earlier demonstration, or MM603."""
     from mmspec.diagnostics import Diagnostic, MmspecError
 
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not is_empty and not (folder / MARKER).exists():
         message = f"{folder} is not the folder of a demonstration"
         raise MmspecError(Diagnostic("MM602", message, help="choose another with --out"))
+    writable.check_folder(folder)
 
 
 def _empty(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Final
 
-from mmspec.cli import output
+from mmspec.cli import output, writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,14 +38,16 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a report for each spec; exit 1 where anything is refuted."""
+    if arguments.junit:
+        from pathlib import Path
+
+        writable.check_file(Path(arguments.junit))
     if arguments.self_test:
         return _self_test(arguments)
     if not arguments.specs:
         raise _nothing_to_verify()
     reports = [_report(path, arguments) for path in dict.fromkeys(arguments.specs)]
     if arguments.junit:
-        from pathlib import Path
-
         _write_junit(Path(arguments.junit), reports)
     if arguments.json:
         output.machine({"reports": [report.as_dict() for report in reports]})

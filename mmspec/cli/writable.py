@@ -37,8 +37,7 @@ def _try(path: Path, folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             return
     except OSError as error:
-        reason = "there is no such folder" if not folder.exists() else error.strerror or str(error)
-        raise _refused(path, reason.lower()) from None
+        raise _refused(path, (error.strerror or str(error)).lower()) from None
 
 
 def _refused(path: Path, reason: str) -> MmspecError:

@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from mmspec.cli import console, exits, output
+from mmspec.cli import console, exits, output, writable
 from mmspec.cli.pictures import request
 from mmspec.cli.pictures.panel import Panel
 from mmspec.compiler import driver
@@ -29,6 +29,8 @@ def run(arguments: Namespace) -> int:
         for suffix in ("png", "svg")
         if (name := getattr(arguments, suffix)) is not None
     }
+    for file in files.values():
+        writable.check_file(file)
     with output.waiting(f"drawing {arguments.spec}"):
         plan = driver.run(arguments.spec, stop_after="lower")
         lengths = request.lengths_of(plan, arguments.lengths or "")

@@ -74,7 +74,8 @@ def checked_file(name: str, suffix: str) -> Path:
     """The file of a picture, whose name says what it is."""
     path = Path(name)
     if path.suffix.lower() != suffix:
-        _refuse(f"`{name}` does not end in {suffix}", f"write {path.with_suffix(suffix).name}")
+        better = f"{path.stem or 'mask'}{suffix}"
+        _refuse(f"`{name}` does not end in {suffix}", f"write {better}")
     return path
 
 
