@@ -9,7 +9,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from mmspec.cli import exits, output, writable
+from mmspec.cli import exits, output, tested, writable
 
 if TYPE_CHECKING:
     from mmspec.schema.spec import Spec
@@ -186,6 +186,7 @@ def prepared(chosen: Settings, spec: Spec | None = None, stored: Run | None = No
     spec = spec or mmspec.read(chosen.spec)
     if stored is not None:
         record.check_same(stored, chosen, spec)
+    tested.note_torch()
     with output.waiting("loading torch", *later):
         from mmspec.compiler import driver, load
         from mmspec.train import data, device, loop, state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Final
 
-from mmspec.cli import output, writable
+from mmspec.cli import output, tested, writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
         from pathlib import Path
 
         writable.check_file(Path(arguments.junit))
+    if not arguments.self_test and not arguments.specs:
+        raise _nothing_to_verify()
+    tested.note_torch()
     if arguments.self_test:
         return _self_test(arguments)
-    if not arguments.specs:
-        raise _nothing_to_verify()
     reports = [_report(path, arguments) for path in dict.fromkeys(arguments.specs)]
     if arguments.junit:
         _write_junit(Path(arguments.junit), reports)
