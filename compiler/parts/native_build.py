@@ -220,9 +220,10 @@ def _made_alone(why: str, patience: float) -> ctypes.CDLL:
 
 
 def _loaded(path: Path, sealed: bool = True) -> ctypes.CDLL | None:
-    """The library of a file that only this user could write, loaded as it was read; None: no file.
+    """The library of a file that only this user could write; None: there is none.
 
-    sealed: its end must be the digest of what is before, since a part of one may crash at once.
+    Its folder is such too, so that what is loaded is what was read. sealed: its end must be the
+    digest of what is before, since a part of one may crash at once.
     """
     file = private.opened(path)
     if file is None:
@@ -231,11 +232,10 @@ def _loaded(path: Path, sealed: bool = True) -> ctypes.CDLL | None:
         code = file.read(_MOST)
         if sealed and code[-32:] != hashlib.sha256(code[:-32]).digest():
             return None
-        same = f"/proc/self/fd/{file.fileno()}"
-        try:
-            return ctypes.CDLL(same if os.path.exists(same) else str(path))
-        except OSError as error:
-            raise RuntimeError(f"{path} cannot be loaded: {error}") from error
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise RuntimeError(f"{path} cannot be loaded: {error}") from error
 
 
 def _locked(build: Path) -> int | None:
