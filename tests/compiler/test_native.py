@@ -74,7 +74,8 @@ def test_half_precision_rounds_each_result_once(width: int, dtype: torch.dtype) 
 
 def test_scores_of_queries_that_are_not_there_harm_nobody() -> None:
     """The last group has three queries, and behind them those of the group before: of high scores,
-    whose weights would be infinite beside the sums of these."""
+    whose weights would be infinite beside the sums of these.
+    """
     given = [x.bfloat16() for x in inputs((131, 131), widths=(64, 64))]
     given[0] *= 300
     seen = torch.ones(131, 131, dtype=torch.bool)
