@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import mmap
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,55 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Maybe = Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An array on its way: its type, the shape of one value, the values a few at a time."""
+
+    kind: type
+    shape: tuple[int, ...]
+    blocks: Iterable[Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An array, a hash of it, and the pages that it lies in where it is mapped from a file."""
+
+    values: Array
+    digest: str
+    pages: mmap.mmap | None = None
+
+
+Keep = Callable[[Iterable[Part]], list[Kept]]
+"""Takes parts, each to its end before the next, and gives their arrays."""
+
+
+def digest(kind: np.dtype[Any], shape: tuple[int, ...], content: str) -> str:
+    """The hash of an array, from that of its bytes."""
+    return hashlib.sha256(f"{kind.name} {list(shape)} {content}".encode()).hexdigest()
+
+
+def in_memory(parts: Iterable[Part]) -> list[Kept]:
+    """The arrays of parts, held in memory."""
+    found: list[Kept] = []
+    for part in parts:
+        blocks: list[Array] = [np.asarray(block, part.kind) for block in part.blocks]
+        values = np.concatenate([np.zeros((0, *part.shape), part.kind), *blocks])
+        found.append(Kept(values, own_digest(values)))
+    return found
+
+
+def own_digest(values: Array) -> str:
+    """The hash of an array."""
+    content = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    return digest(values.dtype, values.shape, content)
+
+
+def _release(pages: mmap.mmap | None) -> None:
+    """Let go of the pages that were looked at: they can be read again."""
+    if pages is not None:
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def is_pixels(values: Array) -> bool:
@@ -29,27 +80,43 @@ class Fixed:
 
     values: Array
     present: NDArray[np.bool_]
+    digest: str
+    pages: mmap.mmap | None = None
 
     @classmethod
-    def pack(cls, items: Sequence[Maybe], shape: tuple[int, ...], kind: type) -> Fixed:
+    def pack(
+        cls, items: Iterable[Maybe], shape: tuple[int, ...], kind: type, keep: Keep = in_memory
+    ) -> Fixed:
         """The values of all rows; None becomes zeros that are not present."""
-        values: Array = np.zeros((len(items), *shape), kind)
-        for index, item in enumerate(items):
-            if item is not None:
-                values[index] = item
-        return cls(values, np.array([item is not None for item in items], bool))
+        return cls.of(keep(_fixed(items, shape, kind)))
+
+    @classmethod
+    def of(cls, kept: list[Kept]) -> Fixed:
+        """The column of these arrays."""
+        values, present = kept
+        return cls(values.values, present.values, values.digest + present.digest, values.pages)
 
     def take(self, rows: Array, shown: NDArray[np.bool_]) -> tuple[Array, Array]:
         """Floats [B, ...], pixels as -1 to 1, and int64 [B]: 1, or 0 where it is not shown."""
         values = self.values[rows]
+        _release(self.pages)
         if is_pixels(values):
             values = light(values)
         values[~shown] = 0
         return values, shown.astype(np.int64)
 
-    def parts(self) -> tuple[Array, ...]:
-        """What a fingerprint is made of."""
-        return self.values, self.present
+
+def _fixed(items: Iterable[Maybe], shape: tuple[int, ...], kind: type) -> Iterator[Part]:
+    present: list[bool] = []
+
+    def values() -> Iterator[Array]:
+        nothing: Array = np.zeros((1, *shape), kind)
+        for item in items:
+            present.append(item is not None)
+            yield nothing if item is None else item[None]
+
+    yield Part(kind, shape, values())
+    yield Part(bool, (), [np.array(present, bool)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +127,22 @@ class Ragged:
     starts: NDArray[np.int64]
     cut: int
     """Rows that were longer than allowed."""
+    digest: str
+    pages: mmap.mmap | None = None
 
     @classmethod
-    def pack(cls, items: Sequence[Maybe], longest: int, empty: Array) -> Ragged:
+    def pack(
+        cls, items: Iterable[Maybe], longest: int, empty: Array, keep: Keep = in_memory
+    ) -> Ragged:
         """The values of all rows, each cut to `longest`; None becomes no values like `empty`."""
-        kept = [empty if item is None else item[:longest] for item in items]
-        starts = np.cumsum([0, *(len(item) for item in kept)], dtype=np.int64)
-        cut = sum(item is not None and len(item) > longest for item in items)
-        return cls(np.concatenate([empty, *kept]), starts, cut)
+        return cls.of(keep(_ragged(items, longest, empty)))
+
+    @classmethod
+    def of(cls, kept: list[Kept]) -> Ragged:
+        """The column of these arrays."""
+        values, starts, cut = kept
+        name = values.digest + starts.digest
+        return cls(values.values, starts.values, int(cut.values[0]), name, values.pages)
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -85,11 +160,24 @@ class Ragged:
         for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             found = self.values[self.starts[row] : self.starts[row] + length]
             padded[index, :length] = light(found) if is_pixels(found) else found
+        _release(self.pages)
         return padded, lengths
 
-    def parts(self) -> tuple[Array, ...]:
-        """What a fingerprint is made of."""
-        return self.values, self.starts
+
+def _ragged(items: Iterable[Maybe], longest: int, empty: Array) -> Iterator[Part]:
+    lengths: list[int] = []
+    cut: list[bool] = []
+
+    def values() -> Iterator[Array]:
+        for item in items:
+            kept = empty if item is None else item[:longest]
+            lengths.append(len(kept))
+            cut.append(item is not None and len(item) > longest)
+            yield kept
+
+    yield Part(empty.dtype.type, empty.shape[1:], values())
+    yield Part(np.int64, (), [np.cumsum([0, *lengths], dtype=np.int64)])
+    yield Part(np.int64, (), [np.array([sum(cut)], np.int64)])
 
 
 Column = Fixed | Ragged

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -11,16 +12,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data.arrays import Column, Fixed, Maybe, Ragged
+from mmspec.data.arrays import Column, Fixed, Ragged, own_digest
 from mmspec.data.encode import audio, frames, image, names, table, target, tokens, video
+from mmspec.data.encoding import Encoder, Report, Task, encoded, keeper, silent, survey
 from mmspec.data.faults import Faults, fault
-from mmspec.data.source import Raw, Source
+from mmspec.data.source import Opened, Raw, Source
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 from mmspec.schema import head as heads
 from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens, Video
 from mmspec.schema.spec import Spec
 
-Encoder = Callable[[Raw], Any]
 Array = NDArray[Any]
 Targets = Mapping[str, Array]
 _SUPPLIED: Final = (heads.LanguageModel, heads.Contrastive)
@@ -58,11 +59,9 @@ class Dataset:
     def fingerprint(self) -> str:
         """A hash of every encoded value, and of the split."""
         digest = hashlib.sha256(self.held_out.tobytes())
-        columns = {name: column.parts() for name, column in self.modalities.items()}
-        for name, parts in (columns | {n: (t,) for n, t in self.targets.items()}).items():
-            for part in parts:
-                digest.update(f"{name} {part.dtype} {part.shape}".encode())
-                digest.update(np.ascontiguousarray(part).data)
+        found = {name: column.digest for name, column in self.modalities.items()}
+        for name, part in (found | {n: own_digest(t) for n, t in self.targets.items()}).items():
+            digest.update(f"{name} {part}".encode())
         return digest.hexdigest()
 
 
@@ -74,24 +73,29 @@ class _Encoding:
     spec: Spec
     faults: Faults = field(default_factory=Faults)
     categories: dict[str, table.Codes] = field(default_factory=dict)
+    report: Report = silent
 
-    def each(self, name: str, encode: Encoder, absent: str) -> list[Any]:
+    def each(self, name: str, encode: Encoder, absent: str) -> Iterator[Any]:
         """Every row of a column encoded, None where there is no value.
 
         `absent`: why a row without a value is wrong; empty where it is not.
         """
-        values, found = self.source.columns[name], list[Any]()
-        for index, row in enumerate(self.source.rows):
-            found.append(None)
-            with self.faults.at(row, name):
-                raw = values[index]
-                if raw is not None:
-                    found[index] = encode(raw)
-                if absent and (found[index] is None or np.size(found[index]) == 0):
-                    state = "has no value" if raw is None else "is empty"
-                    raise fault("MM504", f"`{name}` {state}", absent)
-        self.faults.check()
-        return found
+        return encoded(Task(name, encode, absent), *self._rows(name))
+
+    def column(self, name: str, encode: Encoder, pack: Callable[..., Column], size: int) -> Column:
+        """A modality's column, packed; `size`: the bytes of a row, 0 where they differ."""
+        modality, values = self.spec.modalities[name], self.source.columns[name]
+        advice = "" if modality.optional else "fill it, or write `optional: true` in the spec"
+        task = Task(name, encode, advice)
+        if not isinstance(values, Opened):
+            return pack(encoded(task, *self._rows(name)))
+        about = f"{modality.model_dump_json()} {advice}"
+        look = partial(survey, values, about, size)
+        seen = look()
+        return pack(encoded(task, *self._rows(name), seen), keep=keeper(seen, look))
+
+    def _rows(self, name: str) -> tuple[Sequence[Raw], Sequence[str], Faults, Report]:
+        return self.source.columns[name], self.source.rows, self.faults, self.report
 
     def missing(self, kind: str, name: str, advice: str) -> MmspecError:
         """MM503, at the place in the spec."""
@@ -106,13 +110,16 @@ class _Encoding:
         )
 
 
-def encode(source: Source, spec: Spec) -> Dataset:
-    """Encode the columns that a spec names; raises MmspecError MM501 to MM512."""
+def encode(source: Source, spec: Spec, report: Report = silent) -> Dataset:
+    """Encode the columns that a spec names; raises MmspecError MM501 to MM512, MM603.
+
+    `report` is told how far it is.
+    """
     total = len(source.rows)
     assert all(len(column) == total for column in source.columns.values()), source.name
     if not total:
         raise fault("MM510", f"`{source.name}` has no rows", "add a row a sample")
-    work = _Encoding(source, spec)
+    work = _Encoding(source, spec, report=report)
     _check_columns(work)
     found = {n: _modality(work, n, m) for n, m in spec.modalities.items() if n in source.columns}
     filled = _filled(found)
@@ -164,7 +171,6 @@ def _check_columns(work: _Encoding) -> None:
 
 def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
     """One modality's column."""
-    advice = "" if modality.optional else "fill it, or write `optional: true` in the spec"
     if isinstance(modality, Table):
         values, is_training = work.source.columns[name], ~work.source.held_out
         codes: table.Codes = {}
@@ -172,29 +178,31 @@ def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
             codes = table.learn(modality, values, is_training)
         work.faults.check()
         work.categories[name] = codes
-        rows = work.each(name, partial(table.encode, modality, codes), advice)
-        return Fixed.pack(rows, (len(modality.columns),), table.dtype(modality))
+        kind = table.dtype(modality)
+        pack = partial(Fixed.pack, shape=(len(modality.columns),), kind=kind)
+        return work.column(name, partial(table.encode, modality, codes), pack, 0)
     if isinstance(modality, Image):
-        images = work.each(name, partial(image.encode, modality), advice)
-        return Fixed.pack(images, (modality.channels, *modality.size), np.uint8)
+        shape = (modality.channels, *modality.size)
+        pack = partial(Fixed.pack, shape=shape, kind=np.uint8)
+        return work.column(name, partial(image.encode, modality), pack, math.prod(shape))
+    encode, empty = _sequence(modality)
+    cut = partial(Ragged.pack, longest=modality.length.max, empty=empty)
+    return work.column(name, encode, cut, 0)
+
+
+def _sequence(modality: Tokens | Video | Frames) -> tuple[Encoder, Array]:
+    """What encodes a value, and what none looks like."""
     if isinstance(modality, Tokens):
-        ids = work.each(name, partial(tokens.encode, modality), advice)
-        return Ragged.pack(ids, modality.length.max, np.zeros(0, np.int64))
+        return partial(tokens.encode, modality), np.zeros(0, np.int64)
     if isinstance(modality, Video):
-        shots = work.each(name, partial(video.encode, modality), advice)
-        empty = np.zeros((0, modality.channels, *modality.size), np.uint8)
-        return Ragged.pack(shots, modality.length.max, empty)
-    return _frames(work.each(name, partial(_encode_frames, modality), advice), modality)
+        shape = (0, modality.channels, *modality.size)
+        return partial(video.encode, modality), np.zeros(shape, np.uint8)
+    return partial(_encode_frames, modality), np.zeros((0, modality.features), np.float32)
 
 
 def _encode_frames(modality: Frames, raw: Raw) -> NDArray[Any]:
     kind = audio.encode if modality.kind == "audio" else frames.encode
     return kind(modality, raw)
-
-
-def _frames(items: Sequence[Maybe], modality: Frames) -> Ragged:
-    empty = np.zeros((0, modality.features), np.float32)
-    return Ragged.pack(items, modality.length.max, empty)
 
 
 def _labels(
@@ -218,7 +226,7 @@ def _labels(
 def _numbers(work: _Encoding, name: str, head: heads.Regressor) -> NDArray[Any]:
     """float32 [N, outputs]."""
     advice = "a regressor needs a target in every row; leave the row out"
-    return np.stack(work.each(name, partial(target.regressed, head.outputs), advice))
+    return np.stack([*work.each(name, partial(target.regressed, head.outputs), advice)])
 
 
 def _notes(work: _Encoding, found: Mapping[str, Column], targets: Targets) -> list[str]:

@@ -53,6 +53,12 @@ def decoding(path: Path) -> Generator[None]:
         raise fault("MM501", message, "convert or replace the file") from None
 
 
+def placed(error: MmspecError, row: str, column: str) -> list[Diagnostic]:
+    """Problems with their place, where they have none."""
+    place = f"{row}, column `{column}`"
+    return [d if d.where else replace(d, where=place) for d in error.diagnostics]
+
+
 @dataclass(slots=True)
 class Faults:
     """Problems of the rows of one data set, raised together."""
@@ -65,12 +71,13 @@ class Faults:
         try:
             yield
         except MmspecError as error:
-            place = f"{row}, column `{column}`"
-            self.found += [d if d.where else replace(d, where=place) for d in error.diagnostics]
-            if len(self.found) >= _MOST:
-                last = self.found[_MOST - 1]
-                self.found[_MOST - 1] = replace(last, help=f"{last.help}; {_REST}".strip("; "))
-                self.check()
+            self.extend(placed(error, row, column))
+
+    def extend(self, found: list[Diagnostic]) -> None:
+        """Keep problems that have their place; raise once there are many."""
+        self.found += found
+        if len(self.found) >= _MOST:
+            self.check()
 
     def add(self, error: MmspecError) -> None:
         """Keep a problem that has no row."""
@@ -78,5 +85,8 @@ class Faults:
 
     def check(self) -> None:
         """Raise MmspecError with everything found so far, if anything was."""
-        if self.found:
-            raise MmspecError(self.found[:_MOST])
+        shown = self.found[:_MOST]
+        if len(shown) == _MOST:
+            shown[-1] = replace(shown[-1], help=f"{shown[-1].help}; {_REST}".strip("; "))
+        if shown:
+            raise MmspecError(shown)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,7 @@ from mmspec.data.encode.names import is_absent
 from mmspec.data.faults import Faults, fault
 from mmspec.data.paths import Home
 from mmspec.data.rows import Rows, read_csv, read_json_lines
-from mmspec.data.source import Raw, Source
+from mmspec.data.source import Opened, Raw, Source
 from mmspec.schema.modality import Image, Modality, Table, Tokens
 from mmspec.schema.spec import Spec
 
@@ -46,39 +45,32 @@ def load(path: Path, spec: Spec, allow_outside: bool = False) -> Source:
         if isinstance(modality, Table):
             raw |= _table(name, modality, given)
         elif name in given:
-            raw[name] = Opened(given[name], partial(_open, modality, home))
+            ways = partial(_open, modality, home), partial(_path, modality, path.parent)
+            raw[name] = Opened(given[name], *ways, f"allow_outside={allow_outside}")
     digest = hashlib.sha256(json.dumps([rows.header, rows.cells], default=str).encode())
     return Source(path.stem, raw, _held_out(rows, spec), rows.names, digest.hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class Opened(Sequence[Raw]):
-    """Cells, each opened when it is asked for; raises MmspecError (MM501) where it cannot be."""
-
-    cells: Sequence[Raw]
-    open: Callable[[Raw], Raw]
-
-    def __len__(self) -> int:
-        return len(self.cells)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Opened(self.cells[index], self.open)
-        cell = self.cells[index]
-        return None if cell is None else self.open(cell)
+def _path(modality: Modality, folder: Path, cell: Raw) -> Path | None:
+    """The file that a cell names; None where the cell is the value itself."""
+    if not isinstance(cell, str):
+        return None
+    if isinstance(modality, Tokens) and not cell.lower().endswith(".txt"):
+        return None
+    return folder / cell
 
 
 def _open(modality: Modality, home: Home, cell: Raw) -> Raw:
     """The value of a cell: what its path leads to, or the cell where it is no path."""
-    if not isinstance(cell, str):
+    if _path(modality, home.folder, cell) is None:
         return cell
+    path = home.file(str(cell))
     if isinstance(modality, Tokens):
-        return files.text(home.file(cell)) if cell.lower().endswith(".txt") else cell
+        return files.text(path)
     if isinstance(modality, Image):
-        return files.image(home.file(cell), modality.size)
+        return files.image(path, modality.size)
     assert not isinstance(modality, Table), modality
-    read = files.sound if modality.kind == "audio" else files.array
-    return read(home.file(cell))
+    return (files.sound if modality.kind == "audio" else files.array)(path)
 
 
 def _table(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +39,27 @@ Raw = (
     | None
 )
 """A value as it was found; None: absent (a modality) or unlabelled (a target)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Sequence[Raw]):
+    """Cells, each opened when it is asked for; raises MmspecError (MM501) where it cannot be."""
+
+    cells: Sequence[Raw]
+    open: Callable[[Raw], Raw]
+    path: Callable[[Raw], Path | None]
+    """The file that a cell names; None where it is the value itself."""
+    about: str = ""
+    """What else decides how cells are opened."""
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Opened(self.cells[index], self.open, self.path, self.about)
+        cell = self.cells[index]
+        return None if cell is None else self.open(cell)
 
 
 @dataclass(frozen=True, slots=True)

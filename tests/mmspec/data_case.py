@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,3 +51,23 @@ def source(held_out: Sequence[int] = (1,), **columns: Sequence[Any]) -> Source:
     mask = np.zeros(total, bool)
     mask[total - len(held_out) :] = held_out
     return Source("made", columns, mask, [f"made {i}" for i in range(total)], "0")
+
+
+def ends(cell: Any) -> str:
+    """What a file's name is, unless that says to end the process; for workers, by name."""
+    if "kill" in str(cell):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "exit" in str(cell):
+        os._exit(7)
+    return str(cell)
+
+
+def slow(seconds: Any) -> float:
+    """The seconds, once they are over; for workers, by name."""
+    time.sleep(float(seconds))
+    return float(seconds)
+
+
+def named(cell: Any) -> Path:
+    """The file that a cell names; for workers, by name."""
+    return Path(str(cell))

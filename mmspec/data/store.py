@@ -1,0 +1,163 @@
+"""Encoded columns in files of the cache: written once, mapped into memory, read as it is needed.
+
+A file holds the parts of a column, each on a page of its own, then what they are as JSON, the hash
+of that, and its length. Its name is a hash of all that decides what is in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import mmap
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from mmspec import private
+from mmspec.data.arrays import Array, Kept, Part, digest
+from mmspec.data.faults import fault
+
+MOST: Final = 16 << 30
+"""Bytes that are kept; what was not used for longest goes first."""
+_FOLDER: Final = "encoded"
+_BLOCK: Final = 1 << 20
+_STALE: Final = 3600.0
+"""Seconds after which a file that nobody finished is removed."""
+_TYPES: Final = ("bool", "uint8", "int64", "float32")
+_END: Final = 32 + 8
+_LONGEST: Final = 1 << 16
+
+
+def found(name: str) -> list[Kept] | None:
+    """The column of this name; None where there is none, or a damaged one, which is removed."""
+    folder = private.cache(_FOLDER)
+    file = private.opened(folder / name) if folder else None
+    if folder is None or file is None:
+        return None
+    with file:
+        try:
+            kept = [_checked(file, entry) for entry in _layout(file)]
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            with suppress(OSError):
+                (folder / name).unlink()
+            return None
+    with suppress(OSError):
+        os.utime(folder / name)
+    return kept
+
+
+def kept(name: str, parts: Iterable[Part], is_same: Callable[[], bool]) -> list[Kept]:
+    """The parts of a column, written to a file of this name and mapped.
+
+    The file is only kept where `is_same()` says that nothing has changed since the name was made,
+    and where there is a cache. Raises MmspecError (MM603) where they cannot be written.
+    """
+    folder = private.cache(_FOLDER)
+    where = folder or Path(tempfile.gettempdir())
+    try:
+        if folder is None:
+            with tempfile.TemporaryFile() as file:
+                return _mapped(file, _write(file, parts))
+        _sweep(folder)
+        with private.written(folder / name) as file:
+            layout = _write(file, parts)
+        with (folder / name).open("rb") as file:
+            made = _mapped(file, layout)
+        if not is_same():
+            (folder / name).unlink(missing_ok=True)
+        return made
+    except OSError as error:
+        message = f"cannot keep the encoded data in {where}: {error.strerror or error}"
+        raise fault("MM603", message, "MMSPEC_CACHE names another folder") from None
+
+
+def _write(file: Any, parts: Iterable[Part]) -> list[dict[str, Any]]:
+    """Every part, and what is where; the place of the file is its end after."""
+    layout: list[dict[str, Any]] = []
+    for part in parts:
+        file.write(bytes(-file.tell() % mmap.ALLOCATIONGRANULARITY))
+        content, offset, count = hashlib.sha256(), file.tell(), 0
+        for block in part.blocks:
+            data: Array = np.ascontiguousarray(block, part.kind)
+            assert data.shape[1:] == part.shape, (data.shape, part.shape)
+            content.update(data.data)
+            file.write(data.data)
+            count += len(data)
+        shape = [count, *part.shape]
+        entry = {"at": offset, "type": np.dtype(part.kind).name, "shape": shape}
+        layout.append(entry | {"sha256": content.hexdigest()})
+    text = json.dumps(layout).encode()
+    file.write(text + hashlib.sha256(text).digest() + len(text).to_bytes(8, "little"))
+    file.flush()
+    return layout
+
+
+def _layout(file: BinaryIO) -> list[dict[str, Any]]:
+    """What a file says that it holds; ValueError or OSError where it is damaged."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(size - min(size, _END))
+    end = file.read()
+    length = int.from_bytes(end[32:], "little")
+    if len(end) < _END or length > min(_LONGEST, size - _END):
+        raise ValueError("no end")
+    file.seek(size - _END - length)
+    text = file.read(length)
+    if hashlib.sha256(text).digest() != end[:32]:
+        raise ValueError("another hash")
+    layout: list[dict[str, Any]] = json.loads(text)
+    return layout
+
+
+def _checked(file: BinaryIO, entry: dict[str, Any]) -> Kept:
+    """A part, once its content was read and has the hash that was noted."""
+    size, content = _size(entry), hashlib.sha256()
+    file.seek(entry["at"])
+    while size > 0:
+        block = file.read(min(_BLOCK, size))
+        if not block:
+            raise ValueError("it is cut")
+        content.update(block)
+        size -= len(block)
+    if content.hexdigest() != entry["sha256"]:
+        raise ValueError("another hash")
+    return _mapped(file, [entry])[0]
+
+
+def _size(entry: dict[str, Any]) -> int:
+    assert entry["type"] in _TYPES, entry
+    return math.prod(map(int, entry["shape"])) * int(np.dtype(entry["type"]).itemsize)
+
+
+def _mapped(file: BinaryIO, layout: list[dict[str, Any]]) -> list[Kept]:
+    """The parts as arrays whose pages are read when they are looked at."""
+    made: list[Kept] = []
+    for entry in layout:
+        kind, shape, size = np.dtype(entry["type"]), tuple(entry["shape"]), _size(entry)
+        name = digest(kind, shape, entry["sha256"])
+        if not size:
+            made.append(Kept(np.zeros(shape, kind), name))
+            continue
+        pages = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=entry["at"])
+        values: Array = np.frombuffer(pages, kind).reshape(shape)
+        made.append(Kept(values, name, pages))
+    return made
+
+
+def _sweep(folder: Path) -> None:
+    """What nobody finished goes, and of the rest what was not used for longest."""
+    with os.scandir(folder) as entries:
+        states = [(Path(entry.path), entry.stat(follow_symlinks=False)) for entry in entries]
+    total = 0
+    for path, state in sorted(states, key=lambda each: each[1].st_mtime_ns, reverse=True):
+        is_part = path.name.startswith(".")
+        total += state.st_size
+        if time.time() - state.st_mtime > _STALE if is_part else total > MOST:
+            with suppress(OSError):
+                path.unlink()
