@@ -101,8 +101,8 @@ class _Recording:
         with decoding(self._path):
             size = max(1, _BLOCK // self._opened.channels)
             samples = self._opened.read(size, dtype="float32", always_2d=True)
-        mono: NDArray[np.float32] = np.asarray(samples, np.float32).mean(1)
-        return mono
+            mono: NDArray[np.float32] = samples.mean(1, dtype=np.float64).astype(np.float32)
+            return mono
 
 
 def array(path: Path) -> NDArray[Any]:

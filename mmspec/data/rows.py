@@ -107,7 +107,7 @@ def _object(place: str, line: str) -> dict[str, Any]:
 
 def _is_deep(value: Any) -> bool:
     """Whether lists and objects are nested deeper than any value is."""
-    level = [value]
+    level = [value] if isinstance(value, list | dict) else []
     for _ in range(_DEEPEST):
         inner = (each.values() if isinstance(each, dict) else each for each in level)
         level = [item for each in inner for item in each if isinstance(item, list | dict)]

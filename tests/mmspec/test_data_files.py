@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_case import spec
+from PIL import Image
 
 from mmspec.data import dataset, files, registry, split
 from mmspec.data.dataset import Dataset
@@ -316,3 +319,90 @@ def test_an_absolute_path_is_taken_as_given(home: Path) -> None:
 def test_what_is_no_file_is_told(home: Path, cell: str, allow: bool) -> None:
     told = outside(home, cell, allow)
     assert isinstance(told, Diagnostic) and told.code == "MM501"
+
+
+def header(text: str, content: bytes = bytes(48)) -> bytes:
+    """A `.npy` file of a header that is written by hand."""
+    padded = text.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\0" + len(padded).to_bytes(2, "little") + padded.encode() + content
+
+
+HEADERS = {
+    "nothing closed": header("{'descr': '<f8', 'fortran_order': False, 'shape': (((((("),
+    "a type of no meaning": header("{'descr': ',f8', 'fortran_order': True, 'shape': (2, 3), }"),
+    "more than there is": header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 3), }"
+    ),
+    "more than a number": header(
+        f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**62}, {2**62}), }}"
+    ),
+    "less than nothing": header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 3), }"),
+    "a little more than there is": header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 3), }"
+    ),
+    "nested": header("[" * 110),
+    "of no array": header("{'a': 1}"),
+    "objects": header("{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }"),
+    "a header cut off": b"\x93NUMPY\x01\0\xff\xff{",
+    "a version of the future": b"\x93NUMPY\x09\0" + bytes(200),
+    "magic alone": b"\x93NUMPY",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_of_an_array_that_is_damaged_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.npy").write_bytes(HEADERS[name])
+    (problem,) = problems(tmp_path, "csv", [{"motion": "a.npy", "label": "a"}], "motion")
+    assert problem.code == "MM501"
+    assert problem.where == "rows.csv:2, column `motion`"
+
+
+@pytest.mark.parametrize(
+    "values", [np.float64(3), np.array([{}], object), np.array(["a"]), np.zeros((2, 3), complex)]
+)
+@pytest.mark.parametrize("column", ["motion", "image", "clip", "audio"])
+def test_what_is_no_array_of_numbers_is_told(tmp_path: Path, column: str, values: Any) -> None:
+    np.save(tmp_path / "a.npy", values)
+    (problem,) = problems(tmp_path, "csv", [{column: "a.npy", "label": "a"}], column)
+    assert problem.code in ("MM501", "MM505")
+    assert problem.where == f"rows.csv:2, column `{column}`"
+
+
+class OwnError(Exception):
+    """What a decoder may raise."""
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        *(MemoryError(), NotImplementedError(), RuntimeError("x\ny"), struct.error("s")),
+        *(OwnError("own"), RecursionError(), OverflowError("o"), AssertionError(), KeyError("k")),
+        *(Image.DecompressionBombError("large"), zlib.error("z"), StopIteration()),
+    ],
+)
+@pytest.mark.parametrize(
+    ("column", "cell", "decoder"),
+    [
+        *(("image", "a.png", "PIL.Image.open"), ("audio", "a.wav", "soundfile.SoundFile")),
+        *(("motion", "a.npy", "numpy.load"), ("motion", "a.csv", "csv.reader")),
+    ],
+)
+def test_whatever_a_decoder_raises_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    column: str,
+    cell: str,
+    decoder: str,
+    raised: Exception,
+) -> None:
+    def fails(*arguments: Any, **options: Any) -> Any:
+        raise raised
+
+    (tmp_path / cell).write_bytes(b"\x93NUMPY")
+    rows = loaded(tmp_path, "jsonl", [{column: cell, "label": "a"}], column)
+    monkeypatch.setattr(decoder, fails)
+    with pytest.raises(MmspecError) as error:
+        dataset.encode(rows, spec(column))
+    (problem,) = error.value.diagnostics
+    assert problem.code == "MM501" and problem.where == f"rows.jsonl:1, column `{column}`"
+    assert "cannot be read: " in problem.message and "\n" not in problem.message

@@ -200,6 +200,9 @@ def test_what_is_wrong_is_named_with_its_row(folder: Path, name: str) -> None:
     [
         ("{", "rows.jsonl:2: not JSON"),
         ("[1]", "rows.jsonl:2: not a JSON object"),
+        ("-1", "rows.jsonl:2: not a JSON object"),
+        ("null", "rows.jsonl:2: not a JSON object"),
+        ('"a"', "rows.jsonl:2: not a JSON object"),
         ('{"text": "a", "text": "b"}', "rows.jsonl:2: not JSON: the key `text` stands twice"),
     ],
 )
