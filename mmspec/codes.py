@@ -18,7 +18,7 @@ _TABLE = """
 | MM010 | tag refused | YAML tags such as `!!python/object` or `!x` have no meaning in a spec. |
 | MM011 | alias refused | An alias names an anchor that does not exist, or one that holds the alias itself. |
 | MM012 | merge key refused | `<<` would make keys appear from elsewhere; write the keys out, or alias a whole value. |
-| MM013 | too large | The file, its nesting (64) or its expansion by aliases (100,000 nodes) passes the limit. |
+| MM013 | too large | The file (1 MiB), its nesting (64), its values (100,000, aliases expanded), a key (200 characters) or the number of parts of one kind (2,000) passes the limit. |
 | MM014 | number out of range | Numbers are finite; infinity, not-a-number and numbers too large to hold are refused. |
 | MM015 | value cut by a comma | Inside `{...}` or `[...]` a comma ends an unquoted value; quote values such as `"window(before=7, after=7)"`. |
 | MM101 | unknown key | The key is not part of the language at this place; often a misspelling. |

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 from mmspec.codes import CODES
 
 __all__ = [
     "CODES",
+    "MOST",
     "Diagnostic",
     "MmspecError",
     "Span",
     "as_json",
+    "dotted",
     "explain",
+    "listed",
     "printable",
     "render",
+    "shortened",
     "suggest",
 ]
+
+
+MOST: Final = 200
+"""So many problems are told at once: whoever has more will mend these first."""
+
+
+_FEW: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +66,29 @@ class Diagnostic:
 
 
 class MmspecError(Exception):
-    """Every problem found by one step, in the order found."""
+    """Every problem found by one step, in the order found.
 
-    def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic]) -> None:
-        found = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
-        assert found, "an MmspecError says what is wrong"
-        super().__init__(found)
-        self.diagnostics: tuple[Diagnostic, ...] = found
+    One that is given as a function is made when it is asked for: of thousands few are shown.
+    """
+
+    def __init__(
+        self, diagnostics: Diagnostic | Iterable[Diagnostic] | Callable[[], Diagnostic]
+    ) -> None:
+        super().__init__()
+        self._given = diagnostics if callable(diagnostics) else None
+        found = (diagnostics,) if isinstance(diagnostics, Diagnostic) else diagnostics
+        self._found = () if callable(found) else tuple(found)
+        assert self._given or self._found, "an MmspecError says what is wrong"
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """The problems."""
+        if self._given is not None:
+            self._found, self._given = (self._given(),), None
+        return self._found
+
+    def __reduce__(self) -> tuple[type[MmspecError], tuple[tuple[Diagnostic, ...]]]:
+        return MmspecError, (self.diagnostics,)
 
     def __str__(self) -> str:
         return "\n".join(str(diagnostic) for diagnostic in self.diagnostics)
@@ -76,12 +104,37 @@ def explain(code: str) -> str:
 
 
 def suggest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate a misspelt word most likely means, None when none is near."""
+    """The candidate a misspelt word most likely means, None when none is near.
+
+    Among very many only those of about the length and with the first letter are looked at.
+    """
     import difflib
 
     folded = {candidate.casefold(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(word[:100].casefold(), list(folded), 1)
+    wanted = word[:100].casefold()
+    if len(folded) > _FEW:
+        similar = (each for each in folded if abs(len(each) - len(wanted)) < 3)
+        folded = {each: folded[each] for each in similar if each[:1] == wanted[:1]}
+        folded = dict(islice(folded.items(), _FEW))
+    close = difflib.get_close_matches(wanted, list(folded), 1)
     return folded[close[0]] if close else None
+
+
+def listed(words: Iterable[str], most: int = 20) -> str:
+    """Words with commas between; of very many the first."""
+    known = list(words)
+    rest = f", and {len(known) - most:,} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + rest
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """The text, or its beginning where it is longer than a message has room for."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def dotted(keys: Iterable[object]) -> str:
+    """The way to a value, such as `streams.text.depth`."""
+    return shortened(".".join(shortened(str(key)) for key in keys), 300)
 
 
 def as_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:

@@ -70,8 +70,12 @@ def parse(text: str, span: Span | None = None) -> Claim:
     scanner = Scanner(text, span, "MM230", "claim")
     word = scanner.name("a claim", "such as `params <= 5e6` or `causal(text)`")
     if word.text not in _WORDS:
-        advice = did_you_mean(word.text, list(_WORDS), "claims begin with")
-        scanner.fail(f"no claim begins with `{word.text}`", advice, word, "MM231")
+        scanner.fail(
+            f"no claim begins with `{word.text}`",
+            lambda: did_you_mean(word.text, _WORDS, "claims begin with"),
+            word,
+            "MM231",
+        )
     claim = _sentence(scanner, word)
     scanner.finish("one claim a line")
     return claim

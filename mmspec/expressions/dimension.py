@@ -91,6 +91,10 @@ class _Parser:
 
     def _name(self, token: Token) -> int:
         if token.text not in self.dims:
-            advice = did_you_mean(token.text, list(self.dims), "dims")
-            self.scanner.fail(f"`{token.text}` is not among `dims`", advice, token, "MM202")
+            self.scanner.fail(
+                f"`{token.text}` is not among `dims`",
+                lambda: did_you_mean(token.text, self.dims, "dims"),
+                token,
+                "MM202",
+            )
         return self.dims[token.text]

@@ -164,6 +164,10 @@ class _Parser:
             advice = f"compiled today: {', '.join(SIGNATURES)}"
             self.scanner.fail(f"mask `{name.text}` is not compiled yet", advice, name, "MM401")
         if name.text not in SIGNATURES:
-            advice = did_you_mean(name.text, list(SIGNATURES), "patterns")
-            self.scanner.fail(f"`{name.text}` is no mask", advice, name, "MM221")
+            self.scanner.fail(
+                f"`{name.text}` is no mask",
+                lambda: did_you_mean(name.text, SIGNATURES, "patterns"),
+                name,
+                "MM221",
+            )
         return Pattern(name.text, Call(self.scanner, name).arguments())

@@ -126,7 +126,7 @@ class Call:
     def _axis(self) -> str:
         token = self.scanner.name("an axis", f"axes: {', '.join(AXES)}")
         if token.text not in AXES:
-            advice = did_you_mean(token.text, list(AXES), "axes")
+            advice = did_you_mean(token.text, AXES, "axes")
             self.scanner.fail(f"`{token.text}` is no axis", advice, token, "MM222")
         return token.text
 

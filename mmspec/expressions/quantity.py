@@ -70,7 +70,7 @@ def take(scanner: Scanner, units: dict[str, Fraction]) -> Quantity:
         advice = f"write `{number} {next(iter(units))}`, with one of {', '.join(units)}"
         scanner.fail(f"`{number}` has no unit", advice, start, "MM210")
     if token.text not in units:
-        advice = did_you_mean(token.text, list(units), "units here")
+        advice = did_you_mean(token.text, units, "units here")
         scanner.fail(f"`{token.text}` is no unit here", advice, token, "MM210")
     scanner.take()
     return Quantity(value, token.text)

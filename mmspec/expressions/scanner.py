@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from fractions import Fraction
-from typing import Final, Literal, NoReturn, TypeVar
+from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar
 
-from mmspec.diagnostics import Diagnostic, MmspecError, Span, suggest
+from mmspec.diagnostics import Diagnostic, MmspecError, Span, listed, suggest
 
 MAX_LENGTH: Final = 2000
 MAX_DEPTH: Final = 64
@@ -39,8 +39,7 @@ _ADVICE: Final = {
 Node = TypeVar("Node")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word of an expression: text[start:end]; the last token of all has kind `end`."""
 
     kind: Literal["number", "name", "operator", "end"]
@@ -93,10 +92,8 @@ class Scanner:
             wrong = Token("end", character, at, at + 1)
             advice = _ADVICE.get(character, "expressions are plain ASCII")
             self.fail(f"{self.what} cannot hold the character {shown}", advice, wrong, "MM200")
-        for kind in ("number", "name", "operator"):
-            if match[kind] is not None:
-                return Token(kind, match[kind], at, match.end())
-        raise AssertionError("one of the groups has matched")
+        kind: Any = match.lastgroup
+        return Token(kind, match[0], at, match.end())
 
     @property
     def next(self) -> Token:
@@ -116,7 +113,8 @@ class Scanner:
 
     def accept(self, *texts: str) -> Token | None:
         """Take the token if it is one of the texts."""
-        return self.take() if self.next.kind != "end" and self.next.text in texts else None
+        token = self.tokens[self.position]
+        return self.take() if token.text in texts and token.kind != "end" else None
 
     def expect(self, text: str, advice: str = "") -> Token:
         """Take the token, which must be this text."""
@@ -153,18 +151,29 @@ class Scanner:
             self.fail(f"the {self.what} has more than {MAX_DEPTH} operators", code="MM200")
 
     def fail(
-        self, message: str, advice: str = "", token: Token | None = None, code: str = ""
+        self,
+        message: str,
+        advice: str | Callable[[], str] = "",
+        token: Token | None = None,
+        code: str = "",
     ) -> NoReturn:
         """Raise a diagnostic that points at the token (default: the one under the cursor)."""
-        token = token or self.next
-        span = inside(self.text, self.span, token.start, token.end)
-        raise MmspecError(Diagnostic(code or self.code, message, span, help=advice))
+        at = token or self.next
+
+        def found() -> Diagnostic:
+            span = inside(self.text, self.span, at.start, at.end)
+            said = advice if isinstance(advice, str) else advice()
+            return Diagnostic(code or self.code, message, span, help=said)
+
+        raise MmspecError(found)
 
     def whole(self, what: str, advice: str = "") -> int:
         """Take a whole number written in digits."""
         token = self.next
         if token.kind != "number":
             self.fail(f"expected {what}{self.found()}", advice)
+        if token.text.isdigit():
+            return int(self.take().text)
         value = self.decimal()
         if value.denominator != 1:
             self.fail(f"`{token.text}` is no whole number", advice, token)
@@ -201,12 +210,12 @@ def _end_of_space(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def did_you_mean(word: str, known: list[str], what: str) -> str:
+def did_you_mean(word: str, known: Collection[str], what: str) -> str:
     """Help for an unknown word: the near one, or all there are."""
     close = suggest(word, known)
     if close:
         return f"did you mean `{close}`?"
-    return f"{what}: {', '.join(known)}" if known else f"there are no {what}"
+    return f"{what}: {listed(known)}" if known else f"there are no {what}"
 
 
 def write(value: Fraction | int) -> str:

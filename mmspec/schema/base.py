@@ -29,9 +29,18 @@ class Refused(ValueError):
     the columns of the diagnostic count.
     """
 
-    def __init__(self, diagnostic: Diagnostic, *keys: str, text: str | None = None) -> None:
-        super().__init__(diagnostic.message)
-        self.diagnostic, self.keys, self.text = diagnostic, keys, text
+    def __init__(
+        self, found: Diagnostic | MmspecError, *keys: str, text: str | None = None
+    ) -> None:
+        super().__init__("refused")
+        self.found, self.keys, self.text = found, keys, text
+
+    @property
+    def diagnostic(self) -> Diagnostic:
+        """The problem."""
+        if isinstance(self.found, Diagnostic):
+            return self.found
+        return self.found.diagnostics[0]
 
 
 def parsed(parse: Callable[[str, Span], Parsed], text: str, *keys: str) -> Parsed:
@@ -39,7 +48,7 @@ def parsed(parse: Callable[[str, Span], Parsed], text: str, *keys: str) -> Parse
     try:
         return parse(text, Span("", 1, 1, 1, len(text) + 1))
     except MmspecError as error:
-        raise Refused(error.diagnostics[0], *keys, text=text) from None
+        raise Refused(error, *keys, text=text) from None
 
 
 def nearest_divisor(number: int, wanted: int) -> int:

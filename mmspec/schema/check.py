@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
-from mmspec.diagnostics import Diagnostic, MmspecError, suggest
+from mmspec.diagnostics import MOST, Diagnostic, MmspecError, listed, shortened, suggest
 from mmspec.expressions import claim as claims
 from mmspec.schema import check_attention
 from mmspec.schema import fusion as fusions
@@ -34,7 +35,7 @@ def check(spec: Spec, wiring: Wiring) -> None:
         _objectives,
         _claims,
     ):
-        for error in rule(spec, wiring):
+        for error in islice(rule(spec, wiring), MOST - len(found)):
             found.extend(error.diagnostics)
     if any(problem.code == "MM315" for problem in found):
         found = [problem for problem in found if problem.code != "MM307"]
@@ -131,6 +132,10 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 
 
 def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
+    of_heads: dict[str, list[str]] = {}
+    for name, reading in spec.heads.items():
+        for stream_read in dict.fromkeys(heads.sources(reading)):
+            of_heads.setdefault(stream_read, []).append(name)
     for name, stream in spec.streams.items():
         if not isinstance(stream.halting, Exit):
             continue
@@ -152,15 +157,12 @@ def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 *at,
                 help="choose `every` at most the depth",
             )
-        readers = [h for h, head in spec.heads.items() if name in heads.sources(head)]
-        readers += [
-            s for s, x in wiring.sources.items() if any(y.is_stream and y.name == name for y in x)
-        ]
+        readers = [*of_heads.get(name, ()), *wiring.readers(name, is_stream=True)]
         if readers != [stream.halting.head]:
             yield problem(
                 spec,
                 "MM314",
-                f"a stream with exits is read by its head alone, not by {', '.join(readers)}",
+                f"a stream with exits is read by its head alone, not by {listed(readers)}",
                 *at,
                 help="give the other readers a stream of their own",
             )
@@ -178,7 +180,7 @@ def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 "heads",
                 name,
                 "from",
-                help=f"did you mean `{close}`?" if close else f"streams: {', '.join(spec.streams)}",
+                help=f"did you mean `{close}`?" if close else f"streams: {listed(spec.streams)}",
                 word=stream,
             )
         if isinstance(head, heads.LanguageModel) and not unknown:
@@ -271,7 +273,7 @@ def _objectives(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 f"no head `{name}`",
                 "objectives",
                 name,
-                help=f"heads: {', '.join(spec.heads)}",
+                help=f"heads: {listed(spec.heads)}",
                 word=name,
             )
             continue
@@ -306,10 +308,10 @@ def _claims(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             yield problem(
                 spec,
                 "MM321",
-                f"claim `{text}` names `{name}`, which is nothing here",
+                f"claim `{shortened(text)}` names `{name}`, which is nothing here",
                 "claims",
                 position,
-                help=f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(known))}",
+                help=f"did you mean `{close}`?" if close else f"known: {listed(sorted(known))}",
                 word=name,
             )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
-from mmspec.diagnostics import MmspecError, suggest
+from mmspec.diagnostics import MmspecError, listed, suggest
 from mmspec.expressions import mask as masks
 from mmspec.schema import fusion as fusions
-from mmspec.schema.attention import Attention
-from mmspec.schema.coordinates import Coordinates, coordinates, misfit
+from mmspec.schema.attention import FULL, Attention
+from mmspec.schema.coordinates import ANYWHERE, Coordinates, coordinates, misfit
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, Wiring, problem
 
@@ -20,6 +21,8 @@ Named = tuple[tuple[str, Coordinates], ...]
 def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """What is wrong with the attention of streams."""
     for name, stream in spec.streams.items():
+        if stream.attention is FULL:
+            continue
         segments = _named(spec, wiring.segments[name])
         at = ("streams", name, "attention")
         yield from _heads_of(spec, stream.attention, (stream.heads, stream.kv_heads), at)
@@ -98,7 +101,7 @@ def _mask(
                     "MM310",
                     f"no segment `{name}` here",
                     *here,
-                    help=f"did you mean `{close}`?" if close else f"segments: {', '.join(among)}",
+                    help=f"did you mean `{close}`?" if close else f"segments: {listed(among)}",
                     word=name,
                 )
         if query in sides[0] and key in sides[1]:
@@ -111,8 +114,10 @@ def _flat(
     """One mask for every pair of segments; `causal` alone is the order of a whole sequence."""
     if isinstance(mask, masks.Pattern) and mask.name == "causal" and queries == keys:
         return
-    pairs = [(query, key) for _, query in queries for _, key in keys]
-    for pair in pairs:
+    if all(pattern.name in ANYWHERE for pattern in masks.patterns(mask)):
+        return
+    kinds = [dict.fromkeys(coordinates for _, coordinates in side) for side in (queries, keys)]
+    for pair in product(kinds[0], kinds[1]):
         found = list(_pair(spec, mask, pair, at))
         yield from found
         if found:

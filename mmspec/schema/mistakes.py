@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from mmspec.diagnostics import Diagnostic, suggest
+from mmspec.diagnostics import MOST, Diagnostic, dotted, shortened, suggest
 from mmspec.expressions.scanner import inside
 from mmspec.schema.base import Refused
 from mmspec.schema.spec import Spec
@@ -34,10 +34,6 @@ _TAGS: Final = frozenset(
     contrastive
     """.split()
 )
-
-
-_MOST: Final = 200
-"""So many problems are shown: whoever has more will mend these first."""
 
 
 def diagnostics(error: ValidationError, document: Document) -> list[Diagnostic]:
@@ -65,7 +61,7 @@ def _own(items: list[Any]) -> list[Any]:
     """The errors that can be shown, less lists that are too short for want of what is in them."""
     inner = {item["loc"][:size] for item in items for size in range(len(item["loc"]))}
     found = [item for item in items if item["type"] != "too_short" or item["loc"] not in inner]
-    return found[:_MOST]
+    return found[:MOST]
 
 
 def _walk(data: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -115,16 +111,12 @@ def _meant(keys: tuple[Any, ...], missing: Iterable[tuple[Any, ...]]) -> str | N
 def _unknown(keys: tuple[Any, ...], meant: str | None, document: Document) -> Diagnostic:
     text = f"did you mean `{meant}`?" if meant and meant != keys[-1] else "remove it"
     where = " here" if meant == keys[-1] else ""
-    message = f"unknown key `{keys[-1]}`{where}"
-    return Diagnostic("MM101", message, document.key_span(*keys), _dotted(keys), text)
-
-
-def _dotted(keys: Iterable[Any]) -> str:
-    return ".".join(str(key) for key in keys)
+    message = f"unknown key `{shortened(str(keys[-1]))}`{where}"
+    return Diagnostic("MM101", message, document.key_span(*keys), dotted(keys), text)
 
 
 def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnostic:
-    where = _dotted(keys)
+    where = dotted(keys)
     kind, context, value = item["type"], item.get("ctx", {}), item.get("input")
     span = document.span(*keys)
     if kind == "missing" and item["loc"][-1] != keys[-1]:
@@ -136,7 +128,7 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
         return Diagnostic("MM102", message, parent, where, f"add `{keys[-1]}: ...`")
     if kind in ("union_tag_invalid", "literal_error"):
         inner = _holding(value, context.get("tag"))
-        return _choice(value, context, document.span(*keys, *inner), _dotted([where, *inner]))
+        return _choice(value, context, document.span(*keys, *inner), dotted([where, *inner]))
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "'kind'")).strip("'")
         given = list(value) if isinstance(value, Mapping) else []
@@ -162,13 +154,15 @@ def _mistyped(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnosti
         message = f"{name}{words}, not {_shown(value)}"
     hint = scalars.hint(value) if isinstance(value, str) else None
     hint = hint or (_form(context.get("class_name")) if kind.startswith("model") else None)
-    return Diagnostic("MM104", message, document.span(*keys), _dotted(keys), hint or "")
+    return Diagnostic("MM104", message, document.span(*keys), dotted(keys), hint or "")
 
 
 def _shown(value: Any) -> str:
     """A value of the user's as a message names it."""
-    names = {tuple: "a list", dict: "a mapping", type(None): "nothing", str: f"`{value}`"}
-    return names.get(type(value), f"`{str(value).lower()}`")
+    names = {tuple: "a list", list: "a list", dict: "a mapping", type(None): "nothing"}
+    if type(value) in names:
+        return names[type(value)]
+    return f"`{shortened(value if isinstance(value, str) else str(value).lower())}`"
 
 
 def _form(model: str | None) -> str:
@@ -188,19 +182,19 @@ def _refused(
     if not isinstance(error, Refused):
         message, _, text = str(error).partition("; ")
         span = document.key_span(*keys) if of_key else document.span(*keys)
-        return Diagnostic("MM105", message, span, _dotted(keys), text)
+        return Diagnostic("MM105", message, span, dotted(keys), text)
     keys, found = (*keys, *error.keys), error.diagnostic
     is_key = bool(error.keys) and error.text == error.keys[-1]
     span = document.key_span(*keys) if is_key else document.span(*keys)
     if found.span is not None and error.text is not None:
         span = inside(error.text, span, found.span.column - 1, found.span.end_column - 1) or span
-    return replace(found, span=span, where=_dotted(keys))
+    return replace(found, span=span, where=dotted(keys))
 
 
 def _holding(value: Any, tag: Any) -> tuple[str, ...]:
     """The key of a mapping under which the tag of a union stands."""
     entries = value.items() if isinstance(value, Mapping) else ()
-    return next(((str(key),) for key, entry in entries if str(entry) == str(tag)), ())
+    return next(((str(key),) for key, entry in entries if entry == tag), ())
 
 
 def _choice(value: Any, context: Mapping[str, Any], span: Any, where: str) -> Diagnostic:
@@ -208,9 +202,10 @@ def _choice(value: Any, context: Mapping[str, Any], span: Any, where: str) -> Di
     given = context.get("tag", value)
     allowed = str(context.get("expected_tags", context.get("expected", "")))
     choices = [word.strip(" '") for word in allowed.replace(" or ", ", ").split(",")]
-    close = suggest(str(given), choices)
+    close = suggest(given, choices) if isinstance(given, str) else None
     text = f"did you mean `{close}`?" if close else f"one of: {', '.join(choices)}"
-    return Diagnostic("MM103", f"`{given}` is not one of the choices here", span, where, text)
+    message = f"{_shown(given)} is not one of the choices here"
+    return Diagnostic("MM103", message, span, where, text)
 
 
 def _models(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseModel]]:

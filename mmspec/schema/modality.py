@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from mmspec.diagnostics import Diagnostic
+from mmspec.diagnostics import Diagnostic, shortened
 from mmspec.expressions import quantity
 from mmspec.schema.base import Model, Refused, Size, nearest_divisor, parsed
 from mmspec.schema.names import Name
@@ -21,7 +21,9 @@ def _rate(value: Any) -> Any:
     if isinstance(value, Fraction):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"a rate is a number with its unit; write `{value} Hz`")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        example = f"{value} Hz" if number else "100 Hz"
+        raise ValueError(f"a rate is a number with its unit; write `{example}`")
     return parsed(quantity.parse_rate, value)
 
 
@@ -134,7 +136,8 @@ def _column(value: Any) -> Any:
     """A kind of column; what is none is refused before pydantic tries each of them."""
     if isinstance(value, dict | Categories) or value == "number":
         return value
-    message = f"`{value}` is no kind of column"
+    shown = f"`{shortened(value)}`" if isinstance(value, str) else "this"
+    message = f"{shown} is no kind of column"
     raise Refused(Diagnostic("MM103", message, help="write number, or {categories: N}"))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from mmspec.diagnostics import MmspecError
+from mmspec.diagnostics import Diagnostic, MmspecError, shortened
 from mmspec.expressions import dimension
 from mmspec.schema.check import check
 from mmspec.schema.mistakes import diagnostics
@@ -16,9 +16,13 @@ from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import resolve
 from mmspec.text import Document
 
+_MOST_PARTS: Final = 2000
+"""So many modalities, streams, heads, dims or claims a spec may have."""
+
 
 def validate(document: Document) -> Spec:
     """Validate a document's data; raise one MmspecError holding every problem found."""
+    _check_counts(document)
     data = _frozen(document.data)
     try:
         spec = Spec.model_validate(data, context={"dims": _dims(data)})
@@ -27,6 +31,15 @@ def validate(document: Document) -> Spec:
     spec.attach(document)
     check(spec, resolve(spec))
     return spec
+
+
+def _check_counts(document: Document) -> None:
+    """Raise MM013 where a spec has more parts than any model."""
+    for key, parts in document.data.items():
+        if isinstance(parts, dict | list) and len(parts) > _MOST_PARTS:
+            message = f"{len(parts):,} {shortened(key)}; at most {_MOST_PARTS:,} are read"
+            advice = "a spec is a short text"
+            raise MmspecError(Diagnostic("MM013", message, document.key_span(key), key, advice))
 
 
 def _frozen(value: Any) -> Any:

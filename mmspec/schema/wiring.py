@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from mmspec.diagnostics import Diagnostic, MmspecError, Span, suggest
+from mmspec.diagnostics import Diagnostic, MmspecError, Span, listed, suggest
 from mmspec.schema import fusion as fusions
 from mmspec.schema.spec import Spec
 
@@ -29,7 +30,7 @@ class Segment:
     count: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wiring:
     """Streams in an order in which each comes after what it reads; sources and segments of each."""
 
@@ -37,9 +38,17 @@ class Wiring:
     sources: dict[str, tuple[Source, ...]]
     segments: dict[str, tuple[Segment, ...]]
 
-    def readers(self, modality: str) -> tuple[str, ...]:
-        """Streams that read the modality directly."""
-        return tuple(s for s in self.order if Source(modality, False) in self.sources[s])
+    @cached_property
+    def _readers(self) -> dict[Source, tuple[str, ...]]:
+        found: dict[Source, list[str]] = {}
+        for stream in self.order:
+            for source in dict.fromkeys(self.sources[stream]):
+                found.setdefault(source, []).append(stream)
+        return {source: tuple(streams) for source, streams in found.items()}
+
+    def readers(self, name: str, is_stream: bool = False) -> tuple[str, ...]:
+        """Streams that read the modality, or the stream, of that name directly."""
+        return self._readers.get(Source(name, is_stream), ())
 
     def source_segments(self, source: Source) -> tuple[Segment, ...]:
         """Segments that a source brings."""
@@ -105,7 +114,7 @@ def _sources(spec: Spec, stream: str) -> Iterator[Source]:
         else:
             known = [n for n in {**spec.streams, **spec.modalities} if n != stream]
             close = suggest(name, known)
-            text = f"did you mean `{close}`?" if close else f"known: {', '.join(known)}"
+            text = f"did you mean `{close}`?" if close else f"known: {listed(known)}"
             raise problem(
                 spec,
                 "MM301",
@@ -119,34 +128,40 @@ def _sources(spec: Spec, stream: str) -> Iterator[Source]:
 
 
 def _order(spec: Spec, sources: dict[str, tuple[Source, ...]]) -> tuple[str, ...]:
-    """Topological order that keeps the spec's order where it can."""
-    done: list[str] = []
-    path: list[str] = []
+    """Topological order that keeps the spec's order where it can.
 
-    def visit(stream: str) -> None:
-        if stream in done:
-            return
-        if stream in path:
-            cycle = " -> ".join([*path[path.index(stream) :], stream])
-            raise problem(
-                spec,
-                "MM302",
-                f"the streams read each other in a circle: {cycle}",
-                "streams",
-                stream,
-                "from",
-                help="a stream reads streams that do not depend on it",
-            )
-        path.append(stream)
-        for source in sources[stream]:
-            if source.is_stream:
-                visit(source.name)
-        path.pop()
-        done.append(stream)
-
-    for stream in spec.streams:
-        visit(stream)
+    Depth first, on a stack of its own: `path` holds the streams that are being read, each with
+    the sources that are still to be looked at.
+    """
+    done: dict[str, None] = {}
+    for first in spec.streams:
+        path = {first: iter(sources[first])} if first not in done else {}
+        while path:
+            stream = next(reversed(path))
+            source = next((x for x in path[stream] if x.is_stream and x.name not in done), None)
+            if source is None:
+                done[stream] = None
+                path.popitem()
+            elif source.name in path:
+                raise _cycle(spec, (*path, source.name))
+            else:
+                path[source.name] = iter(sources[source.name])
     return tuple(done)
+
+
+def _cycle(spec: Spec, path: tuple[str, ...]) -> MmspecError:
+    """Streams that read each other, from the first to itself."""
+    circle = path[path.index(path[-1]) :]
+    shown = [*circle[:4], "...", *circle[-2:]] if len(circle) > 8 else circle
+    return problem(
+        spec,
+        "MM302",
+        f"the streams read each other in a circle: {' -> '.join(shown)}",
+        "streams",
+        circle[0],
+        "from",
+        help="a stream reads streams that do not depend on it",
+    )
 
 
 def _segments(
@@ -160,9 +175,9 @@ def _segments(
         return (Segment(stream, None, fusion.queries),)
     kept = sources[:1] if isinstance(fusion, fusions.CrossAttention) else sources
     found = [s for x in kept for s in (known[x.name] if x.is_stream else (_own(x.name),))]
-    names = [segment.name for segment in found]
-    for name in names:
-        if names.count(name) > 1:
+    seen = set[str]()
+    for name in (segment.name for segment in found):
+        if name in seen:
             raise problem(
                 spec,
                 "MM303",
@@ -172,4 +187,5 @@ def _segments(
                 "from",
                 help="let one stream read them, or use a cross-attention fusion",
             )
+        seen.add(name)
     return tuple(found)

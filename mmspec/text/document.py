@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mmspec.diagnostics import Diagnostic, MmspecError, Span
+from mmspec.diagnostics import MOST, Diagnostic, MmspecError, Span, dotted, shortened
 from mmspec.text import nodes, scalars
-from mmspec.text.commas import opened, rejoined_items, rejoined_pairs
+from mmspec.text.commas import Parentheses, rejoined_items, rejoined_pairs
 
 MAX_BYTES: Final = 1 << 20
-MAX_NODES: Final = 100_000
+MAX_CHARACTERS: Final = 4 << 20
+"""Of all values together, aliases expanded."""
+_LONGEST_KEY: Final = 200
 
 Keys = tuple[str | int, ...]
 
@@ -75,12 +77,12 @@ def parse(text: str, path: str = "<spec>") -> Document:
         span = Span(path, 1, 1, 1, 1)
         advice = "`mmspec new` writes a starter spec"
         raise MmspecError(Diagnostic("MM004", "the spec is empty", span, help=advice))
-    builder = _Builder(text)
-    data = builder.build(root, ())
     if not isinstance(root, nodes.MappingNode):
         advice = "begin with `mmspec: 1` and `name: ...`"
         message = "the top of a spec is a mapping of keys"
-        builder.problems.insert(0, Diagnostic("MM007", message, root.span, help=advice))
+        raise MmspecError(Diagnostic("MM007", message, root.span, help=advice))
+    builder = _Builder(text)
+    data = builder.build(root, ())
     if builder.problems:
         raise MmspecError(builder.problems)
     return Document(path, text, data, builder.values, builder.keys)
@@ -122,28 +124,35 @@ class _Builder:
     """Nodes to data; aliases are expanded, so that each use has its own keys."""
 
     def __init__(self, text: str) -> None:
-        self.lines = text.split("\n")
+        self.parentheses = Parentheses(text.split("\n"))
         self.values: dict[Keys, Span] = {}
         self.keys: dict[Keys, Span] = {}
         self.problems: list[Diagnostic] = []
-        self.count = 0
+        self.count = self.characters = 0
 
     def build(self, node: nodes.Node, keys: Keys) -> Any:
         self.count += 1
-        if self.count > MAX_NODES or len(keys) > nodes.MAX_DEPTH:
-            message = f"aliases expand to more than {MAX_NODES:,} nodes or {nodes.MAX_DEPTH} levels"
+        if self.count > nodes.MAX_NODES or len(keys) > nodes.MAX_DEPTH:
+            message = (
+                f"aliases expand to more than {nodes.MAX_NODES:,} values "
+                f"or {nodes.MAX_DEPTH} levels"
+            )
             raise MmspecError(Diagnostic("MM013", message, node.span, help="write fewer aliases"))
         self.values[keys] = node.span
         if isinstance(node, nodes.ScalarNode):
             return self._scalar(node, keys)
         if isinstance(node, nodes.SequenceNode):
-            items = rejoined_items(node.items, self.lines) if node.flow else node.items
+            items = rejoined_items(node.items, self.parentheses) if node.flow else node.items
             if node.flow and self._cut(items, keys):
                 return []
             return [self.build(item, (*keys, i)) for i, item in enumerate(items)]
         return self._mapping(node, keys)
 
     def _scalar(self, node: nodes.ScalarNode, keys: Keys) -> scalars.Scalar:
+        self.characters += len(node.text)
+        if self.characters > MAX_CHARACTERS:
+            message = f"aliases expand to more than {MAX_CHARACTERS:,} characters"
+            raise MmspecError(Diagnostic("MM013", message, node.span, help="write fewer aliases"))
         if not node.plain:
             if match := _FORBIDDEN.search(node.text):
                 self._problem("MM003", _not_allowed(match[0]), node.span, keys, "remove it")
@@ -151,12 +160,12 @@ class _Builder:
         try:
             return scalars.resolve(node.text)
         except ValueError as error:
-            self._problem("MM014", f"`{node.text[:40]}`: {error}", node.span, keys)
+            self._problem("MM014", f"`{shortened(node.text)}`: {error}", node.span, keys)
             return None
 
     def _mapping(self, node: nodes.MappingNode, keys: Keys) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        pairs = rejoined_pairs(node.items, self.lines) if node.flow else node.items
+        pairs = rejoined_pairs(node.items, self.parentheses) if node.flow else node.items
         if node.flow and self._cut([value for _, value in pairs], keys):
             return found
         for key_node, value in pairs:
@@ -172,6 +181,10 @@ class _Builder:
 
     def _key(self, node: nodes.Node, keys: Keys) -> str | None:
         """The text of a key, None after noting what is wrong with it."""
+        if isinstance(node, nodes.ScalarNode) and len(node.text) > _LONGEST_KEY:
+            message = f"a key of {len(node.text):,} characters; the longest have {_LONGEST_KEY}"
+            self._problem("MM013", message, node.span, keys, "shorten it")
+            return None
         if not isinstance(node, nodes.ScalarNode):
             self._problem("MM009", "a key is text, not a list or mapping", node.span, keys)
             return None
@@ -193,23 +206,19 @@ class _Builder:
         self._problem("MM008", message, span, (*keys, key), "keep one of them")
 
     def _problem(self, code: str, message: str, span: Span, keys: Keys, advice: str = "") -> None:
-        where = ".".join(str(key) for key in keys)
-        self.problems.append(Diagnostic(code, message, span, where, advice))
+        """Note a problem; the last of too many ends the reading."""
+        self.problems.append(Diagnostic(code, message, span, dotted(keys), advice))
+        if len(self.problems) == MOST:
+            raise MmspecError(self.problems)
 
     def _cut(self, values: list[nodes.Node], keys: Keys) -> bool:
         """Note a value that lost what follows its comma, such as `window(before=7, after=7)`."""
         for value in values:
-            if isinstance(value, nodes.ScalarNode) and value.plain and opened(value.text):
-                message = f"a comma ends `{value.text}` here, inside brackets"
-                advice = f'quote the value: "{self._until_closed(value.span)}"'
+            if not isinstance(value, nodes.ScalarNode) or not value.plain:
+                continue
+            if self.parentheses.opened(value.span):
+                message = f"a comma ends `{shortened(value.text)}` here, inside brackets"
+                advice = f'quote the value: "{self.parentheses.until_closed(value.span)}"'
                 self._problem("MM015", message, value.span, keys, advice)
                 return True
         return False
-
-    def _until_closed(self, span: Span) -> str:
-        """The rest of the line from a value's start to the comma or bracket that should end it."""
-        rest = self.lines[span.line - 1][span.column - 1 :]
-        for at, character in enumerate(rest):
-            if character in ",]}" and not opened(rest[:at]):
-                return rest[:at].rstrip()
-        return rest.rstrip()

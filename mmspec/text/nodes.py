@@ -11,6 +11,8 @@ import yaml
 from mmspec.diagnostics import Diagnostic, MmspecError, Span
 
 MAX_DEPTH: Final = 64
+MAX_NODES: Final = 100_000
+_MOST_DIRECTIVES: Final = 100
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ADVICE: Final = {
@@ -60,6 +62,9 @@ Node = ScalarNode | SequenceNode | MappingNode
 
 def compose(text: str, path: str) -> Node | None:
     """The root node of the one document in `text`, None if it is empty; raises MmspecError."""
+    if text.count("\n%") > _MOST_DIRECTIVES:  # libyaml compares each with all before it
+        message = "lines that begin with % are directives, and a spec needs none"
+        raise MmspecError(Diagnostic("MM006", message, help="remove them"))
     return _Composer(text, path).root()
 
 
@@ -70,6 +75,7 @@ class _Composer:
         self.last = (len(self.lines) - 1, len(self.lines[-1]))
         self.events = self._events(text)
         self.anchors: dict[str, Node] = {}
+        self.count = 0
 
     def _events(self, text: str) -> Iterator[Any]:
         try:
@@ -126,6 +132,11 @@ class _Composer:
             self._refuse(event, "MM010", f"a spec has no tags such as `{event.tag}`", advice)
         if depth > MAX_DEPTH:
             self._refuse(event, "MM013", f"nested more than {MAX_DEPTH} deep")
+        self.count += 1
+        if self.count > MAX_NODES:
+            self._refuse(
+                event, "MM013", f"more than {MAX_NODES:,} values", "a spec is a short text"
+            )
         if isinstance(event, yaml.ScalarEvent):
             node: Node = ScalarNode(event.value, not event.style, self._span(event))
             return self._anchor(event, node)
