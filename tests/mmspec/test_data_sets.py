@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import os
+import pickle
 from collections import Counter
 from importlib.machinery import ModuleSpec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,18 @@ import pytest
 import soundfile
 from PIL import Image
 
-from mmspec.data import cache, fetch, openmoji, registry, split, stamps, topics, watch
+from mmspec.data import (
+    cache,
+    fetch,
+    installed,
+    openmoji,
+    registry,
+    split,
+    stamps,
+    topics,
+    unpickle,
+    watch,
+)
 from mmspec.data.baselines import baselines
 from mmspec.data.source import Source, Waveform
 from mmspec.diagnostics import MmspecError
@@ -65,7 +80,7 @@ def _recordings(path: Path) -> None:
 
 def test_watch_cuts_windows_and_holds_people_out(tmp_path: Path) -> None:
     _recordings(tmp_path / "watch.npy")
-    source = watch.windows(tmp_path / "watch.npy")
+    source = watch.windows((tmp_path / "watch.npy").read_bytes())
     assert source.columns["label"] == ["PEN"] * 1 + ["ABD"] * 2 + ["ABD"] * 4 + ["PEN"] * 3
     assert source.held_out.tolist() == [True] + [False] * 6 + [True] * 3
     assert np.asarray(source.columns["gyroscope"][3]).shape == (100, 3)
@@ -75,11 +90,77 @@ def test_watch_cuts_windows_and_holds_people_out(tmp_path: Path) -> None:
 
 def test_watch_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: ModuleSpec | None = None
-    monkeypatch.setattr(watch, "find_spec", lambda name: nothing)
+    monkeypatch.setattr(installed, "find_spec", lambda name: nothing)
     with pytest.raises(MmspecError) as caught:
         watch.load()
     assert caught.value.diagnostics[0].code == "MM512"
     assert "pip install --no-deps seglearn==1.2.5" in caught.value.diagnostics[0].help
+
+
+@pytest.mark.parametrize("size", [10, watch.SIZE])
+def test_watch_reads_no_other_file(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package of that name may be anybody's: its pickle is not even looked at."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "watch_dataset.npy").write_bytes(bytes(size))
+    there = ModuleSpec("seglearn", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(installed, "find_spec", lambda name: there)
+    monkeypatch.setattr(unpickle, "array", lambda content: pytest.fail("it was read"))
+    with pytest.raises(MmspecError) as caught:
+        watch.load()
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "MM501" and "is not the file of seglearn 1.2.5" in problem.message
+
+
+class Call:
+    """Pickled as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.called = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        """The call."""
+        return self.called
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Call(os.mkdir, "made"),
+        Call(eval, "__import__('os').mkdir('made')"),
+        Call(getattr, "a", "upper"),
+        Call(np.fromfile, "watch.npy"),
+        Call(codecs.encode, "a", "rot13"),
+        Call(Path, "made"),
+        {"X": [Call(os.mkdir, "made")]},
+    ],
+)
+def test_a_pickle_of_anything_but_arrays_is_refused(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("watch.npy", np.array(call, object), allow_pickle=True)
+    with pytest.raises(ValueError, match="it asks for"):
+        unpickle.array(Path("watch.npy").read_bytes())
+    assert os.listdir() == ["watch.npy"]
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 99, b"\x93NUMPY\1\0\2\0{}" + b"."])
+def test_a_damaged_pickle_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"no \.npy file|damaged"):
+        unpickle.array(content)
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_arrays_of_every_protocol_are_read(protocol: int) -> None:
+    given = {"X": [np.arange(3.0), np.array(["a", "b"])], "n": 3, "s": "text"}
+    out = BytesIO()
+    np.lib.format.write_array_header_1_0(out, {"descr": "|O", "fortran_order": False, "shape": ()})
+    pickle.dump(np.array(given, object), out, protocol)
+    found = unpickle.array(out.getvalue())
+    assert found["X"][0].tolist() == [0, 1, 2] and found["X"][1].tolist() == ["a", "b"]
+    assert (found["n"], found["s"]) == (3, "text")
 
 
 def _stamp(folder: Path, name: str, english: str, drawn: bool = False) -> None:
@@ -177,6 +258,32 @@ def test_a_damaged_cache_is_made_anew(own_cache: Path) -> None:
         assert cache.arrays("made", make)["a"].sum() == 499_500
     assert len(made) == 4
     assert [path.name for path in own_cache.iterdir()] == ["made.npz"]
+
+
+@pytest.mark.parametrize("index", range(40))
+def test_a_cache_with_any_bit_changed_is_made_anew(own_cache: Path, index: int) -> None:
+    cache.arrays("made", lambda: {"a": np.arange(30)})
+    path = own_cache / "made.npz"
+    content = bytearray(path.read_bytes())
+    content[index * 13 % len(content)] ^= 1 << index % 8
+    path.write_bytes(content)
+    assert cache.arrays("made", lambda: {"b": np.arange(3)})["b"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "others"])
+def test_a_cache_that_is_no_file_of_ours_is_done_without(own_cache: Path, kind: str) -> None:
+    own_cache.mkdir(mode=0o700)
+    path = own_cache / "made.npz"
+    cache.arrays("elsewhere", lambda: {"a": np.arange(9)})
+    elsewhere = own_cache / "elsewhere.npz"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to(elsewhere)
+    else:
+        path.write_bytes(elsewhere.read_bytes())
+        path.chmod(0o666)
+    assert cache.arrays("made", lambda: {"a": np.arange(3)})["a"].tolist() == [0, 1, 2]
 
 
 def test_rows_that_share_a_name_are_in_one_group() -> None:
