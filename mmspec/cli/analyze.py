@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from mmspec.cli import exits, output
+from mmspec.cli import exits, output, waiting
 
 NAME: Final = "analyze"
 SUMMARY: Final = "count parameters, FLOPs and bytes as closed forms"
@@ -19,7 +19,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures."""
-    with output.waiting(f"analyzing {arguments.spec}"):
+    with waiting.shown(f"analyzing {arguments.spec}"):
         from mmspec.compiler import driver
 
         plan = driver.run(arguments.spec, stop_after="lower")

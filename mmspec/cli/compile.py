@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from mmspec.cli import exits, output, writable
+from mmspec.cli import exits, waiting, writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the package and say where, or print an intermediate."""
-    with output.waiting(f"compiling {arguments.spec}"):
+    with waiting.shown(f"compiling {arguments.spec}"):
         text = _compiled(arguments)
     print(text)
     return exits.FINE

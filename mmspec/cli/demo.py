@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmspec.cli import exits, figures, output, writable
+from mmspec.cli import exits, figures, output, waiting, writable
 
 if TYPE_CHECKING:
     from mmspec.schema.spec import Spec
@@ -69,9 +69,9 @@ def _run(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.out or Path("runs") / f"demo-{name}"
     spec_path = ROOT / "specs" / f"{name}.yaml"
     _refuse(folder)
-    with output.waiting(f"compiling specs/{name}.yaml and loading {demo.data}"):
-        job = _prepare(demo, spec_path, folder, arguments)
-        _empty(folder)
+    job = _prepare(demo, spec_path, folder, arguments)
+    _empty(folder)
+    with waiting.shown(f"writing the package of specs/{name}.yaml", "training", "baselines"):
         package = _write(spec_path, folder)
     from mmspec.cli.train import trained
 
@@ -79,7 +79,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if outcome.interrupted:
         output.note(f"stopped after step {outcome.step}, before the end")
         return exits.INTERRUPTED
-    with output.waiting(f"fitting the baselines of {demo.data} on the same split"):
+    with waiting.shown(f"fitting the baselines of {demo.data} on the same split"):
         bars = _baselines(demo.data)
     print("", *_table(job.spec, outcome, bars, job.feed.held_out_size, demo.data), "", sep="\n")
     _show_use(package, folder, demo, job)

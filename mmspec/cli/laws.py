@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from mmspec.cli import exits, output
+from mmspec.cli import exits, output, waiting
 
 NAME: Final = "laws"
 SUMMARY: Final = "list the laws that verify checks"
@@ -18,7 +18,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every law: id, statement, when it applies."""
-    with output.waiting("loading the laws"):
+    with waiting.shown("loading the laws"):
         from mmspec.verify import laws
 
         rows = [{"id": law.id, "statement": law.statement} for law in laws.LAWS]

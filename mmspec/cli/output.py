@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import threading
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from mmspec.diagnostics import MmspecError
-
-_PATIENCE = 1.5
-_FRAMES = "|/-\\"
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -69,39 +61,3 @@ def encodable(text: str, stream: TextIO) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 claim`, `2 claims`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-@contextmanager
-def waiting(message: str, *left: str) -> Generator[None]:
-    """Show on stderr what is being done, and what is left, once it has taken more than a moment."""
-    if left:
-        message = f"{message} (then: {', '.join(left)})"
-    done = threading.Event()
-    worker = threading.Thread(target=_show_waiting, args=(message, done), daemon=True)
-    worker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        worker.join()
-
-
-def _show_waiting(message: str, done: threading.Event) -> None:
-    start = time.monotonic()
-    if done.wait(_PATIENCE):
-        return
-    if not is_terminal(sys.stderr):
-        note(f"{message} ...")
-        return
-    turn = 0
-    while not done.wait(0.1):
-        frame, seconds = _FRAMES[turn % len(_FRAMES)], time.monotonic() - start
-        shown = f"{message} {seconds:.0f} s"[: max(shutil.get_terminal_size().columns, 24) - 4]
-        print(
-            f"\r\x1b[K{frame} {shown}",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
-        turn += 1
-    print("\r\x1b[K", end="", file=sys.stderr, flush=True)

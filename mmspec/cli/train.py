@@ -9,7 +9,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from mmspec.cli import exits, output, tested, writable
+from mmspec.cli import exits, output, tested, waiting, writable
 
 if TYPE_CHECKING:
     from mmspec.schema.spec import Spec
@@ -187,17 +187,17 @@ def prepared(chosen: Settings, spec: Spec | None = None, stored: Run | None = No
     if stored is not None:
         record.check_same(stored, chosen, spec)
     tested.note_torch()
-    with output.waiting("loading torch", *later):
+    with waiting.shown("loading torch", *later):
         from mmspec.compiler import driver, load
         from mmspec.train import data, device, loop, state
 
         device.check_device(chosen.device)
     if stored is not None:
         state.stored(Path(chosen.out))
-    with output.waiting(later[0], *later[1:]):
+    with waiting.shown(later[0], *later[1:]):
         model = load.load(driver.emit(spec))
-    with output.waiting(later[1], *later[2:]):
-        feed = data.open_feed(spec, chosen)
+    with waiting.shown(later[1], *later[2:]) as wait:
+        feed = data.open_feed(spec, chosen, wait.report)
     return loop.Job(model, spec, feed, chosen)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from mmspec.cli import exits, output
+from mmspec.cli import exits, output, waiting
 
 if TYPE_CHECKING:
     from mmspec.compiler import ir
@@ -30,7 +30,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the advice."""
-    with output.waiting(f"looking at {arguments.spec}"):
+    with waiting.shown(f"looking at {arguments.spec}"):
         from mmspec.compiler import driver
 
         plan = driver.run(arguments.spec, stop_after="lower")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Final
 
-from mmspec.cli import output, tested, writable
+from mmspec.cli import output, tested, waiting, writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(path: str, arguments: argparse.Namespace) -> Report:
     """Verify one spec, and print its report unless a machine reads it."""
-    with output.waiting(f"verifying {path}"):
+    with waiting.shown(f"verifying {path}"):
         from mmspec.schema.validate import validate
         from mmspec.text import read
 
@@ -93,7 +93,7 @@ def _nothing_to_verify() -> Exception:
 
 def _self_test(arguments: argparse.Namespace) -> int:
     """Show that every law catches its planted fault."""
-    with output.waiting("planting a fault for every law"):
+    with waiting.shown("planting a fault for every law"):
         from mmspec.verify.self_test import self_test
 
         report = self_test(tuple(arguments.law or ()))

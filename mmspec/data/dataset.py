@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from mmspec.data.arrays import Column, Fixed, Ragged, own_digest
 from mmspec.data.encode import audio, frames, image, names, table, target, tokens, video
-from mmspec.data.encoding import Encoder, Report, Task, encoded, keeper, silent, survey
+from mmspec.data.encoding import Encoder, Task, encoded, keeper, survey
 from mmspec.data.faults import Faults, fault
-from mmspec.data.source import Opened, Raw, Source
+from mmspec.data.source import Opened, Raw, Report, Source, silent
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 from mmspec.schema import head as heads
 from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens, Video

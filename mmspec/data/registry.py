@@ -8,7 +8,7 @@ from typing import Final
 
 from mmspec.data import manifest
 from mmspec.data.faults import fault
-from mmspec.data.source import Source
+from mmspec.data.source import Report, Source, silent
 from mmspec.diagnostics import suggest
 from mmspec.schema.spec import Spec
 
@@ -18,27 +18,27 @@ BUILTIN: Final = {
     "topics": "the topics of Python's own help: text",
     "watch": "4,677 windows of a smartwatch: two sensors and the side, seven exercises",
 }
-"""Built-in sets: the module of that name has `load() -> Source`."""
+"""Built-in sets: the module of that name has `load(report) -> Source`."""
 
 
-def load(name: str, spec: Spec, allow_outside: bool = False) -> Source:
+def load(name: str, spec: Spec, allow_outside: bool = False, report: Report = silent) -> Source:
     """The rows of a built-in set, or of the manifest at a path.
 
     `allow_outside`: a manifest's relative paths may lead out of its folder. Raises MmspecError:
     MM500 where it is neither, MM501, MM502, MM511 and MM514 from a manifest.
     """
     if name in BUILTIN:
-        return builtin(name)
+        return builtin(name, report)
     path = Path(name)
     if path.is_file():
         return manifest.load(path, spec, allow_outside)
     raise _unknown(name, path)
 
 
-def builtin(name: str) -> Source:
+def builtin(name: str, report: Report = silent) -> Source:
     """The rows of a built-in set; MM512 where its package is not installed."""
     module = import_module(f"mmspec.data.{name}")
-    source: Source = module.load()
+    source: Source = module.load(report)
     return source
 
 

@@ -10,6 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+Report = Callable[[str, int, int], None]
+"""Told what is done, how much of it, and of how much."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Nobody is told."""
+
 
 class Samples(Protocol):
     """Float32 in -1 to 1: an array [n], or what reads its parts from a file, from first to last."""

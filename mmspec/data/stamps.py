@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mmspec.data import cache
 from mmspec.data.faults import fault, package_missing
-from mmspec.data.source import Source, Waveform
+from mmspec.data.source import Report, Source, Waveform, silent
 from mmspec.data.split import grouped_folds, linked
 
 LANGUAGE: Final = "fr"
@@ -50,16 +50,16 @@ def folder() -> Path:
     return cache.folder() / "stamps"
 
 
-def load() -> Source:
+def load(report: Report = silent) -> Source:
     """The stamps that were fetched; raises MmspecError (MM513) where they were not."""
     root = folder() / INSIDE
     if not root.is_dir():
         advice = "`make stamps`, or python -m mmspec.data.fetch stamps"
         raise fault("MM513", "the Tux Paint stamps are not on this machine", advice)
-    return read(root)
+    return read(root, report)
 
 
-def read(root: Path) -> Source:
+def read(root: Path, report: Report = silent) -> Source:
     """The stamps below a folder laid out as in the package."""
     try:
         import PIL
@@ -71,7 +71,7 @@ def read(root: Path) -> Source:
     common = {name for name, n in Counter(s.category for s in stamps).items() if n >= FEWEST}
     stamps = [item for item in stamps if item.category in common]
     stamp = f"{LANGUAGE}-{SIZE}-{RATE}-{_digest(stamps)}-{_VERSION}"
-    arrays = cache.arrays(f"stamps-{stamp}", lambda: _decode(stamps))
+    arrays = cache.arrays(f"stamps-{stamp}", lambda: _decode(stamps, report))
     groups = linked([item.english for item in stamps], [item.caption for item in stamps])
     ends = np.cumsum(arrays["samples"])
     sounds = np.split(arrays["audio"], ends[:-1]) if len(ends) else []
@@ -116,12 +116,15 @@ def _digest(stamps: list[Stamp]) -> str:
     return found.hexdigest()
 
 
-def _decode(stamps: list[Stamp]) -> dict[str, NDArray[Any]]:
+def _decode(stamps: list[Stamp], report: Report) -> dict[str, NDArray[Any]]:
     """Pictures uint8 [N, SIZE, SIZE, 3] on white, sounds int16 one after the other, their sizes."""
-    images = np.stack([_picture(item.picture) for item in stamps])
-    sounds = [_sound(item.speech) for item in stamps]
+    pictures, sounds = list[NDArray[np.uint8]](), list[NDArray[np.int16]]()
+    for item in stamps:
+        pictures.append(_picture(item.picture))
+        sounds.append(_sound(item.speech))
+        report("decoding stamps", len(sounds), len(stamps))
     sizes = np.array([len(sound) for sound in sounds], np.int64)
-    return {"images": images, "audio": np.concatenate(sounds), "samples": sizes}
+    return {"images": np.stack(pictures), "audio": np.concatenate(sounds), "samples": sizes}
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:

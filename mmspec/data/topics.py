@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from mmspec.data.source import Source
+from mmspec.data.source import Report, Source, silent
 
 PIECE: Final = 256
 
 
-def load() -> Source:
+def load(report: Report = silent) -> Source:
     """All topics by name, one after the other, cut in pieces."""
     text = "\n".join(topics.topics[name] for name in sorted(topics.topics)).encode(
         "ascii", "ignore"

@@ -15,7 +15,7 @@ import numpy as np
 
 from mmspec.data import installed, unpickle
 from mmspec.data.faults import decoding, fault
-from mmspec.data.source import Source
+from mmspec.data.source import Report, Source, silent
 
 RATE: Final = 50
 WINDOW: Final = 2 * RATE
@@ -28,7 +28,7 @@ DIGEST: Final = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a4253
 """SHA-256 of the file."""
 
 
-def load() -> Source:
+def load(report: Report = silent) -> Source:
     """Every window of every recording.
 
     Raises MmspecError: MM512 without the file, MM501 where it is another.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmspec.data import batches, dataset, registry
 from mmspec.data.dataset import Dataset
 from mmspec.data.encode.target import IGNORED
-from mmspec.data.encoding import Report, silent
+from mmspec.data.source import Report, silent
 from mmspec.schema import head as heads
 from mmspec.schema import wiring
 from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 def open_feed(spec: Spec, settings: Settings, report: Report = silent) -> EncodedFeed:
     """The data that the settings name, encoded for a spec; raises MmspecError MM500 to MM512."""
-    rows = registry.load(settings.data, spec, settings.allow_outside)
+    rows = registry.load(settings.data, spec, settings.allow_outside, report)
     found = dataset.encode(rows, spec, report)
     return EncodedFeed(found, spec, settings)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mmspec.cli import main, output, starters
+from mmspec.cli import main, output, starters, waiting
 from mmspec.codes import CODES
 
 ROOT = Path(__file__).parents[2]
@@ -157,7 +157,7 @@ def test_what_is_printed_stands_on_a_line_of_its_own(
         time.sleep(0.4)
         return "wrote it"
 
-    monkeypatch.setattr(output, "_PATIENCE", 0.0)
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.0)
     monkeypatch.setattr(output, "is_terminal", lambda stream: stream is sys.stderr)
     monkeypatch.setattr("mmspec.cli.compile._compiled", slow)
     monkeypatch.setattr("builtins.print", _joined(print))

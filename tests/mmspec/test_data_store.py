@@ -19,7 +19,7 @@ from PIL import Image
 from mmspec.data import dataset, encoding, files, registry, store, workers
 from mmspec.data.dataset import Dataset
 from mmspec.data.faults import Faults
-from mmspec.data.source import Opened
+from mmspec.data.source import Opened, silent
 from mmspec.diagnostics import MmspecError
 
 NAMES = ("text", "image", "clip", "audio", "motion", "facts")
@@ -223,7 +223,7 @@ def test_the_row_that_ends_a_worker_is_named(
     values = Opened(cells, ends, named)
     seen = encoding.survey(values, "", 0)
     with pytest.raises(MmspecError) as error:
-        list(encoding.encoded(task, values, list("abcde"), faults, encoding.silent, seen))
+        list(encoding.encoded(task, values, list("abcde"), faults, silent, seen))
     first, second = error.value.diagnostics
     assert first.code == second.code == "MM501"
     assert "kill.bin` ends the process that reads it (signal 9)" in first.message
@@ -243,6 +243,17 @@ def test_work_comes_back_in_order_and_little_is_ahead() -> None:
         for number, (piece, result) in enumerate(crew.map(slow, pieces())):
             assert piece == result == (20 - number) / 400
             assert len(taken) <= number + 8
+
+
+@pytest.mark.parametrize("size", [0, 2])
+def test_how_far_it_is_is_told(size: int, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "count", lambda: size)
+    told: list[tuple[str, int, int]] = []
+    case = spec("image", "text")
+    source = registry.load(str(manifest), case)
+    dataset.encode(source, case, lambda *progress: told.append(progress))
+    names = ("image", "text", "label")
+    assert told == [(f"reading {name}", done, ROWS) for name in names for done in (32, ROWS)]
 
 
 def test_what_goes_wrong_in_a_worker_is_raised_here() -> None:

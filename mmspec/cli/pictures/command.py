@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from mmspec.cli import console, exits, output, writable
+from mmspec.cli import console, exits, output, waiting, writable
 from mmspec.cli.pictures import request
 from mmspec.cli.pictures.panel import Panel
 from mmspec.compiler import driver
@@ -31,7 +31,7 @@ def run(arguments: Namespace) -> int:
     }
     for file in files.values():
         writable.check_file(file)
-    with output.waiting(f"drawing {arguments.spec}"):
+    with waiting.shown(f"drawing {arguments.spec}"):
         plan = driver.run(arguments.spec, stop_after="lower")
         lengths = request.lengths_of(plan, arguments.lengths or "")
         found = request.chosen(plan, arguments.mask, lengths)
