@@ -17,7 +17,7 @@ ORDER = (
     *("operators", "grouped", "private", "tuning", "launch"),
     *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_parts", "sparse_groups"),
     *("native_build", "native", "pace", "sparse_plan", "tables", "sparse"),
-    *("attention", "model", "decoding"),
+    *("inputs", "attention", "model", "decoding"),
 )
 """Modules of a package, each after those it imports."""
 SHARED = {

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import sight
+from mmspec.compiler.emit import inputs, sight
 from mmspec.compiler.emit.decodable import Decoding, decoding
 from mmspec.compiler.emit.fragment import Class
 from mmspec.compiler.emit.functions import Functions, Site
@@ -17,7 +17,6 @@ from mmspec.compiler.emit.model import part_modules, unexecuted
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.source import Library, library, names_used
 from mmspec.compiler.emit.specialise import Specialiser
-from mmspec.compiler.emit.wiring import packed
 
 SUMMARY: Final = "Decoding: a prompt, then the tokens after it from kept keys and values."
 LEGEND: Final = "b batch, c next tokens, s kept keys, t tokens, d width, h heads, w head width"
@@ -275,7 +274,7 @@ def _prefill(steps: Steps) -> Iterator[str]:
         optional = given.optional and given.name != segment
         yield f"    {given.name}: {'Tensor | None = None' if optional else 'Tensor'},"
     yield "    lengths: Mapping[str, Tensor] | None = None,"
-    if packed(plan):
+    if inputs.packed(plan):
         yield "    documents: Mapping[str, Tensor] | None = None,"
         names.append("documents")
     yield f") -> tuple[{plan.class_name}Output, KeyCache]:"
@@ -283,10 +282,8 @@ def _prefill(steps: Steps) -> Iterator[str]:
     yield ""
     yield "    Inputs are those of the model, which should be in evaluation."
     yield '    """'
-    quoted = ", ".join(f'"{given.name}"' for given in plan.inputs)
-    only = "," if len(plan.inputs) == 1 else ""
-    yield f'    lengths = known("lengths", lengths, ({quoted}{only}))'
-    yield f"    batch, device = {segment}.shape[0], {segment}.device"
+    yield from (f"    {line}" for line in inputs.prompt(plan, segment))
+    yield f"    device = {segment}.device"
     yield from (f"    {line}" for line in steps.places.values())
     yield f"    length_b = ({segment}_bt >= 0).sum(dim=1)"
     yield from (f"    {line}" for line in steps.before)
@@ -310,7 +307,7 @@ def _decode(steps: Steps) -> Iterator[str]:
     yield ""
     yield "    The cache that is given stays as it is, for other tokens to go on from."
     yield '    """'
-    yield f"    at_bc = following(ids_bc, cache, {segment.tokens.max})"
+    yield f"    at_bc = following(ids_bc, cache, {head.size}, {segment.tokens.max})"
     yield "    kept = dict(cache.kept)"
     yield from (f"    {line}" for line in steps.body)
     x = steps.tensors[head.sources[0].name]

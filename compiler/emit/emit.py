@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import decoding, kernels, model, runtime, sparse
+from mmspec.compiler.emit import decoding, inputs, kernels, model, runtime, sparse
 from mmspec.compiler.emit.fragment import Fragment
 from mmspec.compiler.emit.imports import import_block
 from mmspec.compiler.emit.kernel_mask import Mask
@@ -23,7 +24,7 @@ from mmspec.schema.spec import Spec
 ATTENTION = frozenset(
     {"visible", "visible_keys", "visible_by_head", "visible_by_sample", "attend_by_head"}
     | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
-    | {"document_spans", "shared_span", "document_runs", "document_places", "expect_together"}
+    | {"document_spans", "shared_span", "document_runs", "document_places"}
     | {"rotation", "rotate", "Attention", "CrossAttention"}
 )
 """Helpers and parts that go to the package's attention.py, beside the masks."""
@@ -48,25 +49,45 @@ class Definition:
     uses: frozenset[str]
 
 
+@dataclass(slots=True)
+class _Definitions:
+    """Those of each file that is the model's own, in order."""
+
+    inputs: list[Definition] = field(default_factory=list)
+    attention: list[Definition] = field(default_factory=list)
+    model: list[Definition] = field(default_factory=list)
+
+    def home(self, part: str) -> list[Definition]:
+        """Where a helper or a class of a part goes."""
+        if part in inputs.NAMES:
+            return self.inputs
+        return self.attention if part in ATTENTION else self.model
+
+
 def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     """Emit the package of a plan; the same spec, backend and version give the same bytes."""
     specialiser = Specialiser(model.part_modules(), reserved=model.reserved(plan))
     requests = Requests(plan, specialiser, backend)
     lines = Lines(requests)
     model.forward(plan, lines)
-    fragment = specialiser.finish(_read("\n".join(lines.statements())) | _masks_read(lines))
-    attention = [_definition(tidy(source)) for source in (*lines.patterns, *lines.masks)]
-    main: list[Definition] = []
+    checks = list(inputs.sources(plan))
+    statements = "\n".join(lines.statements())
+    read = set[str]().union(*map(_read, (statements, *lines.masks, *checks)))
+    fragment = specialiser.finish(read)
+    own = _Definitions()
+    own.attention += [_definition(tidy(source)) for source in (*lines.patterns, *lines.masks)]
     for part, definition in _parts(fragment):
-        (attention if part in ATTENTION else main).append(definition)
-    main += [_definition(tidy(text)) for text in model.classes(plan, requests, lines)]
+        own.home(part).append(definition)
+    own.inputs = _read_first([_definition(tidy(source)) for source in checks], own.inputs)
+    own.model += [_definition(tidy(text)) for text in model.classes(plan, requests, lines)]
     steps = decoding.sources(plan, requests, specialiser)
-    return _package(plan, spec, fragment.imports, attention, main, lines.kernels, steps)
+    return _package(plan, spec, fragment.imports, own, lines.kernels, steps)
 
 
-def _masks_read(lines: Lines) -> set[str]:
-    """Names that the mask functions read."""
-    return set[str]().union(*map(_read, lines.masks))
+def _read_first(first: list[Definition], helpers: list[Definition]) -> list[Definition]:
+    """Constants, then what a reader is to meet first, then the functions that it calls."""
+    constants = [item for item in helpers if item.name.isupper()]
+    return [*constants, *first, *(item for item in helpers if item not in constants)]
 
 
 def _parts(fragment: Fragment) -> Iterable[tuple[str, Definition]]:
@@ -82,8 +103,7 @@ def _package(
     plan: ir.Plan,
     spec: Spec,
     imports: frozenset[str],
-    attention: list[Definition],
-    main: list[Definition],
+    own: _Definitions,
     masks: list[Mask],
     steps: list[str],
 ) -> Package:
@@ -92,7 +112,7 @@ def _package(
     lines = [*STANDARD, *(line for line in imports if "mmspec" not in line)]
     files: dict[str, str] = {}
     homes.update(runtime.needed(imports))
-    using = "".join(item.source for item in attention)
+    using = "".join(item.source for item in own.attention)
     if any(mask.has_tables for mask in masks):
         homes.update(dict.fromkeys(sparse.TABLE_NAMES, "tables"))
     files.update(runtime.files(homes.values(), plan.name, using))
@@ -100,19 +120,21 @@ def _package(
         homes.update(dict.fromkeys(sparse.NAMES, "sparse_pattern"))
         about = "Attention on a GPU: a kernel forward, two backward, for each mask."
         files["kernels.py"] = kernels.module(model.header(plan, about), masks)
-    if attention:
+    if own.attention:
         files["attention.py"] = _file(
-            plan, "Attention of the model, and who sees whom.", attention, lines, homes
+            plan, "Attention of the model, and who sees whom.", own.attention, lines, homes
         )
-        homes.update({item.name: "attention" for item in attention})
-    files["model.py"] = _file(plan, model.summary(plan), main, lines, homes)
+        homes.update({item.name: "attention" for item in own.attention})
+    files["inputs.py"] = _file(plan, inputs.SUMMARY, own.inputs, lines, homes)
+    homes.update({item.name: "inputs" for item in own.inputs})
+    files["model.py"] = _file(plan, model.summary(plan), own.model, lines, homes)
     if steps:
-        homes.update({item.name: "model" for item in main})
+        homes.update({item.name: "model" for item in own.model})
         files["decoding.py"] = _decoding(plan, steps, lines, homes)
     public = [f"{plan.class_name}{suffix}" for suffix in ("", "Heads", "Output")]
     files["__init__.py"] = model.package_init(plan, public)
     files["spec.yaml"] = dump(spec)
-    counts = {"modules": sum("class " in item.source for item in main)}
+    counts = {"modules": sum("class " in item.source for item in own.model)}
     ordered = {name: files[name] for name in sorted(files)}
     ordered["manifest.json"] = manifest(ordered, files["spec.yaml"], counts)
     return Package(plan.name, plan.class_name, ordered)
@@ -143,8 +165,10 @@ def _file(
     needed += [f"from .{homes[name]} import {name}" for name in sorted(used & homes.keys() - own)]
     head = model.header(plan, what) + "\nfrom __future__ import annotations\n"
     block = import_block(_narrowed(needed, used))
-    body = "\n\n\n".join(item.source.rstrip() for item in definitions)
-    return f"{head}\n{block}\n\n\n{body}\n"
+    constants = list(takewhile(lambda item: item.name.isupper(), definitions))
+    block += "\n" * bool(constants) + "".join(f"\n{item.source}" for item in constants)
+    others = (item.source.rstrip() for item in definitions[len(constants) :])
+    return "\n\n\n".join([f"{head}\n{block}", *others]) + "\n"
 
 
 def _narrowed(lines: Iterable[str], used: frozenset[str]) -> list[str]:

@@ -9,15 +9,16 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import objective, wiring
+from mmspec.compiler.emit import inputs, objective, wiring
 from mmspec.compiler.emit.package import BANNER
 from mmspec.compiler.emit.requests import Requests
-from mmspec.compiler.emit.wiring import Lines, packed
+from mmspec.compiler.emit.wiring import Lines
 from mmspec.version import __version__
 
 LEGEND = "b batch, t tokens, d width, h heads, w head width, f hidden width, e experts, r rows"
 
 PARTS = (
+    "inputs",
     "modality",
     "attention",
     "routing",
@@ -26,7 +27,6 @@ PARTS = (
     "halting",
     "head",
     "objective",
-    "model",
 )
 """Modules of `compiler/parts` by name, in the order in which what they define is read."""
 
@@ -46,24 +46,8 @@ def unexecuted(name: str) -> ModuleType:
 
 def forward(plan: ir.Plan, lines: Lines) -> None:
     """Write the statements of `forward`."""
-    names = [given.name for given in plan.inputs]
-    heads = [head.name for head in plan.heads]
-    lines.write(
-        f'lengths = known("lengths", lengths, {_names(names)})',
-        f'targets = known("targets", targets, {_names(heads)})',
-    )
-    if packed(plan):
-        lines.write(f'documents = known("documents", documents, {_names(packed(plan))})')
-    if all(given.optional for given in plan.inputs):
-        absent = " and ".join(f"{name} is None" for name in names)
-        lines.write(
-            f"if {absent}:",
-            f'    raise ValueError("give at least one of: {", ".join(names)}")',
-        )
+    lines.write(*inputs.calls(plan))
     lines.write("statistics: dict[str, Tensor] = {}", "auxiliary: dict[str, Tensor] = {}")
-    if any(given.optional for given in plan.inputs):
-        given_names = ", ".join(names)
-        lines.write(f"batch = batch_size({given_names})")
     stacked = True
     for node in plan.nodes:
         if not isinstance(node, ir.Stack) or stacked:
@@ -87,11 +71,6 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
         f"heads = {plan.class_name}Heads({outputs})",
         f"return {plan.class_name}Output(heads, loss, losses, auxiliary, statistics)",
     )
-
-
-def _names(names: list[str]) -> str:
-    quoted = ", ".join(f'"{name}"' for name in names)
-    return f"({quoted},)" if len(names) == 1 else f"({quoted})"
 
 
 def classes(plan: ir.Plan, requests: Requests, lines: Lines) -> tuple[str, ...]:
@@ -137,7 +116,7 @@ def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[st
         yield f"        {given.name}: {kind},"
     yield "        lengths: Mapping[str, Tensor] | None = None,"
     yield "        targets: Mapping[str, Tensor] | None = None,"
-    if packed(plan):
+    if inputs.packed(plan):
         yield "        documents: Mapping[str, Tensor] | None = None,"
     yield f"    ) -> {plan.class_name}Output:"
     for line in lines.statements():
@@ -164,7 +143,7 @@ def _docstring(plan: ir.Plan) -> Iterator[str]:
         yield f"        {given.name}: {given.dtype} [{shape}] ({given.kind}{note})"
     yield "        lengths: int64 [B] by input name: its tokens or frames; 0 where it is absent"
     yield "        targets: by head name; losses are computed for those given"
-    if packed(plan):
+    if inputs.packed(plan):
         yield "        documents: int64 [B, T] by input name: the document of each token, those of"
         yield "            one standing together (`document_ids` makes them); one where not given"
     yield '    """'

@@ -10,9 +10,6 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
     """The objective of each head that `targets` names, and their weighted sum."""
     for node in plan.heads:
         lines.write(f'if "{node.name}" in targets:')
-        if node.loss == "mse":
-            logits, target = f"{node.name}_logits", f'targets["{node.name}"]'
-            lines.write(f'    expect("targets of {node.name}", {target}, tuple({logits}.shape))')
         if exit_stack(plan, node) is None:
             lines.write(f'    losses["{node.name}"] = {_loss(node, plan, lines)}')
             continue

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import kernel_mask, masks, sparse
+from mmspec.compiler.emit.inputs import packed
 from mmspec.compiler.emit.requests import Requests
 
 
@@ -81,24 +82,24 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     if node.kind in ("audio", "series") and node.patch > 1:
         length = f"patches({length}, {node.patch})"
     asked = name in packed(plan) and name not in lines.documents
-    given_documents = [_documents(node, length)] if asked else []
     lines.documents[name] = document = f"{name}_document_bt"
     arguments["places_bt"] = f"document_places({document})"
     call = lines.requests.call(node.module, arguments)
-    expected = _expected(given)
+    weight = f"self.{node.module}.{lines.requests.weight(node)}"
+    made = [*([_documents(node)] if asked else []), f"{x} = {call}"]
+    if node.kind not in ("tokens", "table"):
+        made.insert(0, f'expect_type("{name}", {name}, {weight})')
     if given.optional:
-        like = f"self.{node.module}.{lines.requests.weight(node)}"
-        none = f'{document} = packed("{name}", documents.get("{name}"), {x}, 0, None)'
+        empty = f'{document} = packed(documents.get("{name}"), {x}, 0)'
         lines.write(
             f"if {name} is None:",
-            f"    {x} = absent(batch, {node.out.width}, {like})",
-            *([f"    {none}"] if asked else []),
+            f"    {x} = absent(batch, {node.out.width}, {weight})",
+            *([f"    {empty}"] if asked else []),
             "else:",
-            *(f"    {line}" for line in (expected, *given_documents)),
-            f"    {x} = {call}",
+            *(f"    {line}" for line in made),
         )
     else:
-        lines.write(expected, *given_documents, f"{x} = {call}")
+        lines.write(*made)
     lines.tensors[node.out.name], lines.valids[node.out.name] = x, f"{node.out.name}_bt"
     tokens = f"{x}.shape[1]"
     if node.kind in ("image", "table"):
@@ -113,27 +114,11 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     lines.counts.setdefault(name, str(node.out.segments[0].tokens.max) if fixed else tokens)
 
 
-def _expected(given: ir.Input) -> str:
-    """The statement that checks the shape of an input."""
-    sizes = ", ".join(str(size) if isinstance(size, int) else "None" for size in given.shape)
-    longest = "" if given.longest is None else f", {given.longest}"
-    return f'expect("{given.name}", {given.name}, ({sizes}){longest})'
-
-
-def _documents(node: ir.Embed, length: str) -> str:
-    """The statement that names the document of each token; length: of the samples, in tokens."""
+def _documents(node: ir.Embed) -> str:
+    """The statement that names the document of each token."""
     name, frames = node.modality, f"{node.modality}.shape[1]"
     tokens = f"-(-{frames} // {node.patch})" if node.patch > 1 else frames
-    given = f'documents.get("{name}")'
-    return f'{name}_document_bt = packed("{name}", {given}, {name}, {tokens}, {length})'
-
-
-def packed(plan: ir.Plan) -> list[str]:
-    """Inputs whose tokens may be packed documents."""
-    groups = [group for stack in plan.stacks() for group in stack.block.attention.groups]
-    groups += [group for node in plan.nodes if isinstance(node, ir.Fuse) for group in node.groups]
-    asked = masks.documents(tuple(groups))
-    return [given.name for given in plan.inputs if given.name in asked]
+    return f'{name}_document_bt = packed(documents.get("{name}"), {name}, {tokens})'
 
 
 def project(node: ir.Project, lines: Lines) -> None:

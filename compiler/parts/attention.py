@@ -71,40 +71,11 @@ def attend_by_head(
     return torch.cat(y, dim=1)
 
 
-def packed(
-    name: str,
-    document_bt: Tensor | None,
-    x: Tensor,
-    tokens: int,
-    length_b: Tensor | None,
-) -> Tensor:
+def packed(document_bt: Tensor | None, x: Tensor, tokens: int) -> Tensor:
     """The document of each of so many tokens of a modality: int64 [B, T]; None: one document."""
     if document_bt is None:
         return torch.zeros(x.shape[0], tokens, dtype=torch.int64, device=x.device)
-    if document_bt.shape != (x.shape[0], tokens):
-        wanted, found = [x.shape[0], tokens], list(document_bt.shape)
-        raise ValueError(f"documents of {name} must be {wanted}, are {found}")
-    if document_bt.device.type == "cpu" and not torch.compiler.is_compiling():
-        expect_together(name, document_bt, length_b)
     return document_bt
-
-
-def expect_together(name: str, document_bt: Tensor, length_b: Tensor | None) -> None:
-    """Raise ValueError where tokens of one document stand apart; those past a length may."""
-    later_bt = torch.ones_like(document_bt[:, 1:], dtype=torch.bool)
-    if length_b is not None:
-        valid_bt = torch.arange(document_bt.shape[1]) < length_b[:, None]
-        document_bt = torch.where(valid_bt, document_bt, document_bt[:, :1])
-        later_bt = valid_bt[:, 1:]
-    begun_b = ((document_bt[:, 1:] != document_bt[:, :-1]) & later_bt).sum(dim=1)
-    sorted_bt = document_bt.sort(dim=1).values
-    there_b = (sorted_bt[:, 1:] != sorted_bt[:, :-1]).sum(dim=1)
-    if bool((begun_b != there_b).any()):
-        sample = int((begun_b != there_b).nonzero()[0])
-        raise ValueError(
-            f"documents of {name}: in sample {sample} a document goes on after another one; "
-            "tokens of one document stand together"
-        )
 
 
 def document_places(document_bt: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention, CrossAttention, mixed, rotate, rotation
+from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding, sincos
 from mmspec.compiler.parts.stream import Block, Stack
 
@@ -130,14 +131,15 @@ def forget(cached: CachedKeys, alive_bs: Tensor, most: int | None) -> CachedKeys
     return CachedKeys(left.place_bs, layers)
 
 
-def following(ids_bc: Tensor, cache: KeyCache, longest: int) -> Tensor:
+def following(ids_bc: Tensor, cache: KeyCache, vocab: int, longest: int) -> Tensor:
     """Where the next tokens of each sample stand: int64 [B, C].
 
     Raises ValueError where there are none, or more than fit.
     """
-    batch = cache.length_b.shape[0]
-    if ids_bc.dim() != 2 or ids_bc.shape[0] != batch or ids_bc.shape[1] == 0:
-        raise ValueError(f"next tokens must be [{batch}, 1 or more], are {list(ids_bc.shape)}")
+    expect("next tokens", ids_bc, INTEGERS, (cache.length_b.shape[0], None))
+    expect_range("next tokens", ids_bc, vocab - 1)
+    if ids_bc.shape[1] == 0:
+        raise ValueError("there are no next tokens: give at least one of each sample")
     if cache.longest + ids_bc.shape[1] > longest:
         after = f"{cache.longest} + {ids_bc.shape[1]}"
         raise ValueError(f"{after} positions are too many, at most {longest} are allowed")

@@ -16,7 +16,9 @@ RESERVED = frozenset(
     self torch nn math tensor model lengths targets heads loss losses auxiliary statistics
     count index batch b training output q k device terms present absent visible rotation
     rotate tubelets int float bool str list dict tuple len range super sum min max any all zip
-    enumerate print type object none known expect batch_size patches valid_tokens valid_whole
+    enumerate print type object none known batch_size patches valid_tokens valid_whole
+    check_inputs check_targets expect_numbers expect_ids expect_row expect_type expect_lengths
+    expect_documents expect_classes expect_values expect_next
     join_valid visible_keys cross_entropy next_token contrastive total_loss weighted_loss
     ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
     visible_by_sample random_blocks mixed kernels sparse tables document_spans

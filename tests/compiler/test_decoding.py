@@ -292,9 +292,9 @@ def test_what_does_not_fit_is_refused() -> None:
     _, cache = found.prefill(38)
     with pytest.raises(ValueError, match=r"38 \+ 3 positions are too many, at most 40"):
         found.decode(found.ids[:, :3], cache)
-    with pytest.raises(ValueError, match=r"must be \[3, 1 or more\], are \[2, 1\]"):
+    with pytest.raises(ValueError, match=r"next tokens must be \[3, any\], is \[2, 1\]"):
         found.decode(found.ids[:2, :1], cache)
-    with pytest.raises(ValueError, match="1 or more"):
+    with pytest.raises(ValueError, match="at least one of each sample"):
         found.decode(found.ids[:, :0], cache)
 
 

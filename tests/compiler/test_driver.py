@@ -84,7 +84,8 @@ def test_a_package_is_shown_file_by_file() -> None:
     text = shown("emit", "gated")
     at = [text.index(f"# {name}\n{content}") for name, content in files.items()]
     assert at == sorted(at)
-    assert list(files) == ["__init__.py", "attention.py", "model.py", "spec.yaml", "manifest.json"]
+    own = ["__init__.py", "attention.py", "inputs.py", "model.py"]
+    assert list(files) == [*own, "spec.yaml", "manifest.json"]
 
 
 @pytest.mark.parametrize("step", ["read", "validate", "lower", "emit"])

@@ -16,7 +16,7 @@ NAMES = (
 )
 """One of each: gates, cross-attention, experts, both ways to stop, masks by pair and by heads."""
 
-FILES = ("attention.py", "decoding.py", "grouped.py", "model.py")
+FILES = ("attention.py", "decoding.py", "grouped.py", "inputs.py", "model.py")
 """Files that hold code of the model; the others name the version and hashes of these."""
 
 

@@ -91,7 +91,7 @@ def test_a_traceback_shows_the_emitted_line() -> None:
     else:
         raise AssertionError("the shape is wrong")
     lines = [line.strip() for line in shown.splitlines()]
-    assert 'expect("image", image, (None, 3, 64, 64))' in lines
+    assert 'expect_numbers("image", image, (None, 3, 64, 64))' in lines
     assert any(line.startswith("raise ValueError(f") for line in lines)
     linecache.checkcache()
     assert inspect.getsource(type(model)).startswith("class Gated")

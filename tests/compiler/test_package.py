@@ -197,7 +197,7 @@ def test_the_manifest_says_what_was_written(tmp_path: Path) -> None:
     assert said["mmspec"] == __version__
     assert said["files"] == {name: sha256(data).hexdigest() for name, data in files.items()}
     assert said["spec_sha256"] == sha256(files["spec.yaml"]).hexdigest()
-    assert sorted(files) == ["__init__.py", "attention.py", "model.py", "spec.yaml"]
+    assert sorted(files) == ["__init__.py", "attention.py", "inputs.py", "model.py", "spec.yaml"]
 
 
 def test_the_same_spec_is_the_same_bytes(tmp_path: Path) -> None:
