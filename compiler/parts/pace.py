@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,9 +55,19 @@ def paced(inputs: Sequence[Tensor], training: bool) -> tuple[float, bool]:
     return _SURER * (known.training if training else known.forward), True
 
 
-@lru_cache(maxsize=2)
+KNOWN: dict[bool, Pace] = {}
+"""Of bfloat16 and of float32, as this process uses them; training that goes on sets them first."""
+
+
 def pace(half: bool) -> Pace:
     """Of bfloat16, or of float32; native code must be there."""
+    if half not in KNOWN:
+        KNOWN[half] = _kept_or_measured(half)
+    return KNOWN[half]
+
+
+def _kept_or_measured(half: bool) -> Pace:
+    """As an earlier process kept it, else measured now, and kept."""
     folder = private.cache("native")
     kind = "bfloat16" if half else "float32"
     file = None if folder is None else folder / f"{stem()}.{torch.__version__}.{kind}.json"

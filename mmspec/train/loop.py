@@ -18,7 +18,7 @@ from torch import nn
 
 from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.schema.spec import Spec
-from mmspec.train import checkpoint, record, schedule
+from mmspec.train import checkpoint, record, schedule, way
 from mmspec.train.evaluate import ALL, Table, conditions, evaluate
 from mmspec.train.feed import Feed
 from mmspec.train.metrics import Metrics, Row
@@ -85,11 +85,14 @@ def train(job: Job, listener: Listener, resume: bool = False) -> Outcome:
         _repeatable(job.settings),
         _stop_on_interrupt() as stop,
         Metrics(directory, start.state.step, start.rows) as metrics,
+        way.taken(start.attention) as hindrance,
     ):
         job, state = start.job, start.state
         if start.is_new:
             _save(directory, state, metrics)
         record.write(directory, start.content, job.spec)
+        for note in filter(None, (*start.notes, hindrance)):
+            listener.noted(note)
         if not metrics.has_tensorboard:
             listener.noted("no event files: tensorboard is not installed")
         listener.started(_parameters(state.model), job.feed, state.step)
@@ -109,6 +112,10 @@ class _Start:
     """What was measured before, of both files."""
     is_new: bool = True
     """Whether no checkpoint says so yet."""
+    attention: way.Way | None = None
+    """The way that it takes, where that was chosen before."""
+    notes: tuple[str, ...] = ()
+    """What may make numbers differ from those of a run that was never stopped."""
 
 
 def _begun(job: Job, directory: Path) -> _Start:
@@ -126,10 +133,11 @@ def _continued(job: Job, directory: Path) -> _Start:
     content = run.content | {"settings": job.settings.settled().stored()}
     state, found = fresh(job.model, job.settings), stored(directory)
     if found is None:
-        return _Start(job, state, content)
-    rows = take_up(state, found, directory)
+        return _Start(job, state, content, notes=record.changes(run))
+    rows, attention = take_up(state, found, directory)
     planned, state.total = state.total, last_step(state, run.settings, job.settings)
-    return _Start(job, state, content, rows, is_new=state.total != planned)
+    is_new = state.total != planned
+    return _Start(job, state, content, rows, is_new, attention, record.changes(run))
 
 
 def _parameters(model: nn.Module) -> int:

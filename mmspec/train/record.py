@@ -206,6 +206,17 @@ def resumed(stored: Run, settings: Settings, spec: Spec, feed: Feed) -> Settings
     return settings
 
 
+def changes(stored: Run) -> tuple[str, ...]:
+    """A line for mmspec and for torch where it is not that of the beginning."""
+    before, now = stored.content["versions"], _versions()
+    return tuple(
+        f"the run was begun with {name} {before.get(name)}, and goes on with {now[name]}: "
+        "from now on its numbers may differ in their last bits"
+        for name in ("mmspec", "torch")
+        if before.get(name) != now[name]
+    )
+
+
 def check_same(stored: Run, settings: Settings, spec: Spec) -> None:
     """Raise MM612 where the settings or the spec are not those of the run."""
     differences = settings.differences(stored.settings)

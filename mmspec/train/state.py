@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from mmspec.diagnostics import Diagnostic, MmspecError
-from mmspec.train import checkpoint, folder, metrics, schedule
+from mmspec.train import checkpoint, folder, metrics, schedule, way
 from mmspec.train.settings import Settings
 
 _UNFIT: Final = (KeyError, TypeError, ValueError, RuntimeError, AttributeError, LookupError)
@@ -42,6 +42,7 @@ class State:
             "seconds": self.seconds,
             "random": checkpoint.random_states(),
             "metrics": position,
+            "attention": way.used(),
         }
 
     def restore(self, stored: dict[str, Any]) -> None:
@@ -100,8 +101,12 @@ def stored(directory: Path) -> dict[str, Any] | None:
     return found
 
 
-def take_up(state: State, found: dict[str, Any], directory: Path) -> tuple[bytes, bytes]:
-    """Set a fresh state to what a checkpoint holds; the rows of metrics before it, of both files.
+def take_up(
+    state: State, found: dict[str, Any], directory: Path
+) -> tuple[tuple[bytes, bytes], way.Way | None]:
+    """Set a fresh state to what a checkpoint holds.
+
+    Gives the rows of metrics before it, of both files, and the way that attention took.
 
     Raises MM613 where it does not fit the model, or the files of metrics do not fit it.
     """
@@ -109,6 +114,7 @@ def take_up(state: State, found: dict[str, Any], directory: Path) -> tuple[bytes
     try:
         state.restore(found)
         positions = dict(found["metrics"])
+        attention = way.read(found["attention"])
     except _UNFIT as error:
         what = " ".join(str(error).split())[:200]
         raise folder.damaged(path, f"does not fit the model: {what}") from None
@@ -118,7 +124,7 @@ def take_up(state: State, found: dict[str, Any], directory: Path) -> tuple[bytes
     )
     if steps.count(b"\n") != state.step:
         raise folder.damaged(path, f"is of step {state.step}, and {metrics.STEPS} of another")
-    return steps, evaluations
+    return (steps, evaluations), attention
 
 
 def last_step(state: State, before: Settings, now: Settings) -> int | None:

@@ -31,15 +31,15 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(pace, "stem", lambda: "code")
     monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path))
     monkeypatch.setattr(pace, "_measured", lambda _: SLOW)
-    pace.pace.cache_clear()
+    pace.KNOWN.clear()
     yield tmp_path / "native"
-    pace.pace.cache_clear()
+    pace.KNOWN.clear()
 
 
 def measured_as(found: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes out from now on where it is measured, in what would be another process."""
     monkeypatch.setattr(pace, "_measured", lambda _: found)
-    pace.pace.cache_clear()
+    pace.KNOWN.clear()
 
 
 def test_it_is_measured_once_for_each_type(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def test_what_is_measured_sees_everything(tokens: int) -> None:
 def measurable(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is native code, and nothing is known of its pace in this process."""
     there(monkeypatch)
-    pace.pace.cache_clear()
+    pace.KNOWN.clear()
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -187,10 +187,11 @@ def test_each_key_of_a_checkpoint_is_missed_when_it_is_changed(out: Path) -> Non
     """The digest is made to fit, as no accident would; what it says is still looked at."""
     state = checkpoint.load(out)
     assert state is not None
-    harmless = {("seconds", 1e308), ("total", None), ("total", 10**30)}
+    harmless = {("seconds", "1e+308"), ("total", "None"), ("total", repr(10**30))}
+    harmless.add(("attention", "{}"))
     for key in state:
         for other in (KeyError, *OTHERS, [1, "two"], {"a": {}}, torch.zeros(3)):
-            if (key, other) in harmless if not isinstance(other, list | dict | torch.Tensor) else 0:
+            if (key, repr(other)) in harmless:
                 continue
             mutant = {k: v for k, v in state.items() if k != key}
             checkpoint.save(out, mutant if other is KeyError else mutant | {key: other})
