@@ -224,7 +224,8 @@ def _note_settings(chosen: Settings) -> None:
     from dataclasses import asdict
 
     facts = {k: v for k, v in asdict(chosen.settled()).items() if v is not None}
-    facts |= {"data": chosen.data, "augment": "yes" if chosen.augment else "no"}
+    facts |= {name: "yes" if v else "no" for name, v in facts.items() if isinstance(v, bool)}
+    facts["data"] = chosen.data
     lines = [f"{name.replace('_', '-')} {value}" for name, value in facts.items()]
     if output.is_terminal(sys.stderr):
         import shutil

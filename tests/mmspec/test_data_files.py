@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from mmspec.data import dataset, files, registry, split
 from mmspec.data.dataset import Dataset
 from mmspec.data.source import Source
 from mmspec.diagnostics import Diagnostic, MmspecError
+from mmspec.train.data import open_feed
+from mmspec.train.settings import Settings
 
 ALL = ("text", "image", "audio", "motion", "facts")
 NFC, NFD = "caf\u00e9", "cafe\u0301"
@@ -294,6 +297,16 @@ def test_what_leads_out_of_the_folder_needs_leave(home: Path, cell: str) -> None
     assert told.code == "MM501" and "leads out" in told.message
     assert "--allow-outside" in told.help and "allow_outside=True" in told.help
     assert outside(home, cell, allow=True) == (2, 3)
+
+
+def test_the_setting_of_a_run_permits_it_too(home: Path) -> None:
+    path, wanted = home / "in" / "rows.jsonl", spec("motion")
+    rows = [{"motion": "../out.npy", "label": "a", "split": side} for side in ("train", "test")]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    chosen = Settings(spec="s.yaml", data=str(path), out="o")
+    with pytest.raises(MmspecError, match="--allow-outside"):
+        open_feed(wanted, chosen)
+    assert open_feed(wanted, replace(chosen, allow_outside=True)).train_size == 1
 
 
 def test_an_absolute_path_is_taken_as_given(home: Path) -> None:

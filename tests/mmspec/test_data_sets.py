@@ -338,3 +338,23 @@ def test_baselines_are_not_fitted_to_what_is_not_finite(own_cache: Path) -> None
     assert [(d.code, d.where) for d in error.value.diagnostics] == [
         ("MM506", "watch 7, column `accelerometer`")
     ]
+
+
+def test_a_damaged_stamp_is_told(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stamps, "FEWEST", 1)
+    _stamp(tmp_path / "s" / "animals", "duck", "duck")
+    (tmp_path / "s" / "animals" / "duck.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(MmspecError, match="MM501") as error:
+        stamps.read(tmp_path / "s")
+    assert "duck.png" in str(error.value)
+
+
+def test_openmoji_of_another_layout_is_told(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "emoji.json").write_text('[{"category": "Objects"}]')
+    monkeypatch.setattr(installed, "file", lambda *names: tmp_path / "emoji.json")
+    with pytest.raises(MmspecError, match="MM501"):
+        openmoji.load()

@@ -40,14 +40,12 @@ def encode(modality: Frames, raw: Raw) -> NDArray[Any]:
         return frames.encode(modality, raw)
     shape = raw.samples.shape if isinstance(raw.samples, np.ndarray) else (len(raw.samples),)
     if len(shape) != 1 or not 0 < raw.rate <= _FASTEST:
-        message = f"a recording is samples [n] at a rate above 0, not {list(shape)} at {raw.rate}"
+        message = (
+            f"a recording is samples [n] at 1 to {_FASTEST:,} Hz, not {list(shape)} at {raw.rate}"
+        )
         raise fault("MM505", message, "average its channels")
-    window = _window(raw.rate, modality.rate)
-    if window < _FEWEST:
-        message = f"{raw.rate} samples a second: a window has {window}, and they have no spectrum"
-        raise fault("MM506", message, "lower the `rate` of frames; or kind: series, and an array")
-    found = log_mel(raw, modality.features, modality.rate, modality.length.max + 1)
-    return finite(found, "the log-mel of the recording")
+    features = log_mel(raw, modality.features, modality.rate, modality.length.max + 1)
+    return finite(features, "the log-mel of the recording")
 
 
 def log_mel(sound: Waveform, bands: int, rate: Fraction, most: int) -> NDArray[Any]:
@@ -55,9 +53,14 @@ def log_mel(sound: Waveform, bands: int, rate: Fraction, most: int) -> NDArray[A
 
     1 is a sine of full scale in the middle of the band. Frame i is centred on the time i / rate;
     its window is two frames long, at least 25 ms.
-    Only the samples of some frames are held at a time; raises MM506 where one is not finite.
+    Only the samples of some frames are held at a time; raises MM506 where one is not finite, and
+    where a window has too few to have a spectrum.
     """
     window = np.hanning(_window(sound.rate, rate))
+    if len(window) < _FEWEST:
+        seen = f"a window has {len(window)}, and they have no spectrum"
+        message = f"{sound.rate} samples a second: {seen}"
+        raise fault("MM506", message, "lower the `rate` of frames; or kind: series, and an array")
     size = _bins(sound.rate, len(window), bands)
     count, at_once = _frames_of(sound, rate, most), max(1, _AT_ONCE // size)
     found = np.zeros((count, bands), np.float32)
@@ -152,4 +155,5 @@ def settings() -> dict[str, Any]:
         "highest_hz": _HIGHEST,
         "shortest_window_seconds": float(_SHORTEST_WINDOW),
         "floor_db": round(10 * math.log10(_FLOOR)),
+        "sine_of_full_scale": 1.0,
     }

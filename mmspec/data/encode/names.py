@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from unicodedata import normalize
 
 import numpy as np
@@ -17,6 +18,9 @@ from mmspec.data.encode.values import described
 from mmspec.data.faults import fault
 from mmspec.data.source import Raw
 from mmspec.diagnostics import suggest
+
+_SHOWN: Final = 30
+"""Digits of an id that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,7 @@ class Names:
         number = numerals.whole(raw)
         assert number is not None, raw
         if not 0 <= number < self.count:
-            shown = described(raw).strip("`")
-            message = f"{shown} is not in 0 to {self.count - 1}"
+            message = f"{str(number)[:_SHOWN]} is not in 0 to {self.count - 1}"
             raise fault("MM507", message, "ids count from 0; give names, or raise the count")
         return number
 
