@@ -40,17 +40,25 @@ def _lower(spec: Spec) -> ir.Plan:
     return lower(spec)
 
 
+def _refuse(target: Path, force: bool) -> None:
+    """Say that a folder cannot be written before there is anything to write."""
+    from mmspec.compiler.emit import owned
+
+    owned.refuse(target, force=force)
+
+
 def run(
     path: str | os.PathLike[str],
     stop_after: str = "emit",
     directory: str | os.PathLike[str] | None = None,
     backend: str = "auto",
+    force: bool = False,
 ) -> Any:
     """Take a spec through the steps up to `stop_after`; return what that step makes.
 
     read: Document, validate: Spec, lower: Plan, emit: Package, write: the package's folder
     (`directory`, by default the spec's name in the working folder).
-    backend: of attention, one of BACKENDS.
+    backend: of attention, one of BACKENDS. force: a package that was edited by hand is replaced.
     Raises MmspecError when the spec or the folder is at fault.
     """
     assert stop_after in STEPS, stop_after
@@ -61,12 +69,15 @@ def run(
         return spec or document
     if stop_after == "lower":
         return _lower(spec)
+    target = Path(directory or spec.name)
+    if stop_after == "write":
+        _refuse(target, force)
     emitted = emit(spec, backend)
     if stop_after == "emit":
         return emitted
     from mmspec.compiler.emit import package
 
-    return package.write(emitted, Path(directory or spec.name))
+    return package.write(emitted, target, force)
 
 
 def emit(spec: Spec, backend: str = "auto") -> Package:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from mmspec.compiler.emit import owned
 from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.version import __version__
 
@@ -44,30 +44,42 @@ def manifest(files: Mapping[str, str], spec_text: str, counts: Mapping[str, int]
     return json.dumps(document, indent=2) + "\n"
 
 
-def write(package: Package, directory: Path) -> Path:
+def write(package: Package, directory: Path, force: bool = False) -> Path:
     """Write a package to `directory` atomically; refuse to replace what is not ours.
 
-    Raises MmspecError when `directory` holds something that mmspec did not write. A link to a
-    folder stays a link.
+    Raises MmspecError when `directory` holds something that mmspec did not write, or (without
+    `force`) that was edited since. A link to a folder stays a link.
     """
     directory = Path(os.path.abspath(directory))
     target = Path(os.path.realpath(directory))
     try:
-        _refuse_strangers(directory)
+        owned.refuse(directory, package.files, force)
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        fresh, lock = _begun(target)
     except OSError as error:
         raise _cannot_write(directory, error) from None
     try:
         for name, text in package.files.items():
             _write_file(fresh / name, text)
         fresh.chmod(0o755)
-        _swap(fresh, target)
+        replaced = owned.names_in(target)
+        _swap(fresh, target, replaced)
     except OSError as error:
+        owned.remove(fresh, package.files)
         raise _cannot_write(directory, error) from None
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        os.close(lock)
+    owned.sweep(target)
     return directory
+
+
+def _begun(target: Path) -> tuple[Path, int]:
+    """A new folder beside `target`, and the lock by which others know that it is in use."""
+    while True:
+        fresh = Path(tempfile.mkdtemp(prefix=owned.prefix(target), dir=target.parent))
+        lock = owned.locked(fresh)
+        if lock is not None and fresh.exists():
+            return fresh, lock
 
 
 def _write_file(path: Path, text: str) -> None:
@@ -77,17 +89,21 @@ def _write_file(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _swap(fresh: Path, directory: Path) -> None:
-    """Put `fresh` in the place of `directory`: one rename, or an exchange of links to it."""
+def _swap(fresh: Path, directory: Path, replaced: Collection[str]) -> None:
+    """Put `fresh` in the place of `directory`: one rename, or an exchange of links to it.
+
+    replaced: names of the files that go with the old one.
+    """
     if not directory.exists():
         fresh.rename(directory)
         return
     if _exchange(fresh, directory):
+        owned.remove(fresh, replaced)
         return
     old = fresh.with_name(fresh.name + ".old")
     directory.rename(old)
     fresh.rename(directory)
-    shutil.rmtree(old, ignore_errors=True)
+    owned.remove(old, replaced)
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -100,33 +116,6 @@ def _exchange(first: Path, second: Path) -> bool:
         return False
     here, swap = -100, 2
     return bool(rename(here, os.fsencode(first), here, os.fsencode(second), swap) == 0)
-
-
-def _refuse_strangers(directory: Path) -> None:
-    """A folder that holds files but no manifest of ours is the user's own."""
-    if not directory.exists():
-        return
-    if not directory.is_dir():
-        raise MmspecError(
-            (Diagnostic("MM601", f"{directory} is a file", help="choose a folder with -o"),)
-        )
-    try:
-        written = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        known = set(written["files"]) if "mmspec" in written else set[str]()
-    except (OSError, ValueError, KeyError, TypeError):
-        known = set[str]()
-    ours = known | {"manifest.json", "__pycache__"}
-    strange = sorted(entry.name for entry in directory.iterdir() if entry.name not in ours)
-    if strange or (not known and any(directory.iterdir())):
-        raise MmspecError(
-            (
-                Diagnostic(
-                    "MM602",
-                    f"{directory} holds files that mmspec did not write: {', '.join(strange[:5])}",
-                    help="choose another folder with -o, or move them away",
-                ),
-            )
-        )
 
 
 def _cannot_write(directory: Path, error: OSError) -> MmspecError:

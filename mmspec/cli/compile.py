@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Final
 from mmspec.cli import exits, waiting, writable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mmspec.diagnostics import MmspecError
 
 NAME: Final = "compile"
@@ -65,9 +63,8 @@ def _compiled(arguments: argparse.Namespace) -> str:
 
     folder = Path(arguments.output or driver.run(arguments.spec, stop_after="validate").name)
     writable.check_folder(folder.parent)
-    if not arguments.force:
-        _refuse_edited(folder)
-    return f"wrote {driver.run(arguments.spec, 'write', arguments.output, backend)}"
+    written = driver.run(arguments.spec, step, arguments.output, backend, arguments.force)
+    return f"wrote {written}"
 
 
 def _unknown(what: str, word: str, known: tuple[str, ...]) -> MmspecError:
@@ -76,24 +73,3 @@ def _unknown(what: str, word: str, known: tuple[str, ...]) -> MmspecError:
     close = suggest(word, known)
     advice = f"did you mean `{close}`?" if close else f"one of: {', '.join(known)}"
     return MmspecError(Diagnostic("MM606", f"there is no {what} `{word}`", help=advice))
-
-
-def _refuse_edited(folder: Path) -> None:
-    """Raise MM605 when a file differs from what the manifest beside it says was written."""
-    import json
-    from hashlib import sha256
-
-    from mmspec.diagnostics import Diagnostic, MmspecError
-
-    try:
-        hashes = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
-        files = {name: (folder / name).read_bytes() for name in hashes if (folder / name).exists()}
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    edited = [
-        name for name, content in files.items() if sha256(content).hexdigest() != hashes[name]
-    ]
-    if edited:
-        message = f"{folder} was edited since it was compiled: {', '.join(edited)}"
-        advice = "--force replaces it; -o writes elsewhere"
-        raise MmspecError(Diagnostic("MM605", message, help=advice))

@@ -6,19 +6,22 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mmspec.compiler import driver
-from mmspec.compiler.emit import package
+from mmspec.compiler.emit import owned, package
 from mmspec.compiler.emit.package import Package
 from mmspec.diagnostics import MmspecError
 from mmspec.version import __version__
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "specs" / "ponder.yaml"
+DEEP = os.environ.get("MMSPEC_PROFILE") == "deep"
 
 
 def made(word: str, *extra: str) -> Package:
@@ -120,7 +123,7 @@ def test_a_full_disk_leaves_the_old_package(
 KILLED = """
 import itertools, os, signal, sys
 from pathlib import Path
-from mmspec.compiler.emit import package
+from mmspec.compiler.emit import owned, package
 from mmspec.compiler.emit.package import Package
 
 root, exchange = Path(sys.argv[1]), sys.argv[2] == "True"
@@ -129,11 +132,11 @@ if not exchange:
 
 
 def made(word):
-    return Package("small", "Small", {name: f"{name} {word}" * 50 for name in "abc"} | MANIFEST)
+    files = {f"{name}.py": f"{name} {word}" * 50 for name in "abc"}
+    return Package("small", "Small", files | {"manifest.json": package.manifest(files, "", {})})
 
 
-MANIFEST = {"manifest.json": '{"mmspec": "1", "files": {"a": "", "b": "", "c": ""}}'}
-for number in itertools.count():
+for number in itertools.count(0, int(sys.argv[3])):
     folder = root / str(number) / "small"
     package.write(made("old"), folder)
     child = os.fork()
@@ -142,7 +145,8 @@ for number in itertools.count():
 
         def trace(frame, event, argument):
             global left
-            if frame.f_code.co_filename != package.__file__:
+            code = frame.f_code
+            if code.co_filename != package.__file__ and code is not owned.remove.__code__:
                 return None
             left -= 1
             if left < 0:
@@ -162,6 +166,8 @@ for number in itertools.count():
     package.write(made("last"), folder)
     again = {path.name: path.read_text() for path in folder.iterdir()}
     assert again == made("last").files, number
+    left = [path.name for path in folder.parent.iterdir() if path != folder]
+    assert all(name.endswith(".old") for name in left), (number, left)
     if status == 0:
         break
 """
@@ -171,10 +177,11 @@ for number in itertools.count():
 def test_killed_at_any_line_it_leaves_a_whole_package(tmp_path: Path, exchange: bool) -> None:
     """SIGKILL before each line of the writer: the folder holds the old package, or the new one.
 
+    In `make test` before each fourth.
     Where the system cannot exchange two folders, the old one may stand beside, under `.old`.
     """
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), str(exchange)],
+        [sys.executable, "-c", KILLED, str(tmp_path), str(exchange), "1" if DEEP else "4"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -182,12 +189,141 @@ def test_killed_at_any_line_it_leaves_a_whole_package(tmp_path: Path, exchange: 
     )
     assert done.returncode == 0, done.stderr
     rounds = [line.split() for line in done.stdout.splitlines()]
-    assert len(rounds) > 40 and rounds[-1][1:] == ["0", "new", "small"]
+    assert len(rounds) > 20 and rounds[-1][1:] == ["0", "new", "small"]
     words = [row[2] for row in rounds]
     assert words == ["old"] * words.count("old") + ["new"] * words.count("new")
     assert {row[1] for row in rounds[:-1]} == {"9"}
     places = {row[3] for row in rounds}
     assert places == {"small"} or not exchange
+
+
+CRAFTED: dict[str, Callable[[Path, Path], object]] = {
+    "a device": lambda small, mine: (small / "model.py").symlink_to("/dev/zero"),
+    "the manifest is a device": lambda small, mine: (small / "manifest.json").symlink_to(
+        "/dev/zero"
+    ),
+    "a pipe": lambda small, mine: os.mkfifo(small / "model.py"),
+    "the manifest is a pipe": lambda small, mine: os.mkfifo(small / "manifest.json"),
+    "a folder": lambda small, mine: mine.rename(small / "model.py"),
+    "the manifest is a folder": lambda small, mine: mine.rename(small / "manifest.json"),
+    "a link out": lambda small, mine: (small / "model.py").symlink_to(mine / "notes.txt"),
+    "a link to a folder": lambda small, mine: (small / "model.py").symlink_to(mine),
+    "the cache is a link": lambda small, mine: (small / "__pycache__").symlink_to(mine),
+    "the cache is mine": lambda small, mine: mine.rename(small / "__pycache__"),
+    "another's file": lambda small, mine: (small / "thesis.txt").write_text("precious"),
+    "another's module": lambda small, mine: (small / "thesis.py").write_text("precious"),
+    "a great file": lambda small, mine: os.truncate(wrote(small / "model.py"), 1 << 40),
+    "nothing": lambda small, mine: None,
+}
+"""What stands in a folder, whose manifest calls it ours."""
+NAMES = ["model.py", "thesis.txt", "thesis.py", "__pycache__", "../mine/notes.txt", "/dev/zero"]
+SAYS = {
+    "every file": {"mmspec": "1", "files": dict.fromkeys((*NAMES, "mine", "", ".."), "0" * 64)},
+    "the right digests": {
+        "mmspec": "1",
+        "files": {**dict.fromkeys(NAMES, sha256(b"precious").hexdigest())},
+    },
+    "a list": {"mmspec": "1", "files": NAMES},
+    "numbers": {"mmspec": "1", "files": dict.fromkeys(NAMES, 10**300)},
+    "no version": {"mmspec": {}, "files": dict.fromkeys(NAMES, "0" * 64)},
+}
+
+
+def wrote(path: Path) -> Path:
+    """The path, at which there is a file now."""
+    path.write_text("")
+    return path
+
+
+def everything(folder: Path) -> dict[str, tuple[int, str]]:
+    """What lies below a folder: kinds, and what small files hold or links lead to."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        state = path.lstat()
+        small = path.is_file() and not path.is_symlink() and state.st_size < 1 << 20
+        held_there = path.read_text() if small else ""
+        found[str(path)] = (state.st_mode, os.readlink(path) if path.is_symlink() else held_there)
+    return found
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("says", SAYS.values(), ids=SAYS)
+@pytest.mark.parametrize("make", CRAFTED.values(), ids=CRAFTED)
+def test_a_crafted_manifest_loses_nobody_a_file(
+    tmp_path: Path, make: Callable[[Path, Path], object], says: dict[str, Any], force: bool
+) -> None:
+    """Nothing is read without end, waited for, followed or removed; a file of nobody is written."""
+    small, mine = tmp_path / "small", tmp_path / "mine"
+    small.mkdir()
+    mine.mkdir()
+    (mine / "notes.txt").write_text("precious")
+    make(small, mine)
+    if not os.path.lexists(small / "manifest.json"):
+        (small / "manifest.json").write_text(json.dumps(says))
+    before = everything(tmp_path)
+    alone = sorted(os.listdir(small)) == ["manifest.json"]
+    theirs = (small / "thesis.py").exists() and says is SAYS["the right digests"]
+    try:
+        package.write(made("new"), small, force)
+    except MmspecError as error:
+        assert {each.code for each in error.diagnostics} <= {"MM602", "MM605"}
+        assert everything(tmp_path) == before
+        return
+    assert (alone and isinstance(says["files"], dict)) or theirs
+    assert (mine / "notes.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"mmspec": "1", "files": ' + "9" * 6000 + "}"])
+def test_a_manifest_may_be_deep_or_hold_great_numbers(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    assert code(tmp_path) == "MM602"
+
+
+def test_force_replaces_what_was_edited_and_nothing_else(tmp_path: Path) -> None:
+    package.write(made("old", "kernels.py"), tmp_path / "small")
+    (tmp_path / "small" / "model.py").write_text("mine")
+    assert code(tmp_path / "small") == "MM605"
+    assert package.write(made("new", "kernels.py"), tmp_path / "small", force=True)
+    (tmp_path / "small" / "kernels.py").write_text("mine")
+    with pytest.raises(MmspecError, match=r"did not write: kernels\.py"):
+        package.write(made("last"), tmp_path / "small", force=True)
+    assert (tmp_path / "small" / "kernels.py").read_text() == "mine"
+
+
+def test_what_comes_while_a_package_is_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package.write(made("old"), tmp_path / "small")
+    exchange = package._exchange
+
+    def late(fresh: Path, directory: Path) -> bool:
+        (directory / "notes.txt").write_text("precious")
+        return exchange(fresh, directory)
+
+    monkeypatch.setattr(package, "_exchange", late)
+    package.write(made("new"), tmp_path / "small")
+    assert held(tmp_path / "small") == made("new").files
+    assert [path.read_text() for path in tmp_path.glob(".small.*/notes.txt")] == ["precious"]
+
+
+def test_what_a_killed_compilation_left_is_swept(tmp_path: Path) -> None:
+    """Of this package, and not that of one at work, nor a folder of another's."""
+    names = ["abcdefgh", "busybusy", "mixed___"]
+    killed, busy, mixed = (tmp_path / f"{owned.prefix(tmp_path / 'small')}{n}" for n in names)
+    other, like = tmp_path / ".other.mmspec-abcdefgh", tmp_path / ".small.mmspec-notes"
+    for folder in (killed, busy, mixed, other, like):
+        folder.mkdir()
+        (folder / "model.py").write_text("half of")
+    (mixed / "notes.txt").write_text("precious")
+    lock = owned.locked(busy)
+    assert lock is not None
+    package.write(made("new"), tmp_path / "small")
+    left = {path for path in tmp_path.iterdir() if path.is_dir()} - {tmp_path / "small"}
+    assert left == {busy, mixed, other, like}
+    assert (mixed / "notes.txt").read_text() == "precious"
+    os.close(lock)
+    package.write(made("new"), tmp_path / "small")
+    assert not busy.exists()
 
 
 def test_the_manifest_says_what_was_written(tmp_path: Path) -> None:
