@@ -56,8 +56,10 @@ def check_package_name(name: str) -> str:
     """As `check_name`, for the spec itself: its package is imported by this name."""
     if name in _CLASSES:
         raise ValueError(f"`{name}` is a reserved word; choose another name")
-    if name == "test" or name in sys.stdlib_module_names:
+    if name in sys.stdlib_module_names or name in _OF_OTHER_PYTHONS:
         raise ValueError(f"`{name}` is a module of Python; a package of that name would hide it")
+    if name in _IMPORTED:
+        raise ValueError(f"`{name}` is a package that others import; one of yours would hide it")
     return check_name(name)
 
 
@@ -67,6 +69,33 @@ def check_part_name(name: str) -> str:
         raise ValueError(f"`{name}` holds a part that the compiler uses ({_PARTS}); rename it")
     return check_name(name)
 
+
+_OF_OTHER_PYTHONS = frozenset(
+    """
+    test sitecustomize usercustomize aifc annotationlib asynchat asyncore audioop cgi cgitb chunk
+    compression crypt distutils imghdr imp lib2to3 mailcap msilib nis nntplib ossaudiodev pipes
+    smtpd sndhdr spwd sunau telnetlib tomllib uu xdrlib
+    """.split()
+)
+"""Modules that Python looks for by itself, and those that some of its versions have."""
+_IMPORTED = frozenset(
+    """
+    absl accelerate attr attrs backports certifi cffi charset_normalizer cloudpickle coverage cuda
+    cupy cycler cython cython_runtime datasets dateutil diffusers dill distributed einops execnet
+    expecttest fastapi filelock flash_attn flatbuffers fsspec functorch gmpy2 google h5py
+    huggingface_hub hypothesis idna importlib_metadata importlib_resources inflect iniconfig
+    intel_extension_for_pytorch ipykernel islpy jaraco jax jaxlib jinja2 joblib keras lightning
+    llvmlite lxml markupsafe matplotlib ml_dtypes more_itertools mpmath msgpack mypy networkx ninja
+    numba numexpr numpy nvidia nvtx onnx onnxruntime onnxscript opt_einsum optree packaging pandas
+    pip pkg_resources platformdirs pluggy portalocker protobuf psutil pyarrow pybind11 pydantic
+    pydantic_core pygments pynvml pytest pytorch_lightning redis regex requests rich ruamel
+    safetensors scipy sentencepiece setuptools six sklearn soundfile sympy tabulate tensorboard
+    tensorflow tensorrt threadpoolctl tiktoken timm tokenizers tomli torchao torchaudio torchgen
+    torchtext torchvision tornado tqdm traitlets transformers triton typeguard typing_extensions
+    typing_inspection tzdata urllib3 wheel xdist xformers yaml zipp zmq zstandard
+    """.split()
+)
+"""What importing and running torch, triton or a package loads, and what stands beside them."""
 
 _CLASSES = frozenset(
     """

@@ -6,6 +6,8 @@ import ast
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mmspec.compiler import driver
 from mmspec.compiler.emit import model as model_emitter
 from mmspec.compiler.emit.emit import emit
 from mmspec.compiler.lower.lower import lower
@@ -236,6 +239,44 @@ def test_a_package_hides_no_module_of_python(name: str) -> None:
     assert found.message == f"`{name}` is a module of Python"
     assert found.help == "a package of that name would hide it"
     assert check_part_name(name) == name
+
+
+LOADED = """
+import importlib, sys
+import torch, triton, triton.language
+sys.path.insert(0, sys.argv[1])
+package = importlib.import_module(sys.argv[2])
+for name in ("kernels", "tuning", "decoding"):
+    importlib.import_module(f"{sys.argv[2]}.{name}")
+import torch.distributed, torch.export, torch.utils.cpp_extension, torch.utils.data
+import torch._dynamo, torch._inductor.compile_fx
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+"""Prints the top level of all that is loaded by what a package is used with."""
+
+
+def test_a_package_hides_nothing_that_using_it_loads(tmp_path: Path) -> None:
+    """The list comes from a process of its own, which imports torch's compiler: that takes long."""
+    folder = driver.run(ROOT / "specs" / "sliding.yaml", "write", tmp_path / "drawn_here")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, str(tmp_path), Path(folder).name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    names = set(done.stdout.split()) - {Path(folder).name}
+    assert {"torch", "triton", "sympy", "typing_extensions", "numpy", "json"} <= names
+    assert sorted(name for name in names if accepted(name, check_package_name)) == []
+    data = yaml.safe_load(SPEC)
+    with pytest.raises(MmspecError, match="would hide it"):
+        spec_of(data | {"name": "typing_extensions"})
+
+
+@pytest.mark.parametrize("name", ["imp", "distutils", "tomllib", "telnetlib", "usercustomize"])
+def test_a_package_hides_no_module_of_another_python(name: str) -> None:
+    assert not accepted(name, check_package_name)
+    assert accepted(name, check_part_name)
 
 
 PARTS = sorted((ROOT / "compiler" / "parts").glob("*.py"))
