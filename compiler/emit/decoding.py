@@ -134,8 +134,7 @@ def _embedded(node: ir.Embed, steps: Steps) -> str:
     if node.position not in ("learned", "sincos"):
         return f"model.{node.module}.table(ids_bc)"
     site = Site(node.module, {"TokenEmbedding": steps.requests.name(node.module)})
-    constants = {"position": node.position, "width": node.out.width}
-    made = steps.functions.request("next_embedded", constants, site)
+    made = steps.functions.request("next_embedded", {"position": node.position}, site)
     return f"{made.name}(model.{node.module}, ids_bc, at_bc)"
 
 

@@ -25,7 +25,7 @@ ATTENTION = frozenset(
     {"visible", "visible_keys", "visible_by_head", "visible_by_sample", "attend_by_head"}
     | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
     | {"document_spans", "shared_span", "document_runs", "document_places"}
-    | {"rotation", "rotate", "Attention", "CrossAttention"}
+    | {"rotation", "rotate", "Rotation", "Attention", "CrossAttention"}
 )
 """Helpers and parts that go to the package's attention.py, beside the masks."""
 

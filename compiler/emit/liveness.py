@@ -37,7 +37,7 @@ from mmspec.compiler.emit.trim import (
 
 Drops = Callable[[ast.Call], tuple[tuple[str, ...], frozenset[str]] | None]
 
-ENTRIES = frozenset({"__init__", "forward", "reset_parameters", "extra_repr"})
+ENTRIES = frozenset({"__init__", "forward", "reset_parameters", "extra_repr", "_apply"})
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Body:
         changed = False
         for name, method in list(self.methods.items()):
             empty = not real(method.body) and name not in ("__init__", "forward")
-            private = name.startswith("_") and not name.startswith("__")
+            private = name.startswith("_") and name not in ENTRIES
             if empty and not self._escapes(name):
                 for caller, s in self.methods.items():
                     self.methods[caller] = without_call(s, name)

@@ -53,10 +53,12 @@ def fusion(node: ir.Fuse, backend: Backend) -> tuple[str, dict[str, Any]]:
 
 def stack(node: ir.Stack, backend: Backend) -> tuple[str, dict[str, Any]]:
     """Part and constants of a stream's stack."""
+    turned = [segment.tokens.max for segment in node.source.segments if segment.rotary]
     constants: dict[str, Any] = {
         "block": node.block,
         "depth": node.depth,
         "final_norm": node.final_norm,
+        "positions": max(turned, default=0),
         "shown": sparse.of_stack(node).patterns(backend),
         "causal": masks.is_causal(
             node.block.attention.groups, node.source.segments, node.source.segments

@@ -284,8 +284,10 @@ def _positions(node: ir.Stack, plan: ir.Plan, lines: Lines) -> str:
             runs.append(f"document_places({lines.documents[segment.name]})")
             continue
         count = lines.counts[segment.name]
-        make = "torch.arange" if segment.rotary else "torch.zeros"
-        run = f"{make}({count}, device={like}.device)"
+        make = (
+            f"torch.arange({count}" if segment.rotary else f"torch.zeros({count}, dtype=torch.int64"
+        )
+        run = f"{make}, device={like}.device)"
         runs.append(f"{run}.expand({like}.shape[0], -1)" if anew else run)
     if anew:
         return f"{runs[0]}[:, None]" if len(runs) == 1 else f"torch.cat({_tuple(runs)}, 1)[:, None]"

@@ -5,7 +5,8 @@ Self-attention that passes over tiles has a mask only where it asks for document
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -167,11 +168,45 @@ def mixed(number: Tensor) -> Tensor:
     return number ^ (number >> 31 & 0x1FFFFFFFF)
 
 
-def rotation(positions_t: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of the rotary angles: two float32 tables [T, head_width / 2]."""
-    rates_i = torch.arange(0, head_width, 2, device=positions_t.device, dtype=torch.float64)
-    angles_ti = positions_t[..., None] * 10000.0 ** (-rates_i / head_width)
-    return angles_ti.cos(), angles_ti.sin()
+def rotation(positions: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the rotary angles: two float64 tables [..., head_width / 2]."""
+    rates_i = torch.arange(0, head_width, 2, device=positions.device, dtype=torch.float64)
+    angles = positions[..., None] * 10000.0 ** (-rates_i / head_width)
+    return angles.cos(), angles.sin()
+
+
+class Rotation(nn.Module):
+    """Cosines and sines of the rotary angles of positions: two of [..., half of {width}]."""
+
+    def __init__(self, positions: int, width: int) -> None:
+        super().__init__()
+        self.positions = positions
+        self.width = width
+        self.kept = 0 < positions <= 65536
+        if self.kept:
+            self.cos_ti: Tensor
+            self.sin_ti: Tensor
+            self.register_buffer("cos_ti", torch.empty(positions, width // 2), persistent=False)
+            self.register_buffer("sin_ti", torch.empty(positions, width // 2), persistent=False)
+            self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.kept:
+            positions_t = torch.arange(self.positions, device=self.cos_ti.device)
+            cos_ti, sin_ti = rotation(positions_t, self.width)
+            self.cos_ti.copy_(cos_ti)
+            self.sin_ti.copy_(sin_ti)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self.reset_parameters()  # tables of another type are not rounded twice
+        return self
+
+    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        if self.kept:
+            return self.cos_ti[positions], self.sin_ti[positions]
+        else:
+            return rotation(positions, self.width)
 
 
 def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:

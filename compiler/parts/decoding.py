@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention, CrossAttention, mixed, rotate, rotation
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_range
-from mmspec.compiler.parts.modality import TokenEmbedding, sincos
+from mmspec.compiler.parts.modality import TokenEmbedding
 from mmspec.compiler.parts.stream import Block, Stack
 
 
@@ -190,14 +190,14 @@ def take_context(kv_btf: Tensor, slots: KeySlots, *, heads: int) -> KeyValue:
 
 
 def next_embedded(
-    embedding: TokenEmbedding, ids_bc: Tensor, at_bc: Tensor, *, position: str, width: int
+    embedding: TokenEmbedding, ids_bc: Tensor, at_bc: Tensor, *, position: str
 ) -> Tensor:
     """The embeddings of the next tokens, at their places: [B, C, D]."""
     x_bcd: Tensor = embedding.table(ids_bc)
     if position == "learned":
         x_bcd = x_bcd + embedding.position[at_bc]
     elif position == "sincos":
-        x_bcd = x_bcd + sincos(at_bc.flatten(), width).to(x_bcd.dtype).view_as(x_bcd)
+        x_bcd = x_bcd + embedding.places(at_bc).to(x_bcd.dtype)
     return x_bcd
 
 

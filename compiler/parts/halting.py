@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Patterns, rotation
+from mmspec.compiler.parts.attention import Patterns, Rotation
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, RmsNorm, mean_pool
 
@@ -29,10 +29,13 @@ class PonderStack(nn.Module):
         shown: Patterns,
         causal: bool,
         ponder: ir.Ponder,
+        positions: int = 0,
     ) -> None:
         super().__init__()
         self.final_norm = final_norm
-        self.head_width = block.attention.head_width
+        self.rotary = block.attention.rotary
+        if self.rotary:
+            self.rotation = Rotation(positions, block.attention.head_width)
         self.at_most = ponder.at_most
         self.threshold = ponder.threshold
         self.prior = ponder.prior
@@ -55,7 +58,9 @@ class PonderStack(nn.Module):
         routing: list[Routing],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The expected state, the halting probabilities [B, N] and the steps [B]."""
-        turn = rotation(positions_t, self.head_width)
+        turn = x_btd, x_btd  # read by nobody
+        if self.rotary:
+            turn = self.rotation(positions_t)
         batch = x_btd.shape[0]
         y_btd = torch.zeros_like(x_btd)
         steps_b = x_btd.new_zeros(batch)
@@ -109,10 +114,13 @@ class ExitStack(nn.Module):
         shown: Patterns,
         causal: bool,
         leave: ir.Exit,
+        positions: int = 0,
     ) -> None:
         super().__init__()
         self.final_norm = final_norm
-        self.head_width = block.attention.head_width
+        self.rotary = block.attention.rotary
+        if self.rotary:
+            self.rotation = Rotation(positions, block.attention.head_width)
         self.after = leave.after
         self.threshold = leave.threshold
         self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
@@ -134,7 +142,9 @@ class ExitStack(nn.Module):
         head: Callable[[Tensor, Tensor | None], Tensor],
     ) -> tuple[list[Tensor], Tensor]:
         """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
-        turn = rotation(positions_t, self.head_width)
+        turn = x_btd, x_btd  # read by nobody
+        if self.rotary:
+            turn = self.rotation(positions_t)
         states: list[Tensor] = []
         y_btd = torch.zeros_like(x_btd)
         depth_b = x_btd.new_zeros(x_btd.shape[0])

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def sincos(positions_t: Tensor, width: int) -> Tensor:
-    """Sine and cosine of each position at `width` / 2 frequencies, interleaved: [T, width]."""
-    precise_t = positions_t.to(torch.float64)
-    rates_i = torch.arange(0, width, 2, device=positions_t.device, dtype=torch.float64) / width
-    angles_ti = precise_t[:, None] * 10000.0**-rates_i
-    return torch.stack((angles_ti.sin(), angles_ti.cos()), dim=-1).flatten(1)
+def sincos(positions: Tensor, width: int) -> Tensor:
+    """Sine and cosine of each position at `width` / 2 frequencies, interleaved: [..., width]."""
+    precise = positions.to(torch.float64)
+    rates_i = torch.arange(0, width, 2, device=positions.device, dtype=torch.float64) / width
+    angles = precise[..., None] * 10000.0**-rates_i
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
 
 
-def sincos_2d(rows: int, columns: int, width: int, device: torch.device) -> Tensor:
-    """Row in the first half of the width, column in the second: [rows * columns, width]."""
-    row_td = sincos(torch.arange(rows, device=device), width // 2)
-    column_td = sincos(torch.arange(columns, device=device), width // 2)
-    grid = (rows, columns, width // 2)
-    joined = (row_td[:, None].expand(grid), column_td[None].expand(grid))
-    return torch.cat(joined, dim=-1).flatten(0, 1)
+def sincos_2d(positions: Tensor, columns: int, width: int) -> Tensor:
+    """The same of the row in the first half of the width, of the column in the second."""
+    row, column = positions // columns, positions % columns
+    return torch.cat((sincos(row, width // 2), sincos(column, width // 2)), dim=-1)
+
+
+class Places(nn.Module):
+    """Sines and cosines of positions [...] below {tokens} -> [..., {width}] (Vaswani 2017)."""
+
+    def __init__(self, tokens: int, width: int, columns: int = 0) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.width = width
+        self.columns = columns
+        self.kept = tokens <= 65536
+        if self.kept:
+            self.place_td: Tensor
+            self.register_buffer("place_td", torch.empty(tokens, width), persistent=False)
+            self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.kept:
+            positions_t = torch.arange(self.tokens, device=self.place_td.device)
+            self.place_td.copy_(self.made(positions_t))
+
+    def made(self, positions: Tensor) -> Tensor:
+        if self.columns:
+            return sincos_2d(positions, self.columns, self.width)
+        else:
+            return sincos(positions, self.width)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self.reset_parameters()  # a table of another type is not rounded twice
+        return self
+
+    def forward(self, positions: Tensor) -> Tensor:
+        if self.kept:
+            return self.place_td[positions]
+        else:
+            return self.made(positions)
 
 
 def valid_tokens(length_b: Tensor | None, tokens: int) -> Tensor | None:
@@ -54,6 +91,8 @@ class TokenEmbedding(nn.Module):
         self.table = nn.Embedding(vocab, width)
         if position == "learned":
             self.position = nn.Parameter(torch.empty(max_tokens, width))
+        elif position == "sincos":
+            self.places = Places(max_tokens, width)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -68,11 +107,10 @@ class TokenEmbedding(nn.Module):
         elif self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
         elif self.placing == "sincos" and self.packed:
-            place_nd = sincos(places_bt.flatten(), self.width)
-            x_btd = x_btd + place_nd.view(x_btd.shape).to(x_btd.dtype)
+            x_btd = x_btd + self.places(places_bt).to(x_btd.dtype)
         elif self.placing == "sincos":
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         return x_btd
 
 
@@ -97,6 +135,10 @@ class ImageEmbedding(nn.Module):
         self.patch = nn.Linear(channels * patch * patch, width)
         if position == "learned":
             self.position = nn.Parameter(torch.empty(self.rows * self.columns, width))
+        elif position == "sincos":
+            self.places = Places(self.rows * self.columns, width)
+        elif position == "sincos-2d":
+            self.places = Places(self.rows * self.columns, width, self.columns)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -108,12 +150,9 @@ class ImageEmbedding(nn.Module):
         x_btd: Tensor = self.patch(patches.transpose(1, 2))
         if self.placing == "learned":
             x_btd = x_btd + self.position
-        elif self.placing == "sincos":
-            positions_t = torch.arange(self.rows * self.columns, device=x_btd.device)
-            x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
-        elif self.placing == "sincos-2d":
-            place_td = sincos_2d(self.rows, self.columns, self.width, x_btd.device)
-            x_btd = x_btd + place_td.to(x_btd.dtype)
+        elif self.placing in ("sincos", "sincos-2d"):
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         return x_btd
 
 
@@ -144,6 +183,10 @@ class VideoEmbedding(nn.Module):
         self.patch = nn.Linear(tubelet * channels * patch * patch, width)
         if position == "learned":
             self.position = nn.Parameter(torch.empty(max_tokens, width))
+        elif position == "sincos":
+            self.places = Places(max_tokens, width)
+        elif position == "sincos-2d":
+            self.places = Places(self.rows * self.columns, width, self.columns)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -167,11 +210,11 @@ class VideoEmbedding(nn.Module):
             x_btd = x_btd + self.position[: x_btd.shape[1]]
         elif self.placing == "sincos":
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         elif self.placing == "sincos-2d":
-            place_td = sincos_2d(self.rows, self.columns, self.width, x_btd.device)
-            times = x_btd.shape[1] // (self.rows * self.columns)
-            x_btd = x_btd + place_td.to(x_btd.dtype).repeat(times, 1)
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            positions_t = positions_t % (self.rows * self.columns)
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         return x_btd
 
 
@@ -195,6 +238,8 @@ class FrameEmbedding(nn.Module):
         self.frames = nn.Linear(patch * features, width)
         if position == "learned":
             self.position = nn.Parameter(torch.empty(max_tokens, width))
+        elif position == "sincos":
+            self.places = Places(max_tokens, width)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -214,11 +259,10 @@ class FrameEmbedding(nn.Module):
         elif self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
         elif self.placing == "sincos" and self.packed:
-            place_nd = sincos(places_bt.flatten(), self.width)
-            x_btd = x_btd + place_nd.view(x_btd.shape).to(x_btd.dtype)
+            x_btd = x_btd + self.places(places_bt).to(x_btd.dtype)
         elif self.placing == "sincos":
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            x_btd = x_btd + sincos(positions_t, self.width).to(x_btd.dtype)
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         return x_btd
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention, Patterns, rotation
+from mmspec.compiler.parts.attention import Attention, Patterns, Rotation
 from mmspec.compiler.parts.routing import ByModality, Experts, Glu, Mlp, Routing
 
 
@@ -112,12 +112,19 @@ class Stack(nn.Module):
     """Blocks one after the other, {depth} in all."""
 
     def __init__(
-        self, block: ir.Block, depth: int, final_norm: bool, shown: Patterns, causal: bool
+        self,
+        block: ir.Block,
+        depth: int,
+        final_norm: bool,
+        shown: Patterns,
+        causal: bool,
+        positions: int = 0,
     ) -> None:
         super().__init__()
         self.final_norm = final_norm
         self.rotary = block.attention.rotary
-        self.head_width = block.attention.head_width
+        if self.rotary:
+            self.rotation = Rotation(positions, block.attention.head_width)
         self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
         self.norm: nn.Module
         if final_norm:
@@ -135,7 +142,9 @@ class Stack(nn.Module):
         counts: tuple[int, ...],
         routing: list[Routing],
     ) -> Tensor:
-        turn = rotation(positions_t, self.head_width)
+        turn = x_btd, x_btd  # read by nobody
+        if self.rotary:
+            turn = self.rotation(positions_t)
         for block in self.blocks:
             x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
         if self.final_norm:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmspec.compiler.parts.modality import (
     FrameEmbedding,
     ImageEmbedding,
+    Places,
     TableEmbedding,
     TokenEmbedding,
     VideoEmbedding,
@@ -56,8 +57,28 @@ def test_sincos_interleaves() -> None:
     expected = torch.tensor([wave(t, 6) for t in (0, 1, 17)], dtype=torch.float64)
     same(sincos(torch.tensor([0, 1, 17]), 6), expected)
     rows = [grid_wave(row, column) for row in range(3) for column in range(5)]
-    found = sincos_2d(3, 5, D, torch.device("cpu"))
+    found = sincos_2d(torch.arange(15), 5, D)
     same(found, torch.tensor(rows, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("columns", [0, 5])
+def test_tables_of_positions_are_made_anew_where_a_model_is_moved(columns: int) -> None:
+    places_t = torch.tensor([[0, 14, 3]])
+    rows = [grid_wave(*divmod(t, 5)) if columns else wave(t, D) for t in (0, 14, 3)]
+    expected = torch.tensor([rows], dtype=torch.float64)
+    places = Places(15, D, columns)
+    assert not places.state_dict()
+    assert places.bfloat16()(places_t).dtype == torch.bfloat16
+    same(places.double()(places_t), expected)
+    with torch.device("meta"):
+        places = Places(15, D, columns).double()
+    same(places.to_empty(device="cpu")(places_t), expected)
+
+
+def test_tables_of_very_many_positions_are_not_kept() -> None:
+    long = Places(10**9, D)
+    assert not list(long.buffers())
+    same(long(torch.tensor([70_000])), torch.tensor([wave(70_000, D)], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos", "rotary"])
