@@ -198,8 +198,8 @@ class Rotation(nn.Module):
             self.sin_ti.copy_(sin_ti)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
-        self.reset_parameters()  # tables of another type are not rounded twice
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.reset_parameters()  # what has another type now is not rounded twice
         return self
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,8 +50,8 @@ class Places(nn.Module):
             return sincos(positions, self.width)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
-        self.reset_parameters()  # a table of another type is not rounded twice
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.reset_parameters()  # what has another type now is not rounded twice
         return self
 
     def forward(self, positions: Tensor) -> Tensor:
