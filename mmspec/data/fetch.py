@@ -90,7 +90,9 @@ def _run(command: list[str], folder: Path) -> None:
         raise fault(
             "MM513", f"{command[0]} is not on this machine (Debian and Ubuntu have it)", BY_HAND
         )
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(  # apt-get tells on stdout how far it is
+        command, cwd=folder, stdout=2, stderr=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise fault("MM513", f"`{' '.join(command[:2])}` failed: {said}", BY_HAND)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from data_case import spec
 from PIL import Image
 from torch.nn import functional
 
 from mmspec.data import files
-from mmspec.data.encode import audio, image, resize
+from mmspec.data.encode import audio, frames, image, resize, tokens, video
 from mmspec.data.source import Waveform
 from mmspec.schema.modality import Image as Pictures
 
@@ -30,8 +31,8 @@ def grown(code: str, small: Path, large: Path) -> int:
     """By how many bytes the peak of memory grew over a large file, after a small one."""
     lines = (
         "import sys; from pathlib import Path; from fractions import Fraction",
-        "from mmspec.data import files; from mmspec.data.encode import audio, image",
-        "from mmspec.schema.modality import Image",
+        "from mmspec.data import files; from mmspec.data.encode import audio, image, tokens",
+        "from mmspec.schema.modality import Image, Tokens",
         "state = lambda: open('/proc/self/status').read()",  # getrusage counts the parent's too
         "peak = lambda: 1024 * int(state().partition('VmHWM:')[2].split()[0])",
         f"read = lambda path: {code}",
@@ -164,3 +165,21 @@ def test_a_long_recording_is_never_held_as_a_whole(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "small.wav", np.zeros(rate, np.float32), rate)
     code = "audio.log_mel(files.sound(path), 8, Fraction(20), 1000000)"
     assert grown(code, tmp_path / "small.wav", tmp_path / "a.wav") < seconds * rate * 4 / 2
+
+
+def test_a_long_text_is_cut_before_it_becomes_numbers(tmp_path: Path) -> None:
+    (tmp_path / "small.txt").write_text("abc")
+    (tmp_path / "a.txt").write_bytes(b"some words \n" * (1 << 21))
+    modality = "Tokens(kind='tokens', vocab=256, length={'max': 7})"
+    code = f"tokens.encode({modality}, files.text(path))"
+    assert grown(code, tmp_path / "small.txt", tmp_path / "a.txt") < 12 * (1 << 21) * 5
+
+
+def test_one_value_more_than_the_longest_is_kept_to_be_counted() -> None:
+    found: Any = spec("text", "clip", "motion").modalities
+    assert bytes(tokens.encode(found["text"], "abcdefgh").tolist()) == b"abcdef"
+    assert tokens.encode(found["text"], list(range(9))).tolist() == [0, 1, 2, 3, 4, 5]
+    clip = np.random.default_rng(3).integers(0, 256, (9, 3, 4, 6), np.uint8)
+    assert (video.encode(found["clip"], clip) == clip[:4]).all()
+    motion = np.random.default_rng(3).normal(size=(40, 3)).astype(np.float32)
+    assert (frames.encode(found["motion"], motion) == motion[:12]).all()

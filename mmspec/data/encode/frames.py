@@ -14,7 +14,10 @@ from mmspec.schema.modality import Frames
 
 
 def encode(modality: Frames, raw: Raw) -> NDArray[Any]:
-    """float32 [F, features]; raises MM505 where shape or a whole number do not fit, and MM506."""
+    """float32 [F, features], at most one frame more than the spec's longest.
+
+    Raises MM505 where shape or a whole number do not fit, and MM506.
+    """
     if isinstance(raw, Waveform):
         raise fault("MM505", "a recording is no series", "kind: audio, or give an array")
     frames = numbers(raw, f"a value of kind {modality.kind}")
@@ -29,4 +32,4 @@ def encode(modality: Frames, raw: Raw) -> NDArray[Any]:
         message = f"an array {list(frames.shape)}, expected [frames, {modality.features}]"
         advice = "transpose it" if frames.shape[0] == modality.features else "or change `features`"
         raise fault("MM505", message, advice)
-    return narrowed(frames, "the array")
+    return narrowed(frames, "the array")[: modality.length.max + 1]

@@ -16,12 +16,16 @@ BYTES: Final = 256
 
 
 def encode(modality: Tokens, raw: Raw) -> NDArray[Any]:
-    """int64 [T]; raises MM505 where it is neither text nor ids, MM506, MM507 for an id too high."""
+    """int64 [T], at most one more than the spec's longest.
+
+    Raises MM505 where it is neither text nor ids, MM506, MM507 for an id too high.
+    """
     if isinstance(raw, str):
         if modality.vocab < BYTES:
             message = f"text is {BYTES} kinds of bytes, and the vocabulary has {modality.vocab}"
             raise fault("MM505", message, f"vocab: {BYTES}, or give ids")
-        return np.frombuffer(raw.encode("utf-8", "replace"), np.uint8).astype(np.int64)
+        found = np.frombuffer(raw.encode("utf-8", "replace"), np.uint8)
+        return found[: modality.length.max + 1].astype(np.int64)
     ids = finite(numbers(raw, "a sequence of tokens"), "the sequence")
     if ids.ndim != 1 or not (ids.dtype.kind in "iuf" and (ids == np.trunc(ids)).all()):
         raise fault("MM505", f"tokens are text or a list of ids, not {described(raw)}")
@@ -29,4 +33,4 @@ def encode(modality: Tokens, raw: Raw) -> NDArray[Any]:
     if outside.size:
         message = f"token {int(outside[0])} is not in 0 to {modality.vocab - 1}"
         raise fault("MM507", message, "raise vocab, or mend the ids")
-    return ids.astype(np.int64)
+    return ids[: modality.length.max + 1].astype(np.int64)

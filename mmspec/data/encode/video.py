@@ -17,6 +17,7 @@ from mmspec.schema.modality import Video
 def encode(modality: Video, raw: Raw) -> NDArray[Any]:
     """uint8 [F, C, H, W] of [F, H, W, C], [F, C, H, W] or, with one channel, [F, H, W].
 
+    At most one frame more than the spec's longest.
     Raises MM505 where the shape is another, MM506 where it is not finite.
     """
     if isinstance(raw, Waveform):
@@ -34,8 +35,9 @@ def encode(modality: Video, raw: Raw) -> NDArray[Any]:
     if frames.shape[1:] != first:
         frames = frames.transpose(0, 3, 1, 2)
     check(frames, "the video")
-    pixels = np.empty(frames.shape, np.uint8)
-    for frame, given in zip(pixels, frames, strict=True):
+    kept = frames[: modality.length.max + 1]
+    pixels = np.empty(kept.shape, np.uint8)
+    for frame, given in zip(pixels, kept, strict=True):
         frame[:] = as_bytes(light(given))
     return pixels
 
