@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *LANGUAGE,
         "mmspec.compiler.ir",
         "mmspec.compiler.relations",
+        "mmspec.verify.chance",
         "mmspec.verify.seen",
     ),
     "mmspec.verify.reference": LANGUAGE,

@@ -79,7 +79,7 @@ class Analysis:
 
     def _figure(self, polynomial: Polynomial) -> Figures:
         value = polynomial.evaluate(self.longest)
-        bound = _bound(polynomial)
+        bound = self._bound(polynomial)
         figure: Figures = {
             "closed_form": polynomial.write(),
             "growth": write_orders(polynomial.orders()),
@@ -91,6 +91,11 @@ class Analysis:
                 "closed_form": polynomial.long().write(long=True),
             }
         return figure
+
+    def _bound(self, polynomial: Polynomial) -> int:
+        """From this length on the form for long segments holds; 0: always, or at no length."""
+        found = _bound(polynomial)
+        return found if found <= max(self.longest.values()) else 0
 
     def _sum(self, parts: tuple[Part, ...]) -> Figures:
         return {
@@ -118,12 +123,15 @@ class Analysis:
 
     def _pairs(self, stack: ir.Stack) -> Figures:
         tiles = self._executed(stack)
-        executed = {"tile": list(costing.TILE), "at_longest": _plain(tiles)}
+        executed = {
+            "tile": list(costing.TILE),
+            "at_longest": None if tiles is None else _plain(tiles),
+        }
         figure = self._figure(costing.visible_pairs(self.plan, stack.stream))
         return figure | {"executed": executed}
 
-    def _executed(self, stack: ir.Stack) -> int | Fraction:
-        """Pairs in tiles that are not empty, at the longest lengths."""
+    def _executed(self, stack: ir.Stack) -> int | Fraction | None:
+        """Pairs in tiles that are not empty, at the longest lengths; None: not counted."""
         return costing.executed_pairs(self.plan, stack.stream, self.longest)
 
     def _table(self, narrow: bool) -> Table:
@@ -171,15 +179,19 @@ class Analysis:
         if costing.expected_steps(self.plan):
             rows.append(("FLOPs expected", found.flops_expected, ""))
         for stack in self.plan.stacks():
-            tiles = f" of {int(self._executed(stack)):,} in tiles"
+            executed = self._executed(stack)
+            tiles = (
+                " (tiles not counted)" if executed is None else f" of {int(executed):,} in tiles"
+            )
             pairs = costing.visible_pairs(self.plan, stack.stream)
             rows.append((f"pairs({stack.stream})", pairs, tiles))
         for name, polynomial, more in rows:
-            value, bound = polynomial.evaluate(longest), _bound(polynomial)
+            value, bound = polynomial.evaluate(longest), self._bound(polynomial)
             past = f"  (lengths from {bound})" if bound else ""
             shown = f"{int(value):,}" + (more or (f" ({human(value)})" if value >= 1000 else ""))
             growth = write_orders(polynomial.orders())
-            form = polynomial.long().write(long=True)
+            is_long = bound or not _bound(polynomial)
+            form = polynomial.long().write(long=True) if is_long else polynomial.write()
             lines.append((name, f"{shown}, {growth}: {form}{past}"))
         indent = max(16, *(len(name) for name, _ in lines)) + 1
         return [line for row in lines for line in _hanging(*row, indent, width)]

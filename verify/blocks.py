@@ -7,17 +7,18 @@ a block, its pairs are looked at one by one.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import prod
+from math import isqrt, prod
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 from mmspec.verify import boxes
 from mmspec.verify.boxes import Ends
-from mmspec.verify.seen import BLOCK, Bools, Ints, Side, Times, drawn, in_order, seen
+from mmspec.verify.distances import DISTANCES, Distances
+from mmspec.verify.seen import BLOCK, Bools, Ints, Side, Times, draws, seen, seen_at
 
 Shades = npt.NDArray[np.int8]
 
@@ -25,6 +26,15 @@ NONE: Final = 0
 SOME: Final = 1
 ALL: Final = 2
 _UNKNOWN: Final = 3
+
+_MOST: Final = 2**25
+"""Pairs that are looked at one by one."""
+
+_CHUNK: Final = 2**22
+"""Of them those that are held at a time."""
+
+_DRAWN: Final = 2**20
+"""Random blocks that are drawn."""
 
 _NOT: Final = np.array([ALL, SOME, NONE, _UNKNOWN], np.int8)
 _AND: Final = np.array(
@@ -37,40 +47,49 @@ _AND: Final = np.array(
     np.int8,
 )
 
-_DISTANCES: Final = frozenset({"full", "none", "causal", "window", "dilated", "strided"})
-"""Patterns that depend on q - k alone."""
-
 _IN_SPACE: Final = frozenset({"window2d", "window3d", "axial", "frame"})
 
 
 def shades(mask: Mask, query: Side, key: Side, rows: Ints, columns: Ints) -> Shades:
     """Of each block; rows and columns: where blocks begin, and the end of the last one.
 
-    A sample is one document.
+    A sample is one document. Some pairs of each block stand for the others where `is_sampled`.
     """
     if len(rows) < 2 or len(columns) < 2:
         return np.zeros((max(len(rows) - 1, 0), max(len(columns) - 1, 0)), np.int8)
     if rows[-1] == len(rows) - 1 and columns[-1] == len(columns) - 1:
         return (seen(mask, query, key) * ALL).astype(np.int8)
-    ends = (
-        Ends(rows[:-1, None], rows[1:, None] - 1),
-        Ends(columns[None, :-1], columns[None, 1:] - 1),
-    )
-    found = np.array(
-        np.broadcast_to(_shades(mask, query, key, ends), (len(rows) - 1, len(columns) - 1))
-    )
+    found = _told(mask, query, key, rows, columns)
     _look(found, mask, (query, key), (rows, columns))
     return found
 
 
-def _shades(mask: Mask, query: Side, key: Side, ends: tuple[Ends, Ends]) -> Shades:
-    if {pattern.name for pattern in patterns(mask)} <= _DISTANCES:
+def is_sampled(mask: Mask, query: Side, key: Side, rows: Ints, columns: Ints) -> bool:
+    """Whether there are too many pairs to look at, or blocks to draw, for each to be looked at."""
+    if any(_every(p, rows, key) > 1 for p in patterns(mask) if p.name == "random"):
+        return True
+    return _sides(_told(mask, query, key, rows, columns), (rows, columns)) is not None
+
+
+def _told(mask: Mask, query: Side, key: Side, rows: Ints, columns: Ints) -> Shades:
+    """What arithmetic on the ends of blocks tells of them."""
+    ends = (
+        Ends(rows[:-1, None], rows[1:, None] - 1),
+        Ends(columns[None, :-1], columns[None, 1:] - 1),
+    )
+    shape = len(rows) - 1, len(columns) - 1
+    return np.array(np.broadcast_to(block_shades(mask, query, key, ends), shape))
+
+
+def block_shades(mask: Mask, query: Side, key: Side, ends: tuple[Ends, Ends]) -> Shades:
+    """What is told of blocks by their ends alone, which are broadcast against each other."""
+    if {pattern.name for pattern in patterns(mask)} <= DISTANCES:
         return _by_distance(mask, query, key, ends)
     if isinstance(mask, Not):
-        found: Shades = _NOT[_shades(mask.operand, query, key, ends)]
+        found: Shades = _NOT[block_shades(mask.operand, query, key, ends)]
         return found
     if isinstance(mask, And | Or):
-        left, right = (_shades(part, query, key, ends) for part in (mask.left, mask.right))
+        left, right = (block_shades(part, query, key, ends) for part in (mask.left, mask.right))
         if isinstance(mask, And):
             found = _AND[left, right]
         else:
@@ -107,26 +126,14 @@ def _pattern(
 
 def _by_distance(mask: Mask, query: Side, key: Side, ends: tuple[Ends, Ends]) -> Shades:
     """The distances q - k of a block's pairs are an interval, of which so many are visible."""
-    lowest = 1 - key.stop
-    visible = _at(mask, np.arange(lowest, query.stop))
-    before = np.concatenate([[0], np.cumsum(np.broadcast_to(visible, query.stop - lowest))])
     q, k = ends
-    start, stop = q.first - k.last - lowest, q.last - k.first - lowest + 1
-    count = before[stop] - before[start]
+    start, stop = q.first - k.last, q.last - k.first + 1
+    try:
+        known = Distances(mask, 1 - key.stop, query.stop)
+    except OverflowError:
+        return np.full(np.broadcast_shapes(start.shape, stop.shape), _UNKNOWN, np.int8)
+    count = known.before(stop) - known.before(start)
     return _coded(count > 0, count == stop - start)
-
-
-def _at(mask: Mask, distance: Ints) -> Bools:
-    """Whether pairs at these distances are visible."""
-    if isinstance(mask, Not):
-        return ~_at(mask.operand, distance)
-    if isinstance(mask, And):
-        return _at(mask.left, distance) & _at(mask.right, distance)
-    if isinstance(mask, Or):
-        return _at(mask.left, distance) | _at(mask.right, distance)
-    if mask.name in ("full", "none"):
-        return np.full(len(distance), mask.name == "full")
-    return in_order(mask, distance, np.zeros_like(distance))
 
 
 def _first(pattern: Pattern, ends: tuple[Ends, Ends]) -> tuple[Bools, Bools]:
@@ -169,32 +176,67 @@ def _by_chance(
     pattern: Pattern, query: Side, key: Side, ends: tuple[Ends, Ends]
 ) -> tuple[Bools, Bools]:
     """How many of the drawn blocks lie in a block."""
-    drawn_of = -(-key.most // BLOCK)
+    there = -(-key.most // BLOCK)
     (top, bottom), (left, right) = (side.parts(BLOCK, 0) for side in ends)
+    every = _every(pattern, np.append(ends[0].first[:, 0], ends[0].last[-1, 0] + 1), key)
+    rows = []
+    for first, last in zip(top[:, 0].tolist(), bottom[:, 0].tolist(), strict=True):
+        places = np.arange(first, last + 1, every)
+        known = np.sort(draws(pattern, places, there).ravel())
+        count = np.searchsorted(known, right[0], "right") - np.searchsorted(known, left[0])
+        rows.append((count > 0, count == len(places) * (right[0] + 1 - left[0])))
+    some, all_ = zip(*rows, strict=True)
+    return np.array(some), np.array(all_)
 
-    @lru_cache(maxsize=2)
-    def within(place: int) -> Ints:
-        row = np.zeros(drawn_of + 1, np.int64)
-        row[[block + 1 for block in drawn(pattern, place, drawn_of)]] = 1
-        before = row.cumsum()
-        return np.asarray(before[right[0] + 1] - before[left[0]])
 
-    rows = zip(top[:, 0].tolist(), bottom[:, 0].tolist(), strict=True)
-    places = (range(first, last + 1) for first, last in rows)
-    count = np.array([sum(within(place) for place in found) for found in places])
-    return count > 0, count == (bottom + 1 - top) * (right + 1 - left)
+def _every(pattern: Pattern, rows: Ints, key: Side) -> int:
+    """One of so many blocks of queries is drawn for; never fewer than one of a row of blocks."""
+    count = min(pattern.size("blocks"), -(-key.most // BLOCK))
+    if count > _DRAWN:
+        raise MmspecError(
+            Diagnostic(
+                "MM620",
+                f"{count:,} random blocks are too many to draw",
+                help=f"at most {_DRAWN:,} are drawn for a picture",
+            )
+        )
+    return max((int(rows[-1]) - int(rows[0])) // BLOCK * count // _DRAWN, 1)
+
+
+def _sides(found: Shades, cuts: tuple[Ints, Ints]) -> tuple[int, int] | None:
+    """How many queries and keys of each block that is not known stand for it; None: all do."""
+    unknown = found == _UNKNOWN
+    tall, wide = (np.diff(cut) for cut in cuts)
+    pairs = int(tall @ unknown @ wide)
+    if pairs <= _MOST:
+        return None
+    side = max(isqrt(_MOST // int(np.count_nonzero(unknown))), 2)
+    return min(side, int(tall.max())), min(side, int(wide.max()))
 
 
 def _look(found: Shades, mask: Mask, sides: tuple[Side, Side], cuts: tuple[Ints, Ints]) -> None:
-    """Decide what is not yet known, run by run of blocks."""
+    """Decide what is not yet known, row by row of blocks."""
+    taken = _sides(found, cuts)
     rows, columns = cuts
     for row in np.flatnonzero((found == _UNKNOWN).any(axis=1)):
         places = np.flatnonzero(found[row] == _UNKNOWN)
-        for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
-            start, stop = int(run[0]), int(run[-1]) + 1
-            part = sides[0].part(int(rows[row]), int(rows[row + 1]))
-            other = sides[1].part(int(columns[start]), int(columns[stop]))
-            table = seen(mask, part, other)
-            at = columns[start:stop] - columns[start]
+        q = _tokens(rows[row : row + 2], taken and taken[0])
+        for part in np.array_split(
+            places, -(-len(q) * int(np.diff(columns).max()) * len(places) // _CHUNK)
+        ):
+            keys = [_tokens(columns[place : place + 2], taken and taken[1]) for place in part]
+            table = np.broadcast_to(
+                seen_at(mask, sides, q[:, None], np.concatenate(keys)[None]),
+                (len(q), sum(map(len, keys))),
+            )
+            at = np.cumsum([0, *map(len, keys)])[:-1]
             some = np.logical_or.reduceat(table.any(axis=0), at)
-            found[row, start:stop] = _coded(some, np.logical_and.reduceat(table.all(axis=0), at))
+            found[row, part] = _coded(some, np.logical_and.reduceat(table.all(axis=0), at))
+
+
+def _tokens(ends: Ints, number: int | None) -> Ints:
+    """Those of a block, or so many of them at even distances, both ends included."""
+    first, stop = ends.tolist()
+    if number is None or stop - first <= number:
+        return np.arange(first, stop)
+    return np.asarray(first + np.arange(number) * (stop - 1 - first) // (number - 1))

@@ -26,6 +26,13 @@ BLOCK: Final = 64
 """Tokens of a block of the random pattern."""
 
 _WORD: Final = 2**64 - 1
+_ROUNDS: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
+
+_FEW: Final = 16
+"""Blocks of queries that are drawn for one by one."""
+
+_TABLE: Final = 2**24
+"""Pairs of blocks that are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +60,14 @@ class Side:
         """Of each token among all of its segment."""
         return np.arange(self.start, max(self.start, self.stop))
 
-    def coordinates(self) -> dict[str, Ints]:
-        """Of each token, by the name of the axis."""
+    def coordinates(self, index: Ints) -> dict[str, Ints]:
+        """Of tokens, by the name of the axis."""
         strides = self.geometry.strides()
         assert strides is not None, self.geometry
-        found, rest = {}, self.index
+        found, rest = {}, index
         for axis, stride in zip(self.geometry.axes, strides, strict=True):
             found[axis.name], rest = rest // stride, rest % stride
         return found
-
-    def first(self) -> Ints:
-        """The first coordinate of each token, which its clock counts."""
-        return self.coordinates()[self.geometry.axes[0].name]
 
 
 def side(segment: ir.Segment, lengths: Mapping[str, int]) -> Side:
@@ -76,25 +79,27 @@ def side(segment: ir.Segment, lengths: Mapping[str, int]) -> Side:
 def seen(mask: Mask, query: Side, key: Side) -> Bools:
     """Who sees whom, rows are queries; a sample is one document."""
     shape = len(query.index), len(key.index)
-    return np.broadcast_to(_seen(mask, query, key), shape)
+    found = seen_at(mask, (query, key), query.index[:, None], key.index[None, :])
+    return np.broadcast_to(found, shape)
 
 
-def _seen(mask: Mask, query: Side, key: Side) -> Bools:
+def seen_at(mask: Mask, sides: tuple[Side, Side], q: Ints, k: Ints) -> Bools:
+    """Who sees whom of these tokens of two segments, which are broadcast against each other."""
     if isinstance(mask, And):
-        return _seen(mask.left, query, key) & _seen(mask.right, query, key)
+        return seen_at(mask.left, sides, q, k) & seen_at(mask.right, sides, q, k)
     if isinstance(mask, Or):
-        return _seen(mask.left, query, key) | _seen(mask.right, query, key)
+        return seen_at(mask.left, sides, q, k) | seen_at(mask.right, sides, q, k)
     if isinstance(mask, Not):
-        return ~_seen(mask.operand, query, key)
+        return ~seen_at(mask.operand, sides, q, k)
     if mask.name in ("full", "none", "document"):
-        return np.full((1, 1), mask.name != "none")
+        return np.full((1,) * q.ndim, mask.name != "none")
     if mask.name in ("window2d", "window3d", "axial", "frame", "shifted_window"):
-        return _in_space(mask, query, key)
+        return _in_space(mask, sides[0].coordinates(q), sides[1].coordinates(k))
     if mask.name == "within":
-        return _in_time(mask, query, key)
+        return _in_time(mask, sides, q, k)
     if mask.name == "random":
-        return _by_chance(mask, query, key)
-    return in_order(mask, query.index[:, None], key.index[None, :])
+        return _by_chance(mask, sides[1], q, k)
+    return in_order(mask, q, k)
 
 
 def in_order(pattern: Pattern, q: Ints, k: Ints) -> Bools:
@@ -119,10 +124,9 @@ def in_order(pattern: Pattern, q: Ints, k: Ints) -> Bools:
     return found
 
 
-def _in_space(pattern: Pattern, query: Side, key: Side) -> Bools:
+def _in_space(pattern: Pattern, ours: dict[str, Ints], theirs: dict[str, Ints]) -> Bools:
     """Patterns of rows, columns and frames; a shifted window also on a line."""
-    ours, theirs = query.coordinates(), key.coordinates()
-    both = {name: (ours[name][:, None], theirs[name][None, :]) for name in ours if name in theirs}
+    both = {name: (ours[name], theirs[name]) for name in ours if name in theirs}
     found = np.ones((1, 1), dtype=np.bool_)
     for name, (q, k) in both.items():
         if pattern.name == "axial":
@@ -140,10 +144,14 @@ def _in_space(pattern: Pattern, query: Side, key: Side) -> Bools:
     return found
 
 
-def _in_time(pattern: Pattern, query: Side, key: Side) -> Bools:
-    times = Times.of(pattern, query, key)
-    q, k = times.exact(query.first()), times.exact(key.first())
-    apart = times.apart + times.slow * q[:, None] - times.fast * k[None, :]
+def _in_time(pattern: Pattern, sides: tuple[Side, Side], q: Ints, k: Ints) -> Bools:
+    """Of first coordinates, which clocks count."""
+    times = Times.of(pattern, *sides)
+    ticks, others = (
+        times.exact(next(iter(side.coordinates(x).values())))
+        for side, x in zip(sides, (q, k), strict=True)
+    )
+    apart = times.apart + times.slow * ticks - times.fast * others
     return np.asarray(abs(apart) <= times.most, dtype=np.bool_)
 
 
@@ -182,23 +190,51 @@ def _clock(place: Side) -> Clock:
     return place.geometry.clock
 
 
-def _by_chance(pattern: Pattern, query: Side, key: Side) -> Bools:
-    """Blocks that are drawn: a row of blocks for each block of queries, repeated."""
+def _by_chance(pattern: Pattern, key: Side, q: Ints, k: Ints) -> Bools:
+    """Blocks that are drawn, looked up by the numbers of both blocks."""
     blocks = -(-key.most // BLOCK)
-    columns = key.index // BLOCK
-    found = np.zeros((len(query.index), len(columns)), dtype=np.bool_)
-    for place in range(query.start // BLOCK, -(-query.stop // BLOCK)):
-        rows = slice(max(place * BLOCK - query.start, 0), max((place + 1) * BLOCK - query.start, 0))
-        found[rows] = _drawn_row(pattern, place, blocks)[columns]
+    (places, rows), (others, columns) = (np.unique(x // BLOCK, return_inverse=True) for x in (q, k))
+    known = np.arange(len(places))[:, None] * blocks + draws(pattern, places, blocks)
+    asked = np.arange(len(places))[:, None] * blocks + others
+    found: Bools = np.isin(asked, known)[rows.reshape(q.shape), columns.reshape(k.shape)]
     return found
 
 
-@lru_cache(maxsize=64)
-def _drawn_row(pattern: Pattern, place: int, blocks: int) -> Bools:
-    """Whether a block of queries sees each block of keys."""
-    row = np.zeros(blocks, dtype=np.bool_)
-    row[list(drawn(pattern, place, blocks))] = True
-    return row
+def draws(pattern: Pattern, places: Ints, blocks: int) -> Ints:
+    """The blocks of keys, of so many, that each of some blocks of queries sees, in any order."""
+    count = min(pattern.size("blocks"), blocks)
+    if len(places) < _FEW:
+        found = [sorted(drawn(pattern, int(place), blocks)) for place in places]
+        return np.array(found, np.int64).reshape(len(places), count)
+    if count == blocks:
+        return np.broadcast_to(np.arange(blocks), (len(places), blocks))
+    parts = [
+        _drawn_at_once(pattern, part, blocks)
+        for part in np.array_split(places, -(-len(places) * blocks // _TABLE))
+    ]
+    return np.concatenate(parts)
+
+
+def _drawn_at_once(pattern: Pattern, places: Ints, blocks: int) -> Ints:
+    """Floyd's way, draw by draw for all places."""
+    count, rows = pattern.size("blocks"), np.arange(len(places))
+    taken = np.zeros((len(places), blocks), np.bool_)
+    found = np.empty((len(places), count), np.int64)
+    start = np.uint64(_mixed(pattern.size("seed")))
+    state = _mixed_all(start ^ places.astype(np.uint64))
+    for draw, top in enumerate(range(blocks - count, blocks)):
+        pick = (_mixed_all(state ^ np.uint64(draw)) % np.uint64(top + 1)).astype(np.int64)
+        found[:, draw] = np.where(taken[rows, pick], top, pick)
+        taken[rows, found[:, draw]] = True
+    return found
+
+
+def _mixed_all(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """`_mixed` of many; products wrap."""
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in _ROUNDS:
+        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+    return state
 
 
 @lru_cache(maxsize=4096)
@@ -216,6 +252,6 @@ def drawn(pattern: Pattern, place: int, blocks: int) -> frozenset[int]:
 def _mixed(state: int) -> int:
     """SplitMix64's output at a state."""
     state = (state + 0x9E3779B97F4A7C15) & _WORD
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+    for shift, factor in _ROUNDS:
         state = ((state ^ (state >> shift)) * factor) & _WORD
     return state

@@ -6,7 +6,7 @@ the backend `tiles` asks for it; elsewhere SDPA computes all pairs under a mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -169,10 +169,22 @@ def _longest(site: Site) -> tuple[tuple[str, int], ...]:
 
 @lru_cache(maxsize=256)
 def share(mask: SequenceMask, tokens: tuple[tuple[str, int], ...]) -> float:
-    """Of all pairs the share in tiles that hold a visible one, at so many tokens by segment."""
-    from mmspec.compiler.relations.pattern import computed_pairs
+    """Of all pairs the share in tiles that hold a visible one, at so many tokens by segment.
+
+    At half as many, or half of those, where tiles of as many are not counted in a moment.
+    """
+    from mmspec.compiler.relations.totals import TooManyRunsError
 
     known = dict(tokens)
+    try:
+        return _share(mask, known)
+    except TooManyRunsError:
+        return share(mask, tuple((name, -(-count // 2)) for name, count in tokens))
+
+
+def _share(mask: SequenceMask, known: Mapping[str, int]) -> float:
+    from mmspec.compiler.relations.pattern import computed_pairs
+
     done = sum(
         computed_pairs(mask, query, key, known)
         for query in mask.queries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
+from mmspec.compiler.relations.terms import settled
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import Attention
 
@@ -28,12 +29,16 @@ def lower(
 def lower_masks(
     attention: Attention, queries: tuple[ir.Segment, ...], keys: tuple[ir.Segment, ...]
 ) -> ir.Pairs:
-    """Masks by pair of segment names, in sequence order; pairs that see nothing are left out."""
+    """Masks by pair of segment names, in sequence order; pairs that see nothing are left out.
+
+    `random` is left out where fewer blocks can be there than it asks for: all are seen.
+    """
     pairs: list[tuple[str, str, masks.Mask]] = []
     for row, query in enumerate(queries):
         for column, key in enumerate(keys):
             order = row - column if queries == keys else 0
-            mask = _mask(attention, query.name, key.name, order)
+            found = _mask(attention, query.name, key.name, order)
+            mask = None if found is None else settled(found, key.tokens.max)
             if mask is not None and mask != masks.Pattern("none", ()):
                 pairs.append((query.name, key.name, mask))
     return tuple(pairs)

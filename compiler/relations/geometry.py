@@ -6,13 +6,13 @@ Tokens are counted row by row, frame by frame: the last coordinate runs fastest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from keyword import iskeyword
 from math import prod
 from typing import Final
 
-__all__ = ["Axis", "Clock", "Geometry", "Lengths", "Size", "grid", "line", "volume"]
+__all__ = ["Axis", "Clock", "Geometry", "Lengths", "Size", "grid", "line", "renamed", "volume"]
 
 _TAKEN: Final = frozenset(
     "and ceil ceild exists false floor floord i implies infty j k max min mod nan not or q range"
@@ -133,3 +133,9 @@ def grid(rows: Size, columns: Size, clock: Clock | None = None) -> Geometry:
 def volume(frames: Size, rows: Size, columns: Size, clock: Clock | None = None) -> Geometry:
     """Frames of rows of tokens; a clock ticks once a frame."""
     return Geometry((Axis("frame", frames), Axis("row", rows), Axis("column", columns)), clock)
+
+
+def renamed(geometry: Geometry, names: Mapping[str, str]) -> Geometry:
+    """Its symbols by other names: segments that differ by those alone become equal."""
+    axes = (replace(axis, size=names.get(str(axis.size), axis.size)) for axis in geometry.axes)
+    return replace(geometry, axes=tuple(axes))

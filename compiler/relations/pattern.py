@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from math import prod
 
 from mmspec.compiler.relations.formula import as_source, as_statements
-from mmspec.compiler.relations.geometry import line
+from mmspec.compiler.relations.geometry import Geometry, line, renamed
 from mmspec.compiler.relations.layout import (
     TILE,
     Boxes,
@@ -32,7 +33,7 @@ from mmspec.compiler.relations.table_pattern import (
     touched_pairs,
 )
 from mmspec.compiler.relations.terms import Term
-from mmspec.compiler.relations.tiles import linear_tiles
+from mmspec.compiler.relations.tiles import Tile
 from mmspec.expressions.mask import Mask, Pattern, unparse
 
 __all__ = ["computed_pairs", "pair_schedule", "pattern_definitions", "pattern_source"]
@@ -136,35 +137,62 @@ def _schedule(
 ) -> Schedule:
     if isinstance(query.layout, Classes) and query.side == key.side:
         return schedule(relation(query.layout.inner, line("m"), line("m")), *tiles)
-    boxes = [
+    boxes = tuple(
         s.layout.sides if isinstance(s.layout, Boxes) else tile
         for s, tile in zip((query, key), tiles, strict=True)
-    ]
-    found = relation(mask, query.side.geometry, key.side.geometry)
-    lines = all(not isinstance(s.layout, Boxes) for s in (query, key))
-    if lines and any(len(s.side.geometry.axes) > 1 for s in (query, key)):
+    )
+    return _geometric(mask, query.side.geometry, key.side.geometry, boxes)
+
+
+@lru_cache(maxsize=1024)
+def _geometric(
+    mask: Mask, query: Geometry, key: Geometry, tiles: tuple[int | Tile, ...]
+) -> Schedule:
+    """In boxes, or in tiles of a line, which tokens of a grid then are."""
+    found = relation(mask, query, key)
+    several = any(len(geometry.axes) > 1 for geometry in (query, key))
+    if several and all(isinstance(tile, int) for tile in tiles):
         found = found.flat()
-    return schedule(found, *boxes)
+    return schedule(found, *tiles)
 
 
 def computed_pairs(mask: SequenceMask, query: Side, key: Side, tokens: Mapping[str, int]) -> int:
-    """Pairs in the tiles that hold a visible one, at so many tokens by segment."""
+    """Pairs in the tiles that hold a visible one, at so many tokens by segment.
+
+    Raises TooManyRunsError where that takes too long.
+    """
     shown = mask.mask(query.name, key.name)
     if shown == FULL:
         return tokens[query.name] * tokens[key.name]
     if not is_closed(shown):
         return touched_pairs(shown, query, key, tokens)
-    found, place = pair_schedule(mask, query, key), layout(mask, query)
-    classes = 1
+    place, other = layout(mask, query), layout(mask, key)
     lengths = query.geometry.lengths(tokens[query.name]) | key.geometry.lengths(tokens[key.name])
-    if isinstance(place, Classes) and query == key:
-        if place.step is None:
-            return mask.relation(query, key).count().at(lengths)
-        classes, lengths = place.step, {"m": -(-tokens[query.name] // place.step)}
-    tiles = prod(linear_tiles(found.relation.query, found.query_tile, lengths))
-    runs = (run for index in range(tiles) for run in found.runs(index, lengths))
-    area = prod(found.query_tile) * prod(found.key_tile)
-    return classes * area * sum(stop - start for start, stop, _ in runs)
+    if not (isinstance(place, Classes) and query == key):
+        names = {symbol: f"n{at}" for at, symbol in enumerate(lengths)}
+        sides = (renamed(side.geometry, names) for side in (query, key))
+        boxes = tuple(x.sides if isinstance(x, Boxes) else TILE for x in (place, other))
+        sizes = tuple((names[symbol], count) for symbol, count in lengths.items())
+        return _touched(shown, *sides, boxes, sizes)
+    if place.step is None:
+        return mask.relation(query, key).count().at(lengths)
+    sizes = (("m", -(-tokens[query.name] // place.step)),)
+    return place.step * _touched(place.inner, line("m"), line("m"), (TILE, TILE), sizes)
+
+
+@lru_cache(maxsize=1024)
+def _touched(
+    mask: Mask,
+    query: Geometry,
+    key: Geometry,
+    tiles: tuple[int | Tile, ...],
+    lengths: tuple[tuple[str, int], ...],
+) -> int:
+    """Pairs in the tiles that the loops of a formula visit."""
+    from mmspec.compiler.relations.totals import visited
+
+    found = _geometric(mask, query, key, tiles)
+    return prod(found.query_tile) * prod(found.key_tile) * visited(found, dict(lengths))[0]
 
 
 def _blocks(source: Source) -> Iterator[str]:

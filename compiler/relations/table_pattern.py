@@ -13,13 +13,19 @@ from mmspec.compiler.relations.layout import TILE
 from mmspec.compiler.relations.patterns import is_closed, meaning
 from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.compiler.relations.tables import Documents, table
-from mmspec.compiler.relations.terms import Term, draw_of, terms
-from mmspec.expressions.mask import And, Mask, Not, Pattern
+from mmspec.compiler.relations.terms import Term, draw_of, put, terms
+from mmspec.expressions.mask import And, Mask, Not, Pattern, patterns
 
 __all__ = ["has_loops", "literals", "seen_formula", "terms_of", "touched_pairs"]
 
 _DOCUMENTS: Final = 4
 """Packed in a sequence, where nobody knows."""
+
+_DRAWN: Final = 2**12
+"""Blocks that one block of queries draws."""
+
+_WORK: Final = 2**15
+"""Rows of tiles, and blocks that they draw."""
 
 
 def terms_of(mask: Mask, key: Side) -> tuple[Term, ...]:
@@ -79,13 +85,25 @@ def has_loops(mask: Mask, query: Side, key: Side) -> bool:
 def touched_pairs(mask: Mask, query: Side, key: Side, tokens: Mapping[str, int]) -> int:
     """Pairs in the tiles that hold a visible one, at so many tokens by segment.
 
-    Nobody knows the documents to come: four of one size are taken.
+    Nobody knows the documents to come: four of one size are taken. Blocks that are drawn by the
+    thousand are taken for all, or for none, whichever is nearer. Raises TooManyRunsError.
     """
+    from mmspec.compiler.relations.totals import TooManyRunsError
+
+    draws = 0
+    for pattern in patterns(mask):
+        if pattern.name == "random":
+            _, blocks, there, _ = draw_of(pattern, query, key)
+            if blocks <= _DRAWN:
+                draws += blocks
+                continue
+            mask = put(mask, pattern, Pattern("full" if 2 * blocks >= there else "none"))
+    rows = -(-tokens[query.name] // TILE)
+    if rows * (1 + draws) > _WORK and rows > 1:
+        raise TooManyRunsError(f"{rows} rows of tiles, {draws} blocks each")
     lengths = query.geometry.lengths(tokens[query.name]) | key.geometry.lengths(tokens[key.name])
     sizes = ([-(-tokens[side.name] // _DOCUMENTS)] * _DOCUMENTS for side in (query, key))
     documents = Documents.of_lengths(*sizes)
     found = table(mask, query.geometry, key.geometry, lengths, documents, key.most)
-    runs = (
-        run for at in range(-(-tokens[query.name] // TILE)) for run in found.runs(at, TILE, TILE)
-    )
+    runs = (run for at in range(rows) for run in found.runs(at, TILE, TILE))
     return TILE * TILE * sum(stop - start for start, stop, _ in runs)

@@ -15,7 +15,7 @@ from mmspec.compiler.relations.patterns import TABLES
 from mmspec.compiler.relations.sequence import Side
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 
-__all__ = ["BLOCK", "Term", "asks", "draw_of", "put", "terms"]
+__all__ = ["BLOCK", "Term", "asks", "draw_of", "put", "settled", "terms"]
 
 BLOCK: Final = 64
 """Tokens in a block of the random pattern, whatever the tiles of a kernel."""
@@ -38,16 +38,15 @@ def asks(mask: Mask, name: str) -> bool:
 
 
 def terms(mask: Mask, key: Side) -> tuple[Term, ...]:
-    """Terms that are a mask together, of which no two have a pair in common.
-
-    Where `random` draws as many blocks as the segment of keys can have, it shows everything.
-    """
-    return tuple(_terms(_without_all(mask, key)))
+    """Terms that are a mask together, of which no two have a pair in common."""
+    assert key.most is not None, key
+    return tuple(_terms(put(settled(mask, key.most), _FULL, _FULL)))
 
 
 def draw_of(pattern: Pattern, query: Side, key: Side) -> tuple[int, int, int, int]:
     """What `random` draws: for how many blocks of queries how many, of how many keys have; seed."""
-    return _blocks(query), pattern.size("blocks"), _blocks(key), pattern.size("seed")
+    there = _blocks(key)
+    return _blocks(query), min(pattern.size("blocks"), there), there, pattern.size("seed")
 
 
 def _blocks(side: Side) -> int:
@@ -56,12 +55,12 @@ def _blocks(side: Side) -> int:
     return -(-side.most // BLOCK)
 
 
-def _without_all(mask: Mask, key: Side) -> Mask:
-    """The mask without what draws all blocks."""
+def settled(mask: Mask, most: int) -> Mask:
+    """The mask where `random` is `full` if it draws all the blocks that so many keys can have."""
     for pattern in patterns(mask):
-        if pattern.name == "random" and pattern.size("blocks") >= _blocks(key):
+        if pattern.name == "random" and pattern.size("blocks") * BLOCK >= most:
             mask = put(mask, pattern, _FULL)
-    return put(mask, _FULL, _FULL)
+    return mask
 
 
 def _terms(mask: Mask) -> Iterator[Term]:

@@ -54,6 +54,8 @@ ALONE = (
     "random(2) | block(64)",
     "random(3, seed=4) & causal",
     "random(3) & random(5, seed=5) | document & causal & window(before=9)",
+    "random(100) & window(before=20)",
+    "document & ~random(8) | random(7) & causal & random(3)",
 )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +16,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.relations.geometry import line
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse
 from mmspec.verify.costs import pairs
-from mmspec.verify.costs.polynomial import Order, write_orders
+from mmspec.verify.costs.polynomial import Order, bounded, highest, write_orders
 
 Seen = NDArray[np.bool_]
 
@@ -185,3 +187,19 @@ def test_sizes_beyond_any_table() -> None:
     mask = parse("causal & window(before=1000000000) | global(3)")
     expected = causal - too_far + first_sees_later + later_sees_first
     assert pairs.count(mask, size, size, True) == expected
+
+
+def test_orders_that_count_are_those_that_no_other_bounds() -> None:
+    """Against every pair of orders and every pair that may lie around one."""
+    rng = random.Random(0)
+    for _ in range(200):
+        some = [tuple((x, rng.randint(0, 3)) for x in "abc") for _ in range(rng.randint(1, 12))]
+        orders = {tuple((x, n) for x, n in powers if n) for powers in some}
+        top = {x for x in orders if not any(x != y and bounded(x, y) for y in orders)}
+        around = {
+            x
+            for x in top
+            for one, other in itertools.combinations(top - {x}, 2)
+            if Counter(dict(one)) + Counter(dict(other)) == Counter({n: 2 * p for n, p in x})
+        }
+        assert highest(orders) == top - around

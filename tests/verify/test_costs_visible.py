@@ -23,7 +23,7 @@ from mmspec.verify.costs.polynomial import Polynomial, write_orders
 from mmspec.verify.costs.tabled import Tabled
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import related_or_tabled, visible, visible_pairs_of
-from mmspec.verify.seen import seen, side
+from mmspec.verify.seen import Side, seen, side
 
 AREA = 6
 """Tokens of a frame of `clip`."""
@@ -442,3 +442,13 @@ def test_all_patterns_are_tried() -> None:
         for pattern in patterns(parse(text.format(**numbers)))
     }
     assert tried | {"random", "document"} == set(SIGNATURES)
+
+
+def test_figures_of_the_longest_segments_that_there_can_be() -> None:
+    """Of 2^25 rows of tiles, none of which is looked at by itself."""
+    whole, rows, before = Side(line("n"), 0, 2**31 - 1, 2**31 - 1), 2**25, 10**9 // 64
+    assert touched_tiles(parse("causal"), whole, whole, (64, 64)) == rows * (rows + 1) // 2
+    behind = before * (before + 1) // 2 + before * (rows - 1 - before)
+    window = parse("window(before=1000000000, after=64)")
+    assert touched_tiles(window, whole, whole, (64, 64)) == behind + 2 * rows - 1
+    assert touched_tiles(parse("causal & strided(1000003)"), whole, whole, (64, 64)) is None

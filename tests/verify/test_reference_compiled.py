@@ -24,14 +24,14 @@ SHIPPED = sorted(
 
 
 @lru_cache(maxsize=64)
-def build(text: str) -> tuple[Spec, type[nn.Module]]:
+def build(text: str, backend: str = "auto") -> tuple[Spec, type[nn.Module]]:
     """The spec of a text and its compiled class."""
     from mmspec.compiler.emit.emit import emit
     from mmspec.compiler.load import load as load_package
     from mmspec.compiler.lower.lower import lower
 
     spec = load(text)
-    return spec, load_package(emit(lower(spec), spec))
+    return spec, load_package(emit(lower(spec), spec, backend))
 
 
 def same(name: str, found: Tensor, expected: Tensor, slack: float = 0.0) -> None:
@@ -181,6 +181,46 @@ def test_masks_long_enough_to_pass_over_tiles() -> None:
     lengths = {"photo": torch.tensor([1, 1]), "text": torch.tensor([600, 417])}
     targets = {name: torch.zeros(2, 1, dtype=torch.float64) for name in spec.heads}
     batch = Inputs({"photo": photo, "text": text}, lengths, targets, 2, "gaussian", 0)
+    compare(spec, model, batch, 0, "train")
+
+
+DRAWN = """
+mmspec: 1
+name: drawn
+modalities:
+  text: {kind: tokens, vocab: 7, length: {max: 150}}
+  sound: {kind: series, features: 1, rate: 10 Hz, length: {max: 70}}
+streams:
+  text:
+    from: text
+    depth: 1
+    width: 4
+    heads: 2
+    attention: [{heads: 1, mask: random(100) & window(before=64)},
+      {heads: 1, mask: "random(3) & document | random(1) & ~random(4)"}]
+  read:
+    from: {fusion: cross-attention, of: [sound, text], heads: 2, attention: random(3, seed=9)}
+    depth: 1
+    width: 4
+    heads: 2
+    attention: random(2) & ~random(1)
+heads:
+  label: {from: text, kind: regressor, outputs: 1}
+  other: {from: read, kind: regressor, outputs: 1}
+"""
+"""Three blocks of text and two of sound, of which as many are asked for, or more, or fewer."""
+
+
+@pytest.mark.parametrize("backend", ["sdpa", "tiles"])
+def test_all_blocks_are_seen_where_fewer_are_there_than_asked_for(backend: str) -> None:
+    spec, model = build(DRAWN, backend)
+    generator = torch.Generator().manual_seed(0)
+    text = torch.randint(7, (2, 140), generator=generator)
+    sound = torch.randn(2, 70, 1, generator=generator, dtype=torch.float64)
+    lengths = {"text": torch.tensor([140, 101]), "sound": torch.tensor([65, 70])}
+    targets = {name: torch.zeros(2, 1, dtype=torch.float64) for name in spec.heads}
+    documents = {"text": torch.arange(140).repeat(2, 1) // torch.tensor([[50], [70]])}
+    batch = Inputs({"text": text, "sound": sound}, lengths, targets, 2, "gaussian", 0, documents)
     compare(spec, model, batch, 0, "train")
 
 

@@ -228,7 +228,7 @@ def planned(text: str, geometry: Geometry, tokens: int) -> tuple[float, Order]:
     lengths = tuple(tokens for _ in mask.parameters)
     plans = [sparse_plan._sparse_plan(name, lengths, tokens, rows) for rows in (None, 32)]
     dense = sparse_calls._START + Call(0, tokens, ((0, tokens, 0),)).cost(8, 64)
-    return dense / min(plan.cost(8, 64) for plan in plans), arranged(mask)["x"]
+    return dense / min(plan.cost(8, 64) for plan in plans), arranged(mask, "x")
 
 
 def test_predicted_speeds_are_near_those_of_plans_and_in_their_order() -> None:

@@ -167,27 +167,11 @@ def long(tokens: int) -> Side:
     ],
 )
 @pytest.mark.parametrize("sides", [(16, 16), (16, 32), (48, 16)])
-def test_rows_in_the_middle_repeat(text: str, sides: tuple[int, int], monkeypatch: Any) -> None:
-    """The loops of all rows, and of those at the ends and two periods alone: the same numbers."""
-    mask, tile = parse(text), tuple(Tiling("rows", (n,)) for n in sides)
-    query = long(16411)
-    asked = []
-    summed = rows.summed
-
-    def spied(row: Any, every: int, period: int, edge: int) -> tuple[int, int]:
-        def one(index: int) -> tuple[int, int]:
-            asked.append(index)
-            return row(index)  # type: ignore[no-any-return]
-
-        found = summed(one, every, period, edge)
-        plain = [row(index) for index in range(every)]
-        assert found == (sum(a for a, _ in plain), sum(b for _, b in plain))
-        assert len(asked) < every
-        return found
-
-    monkeypatch.setattr(rows, "summed", spied)
-    assert rows.by_rows(mask, query, query, (tile[0], tile[1])) is not None
-    assert asked
+def test_rows_of_blocks_that_fall_together_seldom(text: str, sides: tuple[int, int]) -> None:
+    """By loops, and pair by pair."""
+    mask, (tall, wide), query = parse(text), (Tiling("rows", (n,)) for n in sides), long(2411)
+    found = rows.by_rows(mask, query, query, (tall, wide))
+    assert found == counted.by_pairs(mask, query, query, (tall, wide))
 
 
 def test_rows_of_a_long_mask_are_those_of_its_pairs() -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.geometry import Axis, Geometry
+from mmspec.compiler.relations.patterns import is_closed
 from mmspec.expressions.mask import Mask
 from mmspec.verify.costs.total import stack_of
-from mmspec.verify.costs.visible import visible
+from mmspec.verify.costs.visible import undivided, visible
 
 if TYPE_CHECKING:
     from mmspec.verify.seen import Side
@@ -23,13 +24,18 @@ TILE: Final = (64, 64)
 _SMALL: Final = 2**20
 """Pairs that one table may hold; longer segments are decided by the loops of the relation."""
 
+_LARGE: Final = 2**28
+"""Pairs that are looked at, row by row of tiles, where loops say nothing."""
+
 _OPERATIONS: Final = 300_000
 
 
 def executed_pairs(
     plan: ir.Plan, stream_name: str, lengths: Mapping[str, int], tile: tuple[int, int] = TILE
-) -> int | Fraction:
+) -> int | Fraction | None:
     """Pairs executed in one layer of a stream, the mean over its heads, in one sample.
+
+    None where they cannot be counted in bounded time.
 
     lengths: tokens by modality, the longest where not named. Segments have tiles of their own,
     and the last tile of a segment counts whole.
@@ -37,11 +43,13 @@ def executed_pairs(
     stack = stack_of(plan, stream_name)
     layer = stack.block.attention
     known = {segment.name: segment for segment in stack.source.segments}
-    tiles = sum(
-        group.heads * _tiles(mask, known[query], known[key], lengths, tile)
-        for group in layer.groups
-        for query, key, mask in group.masks
-    )
+    tiles = 0
+    for group in layer.groups:
+        for query, key, mask in group.masks:
+            found = _tiles(mask, known[query], known[key], lengths, tile)
+            if found is None:
+                return None
+            tiles += group.heads * found
     pairs = Fraction(tiles * tile[0] * tile[1], layer.heads)
     return int(pairs) if pairs.denominator == 1 else pairs
 
@@ -52,7 +60,7 @@ def _tiles(
     key: ir.Segment,
     lengths: Mapping[str, int],
     tile: tuple[int, int],
-) -> int:
+) -> int | None:
     """Of a pair of segments; a single tile needs no table, and so no numpy."""
     sizes = tuple(lengths.get(s.modality or "", s.tokens.max) for s in (query, key))
     if sizes[0] <= tile[0] and sizes[1] <= tile[1]:
@@ -65,20 +73,25 @@ def _tiles(
 
 
 @lru_cache(maxsize=4096)
-def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
-    """Tiles with a visible pair; tokens of a grid in the order of rows."""
+def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int | None:
+    """Tiles with a visible pair; tokens of a grid in the order of rows.
+
+    None where neither loops nor tables can count them in bounded time.
+    """
     if query.stop * key.stop <= _SMALL:
         return _by_table(mask, query, key, tile)
-    from mmspec.compiler.relations.limit import TooHardError
-    from mmspec.verify.costs.tabled import settled
+    from mmspec.compiler.relations.terms import settled
 
-    mask = settled(mask, key.most)
-    try:
-        return _by_loops(mask, query, key, tile)
-    except TooHardError:
+    mask = settled(undivided(mask), key.most)
+    if is_closed(mask):
+        found = _by_loops(mask, query, key, tile)
+    else:
+        found = _by_draws(mask, query, key, tile)
+    if found is None and query.stop * key.stop <= _LARGE:
         tall = tile[0]
         parts = (query.part(row, row + tall) for row in range(0, query.stop, tall))
-        return sum(_by_table(mask, part, key, tile) for part in parts)
+        found = sum(_by_table(mask, part, key, tile) for part in parts)
+    return found
 
 
 def _by_table(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
@@ -96,18 +109,33 @@ def _by_table(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
     return int(np.count_nonzero(found))
 
 
-def _by_loops(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
-    """By the loops that the relation leaves, and the blocks that are drawn."""
-    from mmspec.compiler.relations.limit import limited
-    from mmspec.compiler.relations.tables import Documents, table
+def _by_loops(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int | None:
+    """By the loops that the relation leaves, if those are exact and even enough."""
+    from mmspec.compiler.relations.limit import TooHardError, limited
+    from mmspec.compiler.relations.relation import relation
+    from mmspec.compiler.relations.schedule import schedule
+    from mmspec.compiler.relations.totals import TooManyRunsError, visited
 
-    whole = Documents.of_lengths([query.stop], [key.stop])
-    rows = range(-(-query.stop // tile[0]))
-    lengths = query.lengths | key.lengths
-    with limited(_OPERATIONS):
-        found = table(mask, _as_line(query), _as_line(key), lengths, whole, key.most)
-        runs = (found.runs(row, *tile) for row in rows)
-        return sum(stop - start for run in runs for start, stop, _ in run)
+    sides = _as_line(query), _as_line(key)
+    try:
+        with limited(_OPERATIONS):
+            found = relation(mask, *sides)
+            if any(len(side.axes) > 1 for side in sides):
+                found = found.flat()
+            loops = schedule(found, *tile)
+        return visited(loops, query.lengths | key.lengths)[0] if loops.exact else None
+    except (TooHardError, TooManyRunsError):
+        return None
+
+
+def _by_draws(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int | None:
+    """By the tiles of the mask where nothing is drawn, and what the drawn blocks change."""
+    from mmspec.verify.chance import changed, undrawn
+
+    if tile != TILE:
+        return None
+    rest = touched_tiles(undrawn(mask), query, key, tile)
+    return None if rest is None else rest + changed(mask, query, key)[1]
 
 
 def _as_line(place: Side) -> Geometry:

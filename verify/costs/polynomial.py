@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations, product
+from itertools import combinations, groupby, product
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -239,12 +239,13 @@ def _factor(atom: Atom, long: bool) -> str:
     return atom.name if isinstance(atom, Symbol) else f"({atom.closed(long)})"
 
 
-def _between(order: Order, others: set[Order]) -> bool:
+def _between(order: Order, by_names: Mapping[frozenset[str], set[Order]]) -> bool:
     """Two others multiply to its square, so the larger of them is at least it."""
     square = _merge(order, order)
-    return any(
-        _merge(one, other) == square for one, other in combinations(sorted(others - {order}), 2)
-    )
+    names = [name for name, _ in order]
+    some = (frozenset(part) for n in range(len(names) + 1) for part in combinations(names, n))
+    others = {x for part in some for x in by_names.get(part, ()) if x != order}
+    return any(_merge(one, other) == square for one, other in combinations(others, 2))
 
 
 def _rational(number: Number) -> Any:
@@ -278,10 +279,25 @@ def bounded(order: Order, by: Order) -> bool:
     return all(power <= powers.get(name, 0) for name, power in order)
 
 
-def highest(orders: set[Order] | frozenset[Order]) -> frozenset[Order]:
+def highest(orders: Iterable[Order]) -> frozenset[Order]:
     """Those of a sum that count: no other one bounds them, nor two others together."""
-    found = {x for x in orders if not any(x != y and bounded(x, y) for y in orders)}
-    return frozenset(x for x in found if not _between(x, found))
+    return _highest(frozenset(orders))
+
+
+@lru_cache(maxsize=256)
+def _highest(orders: frozenset[Order]) -> frozenset[Order]:
+    found: set[Order] = set()
+    by_degree = groupby(sorted(orders, key=_degree, reverse=True), key=_degree)
+    for _, same in by_degree:  # what bounds another one has a higher degree
+        found |= {x for x in same if not any(bounded(x, y) for y in found)}
+    by_names: dict[frozenset[str], set[Order]] = {}
+    for x in found:
+        by_names.setdefault(frozenset(name for name, _ in x), set()).add(x)
+    return frozenset(x for x in found if not _between(x, by_names))
+
+
+def _degree(order: Order) -> int:
+    return sum(power for _, power in order)
 
 
 def write_orders(orders: Iterable[Order]) -> str:

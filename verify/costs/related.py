@@ -7,14 +7,14 @@ is opaque (named, not written) where isl would need more than `_OPERATIONS` to j
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import log, prod
 from typing import TYPE_CHECKING, Any, Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.geometry import Geometry
+from mmspec.compiler.relations.geometry import Geometry, renamed
 from mmspec.expressions.mask import Mask, patterns, unparse
 from mmspec.verify.costs.polynomial import Order, Polynomial, Symbol, constant, variable
 
@@ -102,8 +102,12 @@ class Related:
 
 def related(query: ir.Segment, key: ir.Segment, mask: Mask) -> Polynomial:
     """Pairs that a mask without tables lets see. Raises TooManyPiecesError, TooHardError."""
-    lengths = dict.fromkeys(x for segment in (query, key) for x in _lengths(segment))
-    atom = Related(mask, query.geometry, key.geometry, tuple(lengths))
+    lengths = tuple(dict.fromkeys(x for segment in (query, key) for x in _lengths(segment)))
+    same = {length.symbol: f"n{place}" for place, length in enumerate(lengths)}
+    ends = [renamed(segment.geometry, same) for segment in (query, key)]
+    atom = Related(
+        mask, ends[0], ends[1], tuple(replace(x, symbol=same[x.symbol]) for x in lengths)
+    )
     count = _count(atom)
     return variable(atom) if lengths else constant(count.at({}))
 
@@ -115,22 +119,30 @@ def _lengths(segment: ir.Segment) -> tuple[Length, ...]:
     )
 
 
-@lru_cache(maxsize=1024)
 def _count(atom: Related) -> Count:
+    return _counted(atom.mask, atom.query, atom.key)
+
+
+@lru_cache(maxsize=1024)
+def _counted(mask: Mask, query: Geometry, key: Geometry) -> Count:
     from mmspec.compiler.relations.limit import limited
     from mmspec.compiler.relations.relation import relation
 
     with limited(10 * _OPERATIONS):
-        return relation(atom.mask, atom.query, atom.key).count()
+        return relation(mask, query, key).count()
+
+
+def _regions(atom: Related) -> Regions | None:
+    return _regions_of(atom.mask, atom.query, atom.key)
 
 
 @lru_cache(maxsize=1024)
-def _regions(atom: Related) -> Regions | None:
+def _regions_of(mask: Mask, query: Geometry, key: Geometry) -> Regions | None:
     """The count by regions of lengths; None where they are too many."""
     from mmspec.compiler.relations.limit import TooHardError, limited
     from mmspec.verify.costs.regions import regions
 
-    count = _count(atom)
+    count = _counted(mask, query, key)
     if sum(len(factor) for factors in count.terms for factor in factors) > 4 * _MOST_REGIONS:
         return None
     try:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from mmspec.compiler import ir
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns, unparse
+from mmspec.expressions.mask import Mask, unparse
+from mmspec.verify.chance import changed
 from mmspec.verify.costs.polynomial import (
     Order,
     Polynomial,
@@ -23,14 +24,12 @@ from mmspec.verify.costs.polynomial import (
     highest,
     variable,
 )
-from mmspec.verify.seen import BLOCK, Side, drawn, seen, side
+from mmspec.verify.seen import seen, side
 
 if TYPE_CHECKING:
     import sympy
 
 _ROWS: Final = 256
-NONE: Final = Pattern("none")
-FULL: Final = Pattern("full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +106,6 @@ def _powers(atom: Tabled) -> Iterator[tuple[str, int]]:
             yield symbol, symbols.count(symbol)
 
 
-def undrawn(mask: Mask) -> Mask:
-    """The mask where random patterns show nothing."""
-    if isinstance(mask, Pattern):
-        return NONE if mask.name == "random" else mask
-    if isinstance(mask, Not):
-        return Not(undrawn(mask.operand))
-    kind = And if isinstance(mask, And) else Or
-    return kind(undrawn(mask.left), undrawn(mask.right))
-
-
-def settled(mask: Mask, most: int) -> Mask:
-    """The mask where random patterns that draw every block of so many keys show all of them."""
-    if isinstance(mask, Pattern):
-        draws_all = mask.name == "random" and mask.size("blocks") * BLOCK >= most
-        return FULL if draws_all else mask
-    if isinstance(mask, Not):
-        return Not(settled(mask.operand, most))
-    kind = And if isinstance(mask, And) else Or
-    return kind(settled(mask.left, most), settled(mask.right, most))
-
-
 @lru_cache(maxsize=4096)
 def _evaluated(atom: Tabled, known: tuple[tuple[str, int], ...]) -> int:
     lengths = dict(known)
@@ -141,21 +119,6 @@ def _evaluated(atom: Tabled, known: tuple[tuple[str, int], ...]) -> int:
         starts = range(query.start, query.stop, _ROWS)
         parts = (seen(atom.mask, query.part(row, row + _ROWS), key) for row in starts)
         return sum(int(np.count_nonzero(part)) for part in parts)
-    without, rest = atom.without.evaluate(lengths), undrawn(atom.mask)
+    without = atom.without.evaluate(lengths)
     assert isinstance(without, int)
-    differences = (
-        int(np.count_nonzero(seen(atom.mask, *tile))) - int(np.count_nonzero(seen(rest, *tile)))
-        for tile in _drawn_tiles(atom.mask, query, key)
-    )
-    return without + sum(differences)
-
-
-def _drawn_tiles(mask: Mask, query: Side, key: Side) -> Iterator[tuple[Side, Side]]:
-    """Blocks of queries and keys that some random pattern draws."""
-    blocks = -(-key.most // BLOCK)
-    chances = [pattern for pattern in patterns(mask) if pattern.name == "random"]
-    for place in range(-(-query.stop // BLOCK)):
-        rows = query.part(place * BLOCK, (place + 1) * BLOCK)
-        for column in sorted({x for chance in chances for x in drawn(chance, place, blocks)}):
-            if column * BLOCK < key.stop:
-                yield rows, key.part(column * BLOCK, (column + 1) * BLOCK)
+    return without + changed(atom.mask, query, key)[0]

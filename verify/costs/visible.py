@@ -39,7 +39,8 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Pol
     if names <= (_WITHIN if query.geometry == key.geometry else _ACROSS):
         return pairs.visible(query, key, mask, sizes)
     if "random" in names:
-        from mmspec.verify.costs.tabled import settled, undrawn
+        from mmspec.compiler.relations.terms import settled
+        from mmspec.verify.chance import undrawn
 
         plain = settled(mask, key.tokens.max)
         if plain != mask:

@@ -13,12 +13,10 @@ _CUBES = {(8, 8), (1, 8, 8), (4, 4, 4)}
 """Boxes of neighbours; others are whole rows."""
 
 
-def arranged(sequence: SequenceMask) -> dict[str, Order]:
-    """By the names of segments."""
-    return {
-        side.name: _order(layout(sequence, side), sequence.mask(side.name, side.name))
-        for side in sequence.sides
-    }
+def arranged(sequence: SequenceMask, name: str) -> Order:
+    """That of a segment."""
+    side = next(side for side in sequence.sides if side.name == name)
+    return _order(layout(sequence, side), sequence.mask(name, name))
 
 
 def _order(found: Layout, own: Mask) -> Order:

@@ -1,7 +1,7 @@
 """How many tiles of a mask hold a visible pair, and how many no hidden one: exact, and quick.
 
 Short segments are counted pair by pair. Long ones by closed forms of isl, or by the loops over
-tiles, of which the middle ones repeat; so the time does not grow with the length.
+tiles, evaluated for many tiles at once; so the time does not grow with the length.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.patterns import is_closed
 from mmspec.compiler.relations.relation import relation
 from mmspec.compiler.relations.summation import TooManyPiecesError
+from mmspec.compiler.relations.terms import settled
 from mmspec.expressions.mask import Mask, Pattern, patterns
-from mmspec.verify.costs.tabled import settled, undrawn
+from mmspec.verify.chance import undrawn
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, related
 from mmspec.verify.tune.drawn import by_drawn_blocks

@@ -10,7 +10,7 @@ from math import lcm
 from typing import Final
 
 from mmspec.expressions.mask import Mask, patterns
-from mmspec.verify.costs.tabled import undrawn
+from mmspec.verify.chance import undrawn
 from mmspec.verify.seen import BLOCK, Side, drawn
 from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Final, Literal
 
@@ -117,7 +118,10 @@ class Tiling:
             return place.index // self.sides[0]
         if self.kind in ("boxes", "lines"):
             sizes = place.geometry.sizes(place.lengths)
-            parts = [x // b for x, b in zip(place.coordinates().values(), self.sides, strict=True)]
+            parts = [
+                x // b
+                for x, b in zip(place.coordinates(place.index).values(), self.sides, strict=True)
+            ]
             return _joined(parts, [-(-n // b) for n, b in zip(sizes, self.sides, strict=True)])
         (tile,) = self.sides
         classes = self._classes(place)
@@ -133,7 +137,7 @@ class Tiling:
             return place.index % self._size("step")
         size, ahead = self._size("size"), -self._size("shift") % self._size("size")
         parts, counts = [], []
-        for name, x in place.coordinates().items():
+        for name, x in place.coordinates(place.index).items():
             parts.append(x if name == "frame" else (x + ahead) // size)
             counts.append(int(parts[-1].max()) + 1 if len(x) else 1)
         return _joined(parts, counts)
@@ -182,6 +186,7 @@ def _classes_of(pattern: Pattern) -> Pattern:
     return Pattern("strided", (("step", pattern.size("step")),))
 
 
+@lru_cache(maxsize=4096)
 def tiling(order: Order, geometry: Geometry, shown: frozenset[Pattern], tokens: int) -> Tiling:
     """The tiles of a segment in an order; as its tokens come where it has no such order."""
     if order not in _orders(geometry, shown):

@@ -145,9 +145,10 @@ def _measure(
     attention: Attention, shown: Shown, mask: Mask, tile: tuple[int, int]
 ) -> Measure | None:
     """Of another mask of a pair, in the order that the compiler would lay it in."""
-    if mask != shown.mask:
-        attention, shown = attention.changed(shown, mask), replace(shown, mask=mask)
-    tilings = attention.tilings(shown, attention.compiled, tile)
+    if mask == shown.mask:
+        tilings = attention.tilings(shown, attention.compiled, tile)
+    else:
+        tilings = attention.tilings_with(shown, mask, tile)
     found = tiles(mask, *shown.sides, tilings)
     if found is None:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -82,8 +82,20 @@ class Attention:
 
     def patterns(self, segment: ir.Segment) -> frozenset[Pattern]:
         """Those of all masks that a segment takes part in."""
-        masks = (s.mask for s in self.shown if segment in (s.query, s.key))
-        return frozenset(pattern for mask in masks for pattern in patterns(mask))
+        return self._patterns.get(segment.name, frozenset())
+
+    @cached_property
+    def _patterns(self) -> dict[str, frozenset[Pattern]]:
+        return {name: _patterns_of(s.mask for s in found) for name, found in self._taking.items()}
+
+    @cached_property
+    def _taking(self) -> dict[str, list[Shown]]:
+        """The masks that each segment takes part in."""
+        found: dict[str, list[Shown]] = {}
+        for shown in self.shown:
+            for name in {shown.query.name, shown.key.name}:
+                found.setdefault(name, []).append(shown)
+        return found
 
     @cached_property
     def orders(self) -> tuple[Order, ...]:
@@ -102,7 +114,7 @@ class Attention:
         """In which the compiler lays the tokens, where it passes over tiles."""
         if all(shown.mask == FULL for shown in self.shown):
             return ROWS
-        by = arranged(self.sequence)
+        by = {side.name: arranged(self.sequence, side.name) for side in self.sequence.sides}
         own = Order("own", segments=tuple(by.items()))
         for order in dict.fromkeys(by.values()):
             if all(self._tiling(s, order) == self._tiling(s, own) for s in self._segments):
@@ -119,13 +131,18 @@ class Attention:
         """Of queries and keys of a pair of segments, in an order."""
         return self._tiling(shown.query, order, tile[0]), self._tiling(shown.key, order, tile[1])
 
-    def changed(self, shown: Shown, mask: Mask) -> Attention:
-        """The same with another mask of a pair of segments."""
+    def tilings_with(self, shown: Shown, mask: Mask, tokens: tuple[int, int]) -> Tilings:
+        """As the compiler would lay a pair of segments if it had another mask."""
         names = shown.query.name, shown.key.name
         pairs = ((a, b, mask if (a, b) == names else m) for a, b, m in self.sequence.pairs)
         sequence = replace(self.sequence, pairs=tuple(pairs))
-        other = (replace(s, mask=mask) if s == shown else s for s in self.shown)
-        return replace(self, shown=tuple(other), sequence=sequence)
+
+        def own(segment: ir.Segment, number: int) -> Tiling:
+            others = (s.mask for s in self._taking[segment.name] if s is not shown)
+            seen = _patterns_of((mask, *others))
+            return tiled(arranged(sequence, segment.name), segment.geometry, seen, number)
+
+        return own(shown.query, tokens[0]), own(shown.key, tokens[1])
 
     def tiles(self, order: Order, tile: tuple[int, int]) -> list[Tiles] | None:
         """The tiles of each pair of segments; None where one of them is not counted."""
@@ -136,6 +153,10 @@ class Attention:
                 return None
             found.append(one)
         return found
+
+
+def _patterns_of(masks: Iterable[Mask]) -> frozenset[Pattern]:
+    return frozenset(pattern for mask in dict.fromkeys(masks) for pattern in patterns(mask))
 
 
 def attentions(plan: ir.Plan, lengths: Mapping[str, int]) -> Iterator[Attention]:

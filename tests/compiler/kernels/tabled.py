@@ -57,6 +57,7 @@ CASES: dict[str, Case] = {
     "not random": alone("causal & ~random(4)"),
     "two draws": alone("random(1) | random(2, seed=5)"),
     "both draws": alone("random(3) & random(5, seed=5) & window(before=90)"),
+    "more than there are": alone("random(100) & window(before=90) & random(2)"),
     "cross": ("text", "sound", {"text sound": "document"}),
     "several": (
         "text sound",
