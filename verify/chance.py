@@ -13,7 +13,7 @@ import numpy as np
 
 from mmspec.compiler.relations.terms import put
 from mmspec.diagnostics import Diagnostic, MmspecError
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.blocks import ALL, NONE, block_shades
 from mmspec.verify.boxes import Ends
 from mmspec.verify.distances import DISTANCES, at
