@@ -32,6 +32,8 @@ MOST: Final = 200
 
 
 _FEW: Final = 200
+NARROW: Final = 80
+"""Columns of a terminal that does not say how many it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,23 +149,25 @@ def render(
     diagnostics: Iterable[Diagnostic],
     sources: Mapping[str, str] | None = None,
     color: bool = False,
+    width: int = NARROW,
 ) -> str:
     """The diagnostics as text, each with its source line and a caret under the place.
 
-    `sources` maps paths to text; a path that is not in it is read from disk if it can be.
+    width: columns of the terminal, into which each source line is cut. `sources` maps paths to
+    text; a path that is not in it is read from disk if it can be.
     """
     cache = dict(sources or {})
-    return "\n\n".join(_render_one(diagnostic, cache, color) for diagnostic in diagnostics)
+    return "\n\n".join(_render_one(diagnostic, cache, color, width) for diagnostic in diagnostics)
 
 
-def _render_one(diagnostic: Diagnostic, sources: dict[str, str], color: bool) -> str:
+def _render_one(diagnostic: Diagnostic, sources: dict[str, str], color: bool, width: int) -> str:
     paint = _paint if color else _plain
     place = f"{diagnostic.span} " if diagnostic.span else ""
     head = paint(f"error[{diagnostic.code}]", "1;31")
     lines = [f"{printable(place)}{head}: {printable(diagnostic.message)}"]
     if diagnostic.span:
         source = _source_line(diagnostic.span, sources)
-        lines += _excerpt(diagnostic.span, source, color) if source is not None else []
+        lines += _excerpt(diagnostic.span, source, color, width) if source is not None else []
     if diagnostic.where:
         lines.append(printable(f"in {diagnostic.where}"))
     if diagnostic.help:
@@ -187,35 +191,58 @@ def _lines(text: str) -> list[str]:
     return text.split("\n")
 
 
-_LONGEST: Final = 160
-"""Columns of a source line that are shown; of longer ones the part around the place."""
+_LEAST: Final = 24
 
 
-def _excerpt(span: Span, source: str, color: bool) -> list[str]:
-    """The source line and the caret line, behind a gutter with the line number."""
+def _excerpt(span: Span, source: str, color: bool, width: int) -> list[str]:
+    """The source line and the caret line, behind a gutter with the line number.
+
+    Of a line that the terminal would break the part around the place is shown.
+    """
     source = source.rstrip("\r")
     start = min(span.column - 1, len(source))
     one_line = span.end_line == span.line
     end = min(span.end_column - 1, len(source)) if one_line else len(source.rstrip())
-    source, start, end = _window(source, start, end)
+    number = str(span.line)
+    room = max(_LEAST, width - len(number) - 3)
+    source, start, end = _window(source, start, end, room)
     gap = " " * _width(printable(source[:start]))
     carets = "^" * max(1, _width(printable(source[start:end])))
     paint = _paint if color else _plain
-    number = str(span.line)
     gutter = paint(f"{number} |", "34")
     blank = paint(f"{' ' * len(number)} |", "34")
     return [f"{gutter} {printable(source)}", f"{blank} {gap}{paint(carets, '1;31')}"]
 
 
-def _window(source: str, start: int, end: int) -> tuple[str, int, int]:
-    """What to show of a long line: the place itself and what is next to it."""
-    if len(source) <= _LONGEST:
+def _window(source: str, start: int, end: int, room: int) -> tuple[str, int, int]:
+    """What to show of a line within so many columns: the place itself and what is next to it."""
+    if _width(printable(source[: room + 1])) <= room and len(source) <= room:
         return source, start, end
-    left = max(0, min(start - _LONGEST // 4, len(source) - _LONGEST))
-    right = left + _LONGEST
-    before, after = "..." if left else "", "..." if right < len(source) else ""
-    shift = len(before) - left
-    return f"{before}{source[left:right]}{after}", start + shift, min(end, right) + shift
+    room -= 6  # for `...` at both sides
+    left = right = start
+    used = 0
+
+    def fits(at: int) -> bool:
+        return 0 <= at < len(source) and used + _width(printable(source[at])) <= room
+
+    while right < end and fits(right):
+        used += _width(printable(source[right]))
+        right += 1
+    before = max(used, min(room, used + (room - used) // 4))
+    while left and fits(left - 1) and used < before:
+        left -= 1
+        used += _width(printable(source[left]))
+    while fits(right):
+        used += _width(printable(source[right]))
+        right += 1
+    while left and fits(left - 1):
+        left -= 1
+        used += _width(printable(source[left]))
+    while left < start and not _width(source[left]):  # a mark goes with its letter
+        left += 1
+    dots = "..." if left else "", "..." if right < len(source) else ""
+    shift = len(dots[0]) - left
+    return f"{dots[0]}{source[left:right]}{dots[1]}", start + shift, min(end, right) + shift
 
 
 def _width(text: str) -> int:
@@ -224,8 +251,12 @@ def _width(text: str) -> int:
         return len(text)
     import unicodedata
 
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+    def of(character: str) -> int:
+        if unicodedata.category(character) in ("Mn", "Me") or "\u1160" <= character <= "\u11ff":
+            return 0
+        return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+    return sum(map(of, text))
 
 
 def printable(text: str) -> str:

@@ -90,9 +90,7 @@ def _print(results: dict[str, Result]) -> None:
             for note in result.notes:
                 print(f"note: {note}")
             continue
-        from mmspec import diagnostics
-
-        text = diagnostics.render(result.found, color=output.is_colored(sys.stderr))
+        text = output.encodable(output.rendered(result.found), sys.stderr)
         print(text, end="\n\n", file=sys.stderr, flush=True)
         print(f"{path}: {output.plural(len(result.found), 'problem')}")
 

@@ -7,7 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from mmspec.diagnostics import MmspecError
+    from collections.abc import Iterable
+
+    from mmspec.diagnostics import Diagnostic, MmspecError
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -43,8 +45,25 @@ def errors(error: MmspecError, as_json: bool = False) -> None:
     if as_json:
         machine({"errors": diagnostics.as_json(error.diagnostics)})
     else:
-        text = diagnostics.render(error.diagnostics, color=is_colored(sys.stderr))
-        print(encodable(text, sys.stderr), file=sys.stderr)
+        print(encodable(rendered(error.diagnostics), sys.stderr), file=sys.stderr)
+
+
+def rendered(found: Iterable[Diagnostic]) -> str:
+    """Diagnostics for whoever reads stderr."""
+    from mmspec import diagnostics
+
+    return diagnostics.render(found, color=is_colored(sys.stderr), width=columns(sys.stderr))
+
+
+def columns(stream: TextIO) -> int:
+    """Columns of the terminal that a stream is, or $COLUMNS; 80 where neither is known."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and 0 < int(given[:6]):
+        return int(given[:6])
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):
+        return 80
 
 
 def note(message: str) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from itertools import product
 from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
 
 from mmspec.diagnostics import (
     CODES,
@@ -52,6 +56,34 @@ def test_of_a_long_line_the_place_and_what_is_next_to_it_is_shown() -> None:
     shown, carets = text.split("\n")[1:]
     assert len(shown) < 200
     assert shown[carets.index("^") : carets.rindex("^") + 1] == "HERE"
+
+
+@pytest.mark.parametrize("unit", ["x", "日", "e\u0301", "\t", "\u200b", "\u2764\ufe0f"])
+def test_no_line_is_broken_and_carets_stand_under_their_word(unit: str) -> None:
+    for width, before, after in product(
+        [24, 40, 80, 200], [0, 1, 30, 71, 74, 75, 76, 90, 3000], [0, 1, 4, 60, 3000]
+    ):
+        source = f"{unit * before}HERE{unit * after}"
+        start = len(unit) * before + 1
+        found = Diagnostic("MM202", "m", Span("a.yaml", 12, start, 12, start + 4))
+        text = render([found], {"a.yaml": "\n" * 11 + source}, width=width)
+        shown, carets = text.split("\n")[1:]
+        assert cells(shown) <= max(width, 29)
+        assert carets.strip(" |") == "^^^^"
+        assert cells(shown[: shown.index("HERE")]) == carets.index("^")
+
+
+def cells(text: str) -> int:
+    """Columns of a terminal, as another library has them; a mark for colour takes none."""
+    return sum(cell_len(character) for character in text if character != "\ufe0f")
+
+
+def test_of_a_long_word_the_beginning_is_shown() -> None:
+    found = Diagnostic("MM202", "m", Span("a.yaml", 1, 101, 1, 301))
+    text = render([found], {"a.yaml": "a" * 100 + "b" * 200}, width=60)
+    shown, carets = text.split("\n")[1:]
+    assert len(shown) <= 60 and shown.count("b") == carets.count("^") > 40
+    assert shown.index("b") == carets.index("^")
 
 
 def test_colour_changes_nothing_but_escapes() -> None:
