@@ -12,6 +12,7 @@ from mmspec.schema.modality import Table
 from mmspec.schema.spec import Spec
 
 SPLIT: Final = "split"
+_FLAGS: Final = frozenset("0 1 0.0 1.0 true false yes no y n t f none".split())
 _NEAR: Final = 0.8
 """Share of letters, in order, that two names have in common."""
 
@@ -44,7 +45,8 @@ def _missing(spec: Spec, header: tuple[str, ...]) -> list[str]:
 def check(place: str, rows: Rows, spec: Spec) -> None:
     """Raise MM514 for each column that is not read and almost named like one that is missing.
 
-    A column of whatever name that holds `train` and `held-out` is taken for a split.
+    A column of whatever name that holds `train` and `held-out` is taken for a split, and so is one
+    such as `is_test` that says yes or no.
     """
     known, missing, faults = _names(spec), _missing(spec, rows.header), Faults()
     for name in rows.header:
@@ -62,10 +64,17 @@ def _meant(name: str, missing: list[str], cells: list[Any]) -> str | None:
     for each in missing:
         is_near = _is_near(name, each)
         if each == SPLIT:
-            is_near = sides == {True, False} or (is_near and bool(sides - {None}))
+            is_near &= bool(sides - {None})
+            is_near |= sides == {True, False} or _is_flag(name, cells)
         if is_near or _folded(name) == _folded(each):
             return each
     return None
+
+
+def _is_flag(name: str, cells: list[Any]) -> bool:
+    """Whether a column such as `is_test` says yes or no of each row."""
+    word = _folded(name).removeprefix("is")
+    return split.side(word) is not None and {str(cell).strip().lower() for cell in cells} <= _FLAGS
 
 
 def _folded(name: str) -> str:

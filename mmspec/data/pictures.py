@@ -86,7 +86,9 @@ def _deep(file: BinaryIO, opened: Image.Image, packing: str) -> NDArray[np.uint1
     low = _upright(_Unpacked(file, _DEEP[packing]))
     if packing == "LA;16B":
         high, low = low[:, :, ::2], low[:, :, 1::2]
-    found: NDArray[np.uint16] = high.astype(np.uint16) << 8 | low
+    found = high.astype(np.uint16)
+    found *= 256
+    found += low
     return found
 
 

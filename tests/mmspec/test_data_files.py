@@ -160,6 +160,17 @@ class TestEveryKindOfFile:
         rows = [{"text": "a", name: 1, "side": 0, "label": "x"}]
         assert problems(tmp_path, kind, rows, "text", "facts")[0].code in ("MM514", "MM504")
 
+    @pytest.mark.parametrize("name", ["is_test", "Test", "train", "isTrain", "held_out"])
+    @pytest.mark.parametrize("flags", [(0, 1), ("no", "yes"), ("False", "True")])
+    def test_a_column_that_says_which_rows_to_test_is_told(
+        self, tmp_path: Path, kind: str, name: str, flags: tuple[Any, Any]
+    ) -> None:
+        rows = [{"text": f"t{i}", "label": "x", name: flags[i % 2]} for i in range(9)]
+        (problem,) = problems(tmp_path, kind, rows, "text")
+        assert problem.code == "MM514" and "`split`" in problem.message
+        rows = [row | {name: at} for at, row in enumerate(rows)]
+        assert len(loaded(tmp_path, kind, rows, "text").rows) == 9
+
     @pytest.mark.parametrize("word", ["splits", "subset", "spit", "Label", "texts", "phase"])
     def test_other_columns_are_left_alone(self, tmp_path: Path, kind: str, word: str) -> None:
         rows = [{"text": f"t{i}", "label": "x", word: i} for i in range(9)]

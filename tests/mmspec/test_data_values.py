@@ -206,13 +206,19 @@ def test_ids_are_whole_numbers_however_they_are_written() -> None:
     assert [known.id(each) for each in given] == [1] * 6
 
 
-@pytest.mark.parametrize("value", [[1], {"a": 1}, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [[1], {"a": 1}, float("nan"), float("inf"), "a\ud800"])
 def test_what_can_name_nothing_is_refused(value: Any) -> None:
     for training in (["a", value], [1, value]):
         known = names.learn(training, training, 3)
         with pytest.raises(MmspecError) as error:
             known.id(value)
         assert codes(error) == ["MM505"]
+
+
+def test_half_of_a_character_is_refused() -> None:
+    with pytest.raises(MmspecError, match="half of a character") as error:
+        tokens.encode(spec("text").modalities["text"], "a\udfff")  # type: ignore[arg-type]
+    assert codes(error) == ["MM505"]
 
 
 def test_a_label_of_blanks_is_none() -> None:
@@ -235,6 +241,7 @@ def test_a_category_of_blanks_is_missing() -> None:
     ("raw", "expected"),
     [
         ([1.0, 2.0], None),
+        ("a\ud800", "MM505"),
         ([1.5], "MM505"),
         ([float("nan")], "MM506"),
         (5, "MM505"),

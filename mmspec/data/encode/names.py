@@ -6,6 +6,7 @@ without the blanks around them and in Unicode's normal form C.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +20,8 @@ from mmspec.data.faults import fault
 from mmspec.data.source import Raw
 from mmspec.diagnostics import suggest
 
+_HALF: Final = re.compile("[\ud800-\udfff]")
+"""Half of a character: JSON can write it, no file of text can hold it."""
 _SHOWN: Final = 30
 """Digits of an id that are shown."""
 
@@ -79,7 +82,9 @@ def _is_name(raw: Raw) -> bool:
     """Whether a value can name a class: text or a number; what can't is told with its row."""
     if isinstance(raw, float | np.floating):
         return bool(np.isfinite(raw))
-    return isinstance(raw, str | int | np.integer | np.bool_) and not is_absent(raw)
+    if isinstance(raw, str):
+        return not is_absent(raw) and not _HALF.search(raw)
+    return isinstance(raw, int | np.integer | np.bool_)
 
 
 def _named(raw: Raw) -> str:

@@ -24,7 +24,10 @@ def encode(modality: Tokens, raw: Raw) -> NDArray[Any]:
         if modality.vocab < BYTES:
             message = f"text is {BYTES} kinds of bytes, and the vocabulary has {modality.vocab}"
             raise fault("MM505", message, f"vocab: {BYTES}, or give ids")
-        found = np.frombuffer(raw.encode("utf-8", "replace"), np.uint8)
+        try:
+            found = np.frombuffer(raw.encode(), np.uint8)
+        except UnicodeEncodeError:
+            raise fault("MM505", f"{described(raw)} holds half of a character") from None
         return found[: modality.length.max + 1].astype(np.int64)
     ids = finite(numbers(raw, "a sequence of tokens"), "the sequence")
     if ids.ndim != 1 or not (ids.dtype.kind in "iuf" and (ids == np.trunc(ids)).all()):
