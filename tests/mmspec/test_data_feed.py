@@ -387,6 +387,7 @@ def test_what_is_stored_of_each_kind_of_modality() -> None:
             "highest_hz": 8000.0,
             "shortest_window_seconds": 0.025,
             "floor_db": -80,
+            "sine_of_full_scale": 1.0,
         },
         "motion": {"values": "as they are"},
         "facts": {"labels": {"side": ["left", "right"]}},
