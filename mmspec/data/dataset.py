@@ -92,7 +92,9 @@ class _Encoding:
         about = f"{modality.model_dump_json()} {advice}"
         look = partial(survey, values, about, size)
         seen = look()
-        return pack(encoded(task, *self._rows(name), seen), keep=keeper(seen, look))
+        return pack(
+            encoded(task, *self._rows(name), seen), keep=keeper(name, seen, look, self.report)
+        )
 
     def _rows(self, name: str) -> tuple[Sequence[Raw], Sequence[str], Faults, Report]:
         return self.source.columns[name], self.source.rows, self.faults, self.report

@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -102,14 +102,15 @@ def _code() -> str:
     return " ".join(found)
 
 
-def keeper(seen: Survey, again: Callable[[], Survey]) -> Keep:
+def keeper(name: str, seen: Survey, again: Callable[[], Survey], report: Report) -> Keep:
     """Where a column goes: to memory, or, where it is large, to a file that is found next time."""
+    tell = partial(report, f"checking what is kept of {name}, in MB")
 
     def keep(parts: Iterable[Part]) -> list[Kept]:
         def is_same() -> bool:
             return seen.is_certain and again().name == seen.name
 
-        found = store.found(seen.name) if seen.is_certain else None
+        found = store.found(seen.name, tell) if seen.is_certain else None
         return found or store.kept(seen.name, parts, is_same)
 
     return keep if seen.is_large else in_memory
@@ -167,7 +168,12 @@ def _team(seen: Survey | None) -> Generator[Callable[[Iterable[_Piece]], Iterato
     if not size:
         yield lambda pieces: map(_work, pieces)
         return
-    with workers.crew(size) as crew:
+    try:
+        crew = workers.Crew(size)
+    except OSError:  # no room for another process
+        yield lambda pieces: map(_work, pieces)
+        return
+    with closing(crew):
         yield lambda pieces: _shared(crew, pieces)
 
 

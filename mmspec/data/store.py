@@ -28,6 +28,7 @@ MOST: Final = 16 << 30
 """Bytes that are kept; what was not used for longest goes first."""
 _FOLDER: Final = "encoded"
 _BLOCK: Final = 1 << 20
+_MEGA: Final = 10**6
 _STALE: Final = 3600.0
 """Seconds after which a file that nobody finished is removed."""
 _TYPES: Final = ("bool", "uint8", "int64", "float32")
@@ -35,15 +36,18 @@ _END: Final = 32 + 8
 _LONGEST: Final = 1 << 16
 
 
-def found(name: str) -> list[Kept] | None:
-    """The column of this name; None where there is none, or a damaged one, which is removed."""
+def found(name: str, tell: Callable[[int, int], None]) -> list[Kept] | None:
+    """The column of this name; None where there is none, or a damaged one, which is removed.
+
+    `tell` is told how many of its megabytes have been looked at, and of how many.
+    """
     folder = private.cache(_FOLDER)
     file = private.opened(folder / name) if folder else None
     if folder is None or file is None:
         return None
     with file:
         try:
-            kept = [_checked(file, entry) for entry in _layout(file)]
+            kept = [_checked(file, entry, tell) for entry in _layout(file)]
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             with suppress(OSError):
                 (folder / name).unlink()
@@ -115,9 +119,10 @@ def _layout(file: BinaryIO) -> list[dict[str, Any]]:
     return layout
 
 
-def _checked(file: BinaryIO, entry: dict[str, Any]) -> Kept:
+def _checked(file: BinaryIO, entry: dict[str, Any], tell: Callable[[int, int], None]) -> Kept:
     """A part, once its content was read and has the hash that was noted."""
     size, content = _size(entry), hashlib.sha256()
+    total = os.fstat(file.fileno()).st_size // _MEGA
     file.seek(entry["at"])
     while size > 0:
         block = file.read(min(_BLOCK, size))
@@ -125,6 +130,7 @@ def _checked(file: BinaryIO, entry: dict[str, Any]) -> Kept:
             raise ValueError("it is cut")
         content.update(block)
         size -= len(block)
+        tell(file.tell() // _MEGA, total)
     if content.hexdigest() != entry["sha256"]:
         raise ValueError("another hash")
     return _mapped(file, [entry])[0]

@@ -13,9 +13,8 @@ import subprocess
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import IO, Any, Final, TypeVar
 
@@ -85,13 +84,19 @@ class _Worker:
 
 
 class Crew:
-    """Some workers."""
+    """Some workers, fewer where there is no room for more; raises OSError where for none."""
 
     def __init__(self, size: int) -> None:
         self._size, self._is_over = size, False
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
-        self._all = [_Worker() for _ in range(size)]
-        self._pool = ThreadPoolExecutor(size)
+        self._all = list[_Worker]()
+        try:
+            for _ in range(size):
+                self._all.append(_Worker())
+        except OSError:
+            if not self._all:
+                raise
+        self._pool = ThreadPoolExecutor(len(self._all))
         for worker in self._all:
             self._idle.put(worker)
 
@@ -122,7 +127,7 @@ class Crew:
         finally:
             self._idle.put(worker)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """No more work is done."""
         self._is_over = True
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -131,16 +136,6 @@ class Crew:
         self._pool.shutdown()
         for worker in self._all:
             worker.end()
-
-
-@contextmanager
-def crew(size: int) -> Generator[Crew]:
-    """Some workers, for as long as they are needed."""
-    made = Crew(size)
-    try:
-        yield made
-    finally:
-        made.end()
 
 
 def serve() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,10 @@ def equal(one: Dataset, other: Dataset) -> bool:
     return one.fingerprint() == other.fingerprint() and one.notes == other.notes
 
 
+def ignored(done: int, total: int) -> None:
+    """Told, and not kept."""
+
+
 def unused(*arguments: object) -> Any:
     """In the place of what must not be called."""
     raise AssertionError(arguments)
@@ -82,7 +87,7 @@ def test_what_workers_encode_and_a_file_keeps_is_what_this_process_encodes(
     monkeypatch.setattr(workers, "count", lambda: 2)
     shared = encoded(manifest)
     assert len(held(cache)) == 5
-    monkeypatch.setattr(workers, "crew", unused)
+    monkeypatch.setattr(workers, "Crew", unused)
     monkeypatch.setattr(files, "image", unused)
     again = encoded(manifest)
     monkeypatch.undo()
@@ -116,7 +121,7 @@ def test_a_damaged_file_is_made_anew(manifest: Path, cache: Path, how: str) -> N
         flipped[place] ^= 1 << int(draw.integers(8))
         others = {"cut": content[:place], "longer": content + b"x", "empty": b""}
         put(path, others.get(how, bytes(flipped)))
-        assert store.found(path.name) is None
+        assert store.found(path.name, ignored) is None
         assert not path.exists()
     put(path, content[:-1])
     assert equal(encoded(manifest, "image"), right)
@@ -137,11 +142,11 @@ def test_a_file_that_others_may_write_or_a_link_is_not_believed(
     path = only(cache)
     assert path.stat().st_mode & 0o777 == 0o600 and cache.stat().st_mode & 0o777 == 0o700
     path.chmod(0o666)
-    assert store.found(path.name) is None
+    assert store.found(path.name, ignored) is None
     path.chmod(0o600)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert store.found(path.name) is None
+    assert store.found(path.name, ignored) is None
     assert equal(encoded(manifest, "image"), right)
     assert path.is_file() and not path.is_symlink()
 
@@ -239,7 +244,7 @@ def test_work_comes_back_in_order_and_little_is_ahead() -> None:
             taken.append(index)
             yield (20 - index) / 400
 
-    with workers.crew(3) as crew:
+    with closing(workers.Crew(3)) as crew:
         for number, (piece, result) in enumerate(crew.map(slow, pieces())):
             assert piece == result == (20 - number) / 400
             assert len(taken) <= number + 8
@@ -254,10 +259,36 @@ def test_how_far_it_is_is_told(size: int, manifest: Path, monkeypatch: pytest.Mo
     dataset.encode(source, case, lambda *progress: told.append(progress))
     names = ("image", "text", "label")
     assert told == [(f"reading {name}", done, ROWS) for name in names for done in (32, ROWS)]
+    told.clear()
+    dataset.encode(source, case, lambda *progress: told.append(progress))
+    assert {what for what, *_ in told} >= {"checking what is kept of image, in MB"}
+    assert not any(what.startswith("reading image") for what, *_ in told)
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_fewer_processes_do_where_there_is_no_room_for_more(
+    most: int, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, start, started = encoded(manifest, "image"), workers._Worker, list[Any]()
+
+    def limited() -> Any:
+        if len(started) >= most:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(start())
+        return started[-1]
+
+    monkeypatch.setattr(workers, "count", lambda: 3)
+    monkeypatch.setattr(workers, "_Worker", limited)
+    monkeypatch.setenv("MMSPEC_CACHE", str(manifest.with_name("another")))
+    assert equal(encoded(manifest, "image"), right)
+    assert len(started) == most
 
 
 def test_what_goes_wrong_in_a_worker_is_raised_here() -> None:
-    with workers.crew(1) as crew, pytest.raises(RuntimeError, match="could not convert string"):
+    with (
+        closing(workers.Crew(1)) as crew,
+        pytest.raises(RuntimeError, match="could not convert string"),
+    ):
         list(crew.map(slow, ["no number"]))
 
 
