@@ -10,7 +10,7 @@ from mmspec.verify.faults import FAULTS, Fault
 from mmspec.verify.laws import LAWS, Law, Search
 from mmspec.verify.outcome import Outcome
 from mmspec.verify.subject import Subject
-from mmspec.verify.verify import check_law, law_of
+from mmspec.verify.verify import Told, check_law, law_of, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,11 +84,17 @@ class SelfTest:
         return f"{caught} of {len(self.trials)} planted faults caught by {by}"
 
 
-def self_test(laws: tuple[str, ...] = (), examples: int = EXAMPLES) -> SelfTest:
+def self_test(
+    laws: tuple[str, ...] = (), examples: int = EXAMPLES, told: Told = silent
+) -> SelfTest:
     """Plant every fault for the laws named (all: none named); raises MmspecError MM703."""
     chosen = dict.fromkeys(law_of(name) for name in laws) if laws else dict.fromkeys(LAWS)
     search = Search(examples, 0)
-    trials = [trial for law in chosen for trial in _trials(law, search)]
+    planned = [(law, fault) for law in chosen for fault in of_law(law)]
+    trials: list[Trial] = []
+    for law, fault in planned:
+        told("planting faults", len(trials), len(planned))
+        trials.append(try_fault(law, fault, search))
     tried = {trial.law for trial in trials}
     untried = tuple(law.id for law in chosen if law.id not in tried)
     return SelfTest(tuple(trials), untried, tuple(_alarms(chosen, search)))
@@ -105,11 +111,6 @@ def try_fault(law: Law, fault: Fault, search: Search) -> Trial:
     caught = found.status == "refuted"
     told = f"{found.status}: {found.detail}" if found.detail else found.status
     return Trial(law.id, fault.id, fault.what, caught, told, found.counterexample)
-
-
-def _trials(law: Law, search: Search) -> Iterable[Trial]:
-    for fault in of_law(law):
-        yield try_fault(law, fault, search)
 
 
 def _alarms(laws: Iterable[Law], search: Search) -> Iterable[str]:

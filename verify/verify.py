@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
@@ -16,9 +16,16 @@ from mmspec.verify.subject import Subject
 EXAMPLES = 50
 """Inputs to try for each law, unless told."""
 
+Told = Callable[[str, int, int], None]
+"""Is told what is being done, how much is done, and of how much."""
+
 _MOST = 1_000_000
 _COPIES = 5
 """Of the weights, at a time: the model's, the reference's, gradients of both, one to spare."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Nobody is told."""
 
 
 def verify(
@@ -26,20 +33,23 @@ def verify(
     examples: int = EXAMPLES,
     seed: int = 0,
     laws: Sequence[str] | None = None,
+    told: Told = silent,
 ) -> Report:
     """What is proved, held, refuted or not checked of the spec at `path`.
 
     laws: ids of the laws to check, and then no claims; None: all laws, and the claims.
+    told: what is being checked, how much is done, and of how much.
     Raises MmspecError when the spec is not valid, or a law or number is not to be had.
     """
     chosen = LAWS if laws is None else tuple(law_of(name) for name in laws)
     if not (1 <= examples <= _MOST and seed >= 0):
-        told = f"{examples} examples from seed {seed}"
+        message = f"cannot try {examples} examples from seed {seed}"
         raise MmspecError(
-            Diagnostic("MM704", f"cannot try {told}", help=f"1 to {_MOST:,} examples, a seed >= 0")
+            Diagnostic("MM704", message, help=f"1 to {_MOST:,} examples, a seed >= 0")
         )
     with _one_thread():
-        return report(Subject.of(path), Search(examples, seed), chosen, claims=laws is None)
+        subject, search = Subject.of(path), Search(examples, seed)
+        return report(subject, search, chosen, claims=laws is None, told=told)
 
 
 @contextmanager
@@ -55,15 +65,21 @@ def _one_thread() -> Generator[None]:
         torch.set_num_threads(before)
 
 
-def report(subject: Subject, search: Search, laws: Sequence[Law], claims: bool = True) -> Report:
+def report(
+    subject: Subject,
+    search: Search,
+    laws: Sequence[Law],
+    claims: bool = True,
+    told: Told = silent,
+) -> Report:
     """The report of a subject; a self test gives one with a faulty package."""
-    return Report(
-        path=subject.path,
-        name=subject.spec.name,
-        claims=tuple(check_claims(subject)) if claims else (),
-        laws=tuple(check_law(law, subject, search) for law in dict.fromkeys(laws)),
-        source=subject.document.text,
-    )
+    each = tuple(dict.fromkeys(laws))
+    made = tuple(check_claims(subject)) if claims else ()
+    found: list[Outcome] = []
+    for law in each:
+        told(f"{subject.spec.name}: laws", len(found), len(each))
+        found.append(check_law(law, subject, search))
+    return Report(subject.path, subject.spec.name, made, tuple(found), subject.document.text)
 
 
 def check_law(law: Law, subject: Subject, search: Search) -> Outcome:

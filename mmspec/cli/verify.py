@@ -47,7 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     tested.note_torch()
     if arguments.self_test:
         return _self_test(arguments)
-    reports = [_report(path, arguments) for path in dict.fromkeys(arguments.specs)]
+    paths = tuple(dict.fromkeys(arguments.specs))
+    _check_all(paths)
+    reports = [_report(path, arguments) for path in paths]
     if arguments.junit:
         _write_junit(Path(arguments.junit), reports)
     if arguments.json:
@@ -55,16 +57,21 @@ def run(arguments: argparse.Namespace) -> int:
     return max(report.exit_code for report in reports)
 
 
+def _check_all(paths: tuple[str, ...]) -> None:
+    """Raise what is wrong with any of the specs, before the first is verified."""
+    from mmspec.schema.validate import validate
+    from mmspec.text import read
+
+    for path in paths:
+        validate(read(path))
+
+
 def _report(path: str, arguments: argparse.Namespace) -> Report:
     """Verify one spec, and print its report unless a machine reads it."""
-    with waiting.shown(f"verifying {path}"):
-        from mmspec.schema.validate import validate
-        from mmspec.text import read
-
-        validate(read(path))
+    with waiting.shown(f"verifying {path}") as wait:
         from mmspec.verify.verify import verify
 
-        given: dict[str, Any] = {"seed": arguments.seed}
+        given: dict[str, Any] = {"seed": arguments.seed, "told": wait.report}
         if arguments.examples is not None:
             given["examples"] = arguments.examples
         if arguments.law:
@@ -93,10 +100,10 @@ def _nothing_to_verify() -> Exception:
 
 def _self_test(arguments: argparse.Namespace) -> int:
     """Show that every law catches its planted fault."""
-    with waiting.shown("planting a fault for every law"):
+    with waiting.shown("planting a fault for every law") as wait:
         from mmspec.verify.self_test import self_test
 
-        report = self_test(tuple(arguments.law or ()))
+        report = self_test(tuple(arguments.law or ()), told=wait.report)
     if arguments.json:
         output.machine(report.as_dict())
     else:

@@ -94,3 +94,10 @@ def test_files_pipes_and_folders(here: Path) -> None:
             writable.check_folder(Path(name))
     assert sorted(os.listdir()) == ["file", "folder.svg", "pipe"]
     assert not os.listdir("folder.svg")
+
+
+def test_every_spec_is_read_before_the_first_is_verified(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["verify", GATED, "none.yaml"]) == 2
+    assert "MM001" in capsys.readouterr().err

@@ -114,3 +114,10 @@ def test_a_model_that_memory_does_not_hold_is_not_checked_with_the_reason() -> N
 def test_ids_are_told_apart() -> None:
     assert len({law.id for law in LAWS}) == len(LAWS)
     assert all(law_of(law.id.lower()) is law for law in LAWS)
+
+
+@pytest.mark.usefixtures("three")
+def test_what_is_done_and_what_is_left_is_told() -> None:
+    told: list[tuple[str, int, int]] = []
+    verify(TOWER, told=lambda *said: told.append(said))
+    assert told == [("two_tower: laws", done, 3) for done in range(3)]
