@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from mmspec.diagnostics import MOST, Diagnostic, dotted, shortened, suggest
 from mmspec.expressions.scanner import inside
+from mmspec.schema import places, remedies, words
 from mmspec.schema.base import Refused
-from mmspec.schema.spec import Spec
-from mmspec.text import Document, scalars
+from mmspec.text import Document
 
 _WORDS: Final = {
     "tuple_type": "must be a list",
@@ -36,6 +35,9 @@ _TAGS: Final = frozenset(
 )
 
 
+_OF_SIZES: Final = ("MM200", "MM201", "MM202")
+
+
 def diagnostics(error: ValidationError, document: Document) -> list[Diagnostic]:
     """One for each problem, in the order of the text; what another's remedy mends is left out."""
     items = _own(error.errors(include_url=False))
@@ -44,17 +46,32 @@ def diagnostics(error: ValidationError, document: Document) -> list[Diagnostic]:
     found: dict[tuple[str, str, str], Diagnostic] = {}
     for item, keys in placed:
         if item["type"] == "extra_forbidden":
-            meant = _meant(keys, missing)
+            meant, advice = remedies.key_meant(keys, missing, document)
             missing.discard((*keys[:-1], meant))
-            problem = _unknown(keys, meant, document)
+            problem = _unknown(keys, advice, document)
             found[problem.code, problem.where, problem.message] = problem
     for item, keys in placed:
         if item["type"] == "missing" and keys not in missing:
+            continue
+        if masks := _list_of_masks(keys, document):
+            found["MM104", dotted(keys[:-1]), ""] = masks
             continue
         if item["type"] != "extra_forbidden":
             problem = _diagnostic(item, keys, document)
             found[problem.code, problem.where, problem.message] = problem
     return sorted((d for d in found.values() if not _follows(d, document)), key=_place)
+
+
+def _list_of_masks(keys: tuple[Any, ...], document: Document) -> Diagnostic | None:
+    """`[causal, full]`: masks in a list, which are joined by signs."""
+    masks = remedies.at(document, keys[:-1])
+    several = isinstance(masks, list) and len(masks) > 1 and all(isinstance(m, str) for m in masks)
+    if keys[-2:-1] != ("attention",) or not several:
+        return None
+    both, either = (shortened(sign.join(masks)) for sign in (" & ", " | "))
+    message = "masks are joined by signs, not listed"
+    advice = f"write `{either}` for what either sees, `{both}` for what both see"
+    return Diagnostic("MM104", message, document.span(*keys[:-1]), dotted(keys[:-1]), advice)
 
 
 def _own(items: list[Any]) -> list[Any]:
@@ -102,17 +119,10 @@ def _follows(diagnostic: Diagnostic, document: Document) -> bool:
     return not isinstance(dims, dict) or any(f"`{n}` is not" in diagnostic.message for n in dims)
 
 
-def _meant(keys: tuple[Any, ...], missing: Iterable[tuple[Any, ...]]) -> str | None:
-    """The key that a misspelt one most likely means: one that is missing beside it, if near."""
-    beside = [str(other[-1]) for other in missing if other and other[:-1] == keys[:-1]]
-    return suggest(str(keys[-1]), beside) or suggest(str(keys[-1]), sorted(_vocabulary()))
-
-
-def _unknown(keys: tuple[Any, ...], meant: str | None, document: Document) -> Diagnostic:
-    text = f"did you mean `{meant}`?" if meant and meant != keys[-1] else "remove it"
-    where = " here" if meant == keys[-1] else ""
+def _unknown(keys: tuple[Any, ...], advice: str, document: Document) -> Diagnostic:
+    where = " here" if str(keys[-1]) in places.homes() else ""
     message = f"unknown key `{shortened(str(keys[-1]))}`{where}"
-    return Diagnostic("MM101", message, document.key_span(*keys), dotted(keys), text)
+    return Diagnostic("MM101", message, document.key_span(*keys), dotted(keys), advice)
 
 
 def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnostic:
@@ -128,13 +138,13 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
         return Diagnostic("MM102", message, parent, where, f"add `{keys[-1]}: ...`")
     if kind in ("union_tag_invalid", "literal_error"):
         inner = _holding(value, context.get("tag"))
-        return _choice(value, context, document.span(*keys, *inner), dotted([where, *inner]))
+        return _choice(value, context, (*keys, *inner), document)
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "'kind'")).strip("'")
         given = list(value) if isinstance(value, Mapping) else []
-        near = next((key for key in given if suggest(str(key), [tag])), None)
+        near = next((key for key in given if _is_tag(str(key), tag)), None)
         if near is not None:
-            return _unknown((*keys, near), tag, document)
+            return _unknown((*keys, near), f"did you mean `{tag}`?", document)
         return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add `{tag}: ...`")
     if kind == "value_error":
         return _refused(context["error"], keys, document, item["loc"][-1] == "[key]")
@@ -152,9 +162,8 @@ def _mistyped(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnosti
     else:
         words = _WORDS.get(kind) or item["msg"].replace("Input should be", "must be")
         message = f"{name}{words}, not {_shown(value)}"
-    hint = scalars.hint(value) if isinstance(value, str) else None
-    hint = hint or (_form(context.get("class_name")) if kind.startswith("model") else None)
-    return Diagnostic("MM104", message, document.span(*keys), dotted(keys), hint or "")
+    hint = remedies.form(kind, value, keys, document)
+    return Diagnostic("MM104", message, document.span(*keys), dotted(keys), hint)
 
 
 def _shown(value: Any) -> str:
@@ -165,14 +174,8 @@ def _shown(value: Any) -> str:
     return f"`{shortened(value if isinstance(value, str) else str(value).lower())}`"
 
 
-def _form(model: str | None) -> str:
-    """The keys that must be written for a model of this name (None: one of several kinds)."""
-    known = {item.__name__: item for item in _models(Spec, set())}
-    if model not in known:
-        return "write {kind: ...}"
-    fields = known[model].model_fields.items()
-    names = [field.alias or name for name, field in fields if field.is_required()]
-    return "write {" + ", ".join(f"{name}: ..." for name in names) + "}"
+def _is_tag(key: str, tag: str) -> bool:
+    return suggest(key, [tag]) is not None or tag in words.keys_meant(key)
 
 
 def _refused(
@@ -188,6 +191,11 @@ def _refused(
     span = document.key_span(*keys) if is_key else document.span(*keys)
     if found.span is not None and error.text is not None:
         span = inside(error.text, span, found.span.column - 1, found.span.end_column - 1) or span
+    written = remedies.at(document, keys)
+    advice = remedies.size(written, keys) if found.code in _OF_SIZES else None
+    if advice is not None:
+        message = f"`{keys[-1]}` is a whole number, not `{shortened(str(written))}`"
+        return Diagnostic(found.code, message, document.span(*keys), dotted(keys), advice)
     return replace(found, span=span, where=dotted(keys))
 
 
@@ -197,36 +205,13 @@ def _holding(value: Any, tag: Any) -> tuple[str, ...]:
     return next(((str(key),) for key, entry in entries if entry == tag), ())
 
 
-def _choice(value: Any, context: Mapping[str, Any], span: Any, where: str) -> Diagnostic:
+def _choice(
+    value: Any, context: Mapping[str, Any], keys: tuple[Any, ...], document: Document
+) -> Diagnostic:
     """A word that is none of the choices."""
     given = context.get("tag", value)
     allowed = str(context.get("expected_tags", context.get("expected", "")))
     choices = [word.strip(" '") for word in allowed.replace(" or ", ", ").split(",")]
-    close = suggest(given, choices) if isinstance(given, str) else None
-    text = f"did you mean `{close}`?" if close else f"one of: {', '.join(choices)}"
+    text = remedies.choice(given, choices, keys, document)
     message = f"{_shown(given)} is not one of the choices here"
-    return Diagnostic("MM103", message, span, where, text)
-
-
-def _models(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseModel]]:
-    """Every model reachable from a model's annotations."""
-    if model in seen:
-        return seen
-    seen.add(model)
-    stack: list[Any] = [field.annotation for field in model.model_fields.values()]
-    while stack:
-        annotation = stack.pop()
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            _models(annotation, seen)
-        stack.extend(get_args(annotation))
-    return seen
-
-
-@cache
-def _vocabulary() -> set[str]:
-    """Every key that a spec may hold, for suggestions."""
-    return {
-        field.alias or name
-        for model in _models(Spec, set())
-        for name, field in model.model_fields.items()
-    }
+    return Diagnostic("MM103", message, document.span(*keys), dotted(keys), text)

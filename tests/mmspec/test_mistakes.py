@@ -56,8 +56,9 @@ MISTAKES = [
     ("mmspec: 1", "mmspec: 2", "MM103", "2", "write `mmspec: 1`"),
     ("mmspec: 1", 'mmspec: "1"', "MM104", '"1"', "write `mmspec: 1`"),
     ("mmspec: 1", "mmspec: true", "MM104", "true", "write `mmspec: 1`"),
-    ("classes: 9", "classes: nine", "MM202", "nine", "dims: d"),
+    ("classes: 9", "classes: nine", "MM202", "nine", "write 9"),
     ("classes: 9", "classes: [9]", "MM104", "[9]", ""),
+    ("classes: 9", "classes: q", "MM202", "q", "dims: d"),
     ("dims: {d: 64}", "dims: 64", "MM104", "64", ""),
     ("d: 64", "d: true", "MM104", "true", ""),
     ("d: 64", "d: 6.4", "MM104", "6.4", ""),
@@ -74,14 +75,20 @@ MISTAKES = [
         "text",
         "{categories: N}",
     ),
-    ("{max: 40}", "40", "MM104", "40", "write {max: ...}"),
-    ("size: [64, 48]", "size: 64", "MM104", "64", ""),
+    ("{max: 40}", "40", "MM104", "40", "write {max: 40}"),
+    ("size: [64, 48]", "size: 64", "MM104", "64", "write [64, 64]"),
     ("size: [64, 48]", "size: [64]", "MM104", "[64]", "one value more"),
     ("size: [64, 48]", "size: [64, 48, 3]", "MM104", "[64, 48, 3]", ""),
     ("of: [image, text, sound]", "of: [joint]", "MM104", "[joint]", ""),
     ("heads: 8", "heads: 8\n    bias: yes", "MM104", "yes", "write true"),
     ("heads: 8", "heads: 8\n    dropout: 2", "MM104", "2", ""),
-    ("heads: 8", "heads: 8\n    halting: ponder", "MM104", "ponder", "write {kind: ...}"),
+    (
+        "heads: 8",
+        "heads: 8\n    halting: ponder",
+        "MM104",
+        "ponder",
+        "write {kind: ponder, at_most: ",
+    ),
     ("name: sample", "name: Sample", "MM105", "Sample", ""),
     ("heads: 8", "heads: 7", "MM105", "7", "8 heads fit"),
     ("heads: 8", "heads: 8\n    kv_heads: 3", "MM105", "3", "2 kv_heads fit"),
@@ -162,6 +169,173 @@ def test_a_mistake_is_one_problem_at_its_word(
     assert [problem.code for problem in found] == [code], [str(problem) for problem in found]
     assert words is None or pointed_at(text, found[0]) == words
     assert advice in found[0].help
+
+
+OTHER_WORDS = [
+    # what a line of the spec says, what another library calls it, a part of the help
+    *[
+        ("width: 24", f"{word}: 24", "did you mean `width`?")
+        for word in ("d_model", "hidden_size", "n_embd", "embed_dim", "dim", "hidden_dim")
+    ],
+    *[
+        ("depth: 1, width: 24", f"{word}: 1, width: 24", "did you mean `depth`?")
+        for word in (
+            "n_layer",
+            "layers",
+            "num_layers",
+            "num_hidden_layers",
+            "n_layers",
+            "num_blocks",
+        )
+    ],
+    *[
+        ("24, heads: 2}", f"24, {word}: 2}}", "did you mean `heads`?")
+        for word in ("num_heads", "n_head", "num_attention_heads", "nhead", "n_heads")
+    ],
+    *[
+        ("24, heads: 2}", f"24, heads: 2, {word}: 1}}", f"did you mean `{meant}`?")
+        for word, meant in (
+            ("num_key_value_heads", "kv_heads"),
+            ("n_kv_heads", "kv_heads"),
+            ("head_dim", "head_width"),
+            ("dropout_rate", "dropout"),
+            ("attn_pdrop", "dropout"),
+            ("use_bias", "bias"),
+            ("mlp", "feed_forward"),
+            ("attn_mask", "attention"),
+            ("norm_type", "norm"),
+        )
+    ],
+    *[
+        ("24, heads: 2}", f"24, heads: 2, {word}: 96}}", f"write `{meant}`")
+        for word, meant in (
+            ("d_ff", "feed_forward: {kind: mlp, width: ...}"),
+            ("intermediate_size", "feed_forward: {kind: mlp, width: ...}"),
+            ("dim_feedforward", "feed_forward: {kind: mlp, width: ...}"),
+            ("act_fn", "feed_forward: {kind: mlp, activation: ...}"),
+            ("num_experts", "feed_forward: {kind: experts, experts: ...}"),
+            ("top_k", "feed_forward: {kind: experts, choose: ...}"),
+            ("layer_norm_eps", "norm: {eps: ...}"),
+        )
+    ],
+    ("experts: 5, choose", "num_experts: 5, choose", "did you mean `experts`?"),
+    ("choose: 2", "top_k: 2", "did you mean `choose`?"),
+    ("choose: 2", "choose: 2, d_ff: 4", "did you mean `width`?"),
+    ("vocab: 97", "vocab_size: 97", "did you mean `vocab`?"),
+    *[
+        ("length: {max: 40}", f"{word}: {{max: 40}}", "did you mean `length`?")
+        for word in (
+            "max_position_embeddings",
+            "n_positions",
+            "block_size",
+            "max_seq_len",
+            "context_length",
+        )
+    ],
+    *[("{max: 40}", f"{{{word}: 40}}", "did you mean `max`?") for word in ("maximum", "max_len")],
+    *[
+        ("size: [64, 48]", f"{word}: [64, 48]", "did you mean `size`?")
+        for word in ("img_size", "image_size", "resolution")
+    ],
+    ("patch: 8", "patch_size: 8", "did you mean `patch`?"),
+    ("patch: 8", "patch: 8, in_chans: 3", "did you mean `channels`?"),
+    ("rate: 100 Hz", "sample_rate: 100 Hz", "did you mean `rate`?"),
+    ("features: 20", "n_mels: 20", "did you mean `features`?"),
+    ("position: sincos-2d", "pos_embed: sincos-2d", "did you mean `position`?"),
+    ("classes: 9", "num_classes: 9", "did you mean `classes`?"),
+    ("classes: 9", "num_labels: 9", "did you mean `classes`?"),
+    ("classes: 9", "classes: 9, class_token: true", "did you mean `pool`?"),
+    ("kind: classifier", "type: classifier", "did you mean `kind`?"),
+    ("fusion: gated", "type: gated", "did you mean `fusion`?"),
+    ("of: [image,", "inputs: [image,", "did you mean `of`?"),
+    ("{from: sound,", "{input: sound,", "did you mean `from`?"),
+    ("\nstreams:", "\ntowers:", "did you mean `streams`?"),
+    ("\nname:", "\nmodel_name:", "did you mean `name`?"),
+    # values
+    ("kind: classifier", "kind: classification", "did you mean `classifier`?"),
+    ("kind: audio", "kind: speech", "did you mean `audio`?"),
+    ("kind: tokens", "kind: text", "did you mean `tokens`?"),
+    ("kind: image", "kind: picture", "did you mean `image`?"),
+    ("kind: experts", "kind: moe", "did you mean `experts`?"),
+    ("fusion: gated", "fusion: cross_attention", "did you mean `cross-attention`?"),
+    ("position: sincos-2d", "position: rope", "did you mean `rotary`?"),
+    ("position: sincos-2d", "position: sincos2d", "did you mean `sincos-2d`?"),
+    ("vocab: 97,", "vocab: 97, position: sincos2d,", "did you mean `sincos`?"),
+    ("vocab: 97,", "vocab: 97, position: alibi,", "one of: none, learned, sincos, rotary"),
+    ("classes: 9", "classes: 9, pool: class_token", "did you mean `first`?"),
+    ("classes: 9", "classes: 9, pool: gap", "did you mean `mean`?"),
+    ("choose: 2", "choose: 2, activation: swish", "did you mean `silu`?"),
+    ("choose: 2", "choose: 2, activation: gelu_new", "did you mean `gelu-tanh`?"),
+    (
+        "choose: 2",
+        "choose: 2, activation: swiglu",
+        "write `feed_forward: {kind: glu, activation: silu}`",
+    ),
+    ("kind: experts, experts: 5, choose: 2", "kind: swiglu", "{kind: glu, activation: silu}"),
+    ("{kind: experts, experts: 5, choose: 2}", "swiglu", "write {kind: glu, activation: silu}"),
+    (
+        "{kind: experts, experts: 5, choose: 2}",
+        "moe",
+        "write {kind: experts, experts: ..., choose: ...}",
+    ),
+    ("heads: 8\n", "heads: 8\n    norm: rmsnorm\n", "did you mean `rms`?"),
+    ("heads: 8\n", "heads: 8\n    norm: LayerNorm\n", "did you mean `layer`?"),
+    # keys of other kinds and places
+    ("classes: 9", "classes: 9, smoothing: 0.1", "`smoothing` is a key of an objective"),
+    ("classes: 9", "classes: 9, tied: true", "a key of a head of kind language-model"),
+    (
+        "of: [image, text, sound]",
+        "of: [image, text, sound], queries: 3",
+        "a fusion of kind attention",
+    ),
+    ("patch: 8", "patch: 8, tubelet: 2", "a key of a modality of kind video"),
+    ("24, heads: 2}", "24, heads: 2, depth_: 2}", "remove it; keys here: kv_heads, head_width"),
+    # values of another form
+    ("depth: 3", "depth: four", "write 4"),
+    ("depth: 3", "depth: 3.0", "write 3"),
+    ("vocab: 97", "vocab: bert-base-uncased", "bert-base-uncased has 30522"),
+    ("vocab: 97", "vocab: google/byt5-small", "write 256 for bytes"),
+    ("vocab: 97", "vocab: 50k", "write 50000"),
+    ("size: [64, 48]", "size: 32", "write [32, 32]"),
+    ("size: [64, 48]", "size: 32x24", "write [32, 24]"),
+    ("patch: 8", "patch: [8, 8]", "write 8"),
+    ("[image, text, sound]", "image", "write [image]"),
+    ("window(before=8, after=7) | global(1)", "[causal, full]", "write `causal | full`"),
+    (
+        "{from: joint, kind: classifier, classes: 9}",
+        "classifier",
+        "write {kind: classifier, from: ..., ",
+    ),
+    ("24, heads: 2}", "24, heads: 2, bias: 1}", "write true"),
+]
+
+
+@pytest.mark.parametrize(
+    ("right", "other", "advice"), OTHER_WORDS, ids=[row[1] for row in OTHER_WORDS]
+)
+def test_other_words_of_the_field_are_known(right: str, other: str, advice: str) -> None:
+    assert right in SPEC
+    found = problems(SPEC.replace(right, other, 1))
+    assert any(advice in problem.help for problem in found), [str(problem) for problem in found]
+
+
+OBJECTIVES = [
+    ("kind: classifier, classes: 9", "smothing: 0.1", "did you mean `smoothing`?"),
+    ("kind: classifier, classes: 9", "loss: crossentropy", "did you mean `cross-entropy`?"),
+    ("kind: regressor, outputs: 2", "smothing: 0.1", "keys here: loss, weight"),
+    ("kind: regressor, outputs: 2", "loss: crossentropy", "one of: mse"),
+    ("kind: regressor, outputs: 2", "loss: l2", "did you mean `mse`?"),
+]
+
+
+@pytest.mark.parametrize(("head", "objective", "advice"), OBJECTIVES)
+def test_an_objective_is_told_only_what_its_head_takes(
+    head: str, objective: str, advice: str
+) -> None:
+    text = SPEC.replace("kind: classifier, classes: 9", head)
+    text = text.replace("claims:", f"objectives: {{label: {{{objective}}}}}\nclaims:")
+    (found,) = problems(text)
+    assert advice in found.help
 
 
 TARGETS = [

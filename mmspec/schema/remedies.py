@@ -1,0 +1,180 @@
+"""What to write instead: for an unknown key, a word that is no choice, a value of another form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from mmspec.diagnostics import listed, shortened, suggest
+from mmspec.schema import places, words
+from mmspec.schema.modality import Image, Table, Video
+from mmspec.schema.objective import DEFAULT_LOSS, Objective
+from mmspec.text import Document, scalars
+
+Keys = tuple[Any, ...]
+_GATED: Final = {"swiglu": "silu", "geglu": "gelu", "reglu": "relu"}
+_EXPERTS: Final = ("experts", "choose")
+_THOUSANDS: Final = re.compile(r"([0-9]+)([kKmM])")
+_FACTORS: Final = {"k": 1_000, "m": 1_000_000}
+
+
+def at(document: Document, keys: Keys) -> Any:
+    """The value at some keys, None where there is none."""
+    value: Any = document.data
+    for key in keys:
+        inside = isinstance(value, list) and isinstance(key, int) and key < len(value)
+        there = isinstance(value, Mapping) and key in value
+        value = value[key] if inside or there else None
+    return value
+
+
+def key_meant(keys: Keys, missing: Iterable[Keys], document: Document) -> tuple[str | None, str]:
+    """The key of the same mapping that an unknown one stands for, if any; and what to write.
+
+    A key that stands there already is not proposed again.
+    """
+    word, here = str(keys[-1]), at(document, keys[:-1])
+    present = set(here) if isinstance(here, Mapping) else set[str]()
+    models = places.models_at(document.data, keys[:-1])
+    known = [key for model in models for key in _keys_of(model, keys, document)]
+    valid = [key for key in dict.fromkeys(known) if key not in present]
+    for meant in sorted(words.keys_meant(word), key=lambda way: "." not in way):
+        outer, _, inner = meant.partition(".")
+        if inner and outer in known:
+            kind = "kind: experts, " if inner in _EXPERTS else "kind: mlp, "
+            written = f"{kind if outer == 'feed_forward' else ''}{inner}: ..."
+            there = f"write it in `{outer}`, as `{inner}`"
+            return None, there if outer in present else f"write `{outer}: {{{written}}}`"
+        if meant in valid:
+            return meant, f"did you mean `{meant}`?"
+    beside = [str(other[-1]) for other in missing if other and other[:-1] == keys[:-1]]
+    near = suggest(word, beside) or suggest(word, valid)
+    if near:
+        return near, f"did you mean `{near}`?"
+    homes = places.homes().get(word, ())
+    if homes and word not in known:
+        return None, f"`{word}` is a key of {' and '.join(homes[:3])}; remove it here"
+    return None, f"remove it; keys here: {listed(valid)}" if valid else "remove it"
+
+
+def _keys_of(model: type[BaseModel], keys: Keys, document: Document) -> list[str]:
+    """The keys of a model, less those that do not go with what it is about."""
+    found = list(places.fields(model))
+    head = at(document, ("heads", *keys[1:2])) if model is Objective else None
+    if isinstance(head, Mapping) and head.get("kind") != "classifier":
+        found.remove("smoothing")
+    return found
+
+
+def choice(word: Any, choices: list[str], keys: Keys, document: Document) -> str:
+    """What to write for a word that is none of the choices; only what is valid there."""
+    fitting = _fitting(choices, keys, document)
+    if not isinstance(word, str):
+        return f"one of: {', '.join(fitting)}"
+    activation = _GATED.get(words.plain(word))
+    if activation and ("glu" in choices or activation in choices):
+        return f"write `feed_forward: {{kind: glu, activation: {activation}}}`"
+    close = words.meant(word, fitting) or suggest(word, fitting)
+    return f"did you mean `{close}`?" if close else f"one of: {', '.join(fitting)}"
+
+
+def _fitting(choices: list[str], keys: Keys, document: Document) -> list[str]:
+    """The choices that go with the rest of the spec."""
+    owners = places.models_at(document.data, keys[:-1])
+    if keys[-1:] == ("position",):
+        if owners == [Table]:
+            return [word for word in choices if word in ("none", "learned")]
+        if not {Image, Video} & set(owners):
+            return [word for word in choices if word != "sincos-2d"]
+    if keys[-1:] == ("loss",):
+        head = at(document, ("heads", *keys[1:2]))
+        kind = head.get("kind") if isinstance(head, Mapping) else None
+        expected = DEFAULT_LOSS.get(kind) if isinstance(kind, str) else None
+        return [expected] if expected else choices
+    return choices
+
+
+def form(kind: str, value: Any, keys: Keys, document: Document) -> str:
+    """What to write for a value of another form than its key takes; empty: it isn't known.
+
+    kind: pydantic's type of error.
+    """
+    if kind.startswith("model") or kind == "dict_type":
+        return _mapping(value, keys, document)
+    if kind == "tuple_type":
+        return _list(value, keys)
+    if kind.startswith("int") and isinstance(value, float) and value == int(value):
+        return f"write {int(value)}"
+    if (
+        kind.startswith("int")
+        and isinstance(value, list | tuple)
+        and len(set(map(str, value))) == 1
+    ):
+        return f"write {value[0]}"
+    if kind.startswith("bool") and value in (0, 1):
+        return f"write {'true' if value else 'false'}"
+    return scalars.hint(value) or "" if isinstance(value, str) and len(value) < 60 else ""
+
+
+def _list(value: Any, keys: Keys) -> str:
+    """One value for a list of them."""
+    if isinstance(value, list | tuple | Mapping) or value is None:
+        return ""
+    shown = shortened(str(value))
+    if keys[-1:] == ("size",):
+        sides = re.split(r" ?[x×,*] ?", shown)
+        return f"write [{', '.join(sides if len(sides) == 2 else [shown, shown])}]"
+    return f"write [{shown}]"
+
+
+def _mapping(value: Any, keys: Keys, document: Document) -> str:
+    """A word or a number where there should be a mapping."""
+    models = places.models_at(document.data, keys)
+    tags = {
+        word: (model, tag)
+        for model in models
+        for tag in ("kind", "fusion")
+        for word in places.tag_values(model, tag)
+    }
+    if isinstance(value, str) and tags:
+        activation = _GATED.get(words.plain(value))
+        if activation and "glu" in tags:
+            return f"write {{kind: glu, activation: {activation}}}"
+        word = words.meant(value, tags) or suggest(value, tags)
+        if word:
+            model, tag = tags[word]
+            return _written(model, {tag: word})
+    if len(models) == 1 and isinstance(value, int) and len(_required(models[0])) == 1:
+        return _written(models[0], {_required(models[0])[0]: value})
+    return _written(models[0], {}) if len(models) == 1 else "write {kind: ...}"
+
+
+def _required(model: type[BaseModel]) -> list[str]:
+    return [key for key, field in places.fields(model).items() if field.is_required()]
+
+
+def _written(model: type[BaseModel], given: Mapping[str, Any]) -> str:
+    """A mapping with what must be in it."""
+    pairs = dict.fromkeys(_required(model), "...") | dict(given)
+    return "write {" + ", ".join(f"{key}: {value}" for key, value in pairs.items()) + "}"
+
+
+def size(text: Any, keys: Keys) -> str | None:
+    """What to write for text that is no size, where a person can tell; None: they cannot."""
+    if not isinstance(text, str):
+        return None
+    word = text.strip().casefold()
+    if word in words.NUMBERS:
+        return f"write {words.NUMBERS[word]}"
+    if match := _THOUSANDS.fullmatch(text.strip()):
+        return f"write {int(match[1]) * _FACTORS[match[2].lower()]}" if len(text) < 20 else None
+    if keys[-1:] != ("vocab",) or not re.search(r"[a-z]", word):
+        return None
+    name = word.rpartition("/")[2]
+    if name in words.VOCABULARIES:
+        return f"a vocabulary is a number of ids: {name} has {words.VOCABULARIES[name]}"
+    named = "-" in word or "/" in word
+    return "a vocabulary is a number of ids: write 256 for bytes" if named else None
