@@ -5,13 +5,16 @@ As much as a format holds: 16 bits a channel stay, what is transparent gets a ch
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 _ORIENTATION: Final = 0x0112
 _LYING: Final = (5, 6, 7, 8)
@@ -20,9 +23,14 @@ _SPARE: Final = 4
 _BAND: Final = 1 << 20
 """Pixels that are converted at a time."""
 _PLAIN: Final = {"1": "L", "La": "LA", "RGBa": "RGBA", "PA": "RGBA"}
-_DEEP: Final = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
-"""How a PNG of 16 bits a channel is unpacked, of which pillow keeps the upper eight; and how its
-bytes are unpacked that are lost: as the upper ones of swapped pairs, or all of them, of a pair."""
+_SWAPPED: Final = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+_DEEP: Final = {"LA;16B": "RGBA"} | {
+    f"{mode};16{order}": f"{mode};16{other}"
+    for mode in ("RGB", "RGBA")
+    for order, other in _SWAPPED.items()
+}
+"""How 16 bits a channel are unpacked in a PNG or TIFF, of which pillow keeps the upper eight; and
+how to unpack those that are lost: as the upper ones of swapped pairs, or both, as two channels."""
 _SCALES: Final = {"L;2": 85, "L;4": 17}
 """What makes eight bits of fewer."""
 
@@ -62,28 +70,37 @@ def _reduce(opened: Image.Image, size: tuple[int, int]) -> None:
 
 
 def _packing(opened: Image.Image) -> str:
-    """How a PNG's bytes hold its pixels, in pillow's words; empty for other formats."""
-    return str(opened.tile[0].args) if isinstance(opened, PngImageFile) and opened.tile else ""
+    """How a PNG's or TIFF's bytes hold its pixels, in pillow's words; empty for other formats."""
+    if not isinstance(opened, PngImageFile | TiffImageFile) or not opened.tile:
+        return ""
+    args = opened.tile[0].args
+    return str(args[0] if isinstance(args, tuple) else args)
 
 
-class _Unpacked(PngImageFile):
-    """A PNG whose bytes are unpacked as they are told."""
-
-    def __init__(self, file: BinaryIO, packing: str) -> None:
-        self._packing = packing
-        super().__init__(file)
+class _Pairs(PngImageFile):
+    """A PNG of grey and opacity, whose four bytes a pixel are four channels."""
 
     def _open(self) -> None:
         super()._open()
-        self._mode = self._packing.partition(";")[0]
-        self.tile = [tile._replace(args=self._packing) for tile in self.tile]
+        self._mode = "RGBA"
+
+
+def _unpacked(file: BinaryIO, packing: str) -> ImageFile:
+    """The picture of a file, its bytes unpacked in another way."""
+    file.seek(0)
+    other = _Pairs(file) if packing == "RGBA" else Image.open(file)
+    assert isinstance(other, ImageFile)
+    for index, tile in enumerate(other.tile):
+        rest = tile.args[1:] if isinstance(tile.args, tuple) else None
+        args = packing if rest is None else (packing, *rest)
+        other.tile[index] = tile._replace(args=args)
+    return other
 
 
 def _deep(file: BinaryIO, opened: Image.Image, packing: str) -> NDArray[np.uint16]:
     """All 16 bits of each channel."""
     high = _upright(opened)
-    file.seek(0)
-    low = _upright(_Unpacked(file, _DEEP[packing]))
+    low = _upright(_unpacked(file, _DEEP[packing]))
     if packing == "LA;16B":
         high, low = low[:, :, ::2], low[:, :, 1::2]
     found = high.astype(np.uint16)

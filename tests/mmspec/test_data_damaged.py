@@ -130,6 +130,7 @@ SEEDS: Final[dict[str, tuple[str, Callable[[], list[bytes]]]]] = {
                 ("1", {}),
                 ("L", {"transparency": 3}),
                 ("I;16", {}),
+                ("LA", {}),
             )
         ],
     ),

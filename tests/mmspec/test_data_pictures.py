@@ -75,6 +75,36 @@ def netpbm(kind: str, pixels: Pixels, top: int) -> bytes:
     return head + pixels.astype(">u2" if top > 255 else "u1").tobytes()
 
 
+def tiff(pixels: Pixels, order: str, squeezed: bool = False) -> bytes:
+    """A TIFF of 16 bits a channel, the bytes of each number in one of two orders."""
+    height, width, channels = pixels.shape
+    content = pixels.astype(f"{order}u2").tobytes()
+    content = zlib.compress(content) if squeezed else content
+    tags = [
+        (256, 3, width),
+        (257, 3, height),
+        (259, 3, 8 if squeezed else 1),
+        (262, 3, 2),
+        (273, 4, 8),
+    ]
+    tags += [(277, 3, channels), (278, 3, height), (279, 4, len(content))]
+    after = 8 + len(content)
+    tags.append((258, 3, after))  # a depth for each channel, in front of the tags
+    if channels == 4:
+        tags.append((338, 3, 2))
+    entries = b""
+    for tag, kind, value in sorted(tags):
+        count = channels if tag == 258 else 1
+        wide = kind == 4 or count > 1
+        kept = struct.pack(f"{order}I", value) if wide else struct.pack(f"{order}HH", value, 0)
+        entries += struct.pack(f"{order}HHI", tag, kind, count) + kept
+    depths = struct.pack(f"{order}{channels}H", *[16] * channels)
+    magic = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    first = struct.pack(f"{order}I", after + len(depths))
+    last = struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
+    return magic + first + content + depths + last
+
+
 def saved(pixels: Pixels, kind: str, mode: str | None = None, **options: Any) -> bytes:
     """What pillow writes."""
     out = BytesIO()
@@ -209,6 +239,13 @@ SIXTEEN: dict[str, Callable[[], bytes]] = {
     "grey and opacity": lambda: png(joined(DEEP, TOP), 16, 4),
     "colour and opacity": lambda: png(joined(DEEP, DEEP, DEEP, TOP), 16, 6),
     "laced": lambda: png(joined(DEEP, TOP), 16, 4, laced=True),
+    "TIFF of colour": lambda: tiff(joined(DEEP, DEEP, DEEP), "<"),
+    "TIFF of colour, big end first": lambda: tiff(joined(DEEP, DEEP, DEEP), ">"),
+    "TIFF of colour, squeezed": lambda: tiff(joined(DEEP, DEEP, DEEP), "<", squeezed=True),
+    "TIFF of colour, squeezed, big end first": lambda: tiff(
+        joined(DEEP, DEEP, DEEP), ">", squeezed=True
+    ),
+    "TIFF of colour and opacity": lambda: tiff(joined(DEEP, DEEP, DEEP, TOP), "<"),
     "PGM": lambda: netpbm("P5", DEEP, 65535),
     "plain PGM": lambda: netpbm("P2", DEEP, 65535),
     "PPM": lambda: netpbm("P6", joined(DEEP, DEEP, DEEP), 65535),
