@@ -58,9 +58,11 @@ class Canvas:
     def rows(self, ascii_only: bool = False) -> Iterator[list[Run]]:
         """Every row as runs of one style, without trailing blanks."""
         cells = {at: (_JOINTS[bits], "") for at, bits in self.joints.items()} | self.characters
-        for row in range(max((row for row, _ in cells), default=-1) + 1):
-            last = max((column for r, column in cells if r == row), default=-1)
-            line = [cells.get((row, column), (" ", "")) for column in range(last + 1)]
+        ends: dict[int, int] = {}
+        for row, column in cells:
+            ends[row] = max(ends.get(row, -1), column)
+        for row in range(max(ends, default=-1) + 1):
+            line = [cells.get((row, at), (" ", "")) for at in range(ends.get(row, -1) + 1)]
             runs = groupby(line, key=lambda cell: cell[1])
             texts = (("".join(character for character, _ in run), style) for style, run in runs)
             yield [(t.translate(_ASCII) if ascii_only else t, style) for t, style in texts]

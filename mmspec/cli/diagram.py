@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from mmspec.cli import channel as channels
@@ -50,7 +51,7 @@ class Graph:
     edges: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Drawing:
     """All that is known once boxes have their places."""
 
@@ -65,7 +66,7 @@ class _Drawing:
         box = self.boxes[node[0]]
         return box if node in self.boxes_at else None
 
-    @property
+    @cached_property
     def boxes_at(self) -> set[Node]:
         """The first node of each id is the box; the later ones are lines that pass."""
         first: dict[str, int] = {}
@@ -87,7 +88,9 @@ def draw(graph: Graph, columns: int, ascii_only: bool = False) -> Canvas | None:
     graph = _in_ascii(graph) if ascii_only else graph
     ids = [box.id for box in graph.boxes]
     early = frozenset(box.id for box in graph.boxes if box.kind == "modality")
-    layers = layout.layered(ids, list(graph.edges), early)
+    layers = layout.layered(ids, list(graph.edges), early, columns)
+    if layers is None:
+        return None
     boxes = {box.id: box for box in graph.boxes}
     for cap in (*_CAPS, _SHORTEST_CAP):
         drawing = _Drawing(boxes, layers, {}, cap, Canvas())

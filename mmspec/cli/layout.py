@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 _SWEEPS: Final = 8
@@ -13,7 +14,7 @@ Node = tuple[str, int]
 """A box, or where the arrows of a box pass a layer: (id of the box, layer)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layers:
     """Nodes by layer from left to right, and the arrows between neighbouring layers."""
 
@@ -22,49 +23,77 @@ class Layers:
 
     def before(self, node: Node) -> list[Node]:
         """Where arrows to the node come from."""
-        return [source for source, target in self.arrows if target == node]
+        return self._before.get(node, [])
 
     def after(self, node: Node) -> list[Node]:
         """Where arrows from the node go."""
-        return [target for source, target in self.arrows if source == node]
+        return self._after.get(node, [])
+
+    @cached_property
+    def _before(self) -> dict[Node, list[Node]]:
+        return _listed((target, source) for source, target in self.arrows)
+
+    @cached_property
+    def _after(self) -> dict[Node, list[Node]]:
+        return _listed(self.arrows)
 
 
-def layered(boxes: list[str], edges: list[tuple[str, str]], early: frozenset[str]) -> Layers:
-    """Put every box below all it reads; boxes in `early` directly above their first reader."""
-    layer = _depths(boxes, edges)
-    for box in early:
-        readers = [layer[target] for source, target in edges if source == box]
-        layer[box] = min(readers, default=1) - 1
-    rows: list[list[Node]] = [[] for _ in range(max(layer.values(), default=0) + 1)]
+def _listed(pairs: Iterable[tuple[Node, Node]]) -> dict[Node, list[Node]]:
+    found: dict[Node, list[Node]] = {}
+    for one, other in pairs:
+        found.setdefault(one, []).append(other)
+    return found
+
+
+def layered(
+    boxes: list[str], edges: list[tuple[str, str]], early: frozenset[str], columns: int
+) -> Layers | None:
+    """Put every box below all it reads; boxes in `early` directly above their first reader.
+
+    None where a layer has more nodes than fit side by side.
+    """
+    layer, most = _depths(boxes, edges), (columns + _GAP) // (1 + _GAP)
+    readers: dict[str, list[int]] = {}
+    for source, target in edges:
+        readers.setdefault(source, []).append(layer[target])
+    layer |= {box: min(readers.get(box, [1])) - 1 for box in early}
+    rows: list[dict[Node, None]] = [{} for _ in range(max(layer.values(), default=0) + 1)]
     arrows: dict[tuple[Node, Node], None] = {}
     for box in boxes:
-        rows[layer[box]].append((box, layer[box]))
+        rows[layer[box]][box, layer[box]] = None
     for source, target in edges:
         for level in range(layer[source], layer[target]):
             last = level + 1 == layer[target]
             below = (target if last else source, level + 1)
             arrows[(source, level), below] = None
-            if below not in rows[level + 1]:
-                rows[level + 1].append(below)
-    return _ordered(Layers(rows, list(arrows)))
+            rows[level + 1][below] = None
+            if len(rows[level + 1]) > most:
+                return None
+    if any(len(row) > most for row in rows):
+        return None
+    return _ordered(Layers([list(row) for row in rows], list(arrows)))
 
 
 def _depths(boxes: list[str], edges: list[tuple[str, str]]) -> dict[str, int]:
     """Length of the longest path to each box."""
     layer = dict.fromkeys(boxes, 0)
     for _ in boxes:
+        before = dict(layer)
         for source, target in edges:
             layer[target] = max(layer[target], layer[source] + 1)
+        if layer == before:
+            break
     return layer
 
 
 def _ordered(layers: Layers) -> Layers:
     """Order each layer by the mean place of its neighbours, down and up, to avoid crossings."""
+    place = {node: index for row in layers.rows for index, node in enumerate(row)}
     for sweep in range(_SWEEPS):
         neighbours = layers.after if sweep % 2 else layers.before
         for row in reversed(layers.rows) if sweep % 2 else layers.rows:
-            place = {node: index for other in layers.rows for index, node in enumerate(other)}
             row.sort(key=_mean_place(neighbours, place))
+            place |= {node: index for index, node in enumerate(row)}
     return layers
 
 

@@ -43,7 +43,9 @@ def lines(
 ) -> Iterator[Text]:
     """The tree, line by line; `parameters` by `total`, stream, and `head NAME`."""
     rows = [_in_ascii(row) if ascii_only else row for row in _rows(spec, parameters)]
-    guides = [_guides(rows, index, ascii_only) for index in range(len(rows))]
+    guides = [
+        _guides(row, later, ascii_only) for row, later in zip(rows, _later(rows), strict=True)
+    ]
     parts = [row for row in rows if row.shape]
     widths = (
         max(6 + len(row.name) for row in parts) + 2,
@@ -98,23 +100,24 @@ def _in_ascii(row: Row) -> Row:
     return replace(row, shape=spelt(row.shape), words=spelt(row.words))
 
 
-def _guides(rows: list[Row], index: int, ascii_only: bool) -> tuple[str, str]:
+def _guides(row: Row, following: frozenset[int], ascii_only: bool) -> tuple[str, str]:
     """The branches to the left of a row's name, and of the lines that continue it."""
-    row = rows[index]
     if not row.depth:
         return "", ""
-    later = [_has_later(rows, index, depth) for depth in range(1, row.depth + 1)]
+    later = [depth in following for depth in range(1, row.depth + 1)]
     bar, tee, corner = ("|  ", "|- ", "`- ") if ascii_only else ("│  ", "├─ ", "└─ ")
     stems = [bar if more else "   " for more in later]
     return "".join([*stems[:-1], tee if later[-1] else corner]), "".join(stems)
 
 
-def _has_later(rows: list[Row], index: int, depth: int) -> bool:
-    """Another row of this depth follows before one that is less deep."""
-    for row in rows[index + 1 :]:
-        if row.depth <= depth:
-            return row.depth == depth
-    return False
+def _later(rows: list[Row]) -> list[frozenset[int]]:
+    """For each row the depths of which another one follows before one that is less deep."""
+    found: list[frozenset[int]] = []
+    there: frozenset[int] = frozenset()
+    for row in reversed(rows):
+        found.append(there)
+        there = frozenset({row.depth, *(depth for depth in there if depth < row.depth)})
+    return found[::-1]
 
 
 def _rows(spec: Spec, parameters: Mapping[str, int]) -> Iterator[Row]:

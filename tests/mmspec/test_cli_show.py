@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmspec import text
-from mmspec.cli import diagram, graph, tree
+from mmspec.cli import diagram, graph, layout, tree
 from mmspec.cli.diagram import Box, Graph
 from mmspec.schema.validate import validate
 
@@ -160,3 +160,18 @@ def test_the_tree_names_shapes_and_parameters() -> None:
     assert any("label" in line and "[B, 9]" in line and " 89 " in line for line in shown)
     assert all(line.isascii() for line in shown)
     assert all(not line.endswith(" ") for line in shown)
+
+
+def test_a_layer_that_cannot_fit_is_told_before_anything_is_ordered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 21 nodes side by side in 80 columns each takes at least one, and three before the next."""
+    monkeypatch.setattr(layout, "_ordered", lambda layers: layers)
+    boxes = ["m", *(f"s{n}" for n in range(21))]
+    edges = [("m", name) for name in boxes[1:]]
+    assert layout.layered(boxes, edges, frozenset({"m"}), 80) is None
+    assert layout.layered(boxes[:-1], edges[:-1], frozenset({"m"}), 80) is not None
+    passing = [("m", "s20"), *((f"s{n}", f"s{n + 1}") for n in range(20))]
+    found = layout.layered(boxes, passing, frozenset({"m"}), 80)
+    assert found is not None
+    assert max(map(len, found.rows)) == 2

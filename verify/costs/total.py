@@ -133,7 +133,10 @@ def flops(plan: ir.Plan, lengths: Mapping[str, int], useful: bool = False) -> in
 
 def stack_of(plan: ir.Plan, stream_name: str) -> ir.Stack:
     """The stack of a stream; KeyError when there is no such stream."""
-    return {stack.stream: stack for stack in plan.stacks()}[stream_name]
+    for stack in plan.stacks():
+        if stack.stream == stream_name:
+            return stack
+    raise KeyError(stream_name)
 
 
 def visible_pairs(plan: ir.Plan, stream_name: str) -> Polynomial:
