@@ -183,3 +183,46 @@ def test_one_value_more_than_the_longest_is_kept_to_be_counted() -> None:
     assert (video.encode(found["clip"], clip) == clip[:4]).all()
     motion = np.random.default_rng(3).normal(size=(40, 3)).astype(np.float32)
     assert (frames.encode(found["motion"], motion) == motion[:12]).all()
+
+
+PEAK = """
+import sys
+import numpy as np
+import mmspec
+from mmspec.data import dataset, encoding, registry, workers
+encoding._FILES, workers.count = 1, lambda: 0
+path, data = sys.argv[1:]
+spec = mmspec.read(path)
+column = dataset.encode(registry.load(data, spec), spec).modalities["image"]
+for start in range(0, len(column.present), 50):
+    column.take(np.arange(start, start + 50), np.ones(50, bool))
+print(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
+"""
+SPEC = """
+mmspec: 1
+name: case
+modalities:
+  image: {kind: image, size: [64, 64], channels: 3, patch: 16}
+streams:
+  joint: {from: image, depth: 1, width: 8, heads: 2}
+heads:
+  label: {from: joint, kind: classifier, classes: 3}
+"""
+
+
+def peak(folder: Path, rows: int) -> int:
+    """The most memory of a process that encodes so many pictures and takes all in batches."""
+    path = folder / f"{rows}.csv"
+    path.write_text("\n".join(["image,label", *(f"{row}.png,{row % 3}" for row in range(rows))]))
+    given = [sys.executable, "-c", PEAK, str(folder / "spec.yaml"), str(path)]
+    return 1024 * int(subprocess.run(given, check=True, capture_output=True, text=True).stdout)
+
+
+def test_memory_hardly_grows_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    Image.fromarray(np.full((64, 64, 3), 7, np.uint8)).save(tmp_path / "0.png")
+    for row in range(1, 2000):
+        (tmp_path / f"{row}.png").write_bytes((tmp_path / "0.png").read_bytes())
+    grown = peak(tmp_path, 2000) - peak(tmp_path, 500)
+    assert grown < 1500 * 4000 < 1500 * 64 * 64 * 3 / 2
