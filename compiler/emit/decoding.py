@@ -293,7 +293,7 @@ def _prefill(steps: Steps) -> Iterator[str]:
     given_names = ", ".join(f"{name}={name}" for name in [*names, "lengths"])
     yield f"        output: {plan.class_name}Output = model({given_names})"
     yield "    kept_parts = {name: recorder.cached() for name, recorder in recorders.items()}"
-    yield "    return output, KeyCache(length_b, int(length_b.max()), kept_parts)"
+    yield "    return output, KeyCache(length_b, most_tokens(length_b), kept_parts)"
 
 
 def _decode(steps: Steps) -> Iterator[str]:

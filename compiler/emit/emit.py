@@ -36,6 +36,7 @@ STANDARD = (
     "import torch",
     "import torch.nn.functional as F",
     "from torch import Tensor, nn",
+    "from torch.utils._pytree import _register_namedtuple",
 )
 """What the wiring may need, besides what the parts import."""
 
@@ -79,7 +80,9 @@ def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     for part, definition in _parts(fragment):
         own.home(part).append(definition)
     own.inputs = _read_first([_definition(tidy(source)) for source in checks], own.inputs)
-    own.model += [_definition(tidy(text)) for text in model.classes(plan, requests, lines)]
+    *types, main = (tidy(text) for text in model.classes(plan, requests, lines))
+    types[-1] = f"{types[-1].rstrip()}\n\n\n{tidy(model.registered(plan))}"
+    own.model += [_definition(text) for text in (*types, main)]
     steps = decoding.sources(plan, requests, specialiser)
     return _package(plan, spec, fragment.imports, own, lines.kernels, steps)
 

@@ -79,6 +79,15 @@ def classes(plan: ir.Plan, requests: Requests, lines: Lines) -> tuple[str, ...]:
     return tuple("\n".join(block) + "\n" for block in written)
 
 
+def registered(plan: ir.Plan) -> str:
+    """The statements that name the output types for files of torch.export."""
+    named = ((f"{plan.class_name}{suffix}", suffix) for suffix in ("Heads", "Output"))
+    return "# torch.export.save writes these names.\n" + "".join(
+        f'_register_namedtuple({kind}, serialized_type_name="{plan.name}.{suffix}")\n'
+        for kind, suffix in named
+    )
+
+
 def _heads_class(plan: ir.Plan) -> Iterator[str]:
     yield f"class {plan.class_name}Heads(NamedTuple):"
     yield '    """What each head says."""'

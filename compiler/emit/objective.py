@@ -42,5 +42,5 @@ def _loss(node: ir.Head, plan: ir.Plan, lines: Lines) -> str:
             target = f"within_documents({target}, {lines.documents[node.segment]})"
         return f"next_token({out}, {target}, {lines.valids[embedding.out.name]})"
     if node.loss == "mse":
-        return f"F.mse_loss({out}, {target})"
+        return f"squared_error({out}, {target})"
     return f"cross_entropy({out}, {target}, {node.smoothing!r})"

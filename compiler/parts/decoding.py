@@ -64,7 +64,7 @@ class KeyCache(NamedTuple):
         """The cache of some samples, in that order; one may be there more than once."""
         length_b = self.length_b[index_b]
         kept = {name: cached.select(index_b) for name, cached in self.kept.items()}
-        return KeyCache(length_b, int(length_b.max()), kept)
+        return KeyCache(length_b, most_tokens(length_b), kept)
 
 
 @dataclass(eq=False)
@@ -129,6 +129,11 @@ def forget(cached: CachedKeys, alive_bs: Tensor, most: int | None) -> CachedKeys
     left = kept_tokens(cached.place_bs, alive_bs, 0, most)
     layers = tuple(KeyValue(at_slots(k, left), at_slots(v, left)) for k, v in cached.layers)
     return CachedKeys(left.place_bs, layers)
+
+
+def most_tokens(length_b: Tensor) -> int:
+    """The most tokens of a sample, 0 where there is none."""
+    return int(length_b.max()) if length_b.shape[0] > 0 else 0
 
 
 def following(ids_bc: Tensor, cache: KeyCache, vocab: int, longest: int) -> Tensor:

@@ -18,6 +18,14 @@ def rows(tensor: Tensor | None, keep_b: Tensor) -> Tensor | None:
     return tensor if tensor is None or tensor.shape[0] == 1 else tensor[keep_b]
 
 
+def of_one_depth(x: Tensor) -> bool:
+    """Whether all samples go on to the end, as they do in a graph and under vmap.
+
+    Who stops is not known there; what those say who would have is the same.
+    """
+    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)
+
+
 class PonderStack(nn.Module):
     """A step of depth {depth}, taken up to {ponder.at_most} times until halted (PonderNet 2021)."""
 
@@ -63,10 +71,11 @@ class PonderStack(nn.Module):
             turn = self.rotation(positions_t)
         batch = x_btd.shape[0]
         y_btd = torch.zeros_like(x_btd)
-        steps_b = x_btd.new_zeros(batch)
-        columns: list[Tensor] = []
         running_r = torch.arange(batch, device=x_btd.device)
-        remaining_r = x_btd.new_ones(batch)
+        precise = torch.promote_types(x_btd.dtype, torch.float32)
+        remaining_r = x_btd.new_ones(batch, dtype=precise)
+        steps_b = torch.zeros_like(remaining_r)
+        columns: list[Tensor] = []
         for step in range(1, self.at_most + 1):
             for block in self.blocks:
                 x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
@@ -75,23 +84,25 @@ class PonderStack(nn.Module):
                 h_btd = self.norm(x_btd)
             p_r = remaining_r
             if step < self.at_most:
-                p_r = remaining_r * self.halt(mean_pool(h_btd, valid_bt)).squeeze(-1).sigmoid()
+                score_r = self.halt(mean_pool(h_btd, valid_bt)).squeeze(-1).to(precise)
+                p_r = remaining_r * score_r.sigmoid()
             stop_r = 1 - (remaining_r - p_r) >= self.threshold
             if not self.training:
                 p_r = torch.where(stop_r, remaining_r, p_r)
-            y_btd = y_btd.index_add(0, running_r, p_r[:, None, None] * h_btd)
-            columns.append(x_btd.new_zeros(batch).index_add(0, running_r, p_r))
-            spent_r = step * p_r if self.training else torch.ones_like(p_r)
+            part_rtd = (p_r[:, None, None] * h_btd).to(y_btd.dtype)
+            y_btd = y_btd.index_add(0, running_r, part_rtd)
+            columns.append(torch.zeros_like(steps_b).index_add(0, running_r, p_r))
+            spent_r = step * p_r if self.training else (remaining_r > 0).to(precise)
             steps_b = steps_b.index_add(0, running_r, spent_r)
             remaining_r = remaining_r - p_r
-            if self.training:
+            if self.training or of_one_depth(x_btd):
                 continue
             keep_r = ~stop_r
             if not keep_r.any():
                 break
             running_r, remaining_r, x_btd = running_r[keep_r], remaining_r[keep_r], x_btd[keep_r]
             valid_bt, mask = rows(valid_bt, keep_r), rows(mask, keep_r)
-        unused = [x_btd.new_zeros(batch)] * (self.at_most - len(columns))
+        unused = [torch.zeros_like(steps_b)] * (self.at_most - len(columns))
         return y_btd, torch.stack(columns + unused, dim=1), steps_b
 
 
@@ -100,7 +111,8 @@ def ponder_penalty(p_bn: Tensor, prior: float) -> Tensor:
     steps_n = torch.arange(p_bn.shape[1], device=p_bn.device, dtype=p_bn.dtype)
     prior_n = (1 - prior) ** steps_n
     log_p_bn = p_bn.clamp_min(torch.finfo(p_bn.dtype).tiny).log()
-    return (p_bn * (log_p_bn - (prior_n / prior_n.sum()).log())).sum(dim=1).mean()
+    divergence = (p_bn * (log_p_bn - (prior_n / prior_n.sum()).log())).sum()
+    return divergence / max(p_bn.shape[0], 1)
 
 
 class ExitStack(nn.Module):
@@ -161,7 +173,12 @@ class ExitStack(nn.Module):
                 continue
             confidence_r = head(h_btd, valid_bt).softmax(dim=-1).amax(dim=-1)
             stop_r = (confidence_r >= self.threshold) | (depth == len(self.blocks))
-            y_btd = y_btd.index_copy(0, running_r[stop_r], h_btd[stop_r])
+            if of_one_depth(x_btd):
+                leaves_b = stop_r & (depth_b == 0)
+                y_btd = torch.where(leaves_b[:, None, None], h_btd, y_btd).to(y_btd.dtype)
+                depth_b = torch.where(leaves_b, depth, depth_b)
+                continue
+            y_btd = y_btd.index_copy(0, running_r[stop_r], h_btd[stop_r].to(y_btd.dtype))
             depth_b = depth_b.index_fill(0, running_r[stop_r], depth)
             keep_r = ~stop_r
             if not keep_r.any():

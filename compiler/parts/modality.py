@@ -194,14 +194,14 @@ class VideoEmbedding(nn.Module):
             nn.init.normal_(self.position, std=0.02)
 
     def forward(self, video_bfchw: Tensor, length_b: Tensor | None) -> Tensor:
-        frames = video_bfchw.shape[1]
+        batch, frames = video_bfchw.shape[:2]
         real_bf = valid_tokens(length_b, frames)
         if real_bf is not None:
             video_bfchw = video_bfchw.masked_fill(~real_bf[:, :, None, None, None], 0.0)
         if self.tubelet > 1:
             video_bfchw = F.pad(video_bfchw, (0, 0, 0, 0, 0, 0, 0, -frames % self.tubelet))
         cut = video_bfchw.reshape(
-            *(video_bfchw.shape[0], -1, self.tubelet, self.channels),
+            *(batch, video_bfchw.shape[1] // self.tubelet, self.tubelet, self.channels),
             *(self.rows, self.side, self.columns, self.side),
         )
         patches = cut.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)

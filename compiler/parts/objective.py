@@ -30,6 +30,12 @@ def within_documents(ids_bt: Tensor, document_bt: Tensor) -> Tensor:
     return ids_bt.masked_fill(first_bt, -100)
 
 
+def squared_error(numbers_bo: Tensor, target_bo: Tensor) -> Tensor:
+    """Mean squared error over batch and outputs."""
+    total = F.mse_loss(numbers_bo, target_bo, reduction="sum")
+    return total / max(numbers_bo.numel(), 1)
+
+
 def contrastive(logits_bb: Tensor, first_b: Tensor, second_b: Tensor) -> Tensor:
     """Mean of the cross-entropies along rows and columns, over samples that have both sides."""
     both_b = first_b & second_b

@@ -99,7 +99,7 @@ def _dense(
     if valid_bk is not None:
         mask, causal = plan.tables[0] & valid_bk[:, None, None, :], False
     y_bhqw = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=len(q[0]) != len(k[0])
+        q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
     return y_bhqw.half() if half else y_bhqw
 

@@ -219,3 +219,25 @@ def test_rows_are_taken_of_what_has_a_batch() -> None:
     assert rows(whole[:1], keep) is not None and rows(None, keep) is None
     one = rows(whole[:1], keep)
     assert one is not None and one.tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("kind", ["ponder", "exit"])
+def test_a_graph_goes_on_to_the_end_and_says_the_same(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of samples that stop at different depths."""
+    x, head = normal(B, T, D), filled(PooledHead(D, 3, "mean"), seed=53)
+    stack: PonderStack | ExitStack = ponder() if kind == "ponder" else exits((1, 2, 3, 4), 0.6)
+    more = () if kind == "ponder" else (head,)
+    stack.eval()
+    first = call(stack, x, False, *more)
+    assert len(set(first[-1].tolist())) > 1
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    watch = Watch().on(stack.blocks[-1])
+    second = call(stack, x, False, *more)
+    assert set(watch.counts) == {B}
+    same(second[-1], first[-1])
+    same(second[0][0], first[0][0])
+    if kind == "ponder":
+        same(second[0], first[0])
+        same(second[1], first[1])

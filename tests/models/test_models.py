@@ -11,9 +11,6 @@ import safetensors.torch
 import torch
 from model_inputs import SMALL, compiled, plan_of, tensors
 
-HALTING = ("ponder", "early_exit")
-"""In evaluation their depth depends on the data, so a whole graph is not to be had there."""
-
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_few_steps_lower_the_loss(name: str) -> None:
@@ -48,8 +45,6 @@ def test_the_output_is_typed(name: str) -> None:
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_one_graph_under_torch_compile(name: str, training: bool) -> None:
-    if not training and name in HALTING:
-        return
     model = compiled(name).train(training)
     torch.compiler.reset()
     traced = torch.compile(model, fullgraph=True, backend="aot_eager")

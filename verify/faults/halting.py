@@ -50,7 +50,7 @@ FAULTS: tuple[Fault, ...] = (
         "a step's probability is not that of having come so far",
         PONDERED,
         ("P41",),
-        source((r"p_r = remaining_r \* self\.halt", "p_r = self.halt")),
+        source((r"p_r = remaining_r \* score_r", "p_r = score_r")),
     ),
     Fault(
         "halted-still-computed",
@@ -64,10 +64,6 @@ FAULTS: tuple[Fault, ...] = (
             ),
             (r"valid_bt, mask = rows\(valid_bt, keep_r\), rows\(mask, keep_r\)", "pass"),
             (r"keep_r = ~stop_r", "keep_r = ~stop_r & (remaining_r > 0)"),
-            (
-                r"spent_r = step \* p_r if self\.training else torch\.ones_like\(p_r\)",
-                "spent_r = step * p_r if self.training else (remaining_r + p_r > 0).to(p_r.dtype)",
-            ),
         ),
     ),
     Fault(
@@ -87,7 +83,7 @@ FAULTS: tuple[Fault, ...] = (
         "evaluation runs every step although the spec halts",
         PONDERED,
         ("P42", "P59"),
-        source((r"not self\.training", "False"), (r"if self\.training:", "if True:")),
+        source((r"not self\.training", "False"), (r"if self\.training or", "if True or")),
     ),
     Fault(
         "prior-shifted",

@@ -86,7 +86,7 @@ FAULTS: tuple[Fault, ...] = (
         "squared errors are summed and not averaged",
         JOINED,
         ("P59",),
-        source((r"F\.mse_loss\(([^,]*), ([^)]*)\)", r'F.mse_loss(\1, \2, reduction="sum")')),
+        source((r"return total / max\(numbers_bo\.numel\(\), 1\)", "return total")),
     ),
     Fault(
         "auxiliary-left-out",

@@ -96,7 +96,7 @@ FAULTS: tuple[Fault, ...] = (
         "a last token with fewer frames than a patch is not valid",
         LEAVING,
         ("P59", "R1"),
-        source((r"\(length_b \+ patch - 1\) // patch", "length_b // patch")),
+        source((r"\(length_b \+ patch - 1\) // patch", "length_b // patch"), file="inputs.py"),
     ),
     Fault(
         "category-offset",
