@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
-from mmspec.diagnostics import MOST, Diagnostic, MmspecError, listed, shortened, suggest
+from mmspec.diagnostics import MOST, Diagnostic, MmspecError, listed, shortened
 from mmspec.expressions import claim as claims
+from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema import check_attention
 from mmspec.schema import fusion as fusions
 from mmspec.schema import head as heads
@@ -131,6 +132,17 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             )
 
 
+def _classifiers(spec: Spec, stream: str) -> list[str]:
+    """Classifiers that read a stream."""
+    found = ((n, h) for n, h in spec.heads.items() if isinstance(h, heads.Classifier))
+    return [name for name, head in found if head.source == stream]
+
+
+def _or_named(word: str, known: Collection[str], what: str) -> str:
+    """What a word that names nothing may have meant, or all that could be meant."""
+    return did_you_mean(word, [name for name in known if name != word], what)
+
+
 def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     of_heads: dict[str, list[str]] = {}
     for name, reading in spec.heads.items():
@@ -147,7 +159,8 @@ def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 "MM312",
                 f"exits need a classifier that reads stream `{name}`",
                 *at,
-                help="name such a head in `head`",
+                "head",
+                help=_or_named(stream.halting.head, _classifiers(spec, name), "heads that do"),
             )
         if stream.halting.every > stream.depth:
             yield problem(
@@ -158,7 +171,7 @@ def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 help="choose `every` at most the depth",
             )
         readers = [*of_heads.get(name, ()), *wiring.readers(name, is_stream=True)]
-        if readers != [stream.halting.head]:
+        if readers != [stream.halting.head] and stream.halting.head in spec.heads:
             yield problem(
                 spec,
                 "MM314",
@@ -172,7 +185,7 @@ def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     for name, head in spec.heads.items():
         unknown = [s for s in heads.sources(head) if s not in spec.streams]
         for stream in unknown:
-            close = suggest(stream, list(spec.streams))
+            others = [s for s in spec.streams if s not in heads.sources(head)]
             yield problem(
                 spec,
                 "MM315",
@@ -180,7 +193,7 @@ def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 "heads",
                 name,
                 "from",
-                help=f"did you mean `{close}`?" if close else f"streams: {listed(spec.streams)}",
+                help=_or_named(stream, others, "streams"),
                 word=stream,
             )
         if isinstance(head, heads.LanguageModel) and not unknown:
@@ -218,14 +231,19 @@ def _targets(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 
 def token_segment(spec: Spec, wiring: Wiring, head: heads.LanguageModel) -> str | None:
     """The tokens segment a language-model head predicts, None when it isn't unique."""
-    names = [
+    names = _tokens(spec, wiring, head)
+    if head.modality is not None:
+        return head.modality if head.modality in names else None
+    return names[0] if len(names) == 1 else None
+
+
+def _tokens(spec: Spec, wiring: Wiring, head: heads.LanguageModel) -> list[str]:
+    """The tokens segments of the stream that a head reads."""
+    return [
         s.name
         for s in wiring.segments[head.source]
         if s.modality and isinstance(spec.modalities[s.modality], modalities.Tokens)
     ]
-    if head.modality is not None:
-        return head.modality if head.modality in names else None
-    return names[0] if len(names) == 1 else None
 
 
 def _language_model(
@@ -239,7 +257,10 @@ def _language_model(
             f"head `{name}` needs one tokens segment of `{head.source}`",
             "heads",
             name,
-            help="name it with `modality`",
+            *(("modality",) if head.modality else ()),
+            help=_or_named(
+                head.modality or "", _tokens(spec, wiring, head), "tokens: `modality` of"
+            ),
         )
         return
     readers = wiring.readers(segment)
@@ -273,7 +294,7 @@ def _objectives(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 f"no head `{name}`",
                 "objectives",
                 name,
-                help=f"heads: {listed(spec.heads)}",
+                help=_or_named(name, [h for h in spec.heads if h not in spec.objectives], "heads"),
                 word=name,
             )
             continue
@@ -303,26 +324,28 @@ def _objectives(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 def _claims(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     known = {*spec.modalities, *spec.streams}
     for position, text in enumerate(spec.claims):
-        for name in sorted(_claim_names(claims.parse(text)) - known):
-            close = suggest(name, sorted(known))
+        for name, role in sorted(_claim_names(claims.parse(text)).items()):
+            if name in known:
+                continue
+            roles = {"stream": {*spec.streams}, "modality": {*spec.modalities}}
             yield problem(
                 spec,
                 "MM321",
                 f"claim `{shortened(text)}` names `{name}`, which is nothing here",
                 "claims",
                 position,
-                help=f"did you mean `{close}`?" if close else f"known: {listed(sorted(known))}",
+                help=_or_named(name, sorted(roles.get(role, known)), "known"),
                 word=name,
             )
 
 
-def _claim_names(claim: claims.Claim) -> set[str]:
-    """Every modality or stream a claim names."""
+def _claim_names(claim: claims.Claim) -> dict[str, str]:
+    """Every name of a claim, and what it is to be: a stream, a modality or either."""
     if isinstance(claim, claims.NoFlow):
-        return {claim.source, claim.target}
+        return {claim.source: "either", claim.target: "stream"}
     if isinstance(claim, claims.Causal):
-        return {claim.stream}
+        return {claim.stream: "stream"}
     if isinstance(claim, claims.Growth):
-        return {claim.argument, *(symbol for symbol, _ in claim.order)}
-    argument = {claim.argument} if claim.argument else set()
-    return argument | {name for name, _ in claim.lengths}
+        return {**{symbol: "modality" for symbol, _ in claim.order}, claim.argument: "either"}
+    argument = {claim.argument: "stream"} if claim.argument else {}
+    return argument | {name: "modality" for name, _ in claim.lengths}

@@ -114,7 +114,7 @@ _PLACES: Final = {
 def _all() -> Iterator[tuple[str, type[BaseModel]]]:
     """Every model with the words for its place."""
     yield "the top", Spec
-    owners: list[type[BaseModel]] = [Spec, *_below(Spec, set())]
+    owners: list[type[BaseModel]] = [Spec, *_below(Spec, {})]
     for name, words in _PLACES.items():
         for owner in owners:
             if name not in fields(owner):
@@ -126,14 +126,16 @@ def _all() -> Iterator[tuple[str, type[BaseModel]]]:
                 yield (f"{words} of kind {' or '.join(tags)}" if tags and many else words), model
 
 
-def _below(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseModel]]:
-    """Every model that a model's fields may hold, at any depth."""
-    stack: list[Any] = [field.annotation for field in model.model_fields.values()]
+def _below(
+    model: type[BaseModel], seen: dict[type[BaseModel], None]
+) -> dict[type[BaseModel], None]:
+    """Every model that a model's fields may hold, at any depth, in the order they are met."""
+    stack: list[Any] = [field.annotation for field in model.model_fields.values()][::-1]
     while stack:
         annotation = stack.pop()
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             if annotation not in seen:
-                seen.add(annotation)
+                seen[annotation] = None
                 _below(annotation, seen)
-        stack.extend(get_args(annotation))
+        stack.extend(reversed(get_args(annotation)))
     return seen

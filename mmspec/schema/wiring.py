@@ -112,7 +112,9 @@ def _sources(spec: Spec, stream: str) -> Iterator[Source]:
         elif name in spec.modalities:
             yield Source(name, False)
         else:
-            known = [n for n in {**spec.streams, **spec.modalities} if n != stream]
+            taken = {*_after(spec, stream), *spec.streams[stream].source.of}
+            taken |= {stream} - spec.modalities.keys()
+            known = [n for n in {**spec.streams, **spec.modalities} if n not in taken]
             close = suggest(name, known)
             text = f"did you mean `{close}`?" if close else f"known: {listed(known)}"
             raise problem(
@@ -125,6 +127,20 @@ def _sources(spec: Spec, stream: str) -> Iterator[Source]:
                 help=text,
                 word=name,
             )
+
+
+def _after(spec: Spec, stream: str) -> set[str]:
+    """Streams that read a stream, or one that does: it can read none of them."""
+    readers: dict[str, list[str]] = {}
+    for name, each in spec.streams.items():
+        for source in each.source.of:
+            readers.setdefault(source, []).append(name)
+    found, left = set[str](), [stream]
+    while left:
+        new = [name for name in readers.get(left.pop(), ()) if name not in found]
+        found.update(new)
+        left += new
+    return found - {stream}
 
 
 def _order(spec: Spec, sources: dict[str, tuple[Source, ...]]) -> tuple[str, ...]:

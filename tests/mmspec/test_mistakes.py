@@ -130,7 +130,13 @@ MISTAKES = [
     ("text -> image: full", "text -> imge: full", "MM310", "imge", "did you mean `image`?"),
     ("text -> image: full", "text -> image: full & causal", "MM311", "causal", "by pair"),
     ("from: joint", "from: joynt", "MM315", "joynt", "did you mean `joint`?"),
-    ("claims:", "objectives: {labl: {weight: 2}}\nclaims:", "MM319", "labl", "heads: label"),
+    (
+        "claims:",
+        "objectives: {labl: {weight: 2}}\nclaims:",
+        "MM319",
+        "labl",
+        "did you mean `label`?",
+    ),
     ("from image to", "from imag to", "MM321", "imag", "did you mean `image`?"),
     ("window(before=8, after=7)", "routed(blocks=4)", "MM401", "routed", "compiled today"),
     ("  label: {from", "  text: {from", "MM323", "text", "remove it from the inputs"),
@@ -336,6 +342,45 @@ def test_an_objective_is_told_only_what_its_head_takes(
     text = text.replace("claims:", f"objectives: {{label: {{{objective}}}}}\nclaims:")
     (found,) = problems(text)
     assert advice in found.help
+
+
+REFERENCES = [
+    # what is written instead, and a part of the help of one of the problems
+    ("{from: sound,", "{from: sond,", "did you mean `sound`?"),
+    ("{from: image,", "{from: joynt,", "known: image, text, sound"),
+    ("of: [image, text, sound]", "of: [image, text, txt]", "known: sound"),
+    ("from image to text", "from image to imag", "did you mean `image`?"),
+    ("no flow from image to text", "causal(txt)", "did you mean `text`?"),
+    ("params <= 2M", "flops(joint2=3) <= 2M", "known: image, sound, text"),
+    (
+        "depth: 3",
+        "depth: 3\n    halting: {kind: exit, head: labl, threshold: 1}",
+        "there are no heads",
+    ),
+    (
+        "kind: classifier, classes: 9",
+        "kind: language-model, modality: texd",
+        "did you mean `text`?",
+    ),
+    (
+        "kind: classifier, classes: 9",
+        "kind: language-model, modality: image",
+        "`modality` of: text",
+    ),
+    (
+        "from: joint, kind: classifier, classes: 9",
+        "from: [text, texd], kind: contrastive, width: 4",
+        "streams: image, sound, joint",
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "advice"), REFERENCES, ids=[r[1] for r in REFERENCES])
+def test_names_are_proposed_where_they_mean_something(right: str, wrong: str, advice: str) -> None:
+    """No stream that would make a circle, none that is read already, no modality for a stream."""
+    assert right in SPEC
+    found = problems(SPEC.replace(right, wrong, 1))
+    assert any(advice in problem.help for problem in found), [str(problem) for problem in found]
 
 
 TARGETS = [
