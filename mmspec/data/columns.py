@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import SequenceMatcher
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from mmspec.schema.spec import Spec
 
 SPLIT: Final = "split"
 _FLAGS: Final = frozenset("0 1 0.0 1.0 true false yes no y n t f none".split())
+_DIGITS: Final = re.compile(r"\d+")
 _NEAR: Final = 0.8
 """Share of letters, in order, that two names have in common."""
 
@@ -60,7 +62,7 @@ def check(place: str, rows: Rows, spec: Spec) -> None:
 
 def _meant(name: str, missing: list[str], cells: list[Any]) -> str | None:
     """The missing column that one was meant to be."""
-    sides = {split.side(cell) for cell in cells if cell is not None}
+    sides = _sides(cells) if SPLIT in missing else set()
     for each in missing:
         is_near = _is_near(name, each)
         if each == SPLIT:
@@ -71,10 +73,15 @@ def _meant(name: str, missing: list[str], cells: list[Any]) -> str | None:
     return None
 
 
+def _sides(cells: list[Any]) -> set[bool | None]:
+    return {split.side(cell) for cell in cells if cell is not None}
+
+
 def _is_flag(name: str, cells: list[Any]) -> bool:
     """Whether a column such as `is_test` says yes or no of each row."""
-    word = _folded(name).removeprefix("is")
-    return split.side(word) is not None and {str(cell).strip().lower() for cell in cells} <= _FLAGS
+    if split.side(_folded(name).removeprefix("is")) is None:
+        return False
+    return all(str(cell).strip().lower() in _FLAGS for cell in cells)
 
 
 def _folded(name: str) -> str:
@@ -83,4 +90,7 @@ def _folded(name: str) -> str:
 
 
 def _is_near(name: str, other: str) -> bool:
+    digits = [_DIGITS.findall(name), _DIGITS.findall(other)]
+    if all(digits) and digits[0] != digits[1]:  # such names come in rows: image1, image2
+        return False
     return SequenceMatcher(None, _folded(name), _folded(other)).ratio() >= _NEAR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -20,14 +21,18 @@ HELD_OUT: Final = (
 
 def side(cell: Any) -> bool | None:
     """Whether a cell holds its row out; None where it names no split."""
-    word = _plain(str(cell))
-    if word in map(_plain, TRAIN):
-        return False
-    return True if word in map(_plain, HELD_OUT) else None
+    return _SIDES.get(_plain(cell)) if isinstance(cell, str) else None
 
 
 def _plain(word: str) -> str:
-    return "".join(letter for letter in word.casefold() if letter not in "-_ \t")
+    return _MARKS.sub("", word[:_LONGEST]).casefold()
+
+
+_LONGEST: Final = 40
+_MARKS: Final = re.compile(r"[-_\s]")
+_SIDES: Final = dict.fromkeys(map(_plain, TRAIN), False) | dict.fromkeys(
+    map(_plain, HELD_OUT), True
+)
 
 
 def folds(labels: Sequence[str], count: int = 5) -> NDArray[np.int64]:

@@ -202,6 +202,16 @@ class TestEveryKindOfFile:
         assert ":2" in str(found) or ":1" in str(found)
 
 
+def test_names_that_are_counted_are_not_near(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,image2,label\na,b.png,x\n")
+    kind = "{kind: image, size: [4, 4], channels: 3, patch: 4, optional: true}"
+    wanted = spec("text", other={"image1": kind})
+    assert "image2" in registry.load(str(tmp_path / "rows.csv"), wanted).columns
+    (tmp_path / "rows.csv").write_text("text,imgae1,label\na,b.png,x\n")
+    with pytest.raises(MmspecError, match="MM514"):
+        registry.load(str(tmp_path / "rows.csv"), wanted)
+
+
 @pytest.mark.parametrize("depth", [65, 5000, 200_000])
 def test_json_that_is_nested_deeply_is_told(tmp_path: Path, depth: int) -> None:
     path = tmp_path / "rows.jsonl"
