@@ -283,6 +283,8 @@ class Head:
     weight: float
     smoothing: float
     span: Span | None
+    told: str = ""
+    """language-model: tokens k that carry no loss, since the row before them sees them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def _node(part: Any) -> Iterator[str]:
 
 
 def _field(name: str, value: Any, pad: str) -> Iterator[str]:
-    if value is None or value == () or isinstance(value, Span):
+    if value is None or value == () or isinstance(value, Span) or (name, value) == ("told", ""):
         return
     if isinstance(value, ir.Block | ir.Attention):
         yield f"{pad}{name}:"

@@ -23,8 +23,8 @@ def read(path: PathLike) -> Spec:
 
 
 def check(path: PathLike) -> None:
-    """Raise MmspecError when the spec at `path` is not valid."""
-    read(path)
+    """Raise MmspecError when the spec at `path` is not valid, or its heads see what they learn."""
+    plan(path)
 
 
 def plan(path: PathLike) -> Plan:

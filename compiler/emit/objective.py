@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mmspec.compiler import ir
 from mmspec.compiler.emit.wiring import Lines, exit_stack
 
@@ -10,6 +12,12 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
     """The objective of each head that `targets` names, and their weighted sum."""
     for node in plan.heads:
         lines.write(f'if "{node.name}" in targets:')
+        if node.told:
+            logits, place = f"{node.name}_logits", f"{node.name}_place_t"
+            lines.write(
+                f"    # a token of {node.segment} that the row before it sees carries no loss",
+                f"    {place} = torch.arange({logits}.shape[1], device={logits}.device)",
+            )
         if exit_stack(plan, node) is None:
             lines.write(f'    losses["{node.name}"] = {_loss(node, plan, lines)}')
             continue
@@ -38,6 +46,9 @@ def _loss(node: ir.Head, plan: ir.Plan, lines: Lines) -> str:
         embedding = next(
             x for x in plan.nodes if isinstance(x, ir.Embed) and x.modality == node.segment
         )
+        if node.told:
+            told = re.sub(r"\bk\b", f"{node.name}_place_t", node.told)
+            target = f"{target}.masked_fill({told}, -100)"
         if node.segment in plan.separate:
             target = f"within_documents({target}, {lines.documents[node.segment]})"
         return f"next_token({out}, {target}, {lines.valids[embedding.out.name]})"

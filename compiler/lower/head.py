@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
+from mmspec.compiler.lower import objective as objectives
 from mmspec.compiler.lower.context import Context
 from mmspec.schema import head as schema
 from mmspec.schema.check import token_segment
@@ -14,10 +15,13 @@ def lower(context: Context, name: str) -> ir.Head:
     spec = context.spec
     head = spec.heads[name]
     objective = spec.objectives.get(name, Objective())
-    segment, tied = None, None
+    segment, tied, told = None, None, ""
     if isinstance(head, schema.LanguageModel):
         segment = token_segment(spec, context.wiring, head)
         tied = f"{segment}_embedding" if head.tied else None
+        value = context.values[head.source]
+        own = next(one for one in value.segments if one.name == segment)
+        told = objectives.told(spec, name, tuple(context.nodes), (value, own))
     return ir.Head(
         name=name,
         module=f"{name}_head",
@@ -32,6 +36,7 @@ def lower(context: Context, name: str) -> ir.Head:
         weight=objective.weight,
         smoothing=objective.smoothing,
         span=spec.span("heads", name),
+        told=told,
     )
 
 

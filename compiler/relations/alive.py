@@ -18,7 +18,7 @@ from mmspec.compiler.relations.summation import TooManyPiecesError
 from mmspec.compiler.relations.syntax import Expression, Operation, added, read, replaced, write
 from mmspec.expressions.mask import Mask
 
-__all__ = ["Alive", "alive"]
+__all__ = ["Alive", "alive", "as_python", "condition"]
 
 _OPERATIONS: Final = 200_000
 _TURNED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
@@ -49,7 +49,7 @@ class Alive:
         """The condition as Python reads it, for numbers and tensors; k: what a key is called."""
         if isinstance(self.condition, int):
             return "True" if self.condition else "False"
-        return _source(replaced(self.condition, "k", k))
+        return as_python(replaced(self.condition, "k", k))
 
 
 ALL: Final = Alive(1, None)
@@ -75,15 +75,21 @@ def alive(masks: tuple[Mask, ...], query: Geometry, key: Geometry, own: bool = T
 
 
 def _described(living: isl.Set, context: isl.Set) -> Alive:
-    dims = isl.dim_type
     if context.is_subset(living):
         return ALL
+    return Alive(condition(living, context), _most(living))
+
+
+def condition(points: isl.Set, context: isl.Set) -> Expression:
+    """What is true of k, and of parameters, where k is one of some numbers, within a context."""
+    dims = isl.dim_type
     facts, known = (
-        points.set_dim_name(dims.set, 0, "k").move_dims(dims.param, 1, dims.set, 0, 1).params()
-        for points in (living, context)
+        side.set_dim_name(dims.set, 0, "k")
+        .move_dims(dims.param, side.dim(dims.param), dims.set, 0, 1)
+        .params()
+        for side in (points, context)
     )
-    builder = isl.AstBuild.from_context(known)
-    return Alive(_sorted(read(builder.expr_from_set(facts.gist(known)))), _most(living))
+    return _sorted(read(isl.AstBuild.from_context(known).expr_from_set(facts.gist(known))))
 
 
 def _most(living: isl.Set) -> int | None:
@@ -122,10 +128,11 @@ def _base(expression: Expression) -> Expression:
     return expression
 
 
-def _source(condition: Expression) -> str:
+def as_python(condition: Expression) -> str:
+    """A condition as Python reads it, for numbers and tensors."""
     if isinstance(condition, Operation) and condition.name in _WORDS:
         parts = _parts(condition, condition.name)
-        return _WORDS[condition.name].join(f"({_source(part)})" for part in parts)
+        return _WORDS[condition.name].join(f"({as_python(part)})" for part in parts)
     return write(condition)
 
 

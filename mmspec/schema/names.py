@@ -22,14 +22,14 @@ RESERVED = frozenset(
     join_valid visible_keys cross_entropy squared_error next_token contrastive total_loss
     weighted_loss ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
     visible_by_sample random_blocks mixed kernels sparse tables document_spans
-    isinstance recorders take_keys take_context
+    isinstance recorders take_keys take_context document_places within_documents
     """.split()
 )
 
 ENDINGS = re.compile(
     r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts|spans)$"
     r"|_(sees|keeps|layers)$"
-    r"|_(b|bt|bn|bc|btd|qk|mlp|projection)$"
+    r"|_(b|bt|bn|bc|btd|qk|mlp|projection|place_t)$"
     r"|_to_|_sees_|_take_|_embedding_|_tokens_|_mask_|^[qk]_(row|column|frame|document)$"
 )
 """The compiler builds its own names with these, so that none of the user's can meet them."""

@@ -98,10 +98,16 @@ class Regression:
 
 
 class LanguageModelling:
-    """Bits a token of predicting each token from those before it (a byte, where tokens are)."""
+    """Bits a token of predicting each token from those before it (a byte, where tokens are).
 
-    def __init__(self, name: str, modality: str, vocab: int) -> None:
+    told: tokens that the row before them sees, which count no more than they carry a loss.
+    """
+
+    def __init__(
+        self, name: str, modality: str, vocab: int, told: frozenset[int] = frozenset()
+    ) -> None:
         self._name, self._modality = name, modality
+        self._told = torch.tensor(sorted(told), dtype=torch.int64)
         self._unit = "bits_per_byte" if vocab == _BYTES else "bits_per_token"
         self._nats, self._count = 0.0, 0
 
@@ -110,7 +116,7 @@ class LanguageModelling:
         target_bt = inputs.targets[self._name][:, 1:]
         positions_t = torch.arange(1, output.shape[1], device=output.device)
         length_b = inputs.lengths.get(self._modality)
-        kept_bt = target_bt != _IGNORED
+        kept_bt = (target_bt != _IGNORED) & ~torch.isin(positions_t, self._told.to(output.device))
         if length_b is not None:
             kept_bt = kept_bt & (positions_t < length_b[:, None])
         check_finite(self._name, output[:, :-1], inputs, kept_bt)
@@ -177,6 +183,11 @@ def score(name: str, spec: Spec) -> Score:
         sides = (tuple(s.modality for s in segments[a] if s.modality) for a in head.source)
         return Retrieval(name, tuple(sides))
     names = [s.modality for s in segments[head.source] if s.modality]
-    tokens = {n: m.vocab for n in names if isinstance(m := spec.modalities[n], Tokens)}
+    tokens = {n: m for n in names if isinstance(m := spec.modalities[n], Tokens)}
     modality = head.modality or next(iter(tokens))
-    return LanguageModelling(name, modality, tokens[modality])
+    from mmspec.compiler.lower.lower import lower
+    from mmspec.compiler.lower.objective import told_tokens
+
+    told = next(lowered.told for lowered in lower(spec).heads if lowered.name == name)
+    seen = told_tokens(told, tokens[modality].length.max)
+    return LanguageModelling(name, modality, tokens[modality].vocab, seen)

@@ -10,6 +10,7 @@ import torch
 from decoding_case import Case, compiled, loaded
 
 from mmspec.compiler.emit.decodable import decoding, refusal
+from mmspec.compiler.lower import objective
 from mmspec.compiler.lower.lower import lower
 from mmspec.diagnostics import MmspecError
 from mmspec.schema.names import ENDINGS
@@ -65,8 +66,8 @@ def test_it_decodes(source: str) -> None:
 LEAK = "image -> image: full, image -> text: causal & prefix(1)"
 REFUSED = {
     "a mask that looks ahead": (
-        spec("text", "window(before=2, after=1)"),
-        "text sees text in stream `last` by `window(before=2, after=1)`, which looks ahead",
+        spec("text", "causal | prefix(2)"),
+        "text sees text in stream `last` by `causal | prefix(length=2)`, which looks ahead",
     ),
     "full attention": (spec("text", "full"), "looks ahead"),
     "the context sees the text": (
@@ -100,8 +101,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_it_does_not_and_says_why(name: str) -> None:
+def test_it_does_not_and_says_why(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of these are refused before, as their rows see what they are trained to predict."""
     text, why = REFUSED[name]
+    monkeypatch.setattr(objective, "told", lambda *_: "")
     plan = lower(validate(parse(text)))
     found = refusal(plan, plan.heads[0])
     assert found is not None and why in found

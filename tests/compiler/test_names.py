@@ -47,7 +47,7 @@ streams:
 heads:
   HEAD: {from: away, kind: classifier, classes: 3}
   number: {from: last, kind: regressor, outputs: 1}
-  word: {from: STR, kind: language-model}
+  word: {from: MOD, kind: language-model}
   pair: {from: [MOD, last], kind: contrastive, width: 5}
 objectives: {number: {weight: 0.5}}
 """

@@ -22,6 +22,7 @@ streams:
     norm: {kind: rms, placement: post}
     final_norm: true
     feed_forward: {kind: glu, width: 24, activation: quick-gelu}
+    attention: causal
   image:
     from: image
     depth: 3
@@ -48,7 +49,7 @@ streams:
     halting: {kind: ponder, at_most: 3, prior: 0.5, weight: 0}
 heads:
   what: {from: seen, kind: classifier, classes: 3, pool: first}
-  next: {from: both, kind: language-model, tied: false}
+  next: {from: text, kind: language-model, tied: false}
   same: {from: text, kind: language-model, tied: true}
   where: {from: both, kind: regressor, outputs: 2, pool: last}
 """

@@ -139,8 +139,8 @@ streams:
         mask: {voice -> pulse: within(100 ms), pulse -> voice: within(1/12 s), text -> text: causal,
           text -> photo: "random(1, seed=9)", photo -> photo: "axial(row) | window2d(1)"}
       - heads: 2
-        mask: {text -> text: "document & ~block(2)", voice -> voice: "within(60 ms) & causal",
-          voice -> text: document}
+        mask: {text -> text: "document & causal & ~block(2)", voice -> text: document,
+          voice -> voice: "within(60 ms) & causal"}
 heads:
   next: {from: whole, kind: language-model}
   label: {from: seen, kind: classifier, classes: 3}

@@ -325,7 +325,7 @@ streams:
     width: d
     heads: 4
 heads:
-  next: {{from: joint, kind: language-model, modality: text}}
+  value: {{from: joint, kind: regressor, outputs: 2}}
 """
 
 

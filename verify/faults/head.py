@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.verify.faults.fault import Fault, heads, plan, source
-from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, ROUTED, TOWERS
+from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, PREFIXED, ROUTED, TOWERS
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -38,6 +38,20 @@ FAULTS: tuple[Fault, ...] = (
                 "F.pad(ids_bt, (0, 2), value=-100)[:, 2:]",
             )
         ),
+    ),
+    Fault(
+        "prefix-learnt",
+        "rows inside a prefix are trained on tokens that they see",
+        PREFIXED,
+        ("P51", "P59"),
+        plan(heads(lambda head: replace(head, told=""))),
+    ),
+    Fault(
+        "prefix-too-long",
+        "the first row behind a prefix carries no loss",
+        PREFIXED,
+        ("P59",),
+        plan(heads(lambda head: replace(head, told="k <= 4"))),
     ),
     Fault(
         "not-shifted",

@@ -228,7 +228,7 @@ modalities:
   text: {kind: tokens, vocab: 11, length: {max: 200}, position: learned}
 streams:
   letters: {from: text, depth: 1, width: 8, heads: 2, attention: "causal & strided(3) | prefix(2)"}
-  words: {from: letters, depth: 1, width: 8, heads: 2, attention: "random(1, seed=5) & ~causal"}
+  words: {from: letters, depth: 1, width: 8, heads: 2, attention: "random(1, seed=5) & causal"}
   pages: {from: words, depth: 1, width: 8, heads: 2, attention: causal & document}
 heads:
   next: {from: pages, kind: language-model, tied: false}
@@ -277,6 +277,21 @@ streams:
     width: 12
     heads: 3
     attention: causal & document & window(before=3)
+heads:
+  next: {from: text, kind: language-model}
+"""
+PREFIXED: Final = """\
+mmspec: 1
+name: prefixed
+modalities:
+  text: {kind: tokens, vocab: 13, length: {max: 14}, position: learned}
+streams:
+  text:
+    from: text
+    depth: 2
+    width: 12
+    heads: 3
+    attention: causal | prefix(4)
 heads:
   next: {from: text, kind: language-model}
 """

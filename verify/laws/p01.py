@@ -13,10 +13,11 @@ from mmspec.verify.laws.case import Case, cases, scaled
 from mmspec.verify.laws.change import AMOUNTS, altered
 from mmspec.verify.laws.compare import moved
 from mmspec.verify.laws.law import Law, Search
-from mmspec.verify.laws.reach import Reach, reach
+from mmspec.verify.laws.reach import reach
 from mmspec.verify.laws.search import Vacuous
 from mmspec.verify.laws.search import search as look
 from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.reference.reach import Reach
 from mmspec.verify.subject import Subject
 
 

@@ -1,98 +1,15 @@
-"""Who may influence whom in one sample, from the spec: tokens of every stream by input tokens."""
+"""Who may influence whom in one sample of a case, from the spec."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-
-from mmspec.schema import fusion as fusions
-from mmspec.schema.halting import Exit, Ponder
-from mmspec.schema.stream import Stream
-from mmspec.verify.laws import lab
 from mmspec.verify.laws.case import Case
-from mmspec.verify.reference import context_pairs_by_head, pairs_by_head
-from mmspec.verify.reference.modality import token_count
+from mmspec.verify.reference.reach import Reach
+from mmspec.verify.reference.reach import reach as connections
 from mmspec.verify.subject import Subject
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """By stream: bool [its valid tokens, valid tokens of all modalities, one after the other]."""
-
-    columns: Mapping[str, slice]
-    streams: Mapping[str, Tensor]
-
-    def of(self, stream: str, modality: str) -> Tensor:
-        """Tokens of a stream by tokens of a modality."""
-        return self.streams[stream][:, self.columns[modality]]
 
 
 def reach(subject: Subject, case: Case, sample: int) -> Reach:
     """The connections in one sample of a case."""
     documents = {name: ids[sample].tolist() for name, ids in case.batch.documents.items()}
-    return _Walk(subject, case.batch.raw(sample), documents, case.mode == "train").all()
-
-
-@dataclass(slots=True)
-class _Walk:
-    subject: Subject
-    raw: dict[str, int]
-    documents: dict[str, list[int]]
-    training: bool
-
-    def all(self) -> Reach:
-        """Stream after stream, in an order in which each comes after what it reads."""
-        spec, graph = self.subject.spec, lab.wiring(self.subject)
-        columns, start = {}, 0
-        for name, modality in spec.modalities.items():
-            count = token_count(modality, self.raw[name])
-            columns[name] = slice(start, start + count)
-            start += count
-        own = torch.eye(start, dtype=torch.bool)
-        found: dict[str, Tensor] = {}
-        for name in graph.order:
-            sources = [
-                found[source.name] if source.is_stream else own[columns[source.name]]
-                for source in graph.sources[name]
-            ]
-            found[name] = self._stream(name, self._fused(name, sources))
-        return Reach(columns, found)
-
-    def _fused(self, name: str, sources: list[Tensor]) -> Tensor:
-        fusion, rows = self.subject.spec.streams[name].source, torch.cat(sources)
-        if isinstance(fusion, fusions.Latents):
-            return _some(rows).expand(fusion.queries, -1)
-        if isinstance(fusion, fusions.CrossAttention):
-            seen = context_pairs_by_head(self.subject.spec, name, self.raw, self.documents).any(0)
-            return sources[0] | _through(seen, torch.cat(sources[1:]))
-        if isinstance(fusion, fusions.Transformer):
-            return rows | _some(rows)
-        if isinstance(fusion, fusions.Gated) and sum(len(source) > 0 for source in sources) > 1:
-            return rows | _some(rows)
-        return rows
-
-    def _stream(self, name: str, rows: Tensor) -> Tensor:
-        config = self.subject.spec.streams[name]
-        seen = pairs_by_head(self.subject.spec, name, self.raw, self.documents).any(0)
-        seen = seen | torch.eye(len(seen), dtype=torch.bool)
-        for _ in range(config.depth * _steps(config)):
-            rows = _through(seen, rows)
-        mixed = _steps(config) > 1 or (isinstance(config.halting, Exit) and not self.training)
-        return rows | _some(rows) if mixed else rows
-
-
-def _steps(config: Stream) -> int:
-    return config.halting.at_most if isinstance(config.halting, Ponder) else 1
-
-
-def _some(rows: Tensor) -> Tensor:
-    """What any token depends on: [1, inputs]."""
-    return rows.any(0, keepdim=True)
-
-
-def _through(seen: Tensor, rows: Tensor) -> Tensor:
-    """What tokens depend on that see others: a product of relations."""
-    return (seen.float() @ rows.float()) > 0
+    raw = case.batch.raw(sample)
+    return connections(subject.spec, raw, documents, case.mode == "train")

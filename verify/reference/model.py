@@ -25,6 +25,7 @@ from mmspec.verify.reference import (
     packing,
     routing,
     stream,
+    told,
 )
 from mmspec.verify.reference.arithmetic import Weights, linear
 from mmspec.verify.reference.places import layout
@@ -261,7 +262,8 @@ class _Meaning:
         if isinstance(config, heads.LanguageModel):
             segment = token_segment(self.spec, self.wiring, config)
             assert segment is not None
-            rows = [self._carrying(segment, sample) for sample in range(self.batch)]
+            seen = told.told(self.spec, config.source, segment, output.shape[1])
+            rows = [self._carrying(segment, sample, seen) for sample in range(self.batch)]
             return objective.next_token(output, target, rows)
         if isinstance(config, heads.Contrastive):
             sides = [self._tokens(source) for source in config.source]
@@ -269,10 +271,10 @@ class _Meaning:
             return objective.contrastive(output, both)
         return self._classification(name, config, output, target)
 
-    def _carrying(self, segment: str, sample: int) -> list[int]:
-        """Positions whose next token is there, in the same document where documents stay apart."""
+    def _carrying(self, segment: str, sample: int, seen: frozenset[int]) -> list[int]:
+        """Positions whose next token is there, unseen, and in the same document if those part."""
         places = self._places(segment, sample)
-        return [t for t in range(len(places) - 1) if places[t + 1]]
+        return [t for t in range(len(places) - 1) if places[t + 1] and t + 1 not in seen]
 
     def _classification(
         self, name: str, config: heads.Classifier, output: Tensor, target: Tensor

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from mmspec.expressions.mask import And, Mask, Not, Or, patterns
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 from mmspec.schema import fusion as fusions
 from mmspec.schema.attention import Attention
 from mmspec.schema.halting import Exit, Ponder
@@ -18,11 +18,12 @@ from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Segment, Wiring, resolve
 from mmspec.verify.reference.attention import mask_of_pair
-from mmspec.verify.reference.masks import visible
+from mmspec.verify.reference.masks import BLOCK, visible
 from mmspec.verify.reference.places import Layout, Side, Token, layout
 
 Masks = Iterator[tuple[str, str, Mask]]
 Segments = tuple[Segment, ...]
+Sizes = dict[str, int]
 
 _NEAR: Final = 64
 """Tokens that are looked at, besides twice as many as a mask speaks of."""
@@ -169,7 +170,9 @@ def may_see(mask: Mask, q: Token, k: Token, most: bool = True) -> bool:
         return may_see(mask.left, q, k, most) or may_see(mask.right, q, k, most)
     if isinstance(mask, Not):
         return not may_see(mask.operand, q, k, not most)
-    return most if mask.name == "random" else visible(mask, q, k)
+    if mask.name == "random" and mask.size("blocks") * BLOCK < k.most:
+        return most
+    return visible(mask, q, k)
 
 
 def packed(spec: Spec) -> list[str]:
@@ -187,22 +190,40 @@ def spec_masks(spec: Spec) -> Masks:
     """Every mask of a spec with the segments that it stands between."""
     wiring = resolve(spec)
     for name, stream in spec.streams.items():
-        own = [segment.name for segment in wiring.segments[name]]
+        own = sizes(spec, wiring.segments[name])
         yield from _masks(stream.attention, own, own)
         if isinstance(stream.source, fusions.CrossAttention):
-            of = [wiring.source_segments(source) for source in wiring.sources[name]]
-            sides = [[segment.name for segment in segments] for segments in of]
-            keys = [name for side in sides[1:] for name in side]
-            yield from _masks(stream.source.attention, sides[0], keys)
+            first, *rest = (wiring.source_segments(source) for source in wiring.sources[name])
+            keys = tuple(segment for segments in rest for segment in segments)
+            yield from _masks(stream.source.attention, sizes(spec, first), sizes(spec, keys))
 
 
-def _masks(attention: Attention, queries: list[str], keys: list[str]) -> Masks:
+def _masks(attention: Attention, queries: Sizes, keys: Sizes) -> Masks:
     for group in attention.groups or ():
         yield from _masks(group.mask, queries, keys)
     for (query, key), mask in (attention.pairs or {}).items():
-        yield query, key, mask
+        yield query, key, settled(mask, keys[key])
     if attention.mask is not None:
-        yield from ((query, key, attention.mask) for query in queries for key in keys)
+        for query in queries:
+            for key, most in keys.items():
+                yield query, key, settled(attention.mask, most)
+
+
+def sizes(spec: Spec, segments: Segments) -> Sizes:
+    """How many tokens each segment can hold, by name."""
+    return {segment.name: _layout(spec, segment).most for segment in segments}
+
+
+def settled(mask: Mask, most: int) -> Mask:
+    """The mask where `random` is `full` if it draws all the blocks of so many keys."""
+    if isinstance(mask, Not):
+        return Not(settled(mask.operand, most))
+    if isinstance(mask, And):
+        return And(settled(mask.left, most), settled(mask.right, most))
+    if isinstance(mask, Or):
+        return Or(settled(mask.left, most), settled(mask.right, most))
+    every = mask.name == "random" and mask.size("blocks") * BLOCK >= most
+    return Pattern("full") if every else mask
 
 
 def asked(mask: Mask) -> frozenset[str]:

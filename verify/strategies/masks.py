@@ -71,6 +71,14 @@ _IN_VIDEO = (
 )
 _IN_TIME = (st.sampled_from(("40 ms", "20 ms", "0.1 s", "1/3 s")).map("within({})".format),)
 _PACKED = (st.just("document"),)
+_LEARNABLE = (
+    "causal",
+    "causal & ({0})",
+    "causal | prefix({1})",
+    "{0}",
+    "causal & ({0}) | prefix({1})",
+)
+"""What tokens may see of each other, mostly such that next ones can be predicted."""
 
 
 def _leaves(query: Held, key: Held) -> tuple[SearchStrategy[str], ...]:
@@ -112,6 +120,8 @@ def _whole(draw: st.DrawFn, queries: Sides, keys: Sides) -> str | dict[str, str]
     if queries == keys and len(queries) > 1 and draw(st.booleans()):
         return "causal"
     mask = draw(expressions(frozenset(pairs)))
+    if queries == keys and [side.unit for side in queries] == ["tokens"]:
+        mask = draw(st.sampled_from(_LEARNABLE)).format(mask, draw(_SIZES))
     if all(side.packs for side in (*queries, *keys)) and draw(st.booleans()):
         return f"document & ({mask})"
     return mask

@@ -8,9 +8,14 @@ import yaml
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from mmspec.schema.check import token_segment
+from mmspec.schema.head import LanguageModel
 from mmspec.schema.spec import Spec
 from mmspec.schema.validate import validate
+from mmspec.schema.wiring import resolve
 from mmspec.text import parse
+from mmspec.verify.reference.modality import longest
+from mmspec.verify.reference.told import told
 from mmspec.verify.strategies import heads
 from mmspec.verify.strategies.masks import held
 from mmspec.verify.strategies.modalities import DIVISOR, modalities
@@ -43,12 +48,26 @@ def spec_dicts(draw: st.DrawFn) -> Body:
     found = draw(_heads(inputs, body, nodes))
     spec: Body = {"mmspec": 1, "name": "drawn", "modalities": inputs, "streams": body}
     spec["heads"] = found
+    for name in _hopeless(load(dump(spec))):
+        found[name] = {**draw(heads.pooled()), "from": found[name]["from"]}
     rest = draw(heads.objectives(found)) if draw(st.booleans()) else {}
     if draw(st.sampled_from([False, False, False, True])):
         some = body[draw(st.sampled_from(sorted(body)))]
         spec["dims"] = {"d": some["width"]}
         some["width"] = "d"
     return spec | ({"objectives": rest} if rest else {})
+
+
+def _hopeless(spec: Spec) -> list[str]:
+    """Language models of which every row sees the token that it is trained to predict."""
+    names, graph = [], resolve(spec)
+    for name, head in spec.heads.items():
+        if isinstance(head, LanguageModel):
+            segment = token_segment(spec, graph, head) or ""
+            most = longest(spec.modalities[segment])
+            if len(told(spec, head.source, segment, most)) == most - 1 > 0:
+                names.append(name)
+    return names
 
 
 def _modality_node(name: str, body: Body) -> Node:

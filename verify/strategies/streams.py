@@ -66,7 +66,8 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
         held = sources[0].held
     segments = frozenset(one.name for one in held)
     body: dict[str, Any] = {"from": draw(_source(fusion, sources, sizes)), **sizes}
-    if draw(st.booleans()):
+    mostly = any(one.unit == "tokens" for one in held)
+    if draw(st.sampled_from([True, False, mostly, mostly])):
         heads = sizes["heads"], sizes.get("kv_heads", sizes["heads"])
         body["attention"] = draw(masks.attention(held, held, *heads))
     body |= draw(_blocks())

@@ -1,0 +1,322 @@
+"""Objectives: tokens that a language model is not trained on, since the row before them sees them.
+
+What a row depends on is followed back from the head, through all that it may read at any length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+from mmspec.compiler import ir
+from mmspec.compiler.relations.patterns import widest
+from mmspec.compiler.relations.terms import put
+from mmspec.diagnostics import MmspecError
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, unparse
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import problem
+
+if TYPE_CHECKING:
+    from mmspec.compiler.relations.isl import isl
+
+K = TypeVar("K")
+R = TypeVar("R")
+_NONE: Final = Pattern("none")
+_FULL: Final = Pattern("full")
+_OPERATIONS: Final = 400_000
+_PAST, _ANY = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Where rows read something: in words, where in the spec, and what to write instead."""
+
+    words: str
+    keys: tuple[str, ...]
+    help: str
+
+
+class _AllTold(Exception):
+    """Every token is read by the row before it."""
+
+    def __init__(self, step: _Step) -> None:
+        super().__init__(step.words)
+        self.step = step
+
+
+def told(spec: Spec, name: str, nodes: tuple[ir.Node, ...], at: tuple[ir.Value, ir.Segment]) -> str:
+    """The tokens k of a segment that carry no loss, as Python reads it; "" where all of them do.
+
+    at: what a language-model head reads, and the segment that it predicts. Raises MmspecError where
+    no token is left.
+    """
+    value, segment = at
+    if segment.tokens.max == 1:
+        return ""
+    if _Back(segment, _Classes(segment), nodes).run(value) in (None, _PAST):
+        return ""
+    from mmspec.compiler.relations import reads
+    from mmspec.compiler.relations.limit import TooHardError, limited
+
+    try:
+        with limited(_OPERATIONS):
+            found = _Back(segment, _Maps(segment), nodes).run(value)
+            return "" if found is None else reads.told(found, segment.tokens.max)
+    except _AllTold as all_told:
+        raise _refused(spec, name, all_told.step) from None
+    except TooHardError:
+        words = "what they see through all layers is too much to follow"
+        step = _Step(words, ("heads", name), "write `attention: causal` where a mask looks ahead")
+        raise _refused(spec, name, step) from None
+
+
+def told_tokens(condition: str, most: int) -> frozenset[int]:
+    """The tokens, of so many, that a head's condition on k names; none where it is empty."""
+    if not condition:
+        return frozenset()
+    made = eval(f"lambda k: {condition}", {"__builtins__": {}})
+    return frozenset(k for k in range(1, most) if made(k))
+
+
+def _refused(spec: Spec, name: str, step: _Step) -> MmspecError:
+    """The error of a head of which every row sees its own target."""
+    message = f"head `{name}` is trained to predict tokens that its rows see: {step.words}"
+    keys, advice = step.keys, step.help
+    if keys[-1] == "attention" and "attention" not in spec.streams[keys[1]].model_fields_set:
+        keys, advice = keys[:-1], f"{advice}; left out, attention is `full`"
+    return problem(spec, "MM324", message, *keys, help=advice)
+
+
+class _Algebra(Protocol[R]):
+    """What rows read of a segment, and how that grows on the way back."""
+
+    def own(self) -> R:
+        """Each row reads its own token."""
+        ...
+
+    def all(self, segment: ir.Segment) -> R:
+        """Every row reads all tokens of a segment."""
+        ...
+
+    def through(self, reads: R, query: ir.Segment, key: ir.Segment, mask: Mask) -> R:
+        """What is read of keys by rows that read queries."""
+        ...
+
+    def join(self, one: R, other: R) -> R:
+        """Both."""
+        ...
+
+    def same(self, one: R, other: R) -> bool:
+        """Whether they are equal."""
+        ...
+
+    def tells_all(self, reads: R) -> bool:
+        """Whether every token is read by the row before it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    """Only the past of the segment itself, or anything: decided without a look at numbers."""
+
+    segment: ir.Segment
+
+    def own(self) -> int:
+        return _PAST
+
+    def all(self, segment: ir.Segment) -> int:
+        return _ANY
+
+    def through(self, reads: int, query: ir.Segment, key: ir.Segment, mask: Mask) -> int:
+        past = reads == _PAST and query == key and _is_past(mask)
+        return _PAST if past else _ANY
+
+    def join(self, one: int, other: int) -> int:
+        return max(one, other)
+
+    def same(self, one: int, other: int) -> bool:
+        return one == other
+
+    def tells_all(self, reads: int) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Maps:
+    """Sets of integers."""
+
+    segment: ir.Segment
+
+    def own(self) -> isl.Map:
+        from mmspec.compiler.relations.reads import itself
+
+        return itself(self.segment.geometry)
+
+    def all(self, segment: ir.Segment) -> isl.Map:
+        from mmspec.compiler.relations.reads import everything
+
+        return everything(self.segment.geometry, segment.geometry)
+
+    def through(self, reads: isl.Map, query: ir.Segment, key: ir.Segment, mask: Mask) -> isl.Map:
+        from mmspec.compiler.relations.reads import through
+
+        return through(reads, mask, query.geometry, key.geometry)
+
+    def join(self, one: isl.Map, other: isl.Map) -> isl.Map:
+        return one if one.plain_is_equal(other) else one.union(other).coalesce()
+
+    def same(self, one: isl.Map, other: isl.Map) -> bool:
+        return bool(one.is_equal(other))
+
+    def tells_all(self, reads: isl.Map) -> bool:
+        from mmspec.compiler.relations.reads import tells_all
+
+        return tells_all(reads, self.segment.tokens.max)
+
+
+def _is_past(mask: Mask) -> bool:
+    """Whether the names of patterns say that no key is later than its query."""
+    if isinstance(mask, And):
+        return _is_past(mask.left) or _is_past(mask.right)
+    if isinstance(mask, Or):
+        return _is_past(mask.left) and _is_past(mask.right)
+    if isinstance(mask, Not):
+        return False
+    ends = mask.name == "window" and mask.size("after") == 0
+    return ends or mask.name in ("causal", "none")
+
+
+Row = dict[str, R]
+"""What is read, by segment."""
+
+
+@dataclass(slots=True)
+class _Back(Generic[R]):
+    """Nodes from last to first: what the rows of a head read of each segment of each value.
+
+    A token passes all that it goes through, so what is read of it anywhere is read of it.
+    """
+
+    segment: ir.Segment
+    algebra: _Algebra[R]
+    nodes: tuple[ir.Node, ...]
+    reads: dict[tuple[str, str], R] = field(default_factory=dict)
+
+    def run(self, value: ir.Value) -> R | None:
+        """What is read of the segment's own modality; None: nothing."""
+        self._put((value,), {self.segment.name: self.algebra.own()})
+        found: R | None = None
+        for node in reversed(self.nodes):
+            keys = [(node.out.name, segment.name) for segment in node.out.segments]
+            row = {name: self.reads[out, name] for out, name in keys if (out, name) in self.reads}
+            if isinstance(node, ir.Embed):
+                for reads in row.values() if node.modality == self.segment.name else ():
+                    found = reads if found is None else self.algebra.join(found, reads)
+            elif isinstance(node, ir.Project):
+                self._put((node.source,), row)
+            elif isinstance(node, ir.Stack) and row:
+                self._stacked(node, row)
+            elif isinstance(node, ir.Fuse) and row:
+                self._fused(node, row)
+        return found
+
+    def _put(self, values: Iterable[ir.Value], row: Row[R]) -> None:
+        for value in values:
+            for segment in value.segments:
+                if segment.name in row:
+                    self._add(self.reads, (value.name, segment.name), row[segment.name])
+
+    def _add(self, row: dict[K, R], name: K, reads: R) -> None:
+        row[name] = self.algebra.join(row[name], reads) if name in row else reads
+
+    def _everything(self, values: tuple[ir.Value, ...], step: _Step) -> None:
+        for value in values:
+            self._put(
+                (value,), {s.name: self._seen(s, self.algebra.all(s), step) for s in value.segments}
+            )
+
+    def _seen(self, segment: ir.Segment, reads: R, step: _Step) -> R:
+        """What is read of a segment, which is looked at where it is the head's own."""
+        if segment == self.segment and self.algebra.tells_all(reads):
+            raise _AllTold(step)
+        return reads
+
+    def _pooled(self, what: str, keys: tuple[str, ...]) -> _Step:
+        advice = f"let the head read a stream in which {self.segment.name} is not pooled"
+        return _Step(f"{what} reads all tokens at once", keys, advice)
+
+    def _fused(self, node: ir.Fuse, row: Row[R]) -> None:
+        if node.kind == "attention" or (node.kind == "gated" and node.sources[1:]):
+            where = f"the {node.kind} fusion of stream `{node.stream}`"
+            self._everything(node.sources, self._pooled(where, ("streams", node.stream, "from")))
+        elif node.kind == "cross-attention":
+            first, *others = node.sources
+            keys = tuple(segment for value in others for segment in value.segments)
+            sides = first.segments, keys
+            self._put(others, self._attended(row, node.groups, sides, node, {}))
+            self._put((first,), row)
+        else:
+            segments = node.out.segments
+            for block in reversed(node.blocks):
+                groups = block.attention.groups
+                row = self._attended(row, groups, (segments, segments), node, row)
+            self._put(node.sources, row)
+
+    def _stacked(self, node: ir.Stack, row: Row[R]) -> None:
+        if isinstance(node.halting, ir.Ponder | ir.Exit) and _pools(node.halting):
+            keys = ("streams", node.stream, "halting")
+            step = self._pooled(f"the halting of stream `{node.stream}`", keys)
+            self._everything((node.source,), step)
+            return
+        segments, groups = node.source.segments, node.block.attention.groups
+        for _ in range(node.depth):
+            after = self._attended(row, groups, (segments, segments), node, row)
+            ends = all(name in row and self.algebra.same(row[name], x) for name, x in after.items())
+            row = after
+            if ends:
+                break
+        self._put((node.source,), row)
+
+    def _attended(
+        self,
+        row: Row[R],
+        groups: tuple[ir.Group, ...],
+        sides: tuple[tuple[ir.Segment, ...], tuple[ir.Segment, ...]],
+        node: ir.Fuse | ir.Stack,
+        found: Row[R],
+    ) -> Row[R]:
+        """What is read of keys, besides `found`, by rows that read the queries."""
+        queries, keys = ({segment.name: segment for segment in side} for side in sides)
+        found = dict(found)
+        for name, other, mask in dict.fromkeys(pair for group in groups for pair in group.masks):
+            shown = put(widest(mask), _FULL, _FULL)
+            if name not in row or shown == _NONE:
+                continue
+            query, key = queries[name], keys[other]
+            self._add(found, other, self.algebra.through(row[name], query, key, shown))
+            self._seen(key, found[other], _sight(node, (name, other), mask))
+        return found
+
+
+def _sight(node: ir.Fuse | ir.Stack, pair: tuple[str, str], mask: Mask) -> _Step:
+    """A segment that sees another, and how not to."""
+    stream, names = node.stream, f"{pair[0]} -> {pair[1]}"
+    where = f"{'the fusion of ' * isinstance(node, ir.Fuse)}stream `{stream}`"
+    words = f"in {where}, {pair[0]} sees {pair[1]} by `{unparse(mask)}`"
+    if isinstance(node, ir.Fuse) and node.kind == "transformer":
+        return _Step(words, ("streams", stream, "from"), "use a `concat` fusion")
+    if isinstance(node, ir.Fuse):
+        keys, advice = ("streams", stream, "from"), f"leave `{names}` out of its `attention`"
+        return _Step(words, keys, advice)
+    advice = f"write `attention: causal` in stream `{stream}`, or by pair `{names}: causal`"
+    if pair[0] != pair[1]:
+        advice = f"leave `{names}` out of the `attention` of stream `{stream}`"
+    return _Step(words, ("streams", stream, "attention"), advice)
+
+
+def _pools(halting: ir.Halting) -> bool:
+    """Whether what leaves a stack depends on when it halts, and that on all tokens."""
+    if isinstance(halting, ir.Ponder):
+        return halting.at_most > 1
+    return len(halting.after) > 1

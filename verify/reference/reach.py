@@ -1,0 +1,100 @@
+"""Who may influence whom in one sample: tokens of every stream by input tokens, by products."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmspec.schema import fusion as fusions
+from mmspec.schema.halting import Exit, Ponder
+from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
+from mmspec.schema.wiring import resolve
+from mmspec.verify.reference.attention import (
+    Documents,
+    context_pairs_by_head,
+    pairs_by_head,
+)
+from mmspec.verify.reference.modality import token_count
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """By stream: bool [its valid tokens, valid tokens of all modalities, one after the other]."""
+
+    columns: Mapping[str, slice]
+    streams: Mapping[str, Tensor]
+
+    def of(self, stream: str, modality: str) -> Tensor:
+        """Tokens of a stream by tokens of a modality."""
+        return self.streams[stream][:, self.columns[modality]]
+
+
+def reach(spec: Spec, raw: Mapping[str, int], documents: Documents, training: bool) -> Reach:
+    """The connections in one sample; raw: the length of each modality."""
+    return _Walk(spec, raw, documents, training).all()
+
+
+@dataclass(slots=True)
+class _Walk:
+    spec: Spec
+    raw: Mapping[str, int]
+    documents: Documents
+    training: bool
+
+    def all(self) -> Reach:
+        """Stream after stream, in an order in which each comes after what it reads."""
+        spec, graph = self.spec, resolve(self.spec)
+        columns, start = {}, 0
+        for name, modality in spec.modalities.items():
+            count = token_count(modality, self.raw[name])
+            columns[name] = slice(start, start + count)
+            start += count
+        own = torch.eye(start, dtype=torch.bool)
+        found: dict[str, Tensor] = {}
+        for name in graph.order:
+            sources = [
+                found[source.name] if source.is_stream else own[columns[source.name]]
+                for source in graph.sources[name]
+            ]
+            found[name] = self._stream(name, self._fused(name, sources))
+        return Reach(columns, found)
+
+    def _fused(self, name: str, sources: list[Tensor]) -> Tensor:
+        fusion, rows = self.spec.streams[name].source, torch.cat(sources)
+        if isinstance(fusion, fusions.Latents):
+            return _some(rows).expand(fusion.queries, -1)
+        if isinstance(fusion, fusions.CrossAttention):
+            seen = context_pairs_by_head(self.spec, name, self.raw, self.documents).any(0)
+            return sources[0] | _through(seen, torch.cat(sources[1:]))
+        if isinstance(fusion, fusions.Transformer):
+            return rows | _some(rows)
+        if isinstance(fusion, fusions.Gated) and sum(len(source) > 0 for source in sources) > 1:
+            return rows | _some(rows)
+        return rows
+
+    def _stream(self, name: str, rows: Tensor) -> Tensor:
+        config = self.spec.streams[name]
+        seen = pairs_by_head(self.spec, name, self.raw, self.documents).any(0)
+        seen = seen | torch.eye(len(seen), dtype=torch.bool)
+        for _ in range(config.depth * _steps(config)):
+            rows = _through(seen, rows)
+        mixed = _steps(config) > 1 or (isinstance(config.halting, Exit) and not self.training)
+        return rows | _some(rows) if mixed else rows
+
+
+def _steps(config: Stream) -> int:
+    return config.halting.at_most if isinstance(config.halting, Ponder) else 1
+
+
+def _some(rows: Tensor) -> Tensor:
+    """What any token depends on: [1, inputs]."""
+    return rows.any(0, keepdim=True)
+
+
+def _through(seen: Tensor, rows: Tensor) -> Tensor:
+    """What tokens depend on that see others: a product of relations."""
+    return (seen.float() @ rows.float()) > 0

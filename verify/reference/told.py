@@ -1,0 +1,112 @@
+"""Tokens that the row before them sees: a language model is not trained to predict those.
+
+By products of matrices, at lengths beyond what the spec admits: masks show the same at any length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.schema import modality as modalities
+from mmspec.schema.attention import Attention
+from mmspec.schema.fusion import CrossAttention
+from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
+from mmspec.schema.wiring import resolve
+from mmspec.verify.reference import packing
+from mmspec.verify.reference.modality import longest, step, token_count
+from mmspec.verify.reference.reach import reach
+
+_OPEN: Final = ("random", "document")
+"""Patterns that may show anything."""
+_NEAR: Final = 16
+_FAR: Final = 512
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A stream and the segment of it that is predicted; `text` stands for the spec."""
+
+    text: str
+    stream: str
+    segment: str
+    count: int
+    spec: Spec = field(compare=False)
+
+
+def told(spec: Spec, stream: str, segment: str, count: int) -> frozenset[int]:
+    """Of the first `count` tokens those that the row before them depends on, at any length."""
+    text = repr((spec.modalities, spec.streams))
+    rounded = 1 << max(count - 1, 0).bit_length()
+    return frozenset(k for k in _told(_Asked(text, stream, segment, rounded, spec)) if k < count)
+
+
+@lru_cache(maxsize=64)
+def _told(asked: _Asked) -> frozenset[int]:
+    spec = asked.spec
+    masks = (mask for *_, mask in packing.spec_masks(spec))
+    found = (
+        value for mask in masks for pattern in patterns(mask) for _, value in pattern.arguments
+    )
+    reach_of_masks = max((value for value in found if isinstance(value, int)), default=0)
+    most = asked.count + _NEAR + min(2 * reach_of_masks, _FAR)
+    raw = {name: _raw(modality, most) for name, modality in spec.modalities.items()}
+    raw[asked.segment] = most
+    streams = {name: _widest(spec, name) for name in spec.streams}
+    connections = reach(spec.model_copy(update={"streams": streams}), raw, {}, False)
+    start = 0
+    for segment in resolve(spec).segments[asked.stream]:
+        if segment.name == asked.segment:
+            break
+        modality = spec.modalities[segment.modality] if segment.modality else None
+        start += token_count(modality, raw[segment.name]) if modality else segment.count or 0
+    rows = connections.of(asked.stream, asked.segment)[start:]
+    return frozenset(k for k in range(1, asked.count) if rows[k - 1][k])
+
+
+def _raw(modality: modalities.Modality, most: int) -> int:
+    """A length of about so many tokens, at most the longest."""
+    raw, tokens = step(modality)
+    return min(longest(modality), -(-most // tokens) * raw)
+
+
+def _widest(spec: Spec, name: str) -> Stream:
+    """A stream with masks that show all that its own may show."""
+    stream, wiring = spec.streams[name], resolve(spec)
+    own, source = packing.sizes(spec, wiring.segments[name]), stream.source
+    if isinstance(source, CrossAttention):
+        first, *rest = (wiring.source_segments(x) for x in wiring.sources[name])
+        keys = tuple(segment for segments in rest for segment in segments)
+        sides = packing.sizes(spec, first), packing.sizes(spec, keys)
+        source = source.model_copy(update={"attention": _attention(source.attention, *sides)})
+    attention = _attention(stream.attention, own, own)
+    return stream.model_copy(update={"source": source, "attention": attention})
+
+
+def _attention(of: Attention, queries: packing.Sizes, keys: packing.Sizes) -> Attention:
+    groups = of.groups and tuple(
+        group.model_copy(update={"mask": _attention(group.mask, queries, keys)})
+        for group in of.groups
+    )
+    masks = dict(of.pairs or {})
+    if of.mask is not None and any(pattern.name in _OPEN for pattern in patterns(of.mask)):
+        masks = {(query, key): of.mask for query in queries for key in keys}
+    shown = {pair: _shown(packing.settled(mask, keys[pair[1]])) for pair, mask in masks.items()}
+    mask = None if shown else of.mask
+    return of.model_copy(update={"groups": groups, "pairs": shown or None, "mask": mask})
+
+
+def _shown(mask: Mask, most: bool = True) -> Mask:
+    """A mask that shows what this one may show; most: else what it shows in any case."""
+    if isinstance(mask, And):
+        return And(_shown(mask.left, most), _shown(mask.right, most))
+    if isinstance(mask, Or):
+        return Or(_shown(mask.left, most), _shown(mask.right, most))
+    if isinstance(mask, Not):
+        return Not(_shown(mask.operand, not most))
+    if mask.name in _OPEN:
+        return Pattern("full" if most else "none")
+    return mask
