@@ -86,13 +86,18 @@ def _judge(path: str, content: bytes | None = None) -> Result:
 def _print(results: dict[str, Result]) -> None:
     for path, result in results.items():
         if not result.found:
-            print(f"{path}: fine ({_about(result.counts)})")
+            print(f"{_shown(path)}: fine ({_about(result.counts)})")
             for note in result.notes:
                 print(f"note: {note}")
             continue
         text = output.encodable(output.rendered(result.found), sys.stderr)
         print(text, end="\n\n", file=sys.stderr, flush=True)
-        print(f"{path}: {output.plural(len(result.found), 'problem')}")
+        print(f"{_shown(path)}: {output.plural(len(result.found), 'problem')}")
+
+
+def _shown(path: str) -> str:
+    """A path that cannot steer a terminal."""
+    return path if path.isprintable() else ascii(path)
 
 
 def _about(counts: tuple[int, ...]) -> str:

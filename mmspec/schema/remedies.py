@@ -41,7 +41,8 @@ def key_meant(keys: Keys, missing: Iterable[Keys], document: Document) -> tuple[
     models = places.models_at(document.data, keys[:-1])
     known = [key for model in models for key in _keys_of(model, keys, document)]
     valid = [key for key in dict.fromkeys(known) if key not in present]
-    for meant in sorted(words.keys_meant(word), key=lambda way: "." not in way):
+    synonyms = sorted(words.keys_meant(word), key=lambda way: "." not in way)
+    for meant in synonyms:
         outer, _, inner = meant.partition(".")
         if inner and outer in known:
             kind = "kind: experts, " if inner in _EXPERTS else "kind: mlp, "
@@ -54,10 +55,23 @@ def key_meant(keys: Keys, missing: Iterable[Keys], document: Document) -> tuple[
     near = suggest(word, beside) or suggest(word, valid)
     if near:
         return near, f"did you mean `{near}`?"
-    homes = places.homes().get(word, ())
-    if homes and word not in known:
-        return None, f"`{word}` is a key of {' and '.join(homes[:3])}; remove it here"
-    return None, f"remove it; keys here: {listed(valid)}" if valid else "remove it"
+    return None, _elsewhere(word, synonyms, present, known) or _none_of(valid)
+
+
+def _none_of(valid: list[str]) -> str:
+    return f"remove it; keys here: {listed(valid)}" if valid else "remove it"
+
+
+def _elsewhere(word: str, synonyms: list[str], present: set[str], known: list[str]) -> str:
+    """Where a key belongs that has no place here, by this word or by ours; empty: nowhere."""
+    for meant in (word, *synonyms):
+        homes = [] if meant in known else places.homes().get(meant, ())
+        called = f"`{word}` is" if meant == word else f"`{word}` is called `{meant}`,"
+        if meant in present & set(known):
+            return f"`{meant}` says it already; remove it"
+        if homes:
+            return f"{called} a key of {' and '.join(homes[:3])}; remove it here"
+    return ""
 
 
 def _keys_of(model: type[BaseModel], keys: Keys, document: Document) -> list[str]:
@@ -147,7 +161,7 @@ def _mapping(value: Any, keys: Keys, document: Document) -> str:
         if word:
             model, tag = tags[word]
             return _written(model, {tag: word})
-    if len(models) == 1 and isinstance(value, int) and len(_required(models[0])) == 1:
+    if len(models) == 1 and type(value) is int and len(_required(models[0])) == 1:
         return _written(models[0], {_required(models[0])[0]: value})
     return _written(models[0], {}) if len(models) == 1 else "write {kind: ...}"
 

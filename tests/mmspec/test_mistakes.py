@@ -296,6 +296,13 @@ OTHER_WORDS = [
     ),
     ("patch: 8", "patch: 8, tubelet: 2", "a key of a modality of kind video"),
     ("24, heads: 2}", "24, heads: 2, depth_: 2}", "remove it; keys here: kv_heads, head_width"),
+    ("24, heads: 2}", "24, heads: 2, hidden_size: 24}", "`width` says it already; remove it"),
+    (
+        "patch: 8",
+        "patch: 8, class_token: true",
+        "is called `pool`, a key of a head of kind classifier",
+    ),
+    ("name: sample", "name: sample\nd_model: 64", "`d_model` is called `width`, a key of a stream"),
     # values of another form
     ("depth: 3", "depth: four", "write 4"),
     ("depth: 3", "depth: 3.0", "write 3"),
