@@ -6,6 +6,7 @@ A column of the data named like a modality feeds it; one named like a head is it
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -124,7 +125,7 @@ def _stored(arguments: argparse.Namespace) -> Run:
         arguments.out, arguments.spec = arguments.spec, None
     if not arguments.spec and not arguments.out:
         arguments.parser.error("--resume: name the folder of the run")
-    folder = Path(arguments.out or _usual(arguments.spec))
+    folder = Path(arguments.out or _usual(str(arguments.spec)))
     found = record.read(folder)
     record.check_unused(folder)
     return found
@@ -141,6 +142,10 @@ def settings(arguments: argparse.Namespace, stored: Run | None = None) -> Settin
         k: v for k, v in vars(arguments).items() if k in names and v is not None
     }
     if stored is None:
+        if os.path.isdir(given.get("spec", "")):
+            arguments.parser.error(
+                f"{given['spec']} is a folder: --resume goes on with a run in it"
+            )
         missing = [name for name in ("spec", "data") if name not in given]
         if missing:
             words = {"spec": "SPEC", "data": "--data"}

@@ -38,9 +38,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a report for each spec; exit 1 where anything is refuted."""
-    if arguments.junit:
-        from pathlib import Path
+    from pathlib import Path
 
+    if arguments.junit:
         writable.check_file(Path(arguments.junit))
     if not arguments.self_test and not arguments.specs:
         raise _nothing_to_verify()

@@ -86,7 +86,7 @@ class EncodedFeed:
             tensors[name] = torch.from_numpy(values)
             if modality.optional or not isinstance(modality, Image | Table):
                 lengths[name] = torch.from_numpy(counts)
-        named = tuple(self._data.rows[row] for row in rows)
+        named = tuple(str(self._data.rows[row]) for row in rows)
         return Inputs(tensors, lengths, self._targets(rows, tensors, lengths), named)
 
     def _targets(

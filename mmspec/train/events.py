@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ Keep = Callable[[int, str], bool]
 def is_there() -> bool:
     """Whether event files can be written: whether tensorboard is installed."""
     try:
-        import torch.utils.tensorboard  # noqa: F401 - it imports tensorboard
+        import_module("torch.utils.tensorboard")  # which imports tensorboard
     except ImportError:
         return False
     return True

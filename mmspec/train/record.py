@@ -80,7 +80,7 @@ def locked(directory: Path, look: Callable[[Path], Found]) -> Generator[Found]:
 
     look: what is found in the folder, or raises what is wrong with it; then nothing is made there.
     """
-    if not (directory / _LOCK).exists():
+    if not (directory / _LOCK).is_file():
         look(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -148,6 +148,8 @@ def read(directory: Path) -> Run:
     """The run that a folder holds; raises MM613 where it holds none, or a damaged one."""
     if not directory.is_dir():
         raise folder.damaged(directory, "is no folder of a run", "leave --resume out to begin one")
+    if os.path.lexists(directory / _LOCK):
+        folder.opened(directory / _LOCK).close()
     path = directory / NAME
     if not os.path.lexists(path):
         raise folder.damaged(directory, "holds no run", "leave --resume out to begin one")

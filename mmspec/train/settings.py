@@ -77,9 +77,13 @@ class Settings:
 
     @classmethod
     def restored(cls, stored: object, out: str) -> Settings:
-        """From plain data; raises ValueError where it is not what `stored` gives, or MM610."""
+        """From plain data; raises ValueError where it is not what `stored` gives, or MM610.
+
+        A setting that an older mmspec did not know is at its default.
+        """
         kinds = get_type_hints(cls)
-        if not isinstance(stored, dict) or stored.keys() != kinds.keys() - {"out"}:
+        known = kinds.keys() - {"out"}
+        if not isinstance(stored, dict) or not {"spec", "data"} <= stored.keys() <= known:
             raise ValueError("its settings are not those of a run")
         for name, value in stored.items():
             if not _is_of(value, kinds[name]):

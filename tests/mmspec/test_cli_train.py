@@ -144,6 +144,13 @@ def test_a_resume_of_nothing(words: tuple[str, ...], here: Path) -> None:
     assert sorted(os.listdir()) == before
 
 
+def test_the_folder_of_a_run_is_no_spec(
+    made: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("train", str(made), "--data", "rows.csv") == 2
+    assert "--resume goes on" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [("tiny.yaml",), ("--data", "rows.csv"), ()])
 def test_what_a_new_run_needs(
     words: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]

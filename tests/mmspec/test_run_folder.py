@@ -97,6 +97,7 @@ def out(stopped: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(stopped, tmp_path / "run"))
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", [*READ, "spec.yaml", "events", ".lock"])
 def test_a_flipped_bit_is_told_or_without_effect(
     name: str, stopped: Path, resumed: dict[str, Any], tmp_path: Path
@@ -158,6 +159,7 @@ def mutants(value: Any) -> Iterator[Any]:
                 yield changed
 
 
+@pytest.mark.deep
 def test_each_key_of_the_record_is_missed_when_it_is_changed(out: Path) -> None:
     """By its digest; and where that was made to fit, by what is read."""
     path = out / record.NAME
@@ -259,8 +261,9 @@ def test_a_file_that_is_missing_or_no_file(
         assert name in refused(out) or damage is Path.unlink
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.pt"])
-def test_a_folder_where_the_weights_go(name: str, out: Path) -> None:
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pt", ".lock"])
+def test_a_folder_in_the_place_of_a_file(name: str, out: Path) -> None:
+    (out / name).unlink(missing_ok=True)
     (out / name).mkdir()
     assert name in refused(out)
 
@@ -324,7 +327,8 @@ def test_a_run_by_seconds_may_go_on_for_longer(tmp_path: Path) -> None:
     assert more.step > first.step
     assert "can only be raised" in refused(out, "MM612", seconds=0.1, **given)
     assert f"the run plans {more.step}" in refused(out, "MM612", **given | {"steps": 2})
-    assert go(out, **given | {"steps": more.step + 3}).step == more.step + 3
+    longer: dict[str, Any] = {**given, "steps": more.step + 3}
+    assert go(out, **longer).step == more.step + 3
 
 
 def test_a_longer_end_is_kept_though_the_run_is_killed(out: Path) -> None:

@@ -343,6 +343,16 @@ def test_settings_out_of_range_are_named(given: dict[str, float], words: str) ->
     assert codes(error) == ["MM610"]
 
 
+def test_settings_that_an_older_mmspec_did_not_know_are_at_their_default() -> None:
+    stored = Settings(spec="s", data="d", out="o", batch=3).stored()
+    del stored["allow_outside"]
+    assert Settings.restored(stored, "p") == Settings(spec="s", data="d", out="p", batch=3)
+    for wrong in ({"later": 1}, {"batch": "3"}, {"batch": True}, {"lr": None}, {"augment": 1}):
+        with pytest.raises(ValueError):
+            Settings.restored(stored | wrong, "p")
+    assert Settings.restored(stored | {"lr": 1}, "p").lr == 1
+
+
 def test_parameters_are_counted(tmp_path: Path) -> None:
     outcome, _ = run(tmp_path / "run", steps=1)
     assert outcome.parameters == 5 * 16 + 16 + 16 * 3 + 3
