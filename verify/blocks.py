@@ -27,7 +27,7 @@ SOME: Final = 1
 ALL: Final = 2
 _UNKNOWN: Final = 3
 
-_MOST: Final = 2**25
+_MOST: Final = 2**24
 """Pairs that are looked at one by one."""
 
 _CHUNK: Final = 2**22
@@ -221,9 +221,8 @@ def _look(found: Shades, mask: Mask, sides: tuple[Side, Side], cuts: tuple[Ints,
     for row in np.flatnonzero((found == _UNKNOWN).any(axis=1)):
         places = np.flatnonzero(found[row] == _UNKNOWN)
         q = _tokens(rows[row : row + 2], taken and taken[0])
-        for part in np.array_split(
-            places, -(-len(q) * int(np.diff(columns).max()) * len(places) // _CHUNK)
-        ):
+        pairs = len(q) * int(np.diff(columns).max()) * len(places)
+        for part in np.array_split(places, min(-(-pairs // _CHUNK), len(places))):
             keys = [_tokens(columns[place : place + 2], taken and taken[1]) for place in part]
             table = np.broadcast_to(
                 seen_at(mask, sides, q[:, None], np.concatenate(keys)[None]),

@@ -35,7 +35,7 @@ MOST: Final = 2**21
 _CHUNK: Final = 2**15
 """Runs that are evaluated at a time."""
 
-_TURN: Final = 64
+_TURN: Final = 512
 """Evaluations that take as long as one turn of a loop itself."""
 
 _RATES: Final = 16

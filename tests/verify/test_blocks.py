@@ -217,3 +217,18 @@ def test_times_beyond_64_bits_are_compared_exactly(duration: str, period: Fracti
             assert found == (
                 blocks.SOME if len(part) == 2 else blocks.ALL if part == {True} else blocks.NONE
             )
+
+
+@pytest.mark.parametrize("text", ["block(9) & strided(7)", "window(before=40) & ~block(13)"])
+def test_samples_show_what_is_there(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some pairs stand for all: what is partly visible by them is; what is told without stays."""
+    mask, side = parse(text), Side(line("n"), 0, 500, 500)
+    cuts = np.append(np.arange(0, 500, 64), 500)
+    exact = blocks.shades(mask, side, side, cuts, cuts)
+    assert not blocks.is_sampled(mask, side, side, cuts, cuts)
+    monkeypatch.setattr(blocks, "_MOST", 600)
+    assert blocks.is_sampled(mask, side, side, cuts, cuts)
+    found = blocks.shades(mask, side, side, cuts, cuts)
+    partly = found == blocks.SOME
+    assert partly.any() and (exact[partly] == blocks.SOME).all()
+    assert (found != blocks.NONE)[exact == blocks.NONE].sum() == 0

@@ -15,12 +15,12 @@ from mmspec.compiler import ir
 from mmspec.compiler.relations.geometry import grid, line, volume
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.relation import relation
-from mmspec.expressions.mask import Mask, parse, patterns
+from mmspec.expressions.mask import Mask, Pattern, parse, patterns
 from mmspec.verify.seen import Side, side
 from mmspec.verify.tune import count, counted, rows
 from mmspec.verify.tune.counted import Tiles
 from mmspec.verify.tune.near import near
-from mmspec.verify.tune.order import Order, Tiling, orders, tiling
+from mmspec.verify.tune.order import Order, Tiling, orders, tiling, windows
 
 NOTHING = 0
 
@@ -293,3 +293,23 @@ def test_what_is_too_long_to_count_is_not_counted() -> None:
     tile = Tiling("windows", (64,), parse("shifted_window(size=9, shift=1)"))  # type: ignore[arg-type]
     mask = parse("shifted_window(size=9, shift=1) | global(1)")
     assert count.tiles(mask, image, image, (tile, tile)) is None
+
+
+def test_windows_are_cut_as_their_tokens_are_numbered() -> None:
+    """In closed form, and token by token; of a billion tokens in no time."""
+    for size, shift, sides in (
+        (7, 3, (20, 33)),
+        (8, 8, (16, 24)),
+        (9, 5, (4, 30)),
+        (50, 7, (6, 5)),
+    ):
+        pattern = Pattern("shifted_window", (("size", size), ("shift", shift)))
+        tile, place = (
+            Tiling("windows", (16,), pattern),
+            Side(grid(*sides), 0, sides[0] * sides[1], 1),
+        )
+        assert tile.count(place) == len(set(tile.numbers(place).tolist()))
+        assert sum(area * many for area, many in windows(place, pattern)) == place.stop
+    pattern = Pattern("shifted_window", (("size", 8), ("shift", 0)))
+    place = Side(grid(32768, 32768), 0, 2**30, 2**30)
+    assert Tiling("windows", (64,), pattern).count(place) == 2**24

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mmspec.compiler import ir
 from mmspec.compiler.relations.geometry import Axis, Geometry
 from mmspec.compiler.relations.patterns import is_closed
-from mmspec.expressions.mask import Mask
+from mmspec.expressions.mask import Mask, patterns
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import undivided, visible
 
@@ -83,6 +83,8 @@ def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> 
     from mmspec.compiler.relations.terms import settled
 
     mask = settled(undivided(mask), key.most)
+    if _is_jagged(mask, query, key) and query.stop * key.stop > _LARGE:
+        return None
     if is_closed(mask):
         found = _by_loops(mask, query, key, tile)
     else:
@@ -92,6 +94,12 @@ def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> 
         parts = (query.part(row, row + tall) for row in range(0, query.stop, tall))
         found = sum(_by_table(mask, part, key, tile) for part in parts)
     return found
+
+
+def _is_jagged(mask: Mask, query: Side, key: Side) -> bool:
+    """Whether windows of a grid are cut by tiles of its rows, which isl answers late or never."""
+    grids = any(len(side.geometry.axes) > 1 for side in (query, key))
+    return grids and any(pattern.name == "shifted_window" for pattern in patterns(mask))
 
 
 def _by_table(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:

@@ -7,7 +7,6 @@ tiles, evaluated for many tiles at once; so the time does not grow with the leng
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 from math import prod
 from typing import Final
 
@@ -23,6 +22,7 @@ from mmspec.verify.seen import Side
 from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, related
 from mmspec.verify.tune.drawn import by_drawn_blocks
 from mmspec.verify.tune.near import near
+from mmspec.verify.tune.order import windows
 from mmspec.verify.tune.rows import by_rows
 
 __all__ = ["tiles"]
@@ -114,27 +114,8 @@ def _of_parts(place: Side, tilings: Tilings) -> Tiles:
     """Of windows that see all of themselves."""
     pattern = tilings[0].pattern
     assert isinstance(pattern, Pattern)
-    areas = {1: 1}
-    for axis, size in zip(place.geometry.axes, place.geometry.sizes(place.lengths), strict=True):
-        areas = _times(areas, [1] * size if axis.name == "frame" else _cut(size, pattern))
     touched = sum(
         number * prod(-(-area // tiling.tokens) for tiling in tilings)
-        for area, number in areas.items()
+        for area, number in windows(place, pattern)
     )
     return Tiles(touched, touched)
-
-
-def _cut(size: int, pattern: Pattern) -> list[int]:
-    """The windows' extents along an axis."""
-    wide = pattern.size("size")
-    ends = sorted({0, *range(pattern.size("shift") % wide, size, wide), size})
-    return [b - a for a, b in pairwise(ends)]
-
-
-def _times(areas: dict[int, int], parts: list[int]) -> dict[int, int]:
-    """How many there are of each area, one axis more taken in."""
-    found: dict[int, int] = {}
-    for area, number in areas.items():
-        for part in parts:
-            found[area * part] = found.get(area * part, 0) + number
-    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import Final, Literal
 
@@ -75,7 +76,9 @@ class Tiling:
     def count(self, place: Side) -> int:
         """How many tiles a segment has."""
         if self.kind == "windows":
-            return len(np.unique(self.numbers(place)))
+            assert self.pattern is not None, self
+            (tile,) = self.sides
+            return sum(many * -(-area // tile) for area, many in windows(place, self.pattern))
         if self.kind == "rows":
             return -(-place.stop // self.sides[0])
         if self.kind == "classes":
@@ -145,6 +148,30 @@ class Tiling:
     def _size(self, name: str) -> int:
         assert self.pattern is not None, self
         return self.pattern.size(name)
+
+
+def windows(place: Side, pattern: Pattern) -> list[tuple[int, int]]:
+    """The windows into which a shifted window cuts a segment: tokens, and how many have so many."""
+    areas = {1: 1}
+    for axis, size in zip(place.geometry.axes, place.geometry.sizes(place.lengths), strict=True):
+        found: dict[int, int] = {}
+        cut = {1: size} if axis.name == "frame" else _cut(size, pattern)
+        for (area, number), (part, many) in product(areas.items(), cut.items()):
+            found[area * part] = found.get(area * part, 0) + number * many
+        areas = found
+    return [(area, number) for area, number in areas.items() if area and number]
+
+
+def _cut(size: int, pattern: Pattern) -> dict[int, int]:
+    """The windows' extents along an axis, and how many there are of each."""
+    wide = pattern.size("size")
+    first = min(pattern.size("shift") % wide, size)
+    number, last = divmod(size - first, wide)
+    found = {wide: number}
+    for part in (first, last):
+        if part:
+            found[part] = found.get(part, 0) + 1
+    return found
 
 
 def _joined(parts: list[Ints], counts: list[int]) -> Ints:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask, patterns
-from mmspec.verify.blocks import ALL, NONE, SOME, Shades, shades
+from mmspec.verify.blocks import ALL, NONE, SOME, Shades, is_sampled, shades
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import visible_pairs_of
 from mmspec.verify.seen import Ints, Side, side
@@ -24,7 +24,7 @@ _LEAST_TILE: Final = 4
 _TILES_SHOWN: Final = 6
 """Tiles along the longest side that a picture should have at least."""
 
-_MOST_SHOWN: Final = 2**22
+_MOST_SHOWN: Final = 2**20
 """Tiles of a picture."""
 
 
@@ -126,6 +126,15 @@ class Panel:
         if mask is None:
             return np.full((query.blocks(tall), key.blocks(wide)), NONE, np.int8)
         return shades(mask, query.side, key.side, query.cuts(tall), key.cuts(wide))
+
+    def sampled(self, tall: int, wide: int) -> bool:
+        """Whether some pairs of such blocks stand for the others, which are too many."""
+        return any(
+            is_sampled(mask, query.side, key.side, query.cuts(tall), key.cuts(wide))
+            for query in self.queries
+            for key in self.keys
+            if (mask := self.masks.get((query.name, key.name))) is not None
+        )
 
     @cached_property
     def visible(self) -> int:

@@ -14,8 +14,6 @@ from mmspec.verify.costs.total import tokens
 __all__ = ["checked_file", "chosen", "lengths_of", "tile_of"]
 
 _MOST_TILES = 2**24
-_MOST_TOKENS = 2**24
-"""Of queries or of keys: a picture takes a gigabyte for as many."""
 
 
 def chosen(plan: ir.Plan, stream: str, lengths: Mapping[str, int]) -> list[Panel]:
@@ -30,9 +28,6 @@ def chosen(plan: ir.Plan, stream: str, lengths: Mapping[str, int]) -> list[Panel
     shown = [panel for panel in found if panel.queries and panel.keys]
     if not shown:
         _refuse(f"`{stream}` has no token at these lengths")
-    most = max(max(panel.sizes) for panel in shown)
-    if most > _MOST_TOKENS:
-        _refuse(f"{most:,} tokens are too many to draw", "write shorter ones: --lengths text=4096")
     return shown
 
 

@@ -246,6 +246,8 @@ def _below(panel: Panel, scale: _Scale, tile: int, screen: Screen) -> Iterator[T
         size = f"a cell is {scale.tall} {times} {scale.wide} tokens, "
     else:
         size = ""
+    if panel.sampled(scale.tall, scale.wide):
+        size += "told by samples of their pairs, "
     how = f"{size}queries down, keys across, indices within segments"
     yield from (Text(line, "dim") for line in textwrap.wrap(how, screen.width - 1))
 

@@ -59,4 +59,6 @@ def tiles(panel: Panel, tile: int) -> str:
     touched, whole = int((found != NONE).sum()), int((found == ALL).sum())
     own = "" if tile == TILE else f" (a kernel's are {TILE} {TIMES} {TILE})"
     seen = f"{touched:,} of {found.size:,} touched, {whole:,} whole"
+    if panel.sampled(tile, tile):
+        seen += ", by samples of their pairs"
     return f"tiles of {tile} {TIMES} {tile}: {seen}{own}"
