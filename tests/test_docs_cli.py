@@ -16,6 +16,19 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
+PACKED = """\
+mmspec: 1
+name: pages
+modalities:
+  text: {kind: tokens, vocab: 256, length: {max: 64}, position: rotary}
+streams:
+  text: {from: text, depth: 1, width: 32, heads: 2, attention: document | global(1)}
+heads:
+  label: {from: text, kind: classifier, classes: 3}
+"""
+"""The spec `packed.yaml` of the page."""
+
+
 def examples() -> Iterator[tuple[str, str]]:
     """Every command of the page with the output shown below it, in order."""
     for block in re.findall(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE):
@@ -34,6 +47,7 @@ def test_every_command_prints_what_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "specs").symlink_to(ROOT / "specs")
+    (tmp_path / "packed.yaml").write_text(PACKED)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("COLUMNS", raising=False)  # xdist sets it
