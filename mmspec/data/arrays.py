@@ -42,16 +42,6 @@ def digest(kind: np.dtype[Any], shape: tuple[int, ...], content: str) -> str:
     return hashlib.sha256(f"{kind.name} {list(shape)} {content}".encode()).hexdigest()
 
 
-def in_memory(parts: Iterable[Part]) -> list[Kept]:
-    """The arrays of parts, held in memory."""
-    found: list[Kept] = []
-    for part in parts:
-        blocks: list[Array] = [np.asarray(block, part.kind) for block in part.blocks]
-        values = np.concatenate([np.zeros((0, *part.shape), part.kind), *blocks])
-        found.append(Kept(values, own_digest(values)))
-    return found
-
-
 def own_digest(values: Array) -> str:
     """The hash of an array."""
     content = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
@@ -84,9 +74,7 @@ class Fixed:
     pages: mmap.mmap | None = None
 
     @classmethod
-    def pack(
-        cls, items: Iterable[Maybe], shape: tuple[int, ...], kind: type, keep: Keep = in_memory
-    ) -> Fixed:
+    def pack(cls, items: Iterable[Maybe], shape: tuple[int, ...], kind: type, keep: Keep) -> Fixed:
         """The values of all rows; None becomes zeros that are not present."""
         return cls.of(keep(_fixed(items, shape, kind)))
 
@@ -131,9 +119,7 @@ class Ragged:
     pages: mmap.mmap | None = None
 
     @classmethod
-    def pack(
-        cls, items: Iterable[Maybe], longest: int, empty: Array, keep: Keep = in_memory
-    ) -> Ragged:
+    def pack(cls, items: Iterable[Maybe], longest: int, empty: Array, keep: Keep) -> Ragged:
         """The values of all rows, each cut to `longest`; None becomes no values like `empty`."""
         return cls.of(keep(_ragged(items, longest, empty)))
 

@@ -17,6 +17,7 @@ from mmspec.data.encode import audio, frames, image, names, table, target, token
 from mmspec.data.encoding import Encoder, Task, encoded, keeper, survey
 from mmspec.data.faults import Faults, fault
 from mmspec.data.source import Opened, Raw, Report, Source, silent
+from mmspec.data.store import spooled
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 from mmspec.schema import head as heads
 from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens, Video
@@ -88,7 +89,7 @@ class _Encoding:
         advice = "" if modality.optional else "fill it, or write `optional: true` in the spec"
         task = Task(name, encode, advice)
         if not isinstance(values, Opened):
-            return pack(encoded(task, *self._rows(name)))
+            return pack(encoded(task, *self._rows(name)), keep=spooled)
         about = f"{modality.model_dump_json()} {advice}"
         look = partial(survey, values, about, size)
         seen = look()

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from mmspec.data import store, workers
-from mmspec.data.arrays import Array, Keep, Kept, Part, in_memory
+from mmspec.data.arrays import Array, Keep, Kept, Part
 from mmspec.data.faults import Faults, fault, placed
 from mmspec.data.source import Opened, Raw, Report
 from mmspec.diagnostics import Diagnostic, MmspecError
@@ -113,7 +113,7 @@ def keeper(name: str, seen: Survey, again: Callable[[], Survey], report: Report)
         found = store.found(seen.name, tell) if seen.is_certain else None
         return found or store.kept(seen.name, parts, is_same)
 
-    return keep if seen.is_large else in_memory
+    return keep if seen.is_large else store.spooled
 
 
 def encoded(

@@ -13,8 +13,9 @@ import mmap
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -29,9 +30,11 @@ MOST: Final = 16 << 30
 _FOLDER: Final = "encoded"
 _BLOCK: Final = 1 << 20
 _MEGA: Final = 10**6
+_SPOOLED: Final = 64 << 20
+"""Bytes that are held in memory."""
 _STALE: Final = 3600.0
 """Seconds after which a file that nobody finished is removed."""
-_TYPES: Final = ("bool", "uint8", "int64", "float32")
+_TYPES: Final = ("bool", "uint8", "int64", "float32", "float64")
 _END: Final = 32 + 8
 _LONGEST: Final = 1 << 16
 
@@ -64,11 +67,9 @@ def kept(name: str, parts: Iterable[Part], is_same: Callable[[], bool]) -> list[
     and where there is a cache. Raises MmspecError (MM603) where they cannot be written.
     """
     folder = private.cache(_FOLDER)
-    where = folder or Path(tempfile.gettempdir())
-    try:
-        if folder is None:
-            with tempfile.TemporaryFile() as file:
-                return _mapped(file, _write(file, parts))
+    if folder is None:
+        return spooled(parts)
+    with _writing(folder):
         _sweep(folder)
         with private.written(folder / name) as file:
             layout = _write(file, parts)
@@ -77,8 +78,49 @@ def kept(name: str, parts: Iterable[Part], is_same: Callable[[], bool]) -> list[
         if not is_same():
             (folder / name).unlink(missing_ok=True)
         return made
+
+
+def spooled(parts: Iterable[Part]) -> list[Kept]:
+    """The parts of a column in memory; where they are large, in a file that goes with the process.
+
+    Raises MmspecError (MM603) where that cannot be written.
+    """
+    with _writing(Path(tempfile.gettempdir())):
+        spool = _Spool()
+        layout = _write(spool, parts)
+        made = _mapped(spool.file, layout)
+        if not isinstance(spool.file, BytesIO):
+            spool.file.close()  # what is mapped stays
+        return made
+
+
+class _Spool:
+    """A file without a name; in memory while it is small."""
+
+    def __init__(self) -> None:
+        self.file: Any = BytesIO()
+        self.tell = self.file.tell
+
+    def write(self, data: Any) -> None:
+        """Add some bytes."""
+        self.file.write(data)
+        if isinstance(self.file, BytesIO) and self.tell() > _SPOOLED:
+            content, self.file = self.file, tempfile.TemporaryFile(dir=private.cache(_FOLDER))
+            self.file.write(content.getbuffer())
+            self.tell = self.file.tell
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
+        self.file.flush()
+
+
+@contextmanager
+def _writing(folder: Path) -> Generator[None]:
+    """MM603 where a file cannot be written."""
+    try:
+        yield
     except OSError as error:
-        message = f"cannot keep the encoded data in {where}: {error.strerror or error}"
+        message = f"cannot keep the encoded data in {folder}: {error.strerror or error}"
         raise fault("MM603", message, "MMSPEC_CACHE names another folder") from None
 
 
@@ -142,7 +184,7 @@ def _size(entry: dict[str, Any]) -> int:
 
 
 def _mapped(file: BinaryIO, layout: list[dict[str, Any]]) -> list[Kept]:
-    """The parts as arrays whose pages are read when they are looked at."""
+    """The parts as arrays, whose pages are read when they are looked at where it is a real file."""
     made: list[Kept] = []
     for entry in layout:
         kind, shape, size = np.dtype(entry["type"]), tuple(entry["shape"]), _size(entry)
@@ -150,9 +192,12 @@ def _mapped(file: BinaryIO, layout: list[dict[str, Any]]) -> list[Kept]:
         if not size:
             made.append(Kept(np.zeros(shape, kind), name))
             continue
+        if isinstance(file, BytesIO):
+            values: Array = np.frombuffer(file.getbuffer()[entry["at"] :][:size], kind)
+            made.append(Kept(values.reshape(shape), name))
+            continue
         pages = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=entry["at"])
-        values: Array = np.frombuffer(pages, kind).reshape(shape)
-        made.append(Kept(values, name, pages))
+        made.append(Kept(np.frombuffer(pages, kind).reshape(shape), name, pages))
     return made
 
 

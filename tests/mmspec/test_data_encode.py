@@ -14,6 +14,7 @@ from scipy.signal import get_window
 from mmspec.data.arrays import Fixed, Ragged
 from mmspec.data.encode import audio, frames, image, names, table, target, tokens, video
 from mmspec.data.source import Waveform
+from mmspec.data.store import spooled
 from mmspec.diagnostics import MmspecError
 
 
@@ -324,7 +325,7 @@ def test_targets_that_do_not_fit(raw: Any, expected: str) -> None:
 
 def test_ragged_values_are_cut_and_padded() -> None:
     items = [np.array([1, 2, 3]), None, np.array([4, 5, 6, 7, 8])]
-    packed = Ragged.pack(items, 4, np.zeros(0, np.int64))
+    packed = Ragged.pack(items, 4, np.zeros(0, np.int64), spooled)
     assert packed.cut == 1
     assert packed.present.tolist() == [True, False, True]
     values, lengths = packed.take(np.array([2, 1, 0]), np.array([True, True, True]))
@@ -336,7 +337,7 @@ def test_ragged_values_are_cut_and_padded() -> None:
 
 
 def test_pixels_become_minus_one_to_one() -> None:
-    packed = Fixed.pack([np.array([0, 255]), None], (2,), np.uint8)
+    packed = Fixed.pack([np.array([0, 255]), None], (2,), np.uint8, spooled)
     values, counts = packed.take(np.array([0, 1]), packed.present)
     assert values.tolist() == [[-1, 1], [0, 0]]
     assert counts.tolist() == [1, 0]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from data_case import ends, named, slow, spec
+from data_case import ends, named, slow, source, spec
 from PIL import Image
 
 from mmspec.data import dataset, encoding, files, registry, store, workers
@@ -325,10 +325,27 @@ def test_without_a_cache_a_file_without_a_name_will_do(
     (tmp_path / "file").touch()
     monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "file" / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(store, "_SPOOLED", 100)
     (tmp_path / "temporary").mkdir()
     found = encoded(manifest, "image")
     assert found.modalities["image"].pages is not None and equal(found, right)
     assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("most", [0, 4000, 1 << 20])
+def test_rows_given_in_python_go_to_a_file_where_they_are_large(
+    most: int, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(9)
+    images = [draw.integers(0, 256, (4, 8, 3), np.uint8) for _ in range(ROWS)]
+    texts = ["ab" * (row % 4) or None for row in range(ROWS)]
+    rows = source([1] * 9, image=images, text=texts, label=[0] * ROWS)
+    right = dataset.encode(rows, spec("image", "text"))
+    monkeypatch.setattr(store, "_SPOOLED", most)
+    found = dataset.encode(rows, spec("image", "text"))
+    assert equal(found, right) and not held(cache)
+    assert (found.modalities["image"].pages is not None) == (most < 1 << 20)
+    assert np.array_equal(found.modalities["image"].values[7], images[7].transpose(2, 0, 1))
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(
