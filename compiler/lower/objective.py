@@ -24,7 +24,7 @@ K = TypeVar("K")
 R = TypeVar("R")
 _NONE: Final = Pattern("none")
 _FULL: Final = Pattern("full")
-_OPERATIONS: Final = 400_000
+_OPERATIONS: Final = 4_000_000
 _PAST, _ANY = 1, 2
 
 

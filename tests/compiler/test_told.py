@@ -89,6 +89,14 @@ def test_where_no_position_is_left_it_is_an_error(name: str) -> None:
     assert told(spec, "text", "text", 24) == set(range(1, 24))
 
 
+def test_deep_models_are_followed_and_what_cannot_be_is_refused() -> None:
+    growing = "causal | window(before=0, after=1) & ~prefix(9)"
+    (head,) = lower(load(alone(growing, 100))).heads
+    assert told_tokens(head.told, 24) == set(range(9, 24))
+    with pytest.raises(MmspecError, match="too much to follow"):
+        lower(load(alone(growing, 10_000)))
+
+
 def test_attention_that_is_left_out_is_full_and_said_to_be(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(alone("full").replace(', attention: "full"', ""))
