@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmspec.compiler.parts.operators import operator
+from mmspec.compiler.parts.operators import operator, transformed
 
 
 def _matmul(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
@@ -31,13 +31,31 @@ def _matmul_backward(ctx: Any, grad_ro: Tensor) -> tuple[Tensor, Tensor, None]:
     return grad_x, grouped_outer(x_ri, grad_ro, rows_e), None
 
 
-grouped_matmul = operator(
+def grouped_matmul(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
+    """Rows sorted by expert, `rows_e` of them for each: row r times the matrix of its expert."""
+    if transformed(x_ri, weight_eio, rows_e):
+        return _every_expert(x_ri, weight_eio, rows_e)
+    y_ro: Tensor = _grouped_matmul(x_ri, weight_eio, rows_e)
+    return y_ro
+
+
+def _every_expert(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
+    """The same in plain operations: each expert on all rows, of which its own are kept."""
+    place_r = torch.arange(x_ri.shape[0], device=x_ri.device)
+    expert_r = (place_r[:, None] >= rows_e.cumsum(0)).sum(dim=1)
+    y_ro = x_ri.new_zeros(x_ri.shape[0], weight_eio.shape[2])
+    for expert in range(weight_eio.shape[0]):
+        own_r1 = (expert_r == expert)[:, None]
+        y_ro = torch.where(own_r1, x_ri @ weight_eio[expert], y_ro)
+    return y_ro
+
+
+_grouped_matmul = operator(
     "mmspec::grouped_matmul",
     {"default": _matmul},
     lambda x_ri, weight_eio, _: x_ri.new_empty(x_ri.shape[0], weight_eio.shape[2]),
     autograd=(_keep, _matmul_backward),
 )
-"""Rows sorted by expert, `rows_e` of them for each: row r times the matrix of its expert."""
 
 
 def _outer(x_ri: Tensor, y_ro: Tensor, rows_e: Tensor) -> Tensor:

@@ -12,8 +12,22 @@ from functools import wraps
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.autograd import forward_ad
 
 Kernel = Callable[..., Any]
+
+
+def transformed(*tensors: Tensor) -> bool:
+    """Whether torch.func, or gradients forward, follow what is computed of some tensors.
+
+    They do not follow operators: forward gradients would be 0 without a word.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    if forward_ad._current_level >= 0:
+        return True
+    return any(torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
 
 
 def operator(

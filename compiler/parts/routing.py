@@ -76,6 +76,11 @@ class Glu(nn.Module):
         return y_btd
 
 
+def one_of(choice: Tensor, experts: int) -> Tensor:
+    """Which of the experts each choice is: bool [..., E]."""
+    return choice[..., None] == torch.arange(experts, device=choice.device)
+
+
 class Experts(nn.Module):
     """Each token goes to {routing.choose} of {routing.experts} experts (Shazeer et al. 2017)."""
 
@@ -112,7 +117,7 @@ class Experts(nn.Module):
         routing.append(self.balance(probability_bte, expert_btk, valid_bt))
 
         order_r = expert_btk.flatten().argsort(stable=True)
-        rows_e = F.one_hot(expert_btk.flatten(), self.experts).sum(dim=0)
+        rows_e = one_of(expert_btk, self.experts).sum(dim=(0, 1, 2))
         # The router's dtype is the one that autocast wants, where it is on.
         up, down = self.up.to(score_bte.dtype), self.down.to(score_bte.dtype)
         x_rd = x_btd.flatten(0, 1)[order_r // self.choose].to(score_bte.dtype)
@@ -125,7 +130,7 @@ class Experts(nn.Module):
     def balance(
         self, probability_bte: Tensor, expert_btk: Tensor, valid_bt: Tensor | None
     ) -> Routing:
-        chosen_bte = F.one_hot(expert_btk, self.experts).sum(dim=2).to(probability_bte.dtype)
+        chosen_bte = one_of(expert_btk, self.experts).sum(dim=2).to(probability_bte.dtype)
         if valid_bt is not None:
             chosen_bte = chosen_bte * valid_bt[..., None]
             probability_bte = probability_bte * valid_bt[..., None]

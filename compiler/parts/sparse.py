@@ -16,14 +16,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils.flop_counter import register_flop_formula
 
 from mmspec.compiler.parts import launch, native
-from mmspec.compiler.parts.operators import operator
+from mmspec.compiler.parts.operators import operator, transformed
 from mmspec.compiler.parts.pace import paced
 from mmspec.compiler.parts.sparse_calls import HIDDEN, Plan
 from mmspec.compiler.parts.sparse_groups import Groups
-from mmspec.compiler.parts.sparse_plan import Samples, chosen, plans
+from mmspec.compiler.parts.sparse_plan import Samples, chosen, plans, whole
 from mmspec.compiler.parts.sparse_views import (
     add_keys,
     bias_of,
@@ -64,7 +65,11 @@ def sparse_attention(
     elif width < value_width:
         q_bhqw, k_bgkw = (F.pad(x, (0, value_width - width)) for x in (q_bhqw, k_bgkw))
     name, lengths = pattern
-    plan = _dense_plan(name, lengths, q_bhqw, k_bgkw) if spans[0] is None else None
+    plan: Plan | None = None
+    if transformed(q_bhqw, k_bgkw, v_bgkw):
+        plan = _plain_plan(name, lengths, (q_bhqw, k_bgkw), spans[0])
+    elif spans[0] is None:
+        plan = _dense_plan(name, lengths, q_bhqw, k_bgkw)
     if plan is not None:
         inputs = q_bhqw, k_bgkw, v_bgkw
         return _dense(inputs, plan, valid_bk, width**-0.5)[..., :value_width]
@@ -87,6 +92,22 @@ def _dense_plan(name: str, lengths: Sequence[int], q_bhqw: Tensor, k_bgkw: Tenso
     training = torch.is_grad_enabled() and q_bhqw.requires_grad
     plan = chosen(name, tuple(lengths), _sizes(q_bhqw, k_bgkw), *paced((q_bhqw, k_bgkw), training))
     return None if isinstance(plan, Groups) or not plan.dense else plan
+
+
+def _plain_plan(
+    name: str, lengths: Sequence[int], inputs: tuple[Tensor, Tensor], spans: Tensor | None
+) -> Plan:
+    """The plan that all transforms of torch follow. Raises RuntimeError where there is none."""
+    q_bhqw, k_bgkw = inputs
+    if spans is not None or q_bhqw.device.type != "cpu":
+        raise RuntimeError(
+            "torch.func and forward gradients follow attention by tiles on a CPU only, and none of"
+            " packed documents: compile the model with --backend sdpa"
+        )
+    with temporarily_clear_interpreter_stack():  # what is kept is no part of a transform
+        plan = whole(name, tuple(lengths), q_bhqw.shape[2], k_bgkw.shape[2])
+        plan.direct(q_bhqw.dtype)
+    return plan
 
 
 def _dense(

@@ -144,6 +144,11 @@ def _dense_plan(name: str, lengths: tuple[Hashable, ...], call: Call) -> Plan:
     return Plan(call.rows, (call,), (seen_qk,), dense=True)
 
 
+def whole(name: str, lengths: tuple[int, ...], queries: int, keys: int) -> Plan:
+    """One call on everything by a mask."""
+    return _dense_plan(name, lengths, Call(0, queries, ((0, keys, 0),)))
+
+
 def _rectangles(parts: Parts) -> tuple[list[Call], Parts]:
     """Wide runs that several blocks see as a whole, and what is left of the parts."""
     calls: list[Call] = []
