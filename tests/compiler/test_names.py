@@ -104,7 +104,7 @@ CLASSES = sorted(
 )
 """What is called like a class in the package."""
 
-KNOWN = set(re.findall(r"\w+", SPEC))
+KNOWN = {*re.findall(r"\w+", SPEC), *PLAIN.values()}
 OWN = [node for node in TOP if getattr(node, "name", "") == "Whole" or "_mask" in ast.dump(node)]
 WORDS = sorted(
     name
