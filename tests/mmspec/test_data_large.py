@@ -16,9 +16,9 @@ from data_case import spec
 from PIL import Image
 from torch.nn import functional
 
-from mmspec.data import files
+from mmspec.data import encoding, files
 from mmspec.data.encode import audio, frames, image, resize, tokens, video
-from mmspec.data.source import Waveform
+from mmspec.data.source import Opened, Waveform
 from mmspec.schema.modality import Image as Pictures
 
 
@@ -226,3 +226,21 @@ def test_memory_hardly_grows_with_the_rows(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / f"{row}.png").write_bytes((tmp_path / "0.png").read_bytes())
     grown = peak(tmp_path, 2000) - peak(tmp_path, 500)
     assert grown < 1500 * 4000 < 1500 * 64 * 64 * 3 / 2
+
+
+@pytest.mark.parametrize(("rows", "files_from", "large"), [(9, 10, False), (10, 10, True)])
+def test_few_small_files_are_read_here(
+    rows: int, files_from: int, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "_FILES", files_from)
+    (tmp_path / "a").write_bytes(b"x")
+    cells = [*[str(tmp_path / "a")] * rows, None, 5]
+    values = Opened(cells, str, lambda cell: Path(cell) if isinstance(cell, str) else None)
+    seen = encoding.survey(values, "", 5)
+    assert seen.is_shared == seen.is_large == large
+    assert seen.encoded == 5 * (rows + 2)
+    monkeypatch.setattr(encoding, "_BYTES", rows)
+    assert seen.is_shared
+    monkeypatch.setattr(encoding, "_BYTES", rows + 1)
+    monkeypatch.setattr(encoding, "_ENCODED", 5 * (rows + 2))
+    assert seen.is_large

@@ -190,6 +190,18 @@ def test_what_changes_while_it_is_read_is_not_kept(
     assert equal(right, encoded(manifest, "image"))
 
 
+def test_what_lies_under_another_spelling_is_read_each_time(tmp_path: Path, cache: Path) -> None:
+    names = ["e\u0301.png", "plain.png"]
+    for name in names:
+        Image.fromarray(np.full((4, 8, 3), 9, np.uint8)).save(tmp_path / name)
+    (tmp_path / "rows.csv").write_text("image,label,split\n\u00e9.png,0,train\nplain.png,1,test")
+    first = encoded(tmp_path / "rows.csv", "image")
+    assert not held(cache)
+    Image.fromarray(np.full((4, 8, 3), 8, np.uint8)).save(tmp_path / names[0])
+    second = encoded(tmp_path / "rows.csv", "image")
+    assert [int(each.modalities["image"].values[0].max()) for each in (first, second)] == [9, 8]
+
+
 def problems(path: Path, *names: str) -> list[str]:
     """What is wrong with the rows."""
     with pytest.raises(MmspecError) as error:
@@ -378,21 +390,3 @@ def test_what_was_not_used_for_longest_goes_first(
     names = {path.name for path in held(cache)}
     assert motion.name in names and ".def.1.1" in names and len(names) == 3
     assert image.name not in names and ".abc.1.1" not in names
-
-
-@pytest.mark.parametrize(("rows", "files_from", "large"), [(9, 10, False), (10, 10, True)])
-def test_few_small_files_are_read_here(
-    rows: int, files_from: int, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(encoding, "_FILES", files_from)
-    (tmp_path / "a").write_bytes(b"x")
-    cells = [*[str(tmp_path / "a")] * rows, None, 5]
-    values = Opened(cells, str, lambda cell: Path(cell) if isinstance(cell, str) else None)
-    seen = encoding.survey(values, "", 5)
-    assert seen.is_shared == seen.is_large == large
-    assert seen.encoded == 5 * (rows + 2)
-    monkeypatch.setattr(encoding, "_BYTES", rows)
-    assert seen.is_shared
-    monkeypatch.setattr(encoding, "_BYTES", rows + 1)
-    monkeypatch.setattr(encoding, "_ENCODED", 5 * (rows + 2))
-    assert seen.is_large
