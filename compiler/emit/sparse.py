@@ -1,14 +1,14 @@
 """Which attention passes over tiles that its mask hides, and the patterns it does so by.
 
-An attention has patterns where so many tiles show nothing that passing them over pays, or where
-the backend `tiles` asks for it; elsewhere SDPA computes all pairs under a mask.
+An attention has patterns wherever loops over tiles can be had and its inputs may be long enough: a
+package decides where it runs, by prices of that machine, whether to pass over tiles. Elsewhere SDPA
+computes all pairs under a mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 from mmspec.compiler import ir
@@ -25,7 +25,7 @@ from mmspec.compiler.relations.sequence import SequenceMask, Side
 from mmspec.expressions.mask import Mask
 
 Backend = str
-"""auto: tiles where that pays, else SDPA. tiles: wherever a mask hides anything. sdpa: nowhere."""
+"""auto: tiles where they may pay, else SDPA. tiles: where a mask hides anything. sdpa: nowhere."""
 
 Patterns = tuple[tuple[str, int, int], ...]
 """For each group of heads its pattern, its query heads and its key heads; () for SDPA."""
@@ -36,11 +36,8 @@ NAMES: Final = ("Block", "Pattern", "Run", "bounds", "laid", "register", "tiled"
 TABLE_NAMES: Final = ("Documents", "Draw", "everything", "samples", "sees", "tabled")
 """What those with tables take from its tables.py."""
 
-_LONG: Final = 512
+_LONG: Final = 256
 """Tokens from which on a mask may be worth more than one dense call."""
-
-_SHARE: Final = 0.5
-"""Of the pairs that may be computed for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +102,20 @@ def of_fusion(node: ir.Fuse) -> Site:
 
 
 def passes_over(site: Site, backend: Backend) -> bool:
-    """Whether an attention has patterns."""
-    if backend == "sdpa" or is_causal(site.groups, site.queries, site.keys):
+    """Whether an attention has patterns.
+
+    Plain `causal` has them where they are asked for alone: SDPA knows it, and is nearly as fast.
+    """
+    if backend == "sdpa" or is_full(site.groups, *site.sides):
         return False
-    if is_full(site.groups, *site.sides) or not all(map(_has_loops, sequences(site))):
+    if backend == "auto" and (is_causal(site.groups, *site.sides) or not _is_long(site)):
         return False
-    if backend == "tiles":
-        return True
-    if any(sum(s.tokens.max for s in side) < _LONG for side in site.sides):
-        return False
-    return (
-        sum(
-            group.heads * share(mask, _longest(site))
-            for group, mask in zip(site.groups, sequences(site), strict=True)
-        )
-        <= _SHARE * site.heads
-    )
+    return all(map(_has_loops, sequences(site)))
+
+
+def _is_long(site: Site) -> bool:
+    """Whether queries and keys may be so many that passing over tiles can pay."""
+    return all(sum(segment.tokens.max for segment in side) >= _LONG for side in site.sides)
 
 
 def sequences(site: Site) -> list[SequenceMask]:
@@ -160,40 +155,6 @@ def _has_loops(mask: SequenceMask) -> bool:
 
     sides = {side.name: side for side in mask.sides}
     return all(has_loops(part, sides[query], sides[key]) for query, key, part in mask.pairs)
-
-
-def _longest(site: Site) -> tuple[tuple[str, int], ...]:
-    """The most tokens of each segment."""
-    return tuple((s.name, s.tokens.max) for side in site.sides for s in side)
-
-
-@lru_cache(maxsize=256)
-def share(mask: SequenceMask, tokens: tuple[tuple[str, int], ...]) -> float:
-    """Of all pairs the share in tiles that hold a visible one, at so many tokens by segment.
-
-    At half as many, or half of those, where tiles of as many are not counted in a moment.
-    """
-    from mmspec.compiler.relations.totals import TooManyRunsError
-
-    known = dict(tokens)
-    try:
-        return _share(mask, known)
-    except TooManyRunsError:
-        return share(mask, tuple((name, -(-count // 2)) for name, count in tokens))
-
-
-def _share(mask: SequenceMask, known: Mapping[str, int]) -> float:
-    from mmspec.compiler.relations.pattern import computed_pairs
-
-    done = sum(
-        computed_pairs(mask, query, key, known)
-        for query in mask.queries
-        for key in mask.keys
-        if mask.mask(query.name, key.name) != NONE
-    )
-    sizes = (sum(known[side.name] for side in sides) for sides in (mask.queries, mask.keys))
-    queries, keys = sizes
-    return done / max(queries * keys, 1)
 
 
 def definitions(site: Site) -> list[str]:

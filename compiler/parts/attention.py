@@ -252,7 +252,7 @@ class Attention(nn.Module):
         )
         if self.rotary:
             q_bhtw, k_bhtw = rotate(q_bhtw, turn), rotate(k_bhtw, turn)
-        if self.causal:
+        if self.causal and not self.shown:
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, is_causal=True, enable_gqa=self.kv_heads != self.heads
             )
@@ -266,6 +266,8 @@ class Attention(nn.Module):
             )
         elif len(self.shown) > 1:
             y_bhtw = attend_by_head(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt)
+        elif self.causal:  # of itself no query sees the tokens of padding, which come last
+            y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts))
         elif self.shown:
             y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts), valid_bt)
         else:

@@ -22,18 +22,16 @@ from mmspec.compiler.parts.sparse_groups import VECTOR, Groups
 from mmspec.compiler.parts.sparse_views import result_like, rows
 
 _WIDEST = 256
-_LEAST = 1 << 24  # multiply-adds of all pairs: what is less is not worth a thought
+_LEAST = 1 << 22  # multiply-adds of all pairs: what is less is not worth a thought
 
 
-def wanted(q_bhqw: Tensor, k_bgkw: Tensor) -> bool:
-    """Whether native code can compute an attention of this size, and is there."""
+def fits(q_bhqw: Tensor, k_bgkw: Tensor) -> bool:
+    """Whether native code, where there is any, can compute an attention of this size."""
     batch, heads, queries, width = q_bhqw.shape
     known = q_bhqw.dtype in (torch.float32, torch.bfloat16, torch.float16)
     if q_bhqw.device.type != "cpu" or not known or width > _WIDEST:
         return False
-    if batch * heads * queries * k_bgkw.shape[2] * width < _LEAST:
-        return False
-    return native_build.library() is not None
+    return batch * heads * queries * k_bgkw.shape[2] * width >= _LEAST
 
 
 class _Tensor(ctypes.Structure):

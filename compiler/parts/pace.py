@@ -7,6 +7,8 @@ second, is kept beside the native code.
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec import private
-from mmspec.compiler.parts import native, tuning
+from mmspec.compiler.parts import native, native_build, tuning
 from mmspec.compiler.parts.native_build import stem
 from mmspec.compiler.parts.sparse_calls import ALL, Call
 from mmspec.compiler.parts.sparse_groups import GROUP, Groups
 
 _HALF = 0.85  # of training in bfloat16, whose backward kernel is fast on long calls only
-_SURER = 1.18  # what is measured may come nearer to the price of dense attention than what is not
+_SURER = 1.14  # what is measured may come as near to the price of dense attention as it is
 _HEADS, _TOKENS, _WIDTH = 2, 512, 64
 _ROUNDS = 5
 _MOST = 16.0  # times as fast or as slow as the model has it: what is beyond is no measurement
@@ -46,10 +48,15 @@ class Pace(NamedTuple):
 def paced(inputs: Sequence[Tensor], training: bool) -> tuple[float, bool]:
     """What a pair of dense attention costs beside what is assumed; whether native code is there.
 
-    inputs: queries and keys.
+    inputs: queries and keys. MMSPEC_TILES=1 makes dense attention too dear ever to be taken, and
+    MMSPEC_TILES=0 cost nothing.
     """
     half = inputs[0].dtype == torch.bfloat16
-    if not native.wanted(inputs[0], inputs[1]):
+    there = native.fits(inputs[0], inputs[1]) and native_build.library() is not None
+    forced = {"0": 0.0, "1": math.inf}.get(os.environ.get("MMSPEC_TILES", ""))
+    if forced is not None:
+        return forced, there
+    if not there:
         return (_HALF if training and half else 1.0), False
     known = pace(half)
     return _SURER * (known.training if training else known.forward), True

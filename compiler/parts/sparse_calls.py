@@ -110,6 +110,10 @@ class Plan:
     dense: bool = False  # one call on everything, in the order of the tokens
     _masks: dict[object, Tensor] = field(default_factory=dict)
 
+    def is_whole(self, keys: int) -> bool:
+        """Whether every query sees all of so many keys."""
+        return self.pairs == self.queries * keys and not any(call.masked for call in self.calls)
+
     def cost(self, heads: int, width: int) -> float:
         """Multiply-adds that take as long as the whole."""
         moved = sum(len(order) for order in self.orders if order is not None)

@@ -58,6 +58,10 @@ class Groups:
     """Every query sees its own place and all before."""
     dense: ClassVar[bool] = False
 
+    def is_whole(self, keys: int) -> bool:
+        """Whether every query sees all of so many keys."""
+        return not len(self.columns) and self.met == (len(self.first_query) - 1) * keys
+
     def cost(self, heads: int, width: int) -> float:
         """Multiply-adds that take as long as the whole."""
         return _START + self.work(heads, width)

@@ -22,9 +22,7 @@ _FINE = 32  # rows of a block where that leaves out enough
 _NARROW = 1024  # keys for each query where it might
 _TALL = 8  # blocks that share a rectangle
 _WIDE = 256  # keys that make a rectangle worth a call
-_MARGIN = (
-    0.72  # of the dense cost: what sparse must be below, so that no model error makes it slower
-)
+_MARGIN = 0.88  # of the dense cost: what sparse must be below, since the model may err
 _LONG = 4  # blocks that make a run worth calls of its own
 _LARGEST = 1 << 24  # pairs of a mask of all of them, where each batch has another
 
@@ -94,7 +92,7 @@ def _cheapest(
     heads, queries, keys, width = sizes
     sparse = _groups(name, lengths, queries) if native else _by_calls(name, lengths, sizes)
     causal = sparse.causal and queries == keys
-    dense = Call(0, queries, ((0, keys, 0),), causal=causal)
+    dense = Call(0, queries, ((0, keys, ALL if sparse.is_whole(keys) else 0),), causal=causal)
     if queries * keys == 0 or (most is not None and queries * keys > most):
         return sparse
     if sparse.cost(heads, width) < _MARGIN * rate * dense.cost(heads, width):
@@ -141,6 +139,8 @@ def _dense_plan(name: str, lengths: tuple[Hashable, ...], call: Call) -> Plan:
     for axis, order in enumerate(orders):
         if order is not None:
             seen_qk = seen_qk.index_select(axis, order.argsort())
+    if not call.causal:
+        call = replace(call, parts=((0, call.keys, ALL if bool(seen_qk.all()) else 0),))
     return Plan(call.rows, (call,), (seen_qk,), dense=True)
 
 

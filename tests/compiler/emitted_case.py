@@ -64,8 +64,8 @@ def compare(models: tuple[Any, Any], given: dict[str, Any]) -> None:
             torch.testing.assert_close(value.grad, other, rtol=0, atol=1e-11, msg=name)
 
 
-def emitted(path: Path, spec: str) -> dict[str, str]:
+def emitted(path: Path, spec: str, backend: str = "auto") -> dict[str, str]:
     """The files of a spec's package."""
     path.write_text(spec)
-    files: dict[str, str] = driver.run(path, "emit").files
+    files: dict[str, str] = driver.run(path, "emit", backend=backend).files
     return files

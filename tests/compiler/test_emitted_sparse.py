@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from emitted_case import HALTING, ONE, compare, emitted, module, twins
 
 SPEC = """
@@ -143,20 +145,50 @@ def test_the_loops_are_in_the_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mask", "tokens", "special"),
+    ("mask", "tokens", "auto", "tiles"),
     [
-        ("causal & window(before=63)", 2048, True),
-        ("causal & window(before=63)", 256, False),
-        ("window(before=1500, after=1500)", 2048, False),
-        ("causal", 2048, False),
-        ("random(blocks=2)", 2048, True),
-        ("dilated(step=2, reach=100)", 2048, True),
-        ("dilated(step=16, reach=2048)", 2048, True),
-        ("strided(step=2) | causal", 2048, False),
+        ("causal & window(before=63)", 256, True, True),
+        ("causal & window(before=63)", 255, False, True),
+        ("window(before=1500, after=1500)", 2048, True, True),
+        ("causal", 2048, False, True),
+        ("causal & block(size=2048)", 2048, True, True),
+        ("causal | prefix(length=1024)", 2048, True, True),
+        ("block(size=1024) | global(count=128)", 2048, True, True),
+        ("full", 2048, False, False),
+        ("random(blocks=2)", 2048, True, True),
+        ("dilated(step=16, reach=2048)", 2048, True, True),
+        ("strided(step=2) | causal", 2048, True, True),
     ],
 )
-def test_tiles_are_passed_over_where_that_pays(
-    tmp_path: Path, mask: str, tokens: int, special: bool
+def test_packages_can_pass_over_tiles_where_that_may_pay(
+    tmp_path: Path, mask: str, tokens: int, auto: bool, tiles: bool
 ) -> None:
-    files = emitted(tmp_path / "spec.yaml", ONE.format(mask=mask, tokens=tokens))
-    assert ("sparse.py" in files) is special
+    """Those of `sdpa` never: other formats are made from them."""
+    spec = ONE.format(mask=mask, tokens=tokens)
+    for backend, there in (("auto", auto), ("tiles", tiles), ("sdpa", False)):
+        assert ("sparse.py" in emitted(tmp_path / "spec.yaml", spec, backend)) is there
+
+
+@pytest.mark.parametrize("forced", ["", "0", "1"])
+def test_plain_causal_by_tiles(
+    forced: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of padding too, which no query before it sees; without native code by SDPA's own way."""
+    monkeypatch.setenv("MMSPEC_TILES", forced)
+    pair = twins(tmp_path / "spec.yaml", ONE.format(mask="causal", tokens=300), "tiles")
+    torch.manual_seed(0)
+    given = {
+        "text": torch.randint(0, 8, (2, 200)),
+        "lengths": {"text": torch.tensor([200, 77])},
+        "targets": {"label": torch.tensor([0, 1])},
+    }
+    calls: list[bool] = []
+
+    def noted(*tensors: Any, **options: Any) -> Any:
+        calls.append(options["is_causal"])
+        return F.scaled_dot_product_attention(*tensors, **options)
+
+    functions = {**vars(F), "scaled_dot_product_attention": noted}
+    monkeypatch.setattr(module(pair[0], "sparse"), "F", SimpleNamespace(**functions))
+    compare(pair, given)
+    assert calls and all(calls) if forced != "1" else not calls

@@ -119,7 +119,7 @@ def _dense(attention: Attention) -> str:
         return "compiled: all pairs; every query sees every key"
     if attention.is_causal:
         return "compiled: one dense call, by the kernel's own causal mask"
-    return "compiled: one dense call; short, or most tiles are touched"
+    return "compiled: one dense call; short, or of a mask without loops over tiles"
 
 
 def _row(attention: Attention, order: Order, tile: tuple[int, int]) -> Row:

@@ -26,7 +26,7 @@ ROW: Final = 55.0
 ORDER: Final = 60.0
 CORNER: Final = 260
 BAND: Final = 16
-MARGIN: Final = 0.72
+MARGIN: Final = 0.88
 LONG: Final = 512
 """Queries that share whole tiles in one call, at the rate of long calls."""
 
