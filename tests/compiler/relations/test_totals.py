@@ -85,7 +85,7 @@ def test_grids(mask: str, geometry: Geometry, tile: int | Tile) -> None:
     ],
 )
 def test_work_does_not_grow_with_the_length(mask: str) -> None:
-    """Of 33 million rows of tiles two million evaluations at the most are made."""
+    """Of 33 million rows of tiles a million evaluations at the most are made."""
     touched, inside = visited(loops(mask, line("n"), line("n")), {"n": MOST})
     assert 0 <= inside < touched <= (2**25) ** 2
 
