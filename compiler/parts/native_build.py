@@ -105,10 +105,7 @@ def _shared(folder: Path, name: str, patience: float) -> ctypes.CDLL:
     """From the cache, by whichever process compiles it."""
     built, build = folder / f"{name}.so", folder / f"{name}.build"
     begin, started = time.monotonic(), False
-    while True:
-        found = _loaded(built) or _result(built, build, started)
-        if found is not None:
-            return found
+    while (found := _loaded(built) or _result(built, build, started)) is None:
         started = started or _start(built, build)
         waited = time.monotonic() - begin
         if waited > patience or (not started and _age(build) > patience):
@@ -116,6 +113,7 @@ def _shared(folder: Path, name: str, patience: float) -> ctypes.CDLL:
         if waited > _SOON:
             private.say("compiling native code for attention, once for this machine: some seconds")
         time.sleep(0.02)
+    return found
 
 
 def _result(built: Path, build: Path, started: bool) -> ctypes.CDLL | None:
