@@ -89,9 +89,9 @@ def batch_size(**inputs: Tensor | None) -> int:
     if not there:
         raise ValueError(f"give at least one of: {', '.join(inputs)}")
     first, batch = there[0]
-    for name, samples in there:
-        if samples != batch:
-            raise ValueError(f"the batch of {name} is {samples}, that of {first} is {batch}")
+    for name, size in there:
+        if size != batch:
+            raise ValueError(f"the batch of {name} is {size}, that of {first} is {batch}")
     return batch
 
 

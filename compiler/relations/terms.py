@@ -39,8 +39,10 @@ def asks(mask: Mask, name: str) -> bool:
 
 def terms(mask: Mask, key: Side) -> tuple[Term, ...]:
     """Terms that are a mask together, of which no two have a pair in common."""
-    assert key.most is not None, key
-    return tuple(_terms(put(settled(mask, key.most), _FULL, _FULL)))
+    if asks(mask, "random"):
+        assert key.most is not None, key
+        mask = settled(mask, key.most)
+    return tuple(_terms(put(mask, _FULL, _FULL)))
 
 
 def draw_of(pattern: Pattern, query: Side, key: Side) -> tuple[int, int, int, int]:

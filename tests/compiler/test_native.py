@@ -358,7 +358,7 @@ def test_gradients_by_the_one_way_from_results_of_the_other(
     plain = attend(q, k, v, *rest)
     expected = attend_backward(grad, [q, k, v], list(plain), *rest)
     with monkeypatch.context() as patched:
-        patched.setattr(native, "wanted", lambda *_: False)
+        patched.setattr(native, "fits", lambda *_: False)
         before = len(calls)
         other = attend(q, k, v, *rest)
         by_torch = attend_backward(grad, [q, k, v], list(plain), *rest)

@@ -285,7 +285,7 @@ modalities:
 streams:
   text: {from: text, depth: 1, width: 8, heads: 1, attention: "MASK"}
 heads:
-  next: {from: text, kind: language-model}
+  label: {from: text, kind: classifier, classes: 2}
 """
 
 

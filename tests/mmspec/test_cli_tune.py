@@ -44,7 +44,7 @@ streams:
     heads: 4
     attention: causal
 heads:
-  next: {from: joint, kind: language-model}
+  next: {from: joint, kind: classifier, classes: 3}
 """
 
 

@@ -147,9 +147,9 @@ FAULTS: tuple[Fault, ...] = (
         ("P28",),
         source(
             (r"dtype=torch\.float64\)\n", "dtype=STORED[0])\n"),
-            (r"positions_t\[:, None\]", "positions_t[:, None].to(STORED[0])"),
+            (r"positions\[\.\.\., None\]", "positions[..., None].to(STORED[0])"),
             (r"\ndef rotation", "\nSTORED = [torch.float64]\n\n\ndef rotation"),
-            (r"(\n +)(qkv_bthw = self\.qkv)", r"\1STORED[0] = x_btd.dtype\1\2"),
+            (r"(\n +)(cos_ti, sin_ti = rotation)", r"\1STORED[0] = self.cos_ti.dtype\1\2"),
             file="attention.py",
         ),
     ),

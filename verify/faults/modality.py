@@ -42,7 +42,7 @@ FAULTS: tuple[Fault, ...] = (
         "sines stand in the first half of the width and cosines in the second",
         ROUTED,
         ("P59",),
-        source((r"dim=-1\)\.flatten\(1\)", "dim=-2).flatten(1)")),
+        source((r"dim=-1\)\.flatten\(-2\)", "dim=-2).flatten(-2)")),
     ),
     Fault(
         "sincos-in-storage-dtype",
@@ -51,16 +51,19 @@ FAULTS: tuple[Fault, ...] = (
         ("P28",),
         source(
             (
-                r"precise_t\[:, None\] \* 10000\.0\*\*-rates_i",
-                "angles_of(precise_t, rates_i, DTYPE[0])",
+                r"precise\[\.\.\., None\] \* 10000\.0\*\*-rates_i",
+                "angles_of(precise, rates_i, DTYPE[0])",
             ),
             (
-                r"dim=-1\)\.flatten\(1\)",
-                "dim=-1).flatten(1)\n\n\nDTYPE = [torch.float64]\n\n\n"
+                r"dim=-1\)\.flatten\(-2\)",
+                "dim=-1).flatten(-2)\n\n\nDTYPE = [torch.float64]\n\n\n"
                 "def angles_of(t: Tensor, rates: Tensor, dtype: torch.dtype) -> Tensor:\n"
-                "    return t.to(dtype)[:, None] * 10000.0 ** -rates.to(dtype)",
+                "    return t.to(dtype)[..., None] * 10000.0 ** -rates.to(dtype)",
             ),
-            (r"(\n +)(x_btd: Tensor = self\.table\(ids_bt\))", r"\1\2\1DTYPE[0] = x_btd.dtype"),
+            (
+                r"(\n +)(self\.place_td\.copy_)",
+                r"\1DTYPE[0] = self.place_td.dtype\1\2",
+            ),
         ),
     ),
     Fault(
@@ -70,8 +73,8 @@ FAULTS: tuple[Fault, ...] = (
         ("P59",),
         source(
             (
-                r"\(row_td\[:, None\]\.expand\(grid\), column_td\[None\]\.expand\(grid\)\)",
-                "(column_td[None].expand(grid), row_td[:, None].expand(grid))",
+                r"row, column = (positions // \w+), (positions % \w+)",
+                r"row, column = \2, \1",
             )
         ),
     ),
@@ -138,7 +141,7 @@ FAULTS: tuple[Fault, ...] = (
                 r"torch\.arange\(text_tokens_btd\.shape\[1\], device",
                 "6 + torch.arange(text_tokens_btd.shape[1], device",
             ),
-            (r"torch\.zeros\(6, device", "torch.arange(6, device"),
+            (r"torch\.zeros\(6, dtype", "torch.arange(6, dtype"),
         ),
     ),
 )

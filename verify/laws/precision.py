@@ -79,18 +79,19 @@ def _placed(subject: Subject) -> bool:
     return any(modality.position in kinds for modality in subject.spec.modalities.values())
 
 
-def _angles(made: Any, case: Case) -> list[Tensor]:
-    noted = _Angles()
+def _angles(subject: Subject, case: Case, dtype: torch.dtype) -> list[Tensor]:
+    """Of a model that is brought to a type, where it makes its tables, and of its forward."""
+    made, noted = subject.model_class(), _Angles()
     with noted, torch.no_grad():
-        lab.call(made, case, targets=False)
+        lab.call(made.to(dtype).eval(), case, targets=False)
     return noted.found
 
 
 def _precise(subject: Subject, case: Case) -> None:
     """The same sines and cosines in bfloat16 as in float64, up to a rounding."""
     case = replace(case, mode="eval")
-    exact = _angles(lab.model(subject, case), case)
-    rough = _angles(lowered(subject, case), case.with_batch(low_batch(case.batch)))
+    exact = _angles(subject, case, torch.float64)
+    rough = _angles(subject, case.with_batch(low_batch(case.batch)), LOW)
     if any(len({x.shape[0] for x in found}) == 0 for found in (exact, rough)):
         return
     for mine, theirs in zip(rough, exact, strict=False):
