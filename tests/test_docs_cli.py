@@ -50,15 +50,20 @@ def test_every_command_prints_what_is_shown(
     (tmp_path / "packed.yaml").write_text(PACKED)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("COLUMNS", raising=False)  # xdist sets it
+    for name in ("COLUMNS", "MMSPEC_TILES"):  # xdist sets the first
+        monkeypatch.delenv(name, raising=False)
     for command, shown in examples():
-        program, *arguments = shlex.split(command)
-        assert program == "mmspec"
+        words = shlex.split(command)
+        program = words.index("mmspec")
+        variables, arguments = words[:program], words[program + 1 :]
         wrong = "error[" in shown
         if wrong:
             starter = Path("mine.yaml").read_text(encoding="utf-8")
             Path("mine.yaml").write_text(starter.replace("heads: 4", "heads: 5", 1))
-        assert main(arguments) == (exits.PROBLEMS if wrong else exits.FINE), command
+        with monkeypatch.context() as own:
+            for name, _, value in (variable.partition("=") for variable in variables):
+                own.setenv(name, value)
+            assert main(arguments) == (exits.PROBLEMS if wrong else exits.FINE), command
         captured = capsys.readouterr()
         printed = captured.err + captured.out if wrong else captured.out
         assert re.fullmatch(pattern(shown), printed), f"{command}:\n{printed}"

@@ -14,7 +14,7 @@ from cost_specs import SHIPPED
 import mmspec
 from mmspec.compiler import driver, ir
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import sparse_calls, sparse_plan
+from mmspec.compiler.parts import native, pace, sparse_calls, sparse_groups, sparse_plan
 from mmspec.compiler.parts.sparse_calls import Call
 from mmspec.compiler.relations.geometry import Geometry, grid, line, volume
 from mmspec.compiler.relations.pattern import computed_pairs
@@ -32,6 +32,12 @@ from mmspec.verify.tune.order import ROWS, Order, tiled
 from mmspec.verify.tune.proposal import Finding, finding
 from mmspec.verify.tune.report import tune
 from mmspec.verify.tune.sites import Attention, Shown
+
+
+@pytest.fixture(autouse=True)
+def unforced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices decide, whatever this process was started with."""
+    monkeypatch.delenv("MMSPEC_TILES", raising=False)
 
 
 def segment(geometry: Geometry, tokens: int) -> ir.Segment:
@@ -199,6 +205,11 @@ def test_prices_are_those_of_the_plans() -> None:
     for name in names:
         assert getattr(speed, name) == getattr(sparse_calls, f"_{name}"), name
     assert speed.MARGIN == sparse_plan._MARGIN
+    of_native = {"START": "_START", "PAIR": "_PAIR", "KEY": "_KEY", "QUERY": "_ROW"}
+    for name, there in {**of_native, **{x: x for x in ("GROUP", "VECTOR", "BLOCK")}}.items():
+        assert getattr(speed, name) == getattr(sparse_groups, there), name
+    assert pace._SURER == speed.SURER
+    assert (native._LEAST, native._WIDEST) == (speed.LEAST, speed.WIDEST)
 
 
 CASES: list[tuple[str, Geometry, int]] = [
@@ -241,9 +252,9 @@ def test_predicted_speeds_are_near_those_of_plans_and_in_their_order() -> None:
         counted = tiles(mask, here, here, (tile, tile))
         assert counted is not None
         parts = (pieces(counted, (here, here), (tile, tile)),)
-        work = speed.Work(tokens, tokens, 8 * 64, "mask")
+        work = speed.Work(tokens, tokens, 8 * 64, "mask", 8)
         real.append(ratio)
-        predicted.append(speed.speed(work, parts, moved=order != ROWS))
+        predicted.append(speed.speed(work, work.by_calls(parts, moved=order != ROWS)))
         assert 1 / 1.4 < predicted[-1] / ratio < 1.4, (text, predicted[-1], ratio)
     for a, b in itertools.combinations(range(len(CASES)), 2):
         if max(real[a], real[b]) > 1.4 * min(real[a], real[b]):
@@ -360,7 +371,7 @@ def test_what_is_said_to_be_compiled_is_what_is_emitted(
 ) -> None:
     path = written(text)
     plan = mmspec.plan(path)
-    first = advise(plan, lengths_of(plan, {}))[0]
+    first = advise(plan, lengths_of(plan, {}), native=False)[0]
     assert words in first.compiled
     assert any(row.compiled for row in first.rows) == marked
     emitted = driver.run(path).files["attention.py"]

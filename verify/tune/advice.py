@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Final
+from typing import Final, Literal
 
 from mmspec.compiler import ir
 from mmspec.verify.costs.total import tokens
 from mmspec.verify.seen import Side
+from mmspec.verify.tune import machine
 from mmspec.verify.tune.counted import Tiles, Tilings
-from mmspec.verify.tune.order import ROWS, Order
+from mmspec.verify.tune.order import ROWS, Order, Tiling
 from mmspec.verify.tune.proposal import Finding, finding
 from mmspec.verify.tune.sites import Attention, attentions
-from mmspec.verify.tune.speed import Call, Pieces, Work, pays, speed
+from mmspec.verify.tune.speed import BLOCK, GROUP, VECTOR, Call, Met, Pieces, Way, Work, pays, speed
 
-__all__ = ["TILES", "Advice", "Row", "advise", "lengths_of", "pieces"]
+__all__ = ["GROUPS", "TILES", "Advice", "Row", "advise", "lengths_of", "met", "pieces"]
 
 TILES: Final = ((16, 16), (32, 32), (64, 64), (128, 64), (128, 128))
 """Queries and keys of the tiles that are compared."""
 
 TILE: Final = (64, 64)
 """Those that the compiler works in, and that changes are sought for."""
+
+GROUPS: Final = (GROUP, 32, VECTOR, BLOCK)
+"""Queries that native code takes together, and those of a group in smaller tiles."""
+
+_BY: Final[dict[Way, str]] = {"native": "by native code", "calls": "by calls of torch's kernels"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Advice:
     rows: tuple[Row, ...]
     compiled: str
     """What the compiler makes of it, in words."""
+    way: Way
+    """By whose prices the speeds are predicted."""
     findings: tuple[Finding, ...]
 
     @property
@@ -58,19 +66,29 @@ class Advice:
         return self.attention.visible / (queries * keys) if queries * keys else 0.0
 
     @property
+    def runs(self) -> Way | Literal["dense"]:
+        """What is predicted to run."""
+        return self.way if any(row.compiled for row in self.rows) else "dense"
+
+    @property
     def order(self) -> Order:
         """In which changes are sought: that of the compiler."""
         return self.attention.compiled
 
     @property
     def best(self) -> Row:
-        """The order in which least is computed in tiles of 64 x 64."""
+        """The order that is best in tiles of 64 x 64, the compiler's where none is better."""
         rows = [row for row in self.rows if row.tile == TILE and row.executed is not None]
-        return min(
-            rows,
-            key=lambda row: (row.executed or 0, row.order != self.order),
-            default=self.row(self.order),
-        )
+        own = self.row(self.order)
+        return min(rows, key=lambda row: (-self.gain(row, own), row != own), default=own)
+
+    def gain(self, row: Row, other: Row) -> float:
+        """How many times as good one is as another: by native code as fast, by calls of so many
+        tiles fewer.
+        """
+        if self.way == "native":
+            return row.speed / other.speed if row.speed and other.speed else 1.0
+        return other.executed / row.executed if row.executed and other.executed else 1.0
 
     @property
     def exact(self) -> tuple[Row, ...]:
@@ -94,23 +112,33 @@ def lengths_of(plan: ir.Plan, given: Mapping[str, int]) -> dict[str, int]:
     )
 
 
-def advise(plan: ir.Plan, lengths: Mapping[str, int]) -> tuple[Advice, ...]:
-    """Of every attention; lengths in tokens by modality."""
-    return tuple(map(_advice, attentions(plan, lengths)))
+def advise(
+    plan: ir.Plan, lengths: Mapping[str, int], native: bool | None = None
+) -> tuple[Advice, ...]:
+    """Of every attention; lengths in tokens by modality.
+
+    native: whether there is native code for attention; None: as on this machine.
+    """
+    there = machine.has_native_code() if native is None else native
+    return tuple(_advice(attention, there) for attention in attentions(plan, lengths))
 
 
-def _advice(attention: Attention) -> Advice:
-    rows = [_row(attention, order, tile) for order in attention.orders for tile in TILES]
+def _advice(attention: Attention, native: bool) -> Advice:
+    way = _work(attention).way(native)
+    rows = [_row(attention, order, tile, way) for order in attention.orders for tile in TILES]
     order, words = attention.compiled, _dense(attention)
     if attention.is_sparse and not attention.is_full:
         at = next(i for i, row in enumerate(rows) if (row.order, row.tile) == (order, TILE))
-        runs = _pays(attention)
+        asked = machine.forced()
+        runs = _pays(attention, way) if asked is None else asked
         rows[at] = replace(rows[at], compiled=runs)
-        words = f"compiled: sparse, {order}, tiles of {TILE[0]} × {TILE[1]}"
+        words = f"compiled: sparse, {order}, tiles of {TILE[0]} × {TILE[1]}, {_BY[way]}"
         if not runs:
             words += "; at these lengths one dense call is predicted to be cheaper"
+            if asked is not None:
+                words = f"{words.partition(';')[0]}; MMSPEC_TILES=0 asks for one dense call"
     found = (finding(attention, shown, TILE) for shown in attention.shown)
-    return Advice(attention, tuple(rows), words, tuple(x for x in found if x))
+    return Advice(attention, tuple(rows), words, way, tuple(x for x in found if x))
 
 
 def _dense(attention: Attention) -> str:
@@ -122,7 +150,7 @@ def _dense(attention: Attention) -> str:
     return "compiled: one dense call; short, or of a mask without loops over tiles"
 
 
-def _row(attention: Attention, order: Order, tile: tuple[int, int]) -> Row:
+def _row(attention: Attention, order: Order, tile: tuple[int, int], way: Way) -> Row:
     found = attention.tiles(order, tile)
     shape = _shape(attention, order, tile)
     if found is None:
@@ -132,7 +160,8 @@ def _row(attention: Attention, order: Order, tile: tuple[int, int]) -> Row:
         for shown, one in zip(attention.shown, found, strict=True)
     )
     waste = executed / attention.visible - 1 if attention.visible else None
-    predicted = speed(_work(attention), _pieces(attention, found, order, tile), order != ROWS)
+    cost = _cost(attention, found, order, tile, way)
+    predicted = None if cost is None else speed(_work(attention), cost)
     total = sum(found, Tiles(0, 0))
     return Row(order, tile, shape, total, executed, waste, predicted, False)
 
@@ -152,7 +181,21 @@ def _work(attention: Attention) -> Work:
     call: Call = "mask"
     if attention.is_full or attention.is_causal:
         call = "full" if attention.is_full else "causal"
-    return Work(queries, keys, heads * attention.width, call)
+    return Work(queries, keys, heads * attention.width, call, heads)
+
+
+def _cost(
+    attention: Attention, found: list[Tiles], order: Order, tile: tuple[int, int], way: Way
+) -> float | None:
+    """What the attention costs by tiles; None where what native code computes is not counted."""
+    if way == "calls":
+        parts = _pieces(attention, found, order, tile)
+        return _work(attention).by_calls(parts, order != ROWS)
+    counted = attention.met(order, GROUPS)
+    if counted is None:
+        return None
+    group = min(tile[0], GROUP)
+    return _work(attention).by_native_code(tuple(met(*one, group) for one in counted))
 
 
 def _pieces(
@@ -172,10 +215,18 @@ def pieces(found: Tiles, sides: tuple[Side, Side], tilings: Tilings) -> Pieces:
     return Pieces(sides[0].stop, found.touched, found.inside, tile, fill)
 
 
-def _pays(attention: Attention) -> bool:
+def met(cut: tuple[Tiling, ...], keys: tuple[int, ...], group: int = GROUP) -> Met:
+    """What native code computes, given the queries in GROUPS, and how many keys those see."""
+    by: dict[int, tuple[Tiling, int]] = dict(zip(GROUPS, zip(cut, keys, strict=True), strict=True))
+    pairs = sum(-(-by[size][0].tokens // size) * size * by[size][1] for size in (VECTOR, BLOCK))
+    return Met(by[group][1], pairs / 2)
+
+
+def _pays(attention: Attention, way: Way) -> bool:
     """Whether a plan for these lengths is predicted to be sparse."""
     order = attention.compiled
     found = attention.tiles(order, TILE)
     if found is None:
         return True
-    return pays(_work(attention), _pieces(attention, found, order, TILE), order != ROWS)
+    cost = _cost(attention, found, order, TILE, way)
+    return cost is None or pays(_work(attention), cost, way)

@@ -6,6 +6,7 @@ tiles, evaluated for many tiles at once; so the time does not grow with the leng
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from math import prod
 from typing import Final
@@ -19,13 +20,13 @@ from mmspec.compiler.relations.terms import settled
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.chance import undrawn
 from mmspec.verify.seen import Side
-from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, related
+from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, met_by_pairs, related
 from mmspec.verify.tune.drawn import by_drawn_blocks
 from mmspec.verify.tune.near import near
-from mmspec.verify.tune.order import windows
+from mmspec.verify.tune.order import Tiling, windows
 from mmspec.verify.tune.rows import by_rows
 
-__all__ = ["tiles"]
+__all__ = ["met", "tiles"]
 
 _SMALL: Final = 2**20
 """Pairs that are looked at one by one, whatever the mask."""
@@ -53,6 +54,38 @@ def tiles(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | None:
     if found is None and _looked_at(mask, query, key, tilings) <= _LARGE:
         found = by_pairs(mask, query, key, tilings)
     return found
+
+
+@lru_cache(maxsize=4096)
+def met(
+    mask: Mask, query: Side, key: Side, groups: tuple[Tiling, ...], single: Tiling
+) -> tuple[int, ...] | None:
+    """How many keys groups of queries see, all groups together; None where no way is quick enough.
+
+    groups: some ways to cut the queries. single: the keys, each for itself.
+    """
+    pairs = query.stop * key.stop
+    ways = [(group, single) for group in groups]
+    if not pairs or _is_split(mask, query, key, ways[0]):
+        return _touched(tiles(mask, query, key, way) for way in ways)
+    if pairs > _SMALL:
+        found = _touched(_quickly(mask, query, key, way) for way in ways)
+        if found is not None:
+            return found
+    local = near(mask, known(query)) if query.geometry == key.geometry else None
+    if (pairs if local is None else local.pairs(query.stop, key.stop)) > _LARGE:
+        return None
+    return met_by_pairs(mask, query, key, groups)
+
+
+def _touched(found: Iterable[Tiles | None]) -> tuple[int, ...] | None:
+    """None once one is not counted."""
+    touched = []
+    for one in found:
+        if one is None:
+            return None
+        touched.append(one.touched)
+    return tuple(touched)
 
 
 def _looked_at(mask: Mask, query: Side, key: Side, tilings: Tilings) -> int:

@@ -5,9 +5,10 @@ And as relations of isl, for those who count by other ways.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import gcd
+from math import gcd, lcm
 from typing import Final
 
 import numpy as np
@@ -17,11 +18,11 @@ from mmspec.compiler.relations.geometry import Axis, Geometry
 from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.relation import Relation
 from mmspec.expressions.mask import Mask
-from mmspec.verify.seen import Ints, Side, seen
+from mmspec.verify.seen import Ints, Side, seen, seen_at
 from mmspec.verify.tune.near import near
 from mmspec.verify.tune.order import Tiling
 
-__all__ = ["Tiles", "Tilings", "by_pairs", "known", "related"]
+__all__ = ["Tiles", "Tilings", "by_pairs", "known", "met_by_pairs", "related"]
 
 Sums = npt.NDArray[np.int32]
 
@@ -30,6 +31,9 @@ _CHUNK: Final = 2**22
 
 _PART: Final = 2**14
 """Pairs of a part whose sums are kept for tiles of other sizes."""
+
+_EVERY: Final = ((0, 2**62),)
+"""All keys there are."""
 
 _BASE: Final = 16
 """Tokens of the smallest tiles that are looked at."""
@@ -141,6 +145,47 @@ def _summed(mask: Mask, query: Side, key: Side, base: int) -> Sums:
             found = np.add.reduceat(sums, below, axis=0)
             shown[row : row + len(below), column : column + len(across)] = found
     return shown
+
+
+def met_by_pairs(mask: Mask, query: Side, key: Side, groups: tuple[Tiling, ...]) -> tuple[int, ...]:
+    """How many keys groups of queries see, for each way to cut the queries."""
+    if {group.kind for group in groups} == {"rows"}:
+        return _met_as_they_come(mask, query, key, [group.tokens for group in groups])
+    return tuple(_met(mask, query, key, group.numbers(query)) for group in groups)
+
+
+def _met_as_they_come(mask: Mask, query: Side, key: Side, groups: Sequence[int]) -> tuple[int, ...]:
+    """Of tokens in their order."""
+    local = near(mask, known(query)) if query.geometry == key.geometry else None
+    whole = lcm(*groups)
+    found = [0] * len(groups)
+    for first in range(query.start, query.stop, whole):
+        part = query.part(first, first + whole)
+        for start, stop in local.of(part.start, part.stop, key.stop, 1) if local else _EVERY:
+            keys = key.part(start, stop)
+            if keys.start < keys.stop:
+                table = seen(mask, part, keys)
+                for place, size in enumerate(groups):
+                    rows = np.arange(0, len(table), size)
+                    found[place] += int(np.count_nonzero(np.logical_or.reduceat(table, rows)))
+    return tuple(found)
+
+
+def _met(mask: Mask, query: Side, key: Side, numbers: Ints) -> int:
+    """Of queries that are grouped by numbers."""
+    order = np.argsort(numbers, kind="stable")
+    starts, _ = _runs(numbers[order])
+    ends = np.append(starts, len(order))
+    found, step = 0, max(_CHUNK // max(key.stop, 1), 1)
+    first = 0
+    while first < len(starts):
+        last = max(int(np.searchsorted(ends, ends[first] + step, "right")) - 1, first + 1)
+        rows = order[ends[first] : ends[last], None]
+        table = seen_at(mask, (query, key), rows, key.index[None, :])
+        shown = np.broadcast_to(table, (len(rows), key.stop))
+        groups = np.logical_or.reduceat(shown, starts[first:last] - ends[first])
+        found, first = found + int(np.count_nonzero(groups)), last
+    return found
 
 
 def _judged(shown: Sums | Ints, tall: npt.NDArray[np.intp], wide: npt.NDArray[np.intp]) -> Tiles:

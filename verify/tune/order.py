@@ -8,7 +8,7 @@ by rows of a frame. own: each segment in an order of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -72,6 +72,11 @@ class Tiling:
     def tokens(self) -> int:
         """Of a whole tile."""
         return prod(self.sides)
+
+    @property
+    def single(self) -> Tiling:
+        """Tiles of one token each."""
+        return replace(self, sides=(1,) * len(self.sides))
 
     def count(self, place: Side) -> int:
         """How many tiles a segment has."""

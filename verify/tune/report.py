@@ -12,6 +12,7 @@ from mmspec.expressions.mask import unparse
 from mmspec.verify.tune.advice import TILE, Advice, Row, advise, lengths_of
 from mmspec.verify.tune.order import ROWS
 from mmspec.verify.tune.proposal import Change, Finding
+from mmspec.verify.tune.speed import Way
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,12 +25,20 @@ _WIDE: Final = 96
 _FEW: Final = 256 * 256
 """Pairs below which other orders are left to JSON: such an attention is one call at any rate."""
 
+_WORTH: Final = 1.05
+"""Times as good, from which on an order is worth a word."""
+
 _NOTES: Final = (
     "touched: tiles with a visible pair; inside: those without a hidden one.",
     "wasted: pairs of touched tiles that nobody sees, as a share of the visible.",
-    "speed: predicted, against one dense call, by what calls cost on a CPU.",
+    "speed: predicted on a CPU, against one dense call, by the prices of {whose}.",
     "exact: each tile is seen all or not at all. >: what the compiled model does.",
 )
+
+_WHOSE: Final[dict[Way, str]] = {
+    "native": "native code",
+    "calls": "calls of torch's kernels",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +63,25 @@ class Report:
             for line, style in _lines(one, width):
                 console.print(Text(line, style=style), soft_wrap=True)
             console.print()
-        for note in _NOTES:
-            console.print(Text(note, style="dim"), soft_wrap=True)
+        for note in _notes({one.way for one in self.advice if not one.attention.is_full}):
+            for line, _ in _hanging("", note, width):
+                console.print(Text(line, style="dim"), soft_wrap=True)
 
 
-def tune(plan: ir.Plan, given: Mapping[str, int]) -> Report:
-    """Look at every attention; lengths in frames or tokens, the longest where not named."""
+def _notes(ways: set[Way]) -> Iterator[str]:
+    """What the words mean; ways: by whose prices speeds are predicted."""
+    whose = " or ".join(text for way, text in _WHOSE.items() if way in ways) or _WHOSE["calls"]
+    for note in _NOTES:
+        yield note.format(whose=whose)
+
+
+def tune(plan: ir.Plan, given: Mapping[str, int], native: bool | None = None) -> Report:
+    """Look at every attention; lengths in frames or tokens, the longest where not named.
+
+    native: whether there is native code for attention; None: as on this machine.
+    """
     lengths = lengths_of(plan, given)
-    return Report(plan, lengths, advise(plan, lengths))
+    return Report(plan, lengths, advise(plan, lengths, native))
 
 
 def _advice(one: Advice) -> Figures:
@@ -77,6 +97,8 @@ def _advice(one: Advice) -> Figures:
         "visible": attention.visible,
         "density": one.density,
         "compiled": one.compiled,
+        "runs": one.runs,
+        "prices": one.way,
         "tiles": [_row(row) for row in one.rows],
         "advice": {
             "order": str(one.order),
@@ -168,11 +190,11 @@ def _table(one: Advice, width: int) -> Iterator[tuple[str, str]]:
 
 
 def _is_shown(row: Row, one: Advice) -> bool:
-    """Whether another order computes less than the tokens' in the same tiles, and more than few."""
+    """Whether another order is better than the tokens' in the same tiles, and has more than few."""
     plain = one.row(ROWS, row.tile)
     if row.executed is None or _is_short(one):
         return False
-    return plain.executed is None or row.executed < plain.executed or row.compiled
+    return plain.executed is None or one.gain(row, plain) > 1 or row.compiled
 
 
 def _cells(row: Row) -> list[str]:
@@ -190,7 +212,9 @@ def _tile(row: Row) -> str:
 
 
 def _speed(row: Row) -> str:
-    speed = row.speed or 0.0
+    speed = row.speed
+    if speed is None:
+        return "-"
     return f"{speed:.2f}" if speed < 100 else f"{speed:,.0f}"
 
 
@@ -207,8 +231,8 @@ def _sentences(one: Advice) -> Iterator[str]:
     if _is_short(one):
         yield "short: one dense call costs as little as any tiles would"
         return
-    yield from _compared(own, plain, "than row-major")
-    yield from _compared(one.best, own, f"in {one.best.order}")
+    yield from _compared(one, own, plain)
+    yield from _compared(one, one.best, own)
     alone = len(one.findings) == 1
     fine = [found for found in one.findings if _is_fine(found)]
     for found in one.findings:
@@ -228,11 +252,21 @@ def _is_short(one: Advice) -> bool:
     return queries * keys <= _FEW and not one.attention.is_sparse
 
 
-def _compared(less: Row, more: Row, where: str) -> Iterator[str]:
-    """How much less one order computes than another, where that is worth a word."""
-    if less.executed and more.executed and more.executed >= 1.05 * less.executed:
-        times = f"{more.executed / less.executed:.1f} times fewer tiles {where}"
-        yield f"{times}: speed {_speed(less)} instead of {_speed(more)}"
+def _compared(one: Advice, better: Row, other: Row) -> Iterator[str]:
+    """How much better one order is than another, where that is worth a word."""
+    gain = one.gain(better, other)
+    if gain < _WORTH:
+        return
+    if one.way == "calls":
+        where = "than row-major" if better.order == one.order else f"in {better.order}"
+        yield f"{gain:.1f} times fewer tiles {where}: speed {_instead(better, other)}"
+    else:
+        names = f"{better.order} instead of {other.order}"
+        yield f"{gain:.2f} times as fast, {names}: speed {_instead(better, other)}"
+
+
+def _instead(better: Row, other: Row) -> str:
+    return f"{_speed(better)} instead of {_speed(other)}"
 
 
 def _is_fine(found: Finding) -> bool:

@@ -14,7 +14,7 @@ from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.costs.visible import undivided, visible_pairs_of
 from mmspec.verify.seen import Side, side
 from mmspec.verify.tune.arranged import arranged
-from mmspec.verify.tune.count import tiles
+from mmspec.verify.tune.count import met, tiles
 from mmspec.verify.tune.counted import Tiles, Tilings
 from mmspec.verify.tune.order import ROWS, Order, Tiling, orders, tiled, tiling
 
@@ -152,6 +152,21 @@ class Attention:
             if one is None:
                 return None
             found.append(one)
+        return found
+
+    def met(
+        self, order: Order, groups: tuple[int, ...]
+    ) -> list[tuple[tuple[Tiling, ...], tuple[int, ...]]] | None:
+        """Of each pair of segments the queries in groups of so many, and how many keys those of
+        each way see, all together; None where one of them is not counted.
+        """
+        found = []
+        for shown in self.shown:
+            cut = tuple(self._tiling(shown.query, order, size) for size in groups)
+            one = met(shown.mask, *shown.sides, cut, self._tiling(shown.key, order, 64).single)
+            if one is None:
+                return None
+            found.append((cut, one))
         return found
 
 
