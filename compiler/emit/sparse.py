@@ -54,6 +54,13 @@ class Site:
     kv_heads: int
     width: int
     """Of a head."""
+    own: bool = True
+    """Whether it is self-attention: a fusion may read other values of the same segment."""
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether it is self-attention under plain `causal`, which SDPA knows without a mask."""
+        return self.own and is_causal(self.groups, *self.sides)
 
     @property
     def sides(self) -> tuple[Segments, Segments]:
@@ -98,6 +105,7 @@ def of_fusion(node: ir.Fuse) -> Site:
         *(f"{node.stream}_fusion", f"fusion {node.stream}", node.groups),
         *(node.sources[0].segments, keys),
         *(node.heads, node.heads, node.out.width // node.heads),
+        own=False,
     )
 
 
@@ -108,7 +116,7 @@ def passes_over(site: Site, backend: Backend) -> bool:
     """
     if backend == "sdpa" or is_full(site.groups, *site.sides):
         return False
-    if backend == "auto" and (is_causal(site.groups, *site.sides) or not _is_long(site)):
+    if backend == "auto" and (site.is_causal or not _is_long(site)):
         return False
     return all(map(_has_loops, sequences(site)))
 

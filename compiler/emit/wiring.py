@@ -171,9 +171,7 @@ def _told(site: sparse.Site, names: tuple[str, str], lines: Lines) -> dict[str, 
         lines.patterns += sparse.definitions(site)
         lines.kernels += kernel_mask.of_site(site)
         told |= _spans(site, lines)
-    elif not masks.is_full(site.groups, *site.sides) and not masks.is_causal(
-        site.groups, *site.sides
-    ):
+    elif not masks.is_full(site.groups, *site.sides) and not site.is_causal:
         told["mask"] = _visible(site, names, lines)
     return told
 
@@ -189,7 +187,7 @@ def _spans(site: sparse.Site, lines: Lines) -> dict[str, str]:
     )
     asked, told = f"{site.owner}_spans", f"{site.owner}_key_spans"
     lines.write(f"{asked} = document_spans({queries}, {keys})")
-    if site.queries == site.keys:
+    if site.own:
         return {"mask": asked}
     lines.write(f"{told} = document_spans({keys}, {queries})")
     return {"mask": "None", "spans": f"({asked}, {told})"}

@@ -166,6 +166,34 @@ def test_other_ways_to_a_later_token(case: tuple[str, str, str, str]) -> None:
     assert [problem.code for problem in caught.value.diagnostics] == ["MM324"]
 
 
+TWICE = """
+mmspec: 1
+name: twice
+modalities: {text: {kind: tokens, vocab: 7, length: {max: 300}}}
+streams:
+  one: {from: text, depth: 1, width: 8, heads: 2, attention: causal}
+  other: {from: text, depth: 1, width: 8, heads: 2, attention: causal}
+  last: {from: {fusion: cross-attention, of: [one, other], attention: "MASK"}, depth: 1,
+    width: 8, heads: 2, attention: causal}
+heads: {next: {from: last, kind: language-model, tied: false}}
+"""
+
+
+@pytest.mark.parametrize("backend", ["auto", "sdpa", "tiles"])
+@pytest.mark.parametrize("mask", ["causal", "causal & document"])
+def test_a_fusion_sees_of_other_rows_of_the_same_tokens_what_its_mask_says(
+    mask: str, backend: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(TWICE.replace("MASK", mask))
+    model = mmspec.compile(path, backend)().double().eval()
+    ids = torch.randint(7, (1, 270), generator=torch.Generator().manual_seed(3))
+    changed = torch.cat([ids[:, :-1], (ids[:, -1:] + 1) % 7], dim=1)
+    one, other = (model(text=x).heads.next for x in (ids, changed))
+    torch.testing.assert_close(one[:, :-1], other[:, :-1], rtol=0, atol=1e-12)
+    assert (one - other).abs().max() > 1e-6
+
+
 def test_pondering_reads_all_tokens_and_one_step_does_not() -> None:
     text = alone("causal").replace(
         "heads: 2,", "heads: 2, halting: {kind: ponder, at_most: 2, prior: 0.5},"
