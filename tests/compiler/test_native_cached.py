@@ -110,16 +110,15 @@ def test_a_slow_compiler_goes_on_for_later_processes(
     """The first does without to its end; others neither wait long nor compile again."""
     wait = f"while ! [ -e {tmp_path}/go ]; do sleep 0.05; done"
     monkeypatch.setenv("CXX", str(compiler(tmp_path, wait, COPY.format(code=code))))
-    monkeypatch.setattr(native_build, "_WAIT", 0.5)
+    monkeypatch.setattr(native_build, "_WAIT", 3.0)
     monkeypatch.setattr(native_build, "_SOON", 0.1)
     assert native_build.library() is None
     right(monkeypatch)
     said = capfd.readouterr().err
     assert said.count("\n") == 2 and "compiling" in said and "does without it" in said
-    monkeypatch.setattr(native_build, "_WAIT", 60)
     begin = time.monotonic()
     assert again() is None and count(tmp_path) == 1
-    assert time.monotonic() - begin < 30, "another process has waited already"
+    assert time.monotonic() - begin < 2.5, "another process has waited already"
     (tmp_path / "go").write_text("")
     (child,) = native_build._RUNNING
     child.wait(60)
