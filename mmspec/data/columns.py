@@ -14,6 +14,9 @@ from mmspec.schema.spec import Spec
 
 SPLIT: Final = "split"
 _FLAGS: Final = frozenset("0 1 0.0 1.0 true false yes no y n t f none".split())
+_AROUND: Final = frozenset("is in for as use used set split flag mask row sample only".split())
+"""Words that stand beside `test` in the name of a flag: `in_test`, `test_set`."""
+_WORDS: Final = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+")
 _DIGITS: Final = re.compile(r"\d+")
 _NEAR: Final = 0.8
 """Share of letters, in order, that two names have in common."""
@@ -78,8 +81,9 @@ def _sides(cells: list[Any]) -> set[bool | None]:
 
 
 def _is_flag(name: str, cells: list[Any]) -> bool:
-    """Whether a column such as `is_test` says yes or no of each row."""
-    if split.side(_folded(name).removeprefix("is")) is None:
+    """Whether a column such as `is_test` or `test_set` says yes or no of each row."""
+    words = [each for each in _WORDS.findall(name) if each.casefold() not in _AROUND]
+    if split.side(_folded("".join(words)).removeprefix("is").removesuffix("set")) is None:
         return False
     return all(str(cell).strip().lower() in _FLAGS for cell in cells)
 

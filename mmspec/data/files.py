@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from array import array as doubles
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +27,10 @@ _HEADERS: Final = {
     "mmap length": "its header promises more than the file holds",
 }
 """What the errors of numpy mean."""
-_GAPS: Final = frozenset({"", "-", "--", "?", ".", "#n/a", "n/a", "na", "null", "none", "missing"})
+_GAPS: Final = frozenset("#n/a n/a na null none nil missing #div/0! #num! #value! #ref!".split())
 """What stands where a number is missing, so that it is no name of a column."""
+_NAME: Final = re.compile(r"[\W_]*[^\W\d_]")
+"""A letter, before any digit: `−1`, `1,5`, `$3`, `10:00` and `2 m` are numbers to people."""
 _BITS: Final = 1023
 """No float holds a whole number of more."""
 _BLOCK: Final = 1 << 18
@@ -153,8 +156,8 @@ def _table(path: Path) -> NDArray[Any]:
 def _is_header(cells: list[str]) -> bool:
     """Whether a first line names the columns: each cell a different name, none a number or gap."""
     names = {cell.strip().casefold() for cell in cells}
-    numbers = any(numerals.number(cell) is not None for cell in cells)
-    return len(names) == len(cells) and not numbers and names.isdisjoint(_GAPS)
+    words = all(_NAME.match(cell) and numerals.number(cell) is None for cell in cells)
+    return len(names) == len(cells) and words and names.isdisjoint(_GAPS)
 
 
 def _number(line: int, cell: str) -> float:

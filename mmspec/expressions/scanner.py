@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar
 
 from mmspec.diagnostics import Diagnostic, MmspecError, Span, listed, suggest
+from mmspec.expressions import words
 
 MAX_LENGTH: Final = 2000
 MAX_DEPTH: Final = 64
@@ -211,8 +212,8 @@ def _end_of_space(text: str, at: int) -> int:
 
 
 def did_you_mean(word: str, known: Collection[str], what: str) -> str:
-    """Help for an unknown word: the near one, or all there are."""
-    close = suggest(word, known)
+    """Help for an unknown word: what it means elsewhere, the near one, or all there are."""
+    close = words.meant(word, known) or suggest(word, known)
     if close:
         return f"did you mean `{close}`?"
     return f"{what}: {listed(known)}" if known else f"there are no {what}"

@@ -9,8 +9,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from mmspec.diagnostics import MOST, Diagnostic, dotted, shortened, suggest
+from mmspec.expressions import words
 from mmspec.expressions.scanner import inside
-from mmspec.schema import places, remedies, words
+from mmspec.schema import places, remedies
 from mmspec.schema.base import Refused
 from mmspec.text import Document
 

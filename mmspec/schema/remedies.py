@@ -9,7 +9,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mmspec.diagnostics import listed, shortened, suggest
-from mmspec.schema import places, words
+from mmspec.expressions import words
+from mmspec.schema import places
 from mmspec.schema.modality import Image, Table, Video
 from mmspec.schema.objective import DEFAULT_LOSS, Objective
 from mmspec.text import Document, scalars

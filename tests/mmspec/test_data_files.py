@@ -160,7 +160,11 @@ class TestEveryKindOfFile:
         rows = [{"text": "a", name: 1, "side": 0, "label": "x"}]
         assert problems(tmp_path, kind, rows, "text", "facts")[0].code in ("MM514", "MM504")
 
-    @pytest.mark.parametrize("name", ["is_test", "Test", "train", "isTrain", "held_out"])
+    @pytest.mark.parametrize(
+        "name",
+        "is_test Test train isTrain istest held_out in_test test_set TestSet testset for-dev"
+        " use_for_training is_val_flag TEST".split(),
+    )
     @pytest.mark.parametrize("flags", [(0, 1), ("no", "yes"), ("False", "True")])
     def test_a_column_that_says_which_rows_to_test_is_told(
         self, tmp_path: Path, kind: str, name: str, flags: tuple[Any, Any]
@@ -170,6 +174,13 @@ class TestEveryKindOfFile:
         assert problem.code == "MM514" and "`split`" in problem.message
         rows = [row | {name: at} for at, row in enumerate(rows)]
         assert len(loaded(tmp_path, kind, rows, "text").rows) == 9
+
+    @pytest.mark.parametrize("word", ["invalid", "test_result", "tested", "set", "in", "trains"])
+    def test_other_columns_of_yes_and_no_are_left_alone(
+        self, tmp_path: Path, kind: str, word: str
+    ) -> None:
+        rows = [{"text": f"t{i}", "label": "x", word: i % 2} for i in range(9)]
+        assert loaded(tmp_path, kind, rows, "text").columns[word]
 
     @pytest.mark.parametrize("word", ["splits", "subset", "spit", "Label", "texts", "phase"])
     def test_other_columns_are_left_alone(self, tmp_path: Path, kind: str, word: str) -> None:
@@ -258,7 +269,18 @@ GAPS = {
     "1_0,2,3\n4,5,6\n": "line 1: `1_0` is no number",
     "1,2,3\n4,1_0,6\n": "line 2: `1_0` is no number",
     "1,2\x0c3\n": "line 1: `2\x0c3` is no number",
-    "1;2;3\n4;5;6\n": "line 2: `4;5;6` is no number",
+    "1;2;3\n4;5;6\n": "line 1: `1;2;3` is no number",
+    '"1,5","2,5"\n4,5\n': "line 1: `1,5` is no number",
+    "−1,−2\n4,5\n": "line 1: `−1` is no number",
+    "1_0,2_0\n4,5\n": "line 1: `1_0` is no number",
+    "1/2,1/3\n4,5\n": "line 1: `1/2` is no number",
+    "$1,$2\n4,5\n": "line 1: `$1` is no number",
+    "2 m,3 m\n4,5\n": "line 1: `2 m` is no number",
+    "0x1,0x2\n4,5\n": "line 1: `0x1` is no number",
+    "\uff11,\uff12\n4,5\n": "line 1: `\uff11` is no number",
+    "2020-01-01,2020-01-02\n4,5\n": "line 1: `2020-01-01` is no number",
+    "*,**\n4,5\n": "line 1: `*` is no number",
+    "#DIV/0!,#REF!\n4,5\n": "line 1: `#DIV/0!` is no number",
     "x\ty\n1\t2\n": "line 2: `1\t2` is no number",
     "x,y,z\n": "it has no numbers",
     "": "it has no numbers",

@@ -284,6 +284,22 @@ OTHER_WORDS = [
         "moe",
         "write {kind: experts, experts: ..., choose: ...}",
     ),
+    *[
+        ("window(before=8, after=7)", word, f"did you mean `{meant}`?")
+        for word, meant in (
+            ("sliding_window(8)", "window"),
+            ("local(8)", "window"),
+            ("bidirectional", "full"),
+            ("full_attention", "full"),
+            ("autoregressive", "causal"),
+            ("Causal", "causal"),
+            ("swin(8)", "shifted_window"),
+            ("neighborhood(8)", "window2d"),
+            ("chunked(8)", "block"),
+            ("prefix_lm(8)", "prefix"),
+        )
+    ],
+    ("100 Hz", "100 fps", "did you mean `Hz`?"),
     ("heads: 8\n", "heads: 8\n    norm: rmsnorm\n", "did you mean `rms`?"),
     ("heads: 8\n", "heads: 8\n    norm: LayerNorm\n", "did you mean `layer`?"),
     # keys of other kinds and places

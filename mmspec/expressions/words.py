@@ -131,10 +131,13 @@ transformer: encoder self-attention merged
 ponder: pondernet act adaptive
 exit: early_exit early-exit
 number: float int integer numeric real num
-full: bidirectional all dense none_masked global_attention
-causal: autoregressive decoder triangular
-window: local sliding sliding_window banded
+full: bidirectional all dense none_masked global_attention full_attention encoder
+causal: autoregressive decoder triangular tril lower_triangular unidirectional
+window: local sliding sliding_window sliding_window_attention banded
+window2d: neighborhood neighbourhood natten
 shifted_window: swin
+block: block_diagonal chunked chunk blockwise
+prefix: prefix_lm
 document: packed documents
 global: global_tokens cls
 Hz: fps hertz
