@@ -146,18 +146,17 @@ def random_blocks(
     blocks, there = draws
     if blocks >= there:
         return torch.ones(queries, keys, dtype=torch.bool, device=device)
-    row_i = torch.arange(-(-queries // 64), device=device)
+    row_q = torch.arange(queries, device=device) // 64
     column_j = torch.arange(there, device=device)
-    shown_ij = row_i[:, None] + column_j < 0
+    shown_qj = row_q[:, None] + column_j < 0
     for draw in range(blocks):
-        number_i = mixed(mixed(mixed(torch.full_like(row_i, seed)) ^ row_i) ^ draw)
+        number_q = mixed(mixed(mixed(torch.full_like(row_q, seed)) ^ row_q) ^ draw)
         top = there - blocks + draw
-        half_i, last_i = number_i >> 1 & 0x7FFFFFFFFFFFFFFF, number_i & 1
-        pick_i = (half_i % (top + 1) * 2 + last_i) % (top + 1)
-        taken_i = shown_ij.gather(1, pick_i[:, None])[:, 0]
-        shown_ij = shown_ij | (column_j == torch.where(taken_i, top, pick_i)[:, None])
-    shown_qj = shown_ij.repeat_interleave(64, dim=0)[:queries]
-    return shown_qj.repeat_interleave(64, dim=1)[:, :keys]
+        half_q, last_q = number_q >> 1 & 0x7FFFFFFFFFFFFFFF, number_q & 1
+        pick_q = (half_q % (top + 1) * 2 + last_q) % (top + 1)
+        taken_q = shown_qj.gather(1, pick_q[:, None])[:, 0]
+        shown_qj = shown_qj | (column_j == torch.where(taken_q, top, pick_q)[:, None])
+    return shown_qj[:, torch.arange(keys, device=device) // 64]
 
 
 def mixed(number: Tensor) -> Tensor:

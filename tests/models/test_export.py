@@ -13,6 +13,7 @@ import pytest
 import torch
 from model_inputs import SMALL, SPECS, compiled, plan_of, tensors
 
+import mmspec
 from mmspec.compiler import driver
 
 DEEP = os.environ.get("MMSPEC_PROFILE") == "deep"
@@ -40,6 +41,14 @@ for name in sys.argv[1:]:
         assert type(found).__name__ == type(found.heads).__name__.replace("Heads", "Output")
         for head, value in expected.items():
             torch.testing.assert_close(getattr(found.heads, head), value)
+"""
+
+DRAWN = """
+mmspec: 1
+name: drawn
+modalities: {text: {kind: tokens, vocab: 9, length: {max: 300}}}
+streams: {text: {from: text, depth: 1, width: 8, heads: 1, attention: causal & random(2)}}
+heads: {next: {from: text, kind: language-model}}
 """
 
 
@@ -82,3 +91,17 @@ def test_programs_are_read_where_mmspec_is_not(folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_drawn_blocks_are_exported_for_any_length(tmp_path: Path) -> None:
+    """Over 5 s: torch.export."""
+    path = tmp_path / "drawn.yaml"
+    path.write_text(DRAWN)
+    model = mmspec.compile(path, "sdpa")().eval()
+    tokens = torch.export.Dim("tokens", min=2, max=300)
+    ids = torch.randint(9, (2, 300), generator=torch.Generator().manual_seed(0))
+    shapes = {"text": {1: tokens}}
+    program = torch.export.export(model, (), {"text": ids}, dynamic_shapes=shapes).module()
+    for count in (2, 64, 65, 300):
+        found, expected = (each(text=ids[:, :count]).heads.next for each in (program, model))
+        torch.testing.assert_close(found, expected)
