@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ _COMMANDS = (new, check, show, compile, analyze, tune, verify, train, laws, expl
 
 
 _UNKNOWN: Final = "unrecognized arguments: "
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,6 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return exits.BROKEN_PIPE
+    except OSError as error:
+        if not _is_full(error):
+            raise
+        _flush_what_can_be()
+        return _failed(error, as_json=False)
     return code
 
 
@@ -115,7 +122,9 @@ def _run(argv: Sequence[str] | None) -> int:
         return exits.INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - the last place that can turn it into a message
+    except Exception as error:  # the last place that can turn it into a message
+        if _is_full(error):
+            raise
         return _failed(error, getattr(arguments, "json", False))
 
 
@@ -125,6 +134,11 @@ def _escape_what_cannot_be_encoded() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether a disk, or whatever stdout goes to, takes no more; which file is not known."""
+    return isinstance(error, OSError) and error.errno in _FULL and error.filename is None
 
 
 def _failed(error: Exception, as_json: bool) -> int:
@@ -142,11 +156,22 @@ def _failed(error: Exception, as_json: bool) -> int:
     if isinstance(error, OSError) and error.filename is not None:
         output.note(f"error: {error.filename}: {(error.strerror or 'failed').lower()}")
         return exits.USAGE
+    if _is_full(error):
+        output.note("error: cannot write: no space is left where the output goes")
+        return exits.USAGE
     text = " ".join(str(error).split())[:300]
     output.note(f"internal error: {type(error).__name__}: {text}")
     if not os.environ.get("MMSPEC_TRACEBACK"):
         output.note("this is a bug in mmspec; MMSPEC_TRACEBACK=1 shows where")
     return exits.INTERNAL
+
+
+def _flush_what_can_be() -> None:
+    """What was printed, unless it is stdout that takes no more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
 
 
 def _silence_stdout() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -227,6 +228,35 @@ def test_an_interrupt_exits_130(
     monkeypatch.setattr("mmspec.cli.explain.run", interrupt)
     assert call("explain", "MM001") == 130
     assert capsys.readouterr().err == "mmspec: interrupted\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("words", ["explain", "explain MM001", "--version"])
+def test_output_that_finds_no_space_is_one_line(words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mmspec", *words.split()],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == "mmspec: error: cannot write: no space is left where the output goes\n"
+    assert done.returncode == 2
+
+
+def test_a_full_disk_is_no_bug_and_what_was_printed_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: object) -> int:
+        print("so far")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mmspec.cli.explain.run", full)
+    assert call("explain", "MM001") == 2
+    shown = capsys.readouterr()
+    assert shown.out == "so far\n" and "cannot write" in shown.err and "bug" not in shown.err
 
 
 def test_a_reader_that_goes_away() -> None:
