@@ -265,7 +265,8 @@ class Attention(nn.Module):
             )
         elif len(self.shown) > 1:
             y_bhtw = attend_by_head(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt)
-        elif self.causal:  # of itself no query sees the tokens of padding, which come last
+        elif self.causal and self.shown:
+            # of itself no query sees the tokens of padding, which come last
             y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts))
         elif self.shown:
             y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts), valid_bt)

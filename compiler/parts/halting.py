@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Patterns, Rotation
@@ -23,7 +24,7 @@ def of_one_depth(x: Tensor) -> bool:
 
     Who stops is not known there; what those say who would have is the same.
     """
-    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return torch.compiler.is_compiling() or is_functorch_wrapped_tensor(x)
 
 
 class PonderStack(nn.Module):

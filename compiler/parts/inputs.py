@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 NUMBERS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 INTEGERS = (torch.int64, torch.int32)
@@ -71,7 +72,7 @@ def readable(x: Tensor) -> bool:
     """Whether the values of a tensor can be looked at, and at little cost."""
     if torch.compiler.is_compiling() or not x.is_cpu or type(x) is not Tensor:
         return False
-    return not torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return not is_functorch_wrapped_tensor(x)
 
 
 def within(x: Tensor, most: int) -> bool:

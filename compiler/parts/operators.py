@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.autograd import forward_ad
 
 Kernel = Callable[..., Any]
@@ -27,7 +28,7 @@ def transformed(*tensors: Tensor) -> bool:
         return False
     if forward_ad._current_level >= 0:
         return True
-    return any(torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
+    return any(is_functorch_wrapped_tensor(x) for x in tensors)
 
 
 def operator(

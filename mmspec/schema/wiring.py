@@ -167,7 +167,7 @@ def _order(spec: Spec, sources: dict[str, tuple[Source, ...]]) -> tuple[str, ...
 
 def _cycle(spec: Spec, path: tuple[str, ...]) -> MmspecError:
     """Streams that read each other, from the first to itself."""
-    circle = path[path.index(path[-1]) :]
+    circle = list(path[path.index(path[-1]) :])
     shown = [*circle[:4], "...", *circle[-2:]] if len(circle) > 8 else circle
     return problem(
         spec,

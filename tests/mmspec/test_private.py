@@ -29,7 +29,7 @@ def test_folders_and_files_are_for_one_user(base: Path) -> None:
     before = os.umask(0)
     try:
         folder = private.cache("kept", "deep")
-        assert folder == base / "kept" / "deep"
+        assert folder is not None and folder == base / "kept" / "deep"
         with private.written(folder / "entry") as file:
             file.write(b"words")
     finally:

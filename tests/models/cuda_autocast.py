@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ IN_FLOAT32 = (
 
 
 @contextmanager
-def cuda_autocast() -> Iterator[None]:
+def cuda_autocast() -> Generator[None]:
     """A context of bfloat16 autocast in which those operators do what they do on a GPU."""
     library = torch.library.Library("aten", "IMPL")
     for name in IN_FLOAT32:
