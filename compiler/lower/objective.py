@@ -99,8 +99,8 @@ class _Algebra(Protocol[R]):
         """Every row reads all tokens of a segment."""
         ...
 
-    def through(self, reads: R, query: ir.Segment, key: ir.Segment, mask: Mask) -> R:
-        """What is read of keys by rows that read queries."""
+    def through(self, reads: R, query: ir.Segment, key: ir.Segment, mask: Mask) -> R | None:
+        """What is read of keys by rows that read queries; None: nothing at any length."""
         ...
 
     def join(self, one: R, other: R) -> R:
@@ -158,10 +158,13 @@ class _Maps:
 
         return everything(self.segment.geometry, segment.geometry)
 
-    def through(self, reads: isl.Map, query: ir.Segment, key: ir.Segment, mask: Mask) -> isl.Map:
+    def through(
+        self, reads: isl.Map, query: ir.Segment, key: ir.Segment, mask: Mask
+    ) -> isl.Map | None:
         from mmspec.compiler.relations.reads import through
 
-        return through(reads, mask, query.geometry, key.geometry)
+        found = through(reads, mask, query.geometry, key.geometry)
+        return None if found.is_empty() else found
 
     def join(self, one: isl.Map, other: isl.Map) -> isl.Map:
         return one if one.plain_is_equal(other) else one.union(other).coalesce()
@@ -294,7 +297,10 @@ class _Back(Generic[R]):
             if name not in row or shown == _NONE:
                 continue
             query, key = queries[name], keys[other]
-            self._add(found, other, self.algebra.through(row[name], query, key, shown))
+            reads = self.algebra.through(row[name], query, key, shown)
+            if reads is None:
+                continue
+            self._add(found, other, reads)
             self._seen(key, found[other], _sight(node, (name, other), mask))
         return found
 

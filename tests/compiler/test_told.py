@@ -138,6 +138,10 @@ CASES = {
         *("{fusion: cross-attention, of: [text, other], attention: none}", "causal"),
     ): set(),
     (
+        *("causal", "{fusion: attention, of: [text], queries: 2}", "[text, other]"),
+        '{text -> text: causal, text -> other: "~global(2)"}',
+    ): set(),
+    (
         *("causal", "image", "[text, other]"),
         "[{heads: 1, mask: causal}, {heads: 1, mask: {text -> text: prefix(4)}}]",
     ): {1, 2, 3},

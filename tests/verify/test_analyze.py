@@ -17,6 +17,7 @@ from test_costs_visible import mask_blocks
 
 import mmspec
 from mmspec.compiler import ir
+from mmspec.diagnostics import MmspecError
 from mmspec.expressions.mask import Pattern
 from mmspec.verify import costs as costing
 from mmspec.verify.analyze import analyze, human
@@ -200,3 +201,18 @@ def tiles() -> int:
         mask_blocks(Pattern("random", (("blocks", 1), ("seed", 4))), block, 3) for block in range(3)
     )
     return 3 * 6 + sum(len({0, *columns}) for columns in chosen)
+
+
+def test_what_has_no_closed_form_is_not_counted_for_minutes(tmp_path: Path) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_text(
+        "mmspec: 1\nname: long\n"
+        "modalities: {text: {kind: tokens, vocab: 9, length: {max: 1000000}}}\n"
+        "streams:\n  s: {from: text, depth: 1, width: 8, heads: 2,\n"
+        '    attention: "dilated(step=1000, reach=90000) | strided(65537)"}\n'
+        "heads: {y: {from: s, kind: classifier, classes: 3}}\n"
+    )
+    with pytest.raises(MmspecError) as caught:
+        analyze(mmspec.plan(path)).as_dict()
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "MM620" and "1,000,000,000,000 pairs" in problem.message

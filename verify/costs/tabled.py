@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from mmspec.compiler import ir
+from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.expressions.mask import Mask, unparse
 from mmspec.verify.chance import changed
 from mmspec.verify.costs.polynomial import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import sympy
 
 _ROWS: Final = 256
+_MOST: Final = 1 << 31
+"""Pairs that are looked at one by one: a few seconds of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,22 @@ def _evaluated(atom: Tabled, known: tuple[tuple[str, int], ...]) -> int:
     }
     query, key = side(atom.query, by_modality), side(atom.key, by_modality)
     if atom.without is None:
+        pairs = (query.stop - query.start) * (key.stop - key.start)
+        if pairs > _MOST:
+            raise MmspecError(_too_many(atom, pairs))
         starts = range(query.start, query.stop, _ROWS)
         parts = (seen(atom.mask, query.part(row, row + _ROWS), key) for row in starts)
         return sum(int(np.count_nonzero(part)) for part in parts)
     without = atom.without.evaluate(lengths)
     assert isinstance(without, int)
     return without + changed(atom.mask, query, key)[0]
+
+
+def _too_many(atom: Tabled, pairs: int) -> Diagnostic:
+    """What is said of a mask that would take too long to count."""
+    return Diagnostic(
+        "MM620",
+        f"`{unparse(atom.mask)}` has no closed form: {pairs:,} pairs would be looked at"
+        f" one by one, more than {_MOST:,}",
+        help="take a shorter `length.max`, or patterns that overlap less",
+    )
