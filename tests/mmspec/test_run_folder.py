@@ -127,11 +127,12 @@ def test_a_flipped_bit_is_told_or_without_effect(
 
 
 def scalars(out: Path) -> list[tuple[int, Any]]:
-    """The losses in the event files."""
+    """The losses in the event files, by step: files of one second stand in the order of names."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     events = accumulator.EventAccumulator(str(out))
     events.Reload()
-    return [(event.step, pytest.approx(event.value)) for event in events.Scalars("loss")]
+    found = sorted(events.Scalars("loss"), key=lambda event: event.step)
+    return [(event.step, pytest.approx(event.value)) for event in found]
 
 
 def scalars_of(found: dict[str, Any]) -> list[tuple[int, float]]:
