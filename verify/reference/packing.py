@@ -79,16 +79,11 @@ def _meets(
     spec: Spec, attention: Attention, sides: tuple[Segments, Segments], asked: frozenset[str]
 ) -> bool:
     """Whether a query may see a key of another document, or of any where it has none itself."""
-    queries, keys = (tuple(Side(s.name, 0, _layout(spec, s)) for s in side) for side in sides)
-    for _, one in attention.by_heads(1):
-        for i, query in enumerate(sides[0]):
-            for j, key in enumerate(sides[1]):
-                if key.modality not in asked:
-                    continue
-                mask = mask_of_pair(one, queries, keys, (i, j))
-                kind = query.modality in asked, query == key
-                if _shows(mask, queries[i].layout, keys[j].layout, *kind):
-                    return True
+    for query, key, mask in _by_pair(spec, attention, sides):
+        if key.modality in asked:
+            kind = query.modality in asked, query == key
+            if _shows(mask, _layout(spec, query), _layout(spec, key), *kind):
+                return True
     return False
 
 
@@ -128,17 +123,25 @@ def moves(spec: Spec) -> bool:
 def _move(
     spec: Spec, attention: Attention, sides: tuple[Segments, Segments], asked: frozenset[str]
 ) -> bool:
+    for query, key, mask in _by_pair(spec, attention, sides):
+        shifts = {(int(query.modality in asked), int(key.modality in asked))} - {(0, 0)}
+        if shifts == {(1, 1)} and query != key:
+            shifts = {(0, 1), (1, 0)}
+        layouts = _layout(spec, query), _layout(spec, key)
+        if not all(_same(mask, *layouts, shift) for shift in shifts):
+            return False
+    return True
+
+
+def _by_pair(
+    spec: Spec, attention: Attention, sides: tuple[Segments, Segments]
+) -> Iterator[tuple[Segment, Segment, Mask]]:
+    """Each segment of queries beside each of keys, and their mask, head by head."""
     queries, keys = (tuple(Side(s.name, 0, _layout(spec, s)) for s in side) for side in sides)
     for _, one in attention.by_heads(1):
         for i, query in enumerate(sides[0]):
             for j, key in enumerate(sides[1]):
-                shifts = {(int(query.modality in asked), int(key.modality in asked))} - {(0, 0)}
-                if shifts == {(1, 1)} and query != key:
-                    shifts = {(0, 1), (1, 0)}
-                mask = mask_of_pair(one, queries, keys, (i, j))
-                if not all(_same(mask, queries[i].layout, keys[j].layout, s) for s in shifts):
-                    return False
-    return True
+                yield query, key, mask_of_pair(one, queries, keys, (i, j))
 
 
 @lru_cache(maxsize=256)
