@@ -19,9 +19,9 @@ from attention_peers import Attend
 from measure import ROOT
 from torch import Tensor
 
-from mmspec.compiler.emit import kernel_mask, kernels
+from mmspec.compiler.kernels import kernel_mask, triton_source
 from mmspec.compiler.parts.attention import document_spans
-from mmspec.compiler.relations.sequence import SequenceMask
+from mmspec.compiler.relations.meaning.sequence import SequenceMask
 
 _PARTS = "launch", "tuning", "tiles", "tables", "sparse_plan", "sparse_calls"
 _NUMBERS = itertools.count()
@@ -60,14 +60,14 @@ def loaded(case: Case, heads: int, width: int) -> tuple[Any, Any]:
     package.mkdir()
     (package / "__init__.py").touch()
     for name in _PARTS:
-        text = (ROOT / "compiler" / "parts" / f"{name}.py").read_text()
-        text = text.replace("from mmspec.compiler.parts import", "from . import")
-        text = text.replace("from mmspec.compiler.parts.", "from .")
+        text = (ROOT / "compiler" / "runtime" / f"{name}.py").read_text()
+        text = text.replace("from mmspec.compiler.runtime import", "from . import")
+        text = text.replace("from mmspec.compiler.runtime.", "from .")
         (package / f"{name}.py").write_text(text)
     sequence, widths = _known(case), (width, width)
     tiles = kernel_mask.tiles_of(width, sequence)
     mask = kernel_mask.Mask("mask", sequence, max(case.tokens), *widths, heads, tiles)
-    (package / "kernels.py").write_text(kernels.module('"""Kernels."""', [mask]))
+    (package / "kernels.py").write_text(triton_source.module('"""Kernels."""', [mask]))
     importlib.invalidate_caches()
     table = importlib.import_module(f"{package.name}.kernels").KERNELS
     return table["mask"], importlib.import_module(f"{package.name}.launch")

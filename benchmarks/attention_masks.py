@@ -10,9 +10,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
-from mmspec.compiler.relations.sequence import SequenceMask, Side
-from mmspec.compiler.relations.tables import Documents, chosen_blocks
+from mmspec.compiler.relations.loops.token_tables import Documents, chosen_blocks
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.expressions.mask import parse, parse_pair
 
 _ROWS = 1024

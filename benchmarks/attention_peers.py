@@ -18,10 +18,10 @@ from measure import ROOT
 from torch import Tensor
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts.pace import paced
-from mmspec.compiler.parts.sparse import sparse_attention
-from mmspec.compiler.parts.sparse_groups import Groups
-from mmspec.compiler.parts.sparse_plan import chosen
+from mmspec.compiler.runtime.pace import paced
+from mmspec.compiler.runtime.sparse import sparse_attention
+from mmspec.compiler.runtime.sparse_groups import Groups
+from mmspec.compiler.runtime.sparse_plan import chosen
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 _NUMBERS = itertools.count()

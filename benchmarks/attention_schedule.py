@@ -16,9 +16,9 @@ from typing import Final
 import attention_peers
 from attention_masks import MASKS, Case
 
-from mmspec.compiler.relations.pattern import pattern_source
-from mmspec.compiler.relations.patterns import is_closed
-from mmspec.compiler.relations.tables import table
+from mmspec.compiler.relations.loops.emitted import pattern_source
+from mmspec.compiler.relations.loops.token_tables import table
+from mmspec.compiler.relations.meaning.definitions import is_closed
 
 LENGTH: Final = 1 << 20
 _PEER: Final = 4096

@@ -25,11 +25,11 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import pace
-from mmspec.compiler.parts.sparse import sparse_attention
-from mmspec.compiler.parts.sparse_plan import chosen
-from mmspec.compiler.relations.geometry import line
-from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.compiler.relations.meaning.geometry import line
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
+from mmspec.compiler.runtime import pace
+from mmspec.compiler.runtime.sparse import sparse_attention
+from mmspec.compiler.runtime.sparse_plan import chosen
 from mmspec.expressions.mask import parse
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mmspec.compiler.relations.geometry import Geometry
+from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.diagnostics import Span
 from mmspec.expressions.mask import Mask, patterns
 

@@ -22,7 +22,7 @@ ORDER = (
 """Modules of a package, each after those it imports."""
 SHARED = {
     "private": "mmspec.private",
-    **{name: f"mmspec.compiler.parts.{name}" for name in ("native_build", "native", "pace")},
+    **{name: f"mmspec.compiler.runtime.{name}" for name in ("native_build", "native", "pace")},
 }
 """The same in every package: a line is said once for all of them, and C++ is read from a file."""
 ON_A_GPU = ("tiles", "kernels")

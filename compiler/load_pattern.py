@@ -9,12 +9,12 @@ from functools import lru_cache
 
 from torch import Tensor
 
-from mmspec.compiler.parts import sparse_pattern, tables
-from mmspec.compiler.relations.pattern import pattern_source
-from mmspec.compiler.relations.patterns import is_closed
-from mmspec.compiler.relations.sequence import SequenceMask, Side
-from mmspec.compiler.relations.tables import Documents
-from mmspec.compiler.relations.terms import asks
+from mmspec.compiler.relations.loops.emitted import pattern_source
+from mmspec.compiler.relations.loops.token_tables import Documents
+from mmspec.compiler.relations.meaning.definitions import is_closed
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
+from mmspec.compiler.relations.meaning.terms import asks
+from mmspec.compiler.runtime import sparse_pattern, tables
 
 _HEADER = """from collections.abc import Iterator
 from itertools import pairwise, product
@@ -22,8 +22,16 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor
 
-from mmspec.compiler.parts.sparse_pattern import Block, Pattern, Run, bounds, laid, register, tiled
-from mmspec.compiler.parts.tables import Documents, Draw, everything, samples, sees, tabled
+from mmspec.compiler.runtime.sparse_pattern import (
+    Block,
+    Pattern,
+    Run,
+    bounds,
+    laid,
+    register,
+    tiled,
+)
+from mmspec.compiler.runtime.tables import Documents, Draw, everything, samples, sees, tabled
 
 
 """

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.geometry import Geometry
+from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.diagnostics import Span
 from mmspec.expressions import mask as masks
 

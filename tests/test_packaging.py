@@ -37,7 +37,7 @@ def expected() -> set[str]:
         f"{import_name(path).replace('.', '/')}{'/__init__' if path.stem == '__init__' else ''}.py"
         for path in files()
     }
-    return python | {"mmspec/py.typed", "mmspec/compiler/parts/native.cpp"}
+    return python | {"mmspec/py.typed", "mmspec/compiler/runtime/native.cpp"}
 
 
 def build(tree: Path, out: Path, *options: str) -> None:

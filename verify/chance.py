@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from mmspec.compiler.relations.terms import put
+from mmspec.compiler.relations.meaning.terms import put
 from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.blocks import ALL, NONE, block_shades

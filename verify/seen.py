@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.geometry import Clock, Geometry
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
 
 Bools = npt.NDArray[np.bool_]

@@ -12,7 +12,7 @@ from typing import Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit.masks import NONE, simplify
-from mmspec.compiler.relations.patterns import widest
+from mmspec.compiler.relations.meaning.definitions import widest
 from mmspec.expressions.mask import Mask, Pattern, patterns, unparse
 
 FREE: Final = "free"
@@ -163,7 +163,7 @@ def _seen(
 def _is_causal(mask: Mask, segment: ir.Segment) -> bool:
     """Whether no query sees a later key, at any length."""
     from mmspec.compiler.relations.limit import TooHardError, limited
-    from mmspec.compiler.relations.relation import relation
+    from mmspec.compiler.relations.meaning.relation import relation
 
     if mask == Pattern("causal"):
         return True

@@ -11,12 +11,12 @@ from typing import Final
 from mmspec.compiler import ir
 from mmspec.compiler.emit import inputs, sight
 from mmspec.compiler.emit.decodable import Decoding, decoding
-from mmspec.compiler.emit.fragment import Class
-from mmspec.compiler.emit.functions import Functions, Site
 from mmspec.compiler.emit.model import part_modules, unexecuted
 from mmspec.compiler.emit.requests import Requests
-from mmspec.compiler.emit.source import Library, library, names_used
-from mmspec.compiler.emit.specialise import Specialiser
+from mmspec.compiler.specialise.fragment import Class
+from mmspec.compiler.specialise.functions import Functions, Site
+from mmspec.compiler.specialise.source import Library, library, names_used
+from mmspec.compiler.specialise.specialise import Specialiser
 
 SUMMARY: Final = "Decoding: a prompt, then the tokens after it from kept keys and values."
 LEGEND: Final = "b batch, c next tokens, s kept keys, t tokens, d width, h heads, w head width"
@@ -25,7 +25,7 @@ LEGEND: Final = "b batch, c next tokens, s kept keys, t tokens, d width, h heads
 @cache
 def parts() -> Library:
     """What `parts/decoding.py` defines."""
-    return library((unexecuted("decoding"),))
+    return library((unexecuted("parts.decoding"),))
 
 
 @dataclass

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import decoding, inputs, kernels, model, runtime, sparse
-from mmspec.compiler.emit.fragment import Fragment
-from mmspec.compiler.emit.imports import import_block
-from mmspec.compiler.emit.kernel_mask import Mask
+from mmspec.compiler.emit import decoding, inputs, model, runtime, sparse
 from mmspec.compiler.emit.package import Package, manifest
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.sparse import Backend
-from mmspec.compiler.emit.specialise import Specialiser
-from mmspec.compiler.emit.tidy import tidy
 from mmspec.compiler.emit.wiring import Lines
+from mmspec.compiler.kernels import triton_source
+from mmspec.compiler.kernels.kernel_mask import Mask
+from mmspec.compiler.specialise.fragment import Fragment
+from mmspec.compiler.specialise.imports import import_block
+from mmspec.compiler.specialise.specialise import Specialiser
+from mmspec.compiler.specialise.tidy import tidy
 from mmspec.schema.resolved import dump
 from mmspec.schema.spec import Spec
 
@@ -122,7 +123,7 @@ def _package(
     if masks:
         homes.update(dict.fromkeys(sparse.NAMES, "sparse_pattern"))
         about = "Attention on a GPU: a kernel forward, two backward, for each mask."
-        files["kernels.py"] = kernels.module(model.header(plan, about), masks)
+        files["kernels.py"] = triton_source.module(model.header(plan, about), masks)
     if own.attention:
         files["attention.py"] = _file(
             plan, "Attention of the model, and who sees whom.", own.attention, lines, homes

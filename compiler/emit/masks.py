@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.formula import Formula, as_source, as_statements, balanced
-from mmspec.compiler.relations.geometry import line
-from mmspec.compiler.relations.layout import coordinates
-from mmspec.compiler.relations.patterns import TABLES, meaning
+from mmspec.compiler.relations.loops.arrangement import coordinates
+from mmspec.compiler.relations.meaning.definitions import TABLES, meaning
+from mmspec.compiler.relations.meaning.formula import Formula, as_source, as_statements, balanced
+from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions import mask as masks
 
 _LONG = 60

@@ -34,12 +34,12 @@ PARTS = (
 @cache
 def part_modules() -> tuple[ModuleType, ...]:
     """The modules that hold the parts, to be read: none is executed, which would load torch."""
-    return tuple(unexecuted(name) for name in PARTS)
+    return tuple(unexecuted(f"parts.{name}") for name in PARTS)
 
 
 def unexecuted(name: str) -> ModuleType:
-    """A module of `mmspec.compiler.parts` as `inspect.getsource` takes it."""
-    found = find_spec(f"mmspec.compiler.parts.{name}")
+    """A module of `mmspec.compiler` as `inspect.getsource` takes it."""
+    found = find_spec(f"mmspec.compiler.{name}")
     assert found is not None, name
     return module_from_spec(found)
 

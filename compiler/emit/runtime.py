@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mmspec import private
-from mmspec.compiler import parts
+from mmspec.compiler import runtime
 from mmspec.compiler.emit.model import unexecuted
 
 FILES: Final = {
@@ -35,14 +35,14 @@ FILES: Final = {
     ),
     "tables": ("tables",),
 }
-"""Files of `compiler/parts` that go into a package whole, by the module that its parts import.
+"""Files of `compiler/runtime` that go into a package whole, by the module that its parts import.
 
 `private` is the one that all of mmspec uses.
 """
 
-_IMPORT: Final = re.compile(r"from mmspec\.compiler\.parts\.(\w+) import")
+_IMPORT: Final = re.compile(r"from mmspec\.compiler\.runtime\.(\w+) import")
 _MODULES: Final = re.compile(
-    r"(?:^from mmspec(?:\.compiler\.parts)? import [\w, ]+\n)+", re.MULTILINE
+    r"(?:^from mmspec(?:\.compiler\.runtime)? import [\w, ]+\n)+", re.MULTILINE
 )
 
 
@@ -66,9 +66,10 @@ def files(modules: Iterable[str], name: str, using: str) -> dict[str, str]:
     found = {}
     for module in dict.fromkeys(file for one in modules for file in FILES[one]):
         if "." in module:
-            found[module] = (Path(parts.__file__).parent / module).read_text(encoding="utf-8")
+            found[module] = (Path(runtime.__file__).parent / module).read_text(encoding="utf-8")
             continue
-        text = inspect.getsource(private if module == "private" else unexecuted(module))
+        own = private if module == "private" else unexecuted(f"runtime.{module}")
+        text = inspect.getsource(own)
         text = text.replace('"mmspec::', f'"mmspec_{digest}::')
         text = _MODULES.sub(_beside, text)
         found[f"{module}.py"] = _IMPORT.sub(r"from .\1 import", text)

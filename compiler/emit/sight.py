@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit.masks import FULL, NONE, simplify
-from mmspec.compiler.relations.formula import ALWAYS, NEVER, as_source, both
-from mmspec.compiler.relations.geometry import Geometry, line
-from mmspec.compiler.relations.patterns import is_closed, meaning
+from mmspec.compiler.relations.meaning.definitions import is_closed, meaning
+from mmspec.compiler.relations.meaning.formula import ALWAYS, NEVER, as_source, both
+from mmspec.compiler.relations.meaning.geometry import Geometry, line
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, unparse
 
 if TYPE_CHECKING:
-    from mmspec.compiler.relations.alive import Alive
+    from mmspec.compiler.relations.meaning.alive import Alive
 
 _CAUSAL: Final = Pattern("causal")
 
@@ -50,7 +50,7 @@ class Sight:
         masks = tuple(_mask(group, self.segment, key) for group in self.groups)
         if any(mask in (FULL, _CAUSAL) for mask in masks):
             return None
-        from mmspec.compiler.relations.alive import alive
+        from mmspec.compiler.relations.meaning.alive import alive
 
         found = alive(masks, self.segment.geometry, key.geometry, own=key == self.segment)
         return None if found.all else found

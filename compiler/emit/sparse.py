@@ -21,7 +21,8 @@ from mmspec.compiler.emit.masks import (
     is_full,
     simplify,
 )
-from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.compiler.kernels import kernel_mask
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.expressions.mask import Mask
 
 Backend = str
@@ -159,15 +160,26 @@ def _shown(pairs: ir.Pairs) -> Iterator[tuple[str, str, Mask]]:
 
 def _has_loops(mask: SequenceMask) -> bool:
     """Whether loops over tiles can be had for all pairs."""
-    from mmspec.compiler.relations.table_pattern import has_loops
+    from mmspec.compiler.relations.loops.emitted_tables import has_loops
 
     sides = {side.name: side for side in mask.sides}
     return all(has_loops(part, sides[query], sides[key]) for query, key, part in mask.pairs)
 
 
+def kernels(site: Site) -> list[kernel_mask.Mask]:
+    """What the kernels of an attention are made from, for each group of heads."""
+    longest = max(sum(segment.tokens.max for segment in side) for side in site.sides)
+    found = []
+    for name, sequence in zip(site.names(), sequences(site), strict=True):
+        tiles = kernel_mask.tiles_of(site.width, sequence)
+        widths = site.width, site.width
+        found.append(kernel_mask.Mask(name, sequence, longest, *widths, site.heads, tiles))
+    return found
+
+
 def definitions(site: Site) -> list[str]:
     """The source of the patterns of an attention."""
-    from mmspec.compiler.relations.pattern import pattern_definitions
+    from mmspec.compiler.relations.loops.emitted import pattern_definitions
 
     groups = zip(site.names(), site.words(), sequences(site), strict=True)
     return [text for group in groups for text in pattern_definitions(*group)]

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import kernel_mask, masks, sparse
+from mmspec.compiler.emit import masks, sparse
 from mmspec.compiler.emit.inputs import packed
 from mmspec.compiler.emit.requests import Requests
+from mmspec.compiler.kernels import kernel_mask
 
 
 @dataclass
@@ -169,7 +170,7 @@ def _told(site: sparse.Site, names: tuple[str, str], lines: Lines) -> dict[str, 
     told = {"mask": f"visible_keys({names[0]})", "valid_bt": names[0], "counts": counts}
     if site.patterns(lines.requests.backend):
         lines.patterns += sparse.definitions(site)
-        lines.kernels += kernel_mask.of_site(site)
+        lines.kernels += sparse.kernels(site)
         told |= _spans(site, lines)
     elif not masks.is_full(site.groups, *site.sides) and not site.is_causal:
         told["mask"] = _visible(site, names, lines)

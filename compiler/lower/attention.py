@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.terms import settled
+from mmspec.compiler.relations.meaning.terms import settled
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import Attention
 

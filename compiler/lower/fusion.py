@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmspec.compiler import ir
 from mmspec.compiler.lower import attention
 from mmspec.compiler.lower.context import Context
-from mmspec.compiler.relations.geometry import line
+from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions import mask as masks
 from mmspec.schema import fusion as schema
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from mmspec.compiler import ir
 from mmspec.compiler.lower.context import Context
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.schema import modality as schema
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.patterns import widest
-from mmspec.compiler.relations.terms import put
+from mmspec.compiler.relations.meaning.definitions import widest
+from mmspec.compiler.relations.meaning.terms import put
 from mmspec.diagnostics import MmspecError
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, unparse
 from mmspec.schema.spec import Spec
@@ -56,8 +56,8 @@ def told(spec: Spec, name: str, nodes: tuple[ir.Node, ...], at: tuple[ir.Value, 
         return ""
     if _Back(segment, _Classes(segment), nodes).run(value) in (None, _PAST):
         return ""
-    from mmspec.compiler.relations import reads
     from mmspec.compiler.relations.limit import TooHardError, limited
+    from mmspec.compiler.relations.meaning import reads
 
     try:
         with limited(_OPERATIONS):
@@ -149,19 +149,19 @@ class _Maps:
     segment: ir.Segment
 
     def own(self) -> isl.Map:
-        from mmspec.compiler.relations.reads import itself
+        from mmspec.compiler.relations.meaning.reads import itself
 
         return itself(self.segment.geometry)
 
     def all(self, segment: ir.Segment) -> isl.Map:
-        from mmspec.compiler.relations.reads import everything
+        from mmspec.compiler.relations.meaning.reads import everything
 
         return everything(self.segment.geometry, segment.geometry)
 
     def through(
         self, reads: isl.Map, query: ir.Segment, key: ir.Segment, mask: Mask
     ) -> isl.Map | None:
-        from mmspec.compiler.relations.reads import through
+        from mmspec.compiler.relations.meaning.reads import through
 
         found = through(reads, mask, query.geometry, key.geometry)
         return None if found.is_empty() else found
@@ -173,7 +173,7 @@ class _Maps:
         return bool(one.is_equal(other))
 
     def tells_all(self, reads: isl.Map) -> bool:
-        from mmspec.compiler.relations.reads import tells_all
+        from mmspec.compiler.relations.meaning.reads import tells_all
 
         return tells_all(reads, self.segment.tokens.max)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.patterns import widest
-from mmspec.compiler.relations.terms import asks, put
+from mmspec.compiler.relations.meaning.definitions import widest
+from mmspec.compiler.relations.meaning.terms import asks, put
 from mmspec.diagnostics import Span
 from mmspec.expressions.mask import Mask, Pattern, patterns, unparse
 
@@ -140,7 +140,7 @@ def _crosses(sight: _Sight, packed: bool) -> bool:
         return False
     from mmspec.compiler.relations.isl import isl
     from mmspec.compiler.relations.limit import TooHardError, limited
-    from mmspec.compiler.relations.relation import relation
+    from mmspec.compiler.relations.meaning.relation import relation
 
     query, key = sight.query, sight.key
     try:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.sparse import sparse_attention
+from mmspec.compiler.runtime.sparse import sparse_attention
 
 
 def visible_keys(valid_bk: Tensor | None) -> Tensor | None:

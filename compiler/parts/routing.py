@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.grouped import grouped_matmul
+from mmspec.compiler.runtime.grouped import grouped_matmul
 
 
 class Routing(NamedTuple):

@@ -22,6 +22,7 @@ _PACKAGE: Final = Path(__file__).parents[1]
 _DECIDES: Final = (
     *("", "text", "expressions", "schema", "cli"),
     *("compiler", "compiler/lower", "compiler/relations"),
+    *(f"compiler/relations/{room}" for room in ("meaning", "counting", "loops")),
 )
 _BESIDE: Final = ("yaml", "pydantic", "islpy")
 _KEPT: Final = 1000

@@ -12,8 +12,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from mmspec.compiler.parts import native_build, pace
-from mmspec.compiler.parts.pace import Pace
+from mmspec.compiler.runtime import native_build, pace
+from mmspec.compiler.runtime.pace import Pace
 
 _WISH: Final = "MMSPEC_NATIVE"
 _GONE: Final = (

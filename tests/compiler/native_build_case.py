@@ -11,7 +11,7 @@ import torch
 from native_case import check, inputs
 from test_parts_sparse import pattern
 
-from mmspec.compiler.parts import native, native_build, sparse_plan
+from mmspec.compiler.runtime import native, native_build, sparse_plan
 
 SOURCE = Path(native.__file__).with_name("native.cpp")
 COMPILERS = [name for name in ("g++", "clang++") if shutil.which(name)]

@@ -13,7 +13,7 @@ import pytest
 from native_build_case import COPY, SOURCE, compiler
 
 from mmspec import private
-from mmspec.compiler.parts import native_build
+from mmspec.compiler.runtime import native_build
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import native, native_build, pace, sparse_plan
-from mmspec.compiler.parts.sparse import attend, sparse_attention
-from mmspec.compiler.relations.geometry import Geometry, line
-from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.compiler.relations.meaning.geometry import Geometry, line
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
+from mmspec.compiler.runtime import native, native_build, pace, sparse_plan
+from mmspec.compiler.runtime.sparse import attend, sparse_attention
 from mmspec.expressions.mask import parse
 
 sys.path.insert(0, str(Path(__file__).parent / "kernels"))

@@ -18,9 +18,9 @@ from native_case import installed, only_native
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from mmspec.compiler.parts import sparse_plan
-from mmspec.compiler.parts.sparse import attend
-from mmspec.compiler.relations.geometry import grid
+from mmspec.compiler.relations.meaning.geometry import grid
+from mmspec.compiler.runtime import sparse_plan
+from mmspec.compiler.runtime.sparse import attend
 
 sys.path.insert(0, str(Path(__file__).parent / "kernels"))
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks as emitted
-from mmspec.compiler.emit.tidy import tidy
-from mmspec.compiler.relations.geometry import line
+from mmspec.compiler.relations.meaning.geometry import line
+from mmspec.compiler.specialise.tidy import tidy
 from mmspec.expressions import mask as masks
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
 

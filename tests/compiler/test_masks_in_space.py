@@ -16,9 +16,9 @@ from torch import Tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks as emitted
-from mmspec.compiler.emit.tidy import tidy
 from mmspec.compiler.parts.attention import by_head, document_ids, mixed, random_blocks
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.specialise.tidy import tidy
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
 
 WORD = 2**64

@@ -11,8 +11,8 @@ import torch
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks as emitted
-from mmspec.compiler.emit.tidy import tidy
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.specialise.tidy import tidy
 from mmspec.expressions import mask as masks
 
 ROWS, COLUMNS, FRAMES = 2, 3, 5

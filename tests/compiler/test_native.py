@@ -13,11 +13,11 @@ from native_case import check, computed, inputs, installed, only_native
 from test_parts_sparse import pattern, window, written_out
 from torch import Tensor
 
-from mmspec.compiler.parts import native
 from mmspec.compiler.parts.attention import document_spans
-from mmspec.compiler.parts.sparse import attend, attend_backward
-from mmspec.compiler.relations.geometry import Geometry, grid, volume
-from mmspec.compiler.relations.tables import chosen_blocks
+from mmspec.compiler.relations.loops.token_tables import chosen_blocks
+from mmspec.compiler.relations.meaning.geometry import Geometry, grid, volume
+from mmspec.compiler.runtime import native
+from mmspec.compiler.runtime.sparse import attend, attend_backward
 
 
 @pytest.fixture(autouse=True)

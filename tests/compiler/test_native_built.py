@@ -25,10 +25,10 @@ from native_build_case import (
 from native_case import check, computed, inputs, only_native
 from test_parts_sparse import pattern, window
 
-from mmspec.compiler.parts import native, native_build, sparse_plan
-from mmspec.compiler.parts.sparse import sparse_attention
-from mmspec.compiler.parts.sparse_calls import Plan
-from mmspec.compiler.parts.sparse_groups import Groups
+from mmspec.compiler.runtime import native, native_build, sparse_plan
+from mmspec.compiler.runtime.sparse import sparse_attention
+from mmspec.compiler.runtime.sparse_calls import Plan
+from mmspec.compiler.runtime.sparse_groups import Groups
 
 pytest_plugins = ("native_build_fixtures",)
 pytestmark = pytest.mark.usefixtures("machine")

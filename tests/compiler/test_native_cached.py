@@ -28,7 +28,7 @@ from native_build_case import (
 )
 
 from mmspec import private
-from mmspec.compiler.parts import native_build
+from mmspec.compiler.runtime import native_build
 
 pytest_plugins = ("native_build_fixtures",)
 pytestmark = pytest.mark.usefixtures("machine")

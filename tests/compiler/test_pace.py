@@ -14,11 +14,11 @@ from native_case import inputs, installed, there
 from test_sparse_groups import shown
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmspec.compiler.parts import native_build, pace
-from mmspec.compiler.parts.pace import Pace, paced
-from mmspec.compiler.parts.sparse import sparse_attention
-from mmspec.compiler.parts.sparse_groups import Groups
-from mmspec.compiler.parts.sparse_plan import chosen
+from mmspec.compiler.runtime import native_build, pace
+from mmspec.compiler.runtime.pace import Pace, paced
+from mmspec.compiler.runtime.sparse import sparse_attention
+from mmspec.compiler.runtime.sparse_groups import Groups
+from mmspec.compiler.runtime.sparse_plan import chosen
 
 SLOW, FAST = Pace(3.0, 2.0), Pace(0.1, 0.2)
 """Dense attention, beside what is assumed."""

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit.decoding import parts
-from mmspec.compiler.emit.functions import Functions, Site
 from mmspec.compiler.emit.requests import stack as stack_part
 from mmspec.compiler.lower.lower import lower
 from mmspec.compiler.parts import decoding
 from mmspec.compiler.parts.attention import mixed, random_blocks, rotation
 from mmspec.compiler.parts.stream import Block, Stack
+from mmspec.compiler.specialise.functions import Functions, Site
 from mmspec.schema.validate import validate
 from mmspec.text import parse
 

@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmspec.compiler.parts.grouped import grouped_matmul
-from mmspec.compiler.parts.operators import operator
-from mmspec.compiler.parts.sparse import attend
-from mmspec.compiler.parts.sparse_pattern import Pattern, register, tiled
+from mmspec.compiler.runtime.grouped import grouped_matmul
+from mmspec.compiler.runtime.operators import operator
+from mmspec.compiler.runtime.sparse import attend
+from mmspec.compiler.runtime.sparse_pattern import Pattern, register, tiled
 
 FIRST = """
 import sys
 import torch
-from mmspec.compiler.parts.grouped import grouped_matmul
-from mmspec.compiler.parts.sparse import sparse_attention
-from mmspec.compiler.parts.sparse_pattern import Pattern, register, tiled
+from mmspec.compiler.runtime.grouped import grouped_matmul
+from mmspec.compiler.runtime.sparse import sparse_attention
+from mmspec.compiler.runtime.sparse_pattern import Pattern, register, tiled
 
 def blocks(length):
     return tiled(lambda i, _: [(i, i + 1, True)], 64, range(length), range(length), length)

@@ -11,7 +11,6 @@ from part_case import filled, normal, same, same_gradients, valid_until, weights
 from torch import Tensor
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.grouped import grouped_matmul, grouped_outer
 from mmspec.compiler.parts.routing import (
     ByModality,
     Experts,
@@ -20,6 +19,7 @@ from mmspec.compiler.parts.routing import (
     Routing,
     activate,
 )
+from mmspec.compiler.runtime.grouped import grouped_matmul, grouped_outer
 
 B, T, D, F = 2, 5, 6, 7
 ACTIVATIONS = sorted(naive.ACTIVATIONS)

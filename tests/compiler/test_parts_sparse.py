@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmspec.compiler.parts import native, sparse, sparse_calls, sparse_parts, sparse_plan
-from mmspec.compiler.parts.sparse import attend, attend_backward, sparse_attention
-from mmspec.compiler.parts.sparse_calls import Plan
-from mmspec.compiler.parts.sparse_pattern import Block, Pattern, register, tiled
+from mmspec.compiler.runtime import native, sparse, sparse_calls, sparse_parts, sparse_plan
+from mmspec.compiler.runtime.sparse import attend, attend_backward, sparse_attention
+from mmspec.compiler.runtime.sparse_calls import Plan
+from mmspec.compiler.runtime.sparse_pattern import Block, Pattern, register, tiled
 
 _NUMBERS = itertools.count()
 SPARSE = {"_MARGIN": 1e9}

@@ -17,19 +17,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import sparse_plan, tables
 from mmspec.compiler.parts.attention import document_spans
-from mmspec.compiler.parts.sparse import (
+from mmspec.compiler.relations.meaning.geometry import line
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
+from mmspec.compiler.runtime import sparse_plan, tables
+from mmspec.compiler.runtime.sparse import (
     _attended,
     _gradients,
     attend,
     attend_backward,
     sparse_attention,
 )
-from mmspec.compiler.parts.sparse_calls import Plan
-from mmspec.compiler.parts.tables import Draw, drawn, lists, samples
-from mmspec.compiler.relations.geometry import line
-from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.compiler.runtime.sparse_calls import Plan
+from mmspec.compiler.runtime.tables import Draw, drawn, lists, samples
 from mmspec.expressions.mask import parse
 from mmspec.verify.reference.masks import visible
 from mmspec.verify.reference.places import Token

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from mmspec import private
-from mmspec.compiler.parts import tuning
-from mmspec.compiler.parts.tuning import Config
+from mmspec.compiler.runtime import tuning
+from mmspec.compiler.runtime.tuning import Config
 
 Q, K, V = torch.zeros(1, 2, 70, 24), torch.zeros(1, 2, 130, 24), torch.zeros(1, 2, 130, 40)
 OWN = Config(4, 2)

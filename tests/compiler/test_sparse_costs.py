@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from native_case import installed
 from torch import Tensor
 
-from mmspec.compiler.parts import sparse_plan
-from mmspec.compiler.parts.sparse_calls import ALL, Call, Plan
-from mmspec.compiler.relations.geometry import Geometry, grid
+from mmspec.compiler.relations.meaning.geometry import Geometry, grid
+from mmspec.compiler.runtime import sparse_plan
+from mmspec.compiler.runtime.sparse_calls import ALL, Call, Plan
 
 
 def plan_of(name: str, length: int, heads: int, width: int = 64, rate: float = 1.0) -> Plan:

@@ -19,9 +19,9 @@ from test_sparse_costs import check
 from torch import Tensor
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import sparse_groups, sparse_plan
-from mmspec.compiler.parts.sparse_groups import GROUP, Groups, groups_of
-from mmspec.compiler.relations.geometry import Geometry, grid, volume
+from mmspec.compiler.relations.meaning.geometry import Geometry, grid, volume
+from mmspec.compiler.runtime import sparse_groups, sparse_plan
+from mmspec.compiler.runtime.sparse_groups import GROUP, Groups, groups_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from sample_parts import Sizes
 from torch import Tensor, nn
 
-from mmspec.compiler.emit.fragment import Fragment, Specialised
-from mmspec.compiler.emit.specialise import Specialiser
+from mmspec.compiler.specialise.fragment import Fragment, Specialised
+from mmspec.compiler.specialise.specialise import Specialiser
 
 SIZES = Sizes(2, 3, (7, "gelu"))
 B, T, D = 2, 5, 6

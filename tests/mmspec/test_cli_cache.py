@@ -59,7 +59,8 @@ def test_a_changed_spec_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_changed_code_asks_anew(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compiler = ("compiler/lower", "compiler/relations")
+    rooms = [f"compiler/relations/{room}" for room in ("meaning", "counting", "loops")]
+    compiler = ("compiler/lower", "compiler/relations", *rooms)
     for part in ("text", "expressions", "schema", "cli", *compiler):
         (tmp_path / part).mkdir(parents=True)
     rule = tmp_path / where / "rule.py"

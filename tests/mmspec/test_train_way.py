@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from training_job import Made, Output, Quiet, Toy, settings, spec
 
-from mmspec.compiler.parts import native_build, pace
-from mmspec.compiler.parts.pace import Pace
+from mmspec.compiler.runtime import native_build, pace
+from mmspec.compiler.runtime.pace import Pace
 from mmspec.train import checkpoint, loop, record, way
 
 SLOW, FAST = Pace(3.0, 2.0), Pace(0.5, 0.25)

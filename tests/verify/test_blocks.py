@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.expressions.mask import And, Mask, Not, Or, parse
 from mmspec.verify import blocks
 from mmspec.verify.blocks import shades

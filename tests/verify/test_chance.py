@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmspec.compiler.relations.geometry import line
+from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.diagnostics import MmspecError
 from mmspec.expressions.mask import Pattern, parse
 from mmspec.verify import seen as seeing

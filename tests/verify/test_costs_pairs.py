@@ -13,7 +13,7 @@ import sympy
 from numpy.typing import NDArray
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.geometry import line
+from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse
 from mmspec.verify.costs import pairs
 from mmspec.verify.costs.polynomial import Order, bounded, highest, write_orders

@@ -14,8 +14,8 @@ import pytest
 import sympy
 
 from mmspec.compiler import driver, ir
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
 from mmspec.compiler.relations.limit import TooHardError, limited
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse, patterns
 from mmspec.verify.costs.executed import executed_pairs, touched_tiles
 from mmspec.verify.costs.pairs import count

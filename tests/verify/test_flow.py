@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.lower.lower import lower
-from mmspec.compiler.relations.geometry import line
+from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions import mask as masks
 from mmspec.schema import modality as modalities
 from mmspec.schema.spec import Spec

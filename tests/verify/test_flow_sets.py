@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mmspec.compiler import ir
 from mmspec.compiler.lower.lower import lower
-from mmspec.compiler.relations.geometry import Geometry
 from mmspec.compiler.relations.limit import TooHardError, limited
+from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import Mask, parse
 from mmspec.verify import flow
 from mmspec.verify.claims import check_claims

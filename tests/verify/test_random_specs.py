@@ -9,8 +9,8 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from mmspec.verify.lab.case import cases
 from mmspec.verify.laws import LAWS, Search
-from mmspec.verify.laws.case import cases
 from mmspec.verify.laws.meaning import check_case, check_gradients
 from mmspec.verify.strategies import specs
 from mmspec.verify.subject import Subject

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmspec.expressions import mask as masks
-from mmspec.verify.laws import reading
-from mmspec.verify.laws.drawing import Places, evaluate
+from mmspec.verify.lab import reading
+from mmspec.verify.lab.drawing import Places, evaluate
 from mmspec.verify.reference import visible
 from mmspec.verify.reference.places import Layout, layout
 from mmspec.verify.strategies import load

@@ -8,8 +8,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from mmspec.verify.laws.law import Law, Search
-from mmspec.verify.laws.search import Vacuous, search
+from mmspec.verify.lab.search import Vacuous, search
+from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, Outcome
 from mmspec.verify.subject import Subject
 

@@ -14,12 +14,12 @@ from cost_specs import SHIPPED
 import mmspec
 from mmspec.compiler import driver, ir
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import native, pace, sparse_calls, sparse_groups, sparse_plan
-from mmspec.compiler.parts.sparse_calls import Call
-from mmspec.compiler.relations.geometry import Geometry, grid, line, volume
-from mmspec.compiler.relations.pattern import computed_pairs
-from mmspec.compiler.relations.sequence import SequenceMask
-from mmspec.compiler.relations.sequence import Side as Segment
+from mmspec.compiler.relations.loops.emitted import computed_pairs
+from mmspec.compiler.relations.meaning.geometry import Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.sequence import SequenceMask
+from mmspec.compiler.relations.meaning.sequence import Side as Segment
+from mmspec.compiler.runtime import native, pace, sparse_calls, sparse_groups, sparse_plan
+from mmspec.compiler.runtime.sparse_calls import Call
 from mmspec.expressions.mask import Mask, parse, patterns, unparse
 from mmspec.verify import costs
 from mmspec.verify.costs.executed import executed_pairs

@@ -13,12 +13,12 @@ import torch
 
 import mmspec
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import native_build, sparse_calls, sparse_pattern
-from mmspec.compiler.parts.sparse_calls import Call
-from mmspec.compiler.parts.sparse_groups import Groups, groups_of
-from mmspec.compiler.relations.geometry import Geometry, grid, line, volume
-from mmspec.compiler.relations.sequence import SequenceMask
-from mmspec.compiler.relations.sequence import Side as Segment
+from mmspec.compiler.relations.meaning.geometry import Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.sequence import SequenceMask
+from mmspec.compiler.relations.meaning.sequence import Side as Segment
+from mmspec.compiler.runtime import native_build, sparse_calls, sparse_pattern
+from mmspec.compiler.runtime.sparse_calls import Call
+from mmspec.compiler.runtime.sparse_groups import Groups, groups_of
 from mmspec.expressions.mask import parse, patterns
 from mmspec.verify.seen import Side, seen
 from mmspec.verify.tune import machine, speed

@@ -12,9 +12,9 @@ import pytest
 from test_costs_visible import CLIP, IMAGE, PLACES, TEXT, at, lengths_of, pairs, place, random_mask
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.geometry import grid, line, volume
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.relation import relation
+from mmspec.compiler.relations.meaning.geometry import grid, line, volume
+from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import Mask, Pattern, parse, patterns
 from mmspec.verify.seen import Side, side
 from mmspec.verify.tune import count, counted, rows

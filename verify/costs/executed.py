@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.geometry import Axis, Geometry
-from mmspec.compiler.relations.patterns import is_closed
+from mmspec.compiler.relations.meaning.definitions import is_closed
+from mmspec.compiler.relations.meaning.geometry import Axis, Geometry
 from mmspec.expressions.mask import Mask, patterns
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import undivided, visible
@@ -80,7 +80,7 @@ def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> 
     """
     if query.stop * key.stop <= _SMALL:
         return _by_table(mask, query, key, tile)
-    from mmspec.compiler.relations.terms import settled
+    from mmspec.compiler.relations.meaning.terms import settled
 
     mask = settled(undivided(mask), key.most)
     if _is_jagged(mask, query, key) and query.stop * key.stop > _LARGE:
@@ -120,9 +120,9 @@ def _by_table(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
 def _by_loops(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int | None:
     """By the loops that the relation leaves, if those are exact and even enough."""
     from mmspec.compiler.relations.limit import TooHardError, limited
-    from mmspec.compiler.relations.relation import relation
-    from mmspec.compiler.relations.schedule import schedule
-    from mmspec.compiler.relations.totals import TooManyRunsError, visited
+    from mmspec.compiler.relations.loops.schedule import schedule
+    from mmspec.compiler.relations.loops.totals import TooManyRunsError, visited
+    from mmspec.compiler.relations.meaning.relation import relation
 
     sides = _as_line(query), _as_line(key)
     try:

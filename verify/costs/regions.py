@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from mmspec.compiler.relations.counting import Count
+from mmspec.compiler.relations.counting.counting import Count
 from mmspec.compiler.relations.isl import isl
 
 _FAR: Final = 10**30

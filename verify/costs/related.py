@@ -14,14 +14,14 @@ from math import log, prod
 from typing import TYPE_CHECKING, Any, Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.geometry import Geometry, renamed
+from mmspec.compiler.relations.meaning.geometry import Geometry, renamed
 from mmspec.expressions.mask import Mask, patterns, unparse
 from mmspec.verify.costs.polynomial import Order, Polynomial, Symbol, constant, variable
 
 if TYPE_CHECKING:
     import sympy
 
-    from mmspec.compiler.relations.counting import Count
+    from mmspec.compiler.relations.counting.counting import Count
     from mmspec.verify.costs.regions import Regions
 
 _OPERATIONS: Final = 100_000
@@ -126,7 +126,7 @@ def _count(atom: Related) -> Count:
 @lru_cache(maxsize=1024)
 def _counted(mask: Mask, query: Geometry, key: Geometry) -> Count:
     from mmspec.compiler.relations.limit import limited
-    from mmspec.compiler.relations.relation import relation
+    from mmspec.compiler.relations.meaning.relation import relation
 
     with limited(10 * _OPERATIONS):
         return relation(mask, query, key).count()
@@ -157,7 +157,7 @@ def _regions_of(mask: Mask, query: Geometry, key: Geometry) -> Regions | None:
 def _closed(atom: Related, long: bool) -> sympy.Expr:
     import sympy
 
-    from mmspec.compiler.relations.closed_form import closed_form
+    from mmspec.compiler.relations.counting.closed_form import closed_form
 
     symbols = [Symbol(length.name).closed() for length in atom.lengths]
     regions = _regions(atom)

@@ -39,7 +39,7 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Pol
     if names <= (_WITHIN if query.geometry == key.geometry else _ACROSS):
         return pairs.visible(query, key, mask, sizes)
     if "random" in names:
-        from mmspec.compiler.relations.terms import settled
+        from mmspec.compiler.relations.meaning.terms import settled
         from mmspec.verify.chance import undrawn
 
         plain = settled(mask, key.tokens.max)
@@ -65,8 +65,8 @@ def visible_pairs_of(
 
 def related_or_tabled(query: ir.Segment, key: ir.Segment, mask: Mask) -> Polynomial:
     """By the mask's relation, unless that needs too many pieces."""
+    from mmspec.compiler.relations.counting.summation import TooManyPiecesError
     from mmspec.compiler.relations.limit import TooHardError
-    from mmspec.compiler.relations.summation import TooManyPiecesError
     from mmspec.verify.costs.related import related
 
     try:

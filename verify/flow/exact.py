@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.patterns import widest
+from mmspec.compiler.relations.meaning.definitions import widest
 from mmspec.expressions.mask import Mask
 from mmspec.verify.flow.walk import Origin, Reach, walk
 from mmspec.verify.seen import Bools, side

@@ -6,12 +6,12 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from mmspec.compiler.relations.geometry import Geometry
-from mmspec.compiler.relations.patterns import TABLES, widest
+from mmspec.compiler.relations.meaning.definitions import TABLES, widest
+from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import And, Mask, Not, Or, patterns
 
 if TYPE_CHECKING:
-    from mmspec.compiler.relations.relation import Relation as Pairs
+    from mmspec.compiler.relations.meaning.relation import Relation as Pairs
 
 _OPERATIONS: Final = 200_000
 
@@ -33,7 +33,7 @@ def has_tables(mask: Mask) -> bool:
 @lru_cache(maxsize=1024)
 def pairs(mask: Mask, query: Geometry, key: Geometry) -> Pairs:
     """The relation of all that a mask may show. Raises TooHardError under a limit."""
-    from mmspec.compiler.relations.relation import relation as related
+    from mmspec.compiler.relations.meaning.relation import relation as related
 
     return related(widest(mask), query, key)
 

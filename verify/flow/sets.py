@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.geometry import Geometry
 from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
+from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import Mask, Pattern
 from mmspec.verify.flow.masks import pairs
 from mmspec.verify.flow.walk import Origin, walk

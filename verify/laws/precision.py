@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmspec.schema.routing import Experts, Switch
-from mmspec.verify.laws import lab
-from mmspec.verify.laws.case import Case, cases, scaled, shortened
-from mmspec.verify.laws.law import Law, Search
-from mmspec.verify.laws.search import search as look
+from mmspec.verify.lab import lab
+from mmspec.verify.lab.case import Case, cases, scaled, shortened
+from mmspec.verify.lab.search import search as look
+from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, Outcome
 from mmspec.verify.strategies import Inputs, inputs
 from mmspec.verify.subject import Subject

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.schema.head import Contrastive
-from mmspec.verify.laws import lab
-from mmspec.verify.laws.case import Case, cases, scaled
-from mmspec.verify.laws.compare import difference
-from mmspec.verify.laws.law import Law, Search
-from mmspec.verify.laws.search import search as look
+from mmspec.verify.lab import lab
+from mmspec.verify.lab.case import Case, cases, scaled
+from mmspec.verify.lab.compare import difference
+from mmspec.verify.lab.search import search as look
+from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, Outcome, held
 from mmspec.verify.subject import Subject
 

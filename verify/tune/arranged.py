@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mmspec.compiler.relations.layout import Boxes, Layout, Line, layout
-from mmspec.compiler.relations.sequence import SequenceMask
+from mmspec.compiler.relations.loops.arrangement import Boxes, Layout, Line, layout
+from mmspec.compiler.relations.meaning.sequence import SequenceMask
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.tune.order import ROWS, Order
 

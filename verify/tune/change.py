@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Final
 
-from mmspec.compiler.relations.geometry import Geometry
+from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import SIGNATURES, And, Mask, Not, Or, Pattern, Value, patterns
 from mmspec.verify.tune.order import Tiling
 

@@ -11,12 +11,12 @@ from functools import lru_cache
 from math import prod
 from typing import Final
 
-from mmspec.compiler.relations.counting import count
+from mmspec.compiler.relations.counting.counting import count
+from mmspec.compiler.relations.counting.summation import TooManyPiecesError
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.patterns import is_closed
-from mmspec.compiler.relations.relation import relation
-from mmspec.compiler.relations.summation import TooManyPiecesError
-from mmspec.compiler.relations.terms import settled
+from mmspec.compiler.relations.meaning.definitions import is_closed
+from mmspec.compiler.relations.meaning.relation import relation
+from mmspec.compiler.relations.meaning.terms import settled
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.chance import undrawn
 from mmspec.verify.seen import Side

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from mmspec.compiler.relations.geometry import Axis, Geometry
 from mmspec.compiler.relations.isl import isl
-from mmspec.compiler.relations.relation import Relation
+from mmspec.compiler.relations.meaning.geometry import Axis, Geometry
+from mmspec.compiler.relations.meaning.relation import Relation
 from mmspec.expressions.mask import Mask
 from mmspec.verify.seen import Ints, Side, seen, seen_at
 from mmspec.verify.tune.near import near

@@ -1,6 +1,6 @@
 """Which way attention on a CPU takes here, told without torch and without compiling anything.
 
-The rule is that of `compiler/parts/native_build.py`: native code needs a processor on which torch
+The rule is that of `compiler/runtime/native_build.py`: native code needs a processor on which torch
 uses AVX-512, and a C++ compiler. Whether the compiler succeeds is not tried.
 """
 

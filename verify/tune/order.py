@@ -16,8 +16,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from mmspec.compiler.relations.geometry import Geometry
-from mmspec.compiler.relations.tiles import Tile
+from mmspec.compiler.relations.loops.tiles import Tile
+from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import Pattern
 from mmspec.verify.seen import Ints, Side
 

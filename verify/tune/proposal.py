@@ -9,8 +9,8 @@ from math import prod
 from typing import Literal
 
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.patterns import is_closed
-from mmspec.compiler.relations.relation import relation
+from mmspec.compiler.relations.meaning.definitions import is_closed
+from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import And, Mask, Not, Pattern, patterns
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.change import SLIDING, moved, replaced

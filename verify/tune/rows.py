@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from mmspec.compiler.relations.faithful import proved
-from mmspec.compiler.relations.geometry import Geometry
 from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.relation import relation
-from mmspec.compiler.relations.schedule import Schedule
-from mmspec.compiler.relations.totals import TooManyRunsError, visited
+from mmspec.compiler.relations.loops.faithful import proved
+from mmspec.compiler.relations.loops.schedule import Schedule
+from mmspec.compiler.relations.loops.totals import TooManyRunsError, visited
+from mmspec.compiler.relations.meaning.geometry import Geometry
+from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import Mask
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.counted import Tiles, Tilings, known, related

@@ -9,7 +9,7 @@ from functools import cached_property
 from mmspec.compiler import ir
 from mmspec.compiler.emit import sparse
 from mmspec.compiler.emit.masks import FULL, NONE, simplify
-from mmspec.compiler.relations.sequence import SequenceMask
+from mmspec.compiler.relations.meaning.sequence import SequenceMask
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.costs.visible import undivided, visible_pairs_of
 from mmspec.verify.seen import Side, side

@@ -1,9 +1,9 @@
 """How fast an attention is predicted to be against one dense call, told by its tiles alone.
 
 The prices are those of the plans that attention on a CPU chooses from, without making a plan.
-By native code (`compiler/parts/sparse_groups.py`): a start, each key that a group of queries sees,
+By native code (`runtime/sparse_groups.py`): a start, each key that a group of queries sees,
 each pair of a vector or block of queries and a key that one of them sees, and each query; other
-orders of tokens cost nothing. By calls of torch's kernels (`compiler/parts/sparse_calls.py`): a
+orders of tokens cost nothing. By calls of torch's kernels (`compiler/runtime/sparse_calls.py`): a
 start, a call for each band of 16 tiles of queries, each pair of each tile that is touched at the
 rate of short calls, partly visible tiles dearer by their mask, each row of a result written and
 merged, and tokens put in another order. Dense: one call on every pair, with a mask unless all is

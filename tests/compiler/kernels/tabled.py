@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmspec.compiler.emit import kernel_mask, kernels
+from mmspec.compiler.kernels import kernel_mask, triton_source
 from mmspec.compiler.parts.attention import document_ids, document_spans
-from mmspec.compiler.relations.geometry import line
-from mmspec.compiler.relations.sequence import SequenceMask, Side
+from mmspec.compiler.relations.meaning.geometry import line
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.expressions.mask import parse
 from mmspec.verify.reference.masks import visible
 from mmspec.verify.reference.places import Token
@@ -94,14 +94,14 @@ def module(folder: Path, width: int) -> dict[str, Any]:
     package = folder / "tabled"
     package.mkdir()
     (package / "__init__.py").touch()
-    parts = ROOT / "compiler" / "parts"
+    runtime = ROOT / "compiler" / "runtime"
     for name in ("launch", "tuning", "tiles", "tables"):
-        text = (parts / f"{name}.py").read_text()
-        text = text.replace("from mmspec.compiler.parts import", "from . import")
-        text = text.replace("from mmspec.compiler.parts.", "from .")
+        text = (runtime / f"{name}.py").read_text()
+        text = text.replace("from mmspec.compiler.runtime import", "from . import")
+        text = text.replace("from mmspec.compiler.runtime.", "from .")
         (package / f"{name}.py").write_text(text)
     masks = [mask_of(name.replace(" ", "_"), case, width) for name, case in CASES.items()]
-    (package / "kernels.py").write_text(kernels.module('"""Kernels."""', masks))
+    (package / "kernels.py").write_text(triton_source.module('"""Kernels."""', masks))
     sys.path.insert(0, str(folder))
     found: dict[str, Any] = importlib.import_module("tabled.kernels").KERNELS
     return found

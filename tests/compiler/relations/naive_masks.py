@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
 
 Point = dict[str, int]

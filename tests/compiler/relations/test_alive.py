@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from naive_masks import ANYWHERE, IN_ORDER, SHIFTED, combined, sees, tokens
 
-from mmspec.compiler.relations.alive import alive
-from mmspec.compiler.relations.geometry import grid, line
+from mmspec.compiler.relations.meaning.alive import alive
+from mmspec.compiler.relations.meaning.geometry import grid, line
 from mmspec.expressions.mask import Mask, parse
 
 TEXT = line("n")

@@ -8,14 +8,14 @@ from dataclasses import replace
 import islpy as isl
 import pytest
 
-from mmspec.compiler.relations import schedule as schedules
-from mmspec.compiler.relations.faithful import faithful
-from mmspec.compiler.relations.geometry import Axis, Geometry, grid, line
-from mmspec.compiler.relations.loops import Block, If, Loop, Node, Run, build
-from mmspec.compiler.relations.relation import Relation, relation
-from mmspec.compiler.relations.schedule import schedule
+from mmspec.compiler.relations.loops import schedule as schedules
+from mmspec.compiler.relations.loops.faithful import faithful
+from mmspec.compiler.relations.loops.loops import Block, If, Loop, Node, Run, build
+from mmspec.compiler.relations.loops.schedule import schedule
+from mmspec.compiler.relations.loops.tiles import Tile, border, whole
+from mmspec.compiler.relations.meaning.geometry import Axis, Geometry, grid, line
+from mmspec.compiler.relations.meaning.relation import Relation, relation
 from mmspec.compiler.relations.syntax import added
-from mmspec.compiler.relations.tiles import Tile, border, whole
 from mmspec.expressions.mask import parse
 
 Case = tuple[Relation, tuple[Tile, Tile]]

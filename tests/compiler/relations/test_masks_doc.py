@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from naive_masks import sees, tokens
 
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line, volume
-from mmspec.compiler.relations.relation import relation
-from mmspec.compiler.relations.schedule import schedule
+from mmspec.compiler.relations.loops.schedule import schedule
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import parse
 from mmspec.expressions.mask_arguments import SIGNATURES
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from torch import Tensor
 
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.parts import sparse_plan
-from mmspec.compiler.parts.sparse_calls import Call
-from mmspec.compiler.relations.geometry import Geometry, grid, line, volume
-from mmspec.compiler.relations.layout import Boxes, Classes, Layout, Line, layout
-from mmspec.compiler.relations.pattern import pattern_source
-from mmspec.compiler.relations.sequence import SequenceMask, Side
-from mmspec.compiler.relations.tables import Documents, chosen_blocks
+from mmspec.compiler.relations.loops.arrangement import Boxes, Classes, Layout, Line, layout
+from mmspec.compiler.relations.loops.emitted import pattern_source
+from mmspec.compiler.relations.loops.token_tables import Documents, chosen_blocks
+from mmspec.compiler.relations.meaning.geometry import Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
+from mmspec.compiler.runtime import sparse_plan
+from mmspec.compiler.runtime.sparse_calls import Call
 from mmspec.expressions.mask import parse, parse_pair
 
 _NUMBERS = itertools.count()

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from naive_masks import Case, boxes, classified, grids, pairs
 
-from mmspec.compiler.relations import planned
-from mmspec.compiler.relations import schedule as schedules
-from mmspec.compiler.relations.faithful import proved
-from mmspec.compiler.relations.geometry import grid, volume
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.relation import relation
-from mmspec.compiler.relations.schedule import Schedule, schedule
-from mmspec.compiler.relations.tiles import about
+from mmspec.compiler.relations.loops import planned
+from mmspec.compiler.relations.loops import schedule as schedules
+from mmspec.compiler.relations.loops.faithful import proved
+from mmspec.compiler.relations.loops.schedule import Schedule, schedule
+from mmspec.compiler.relations.loops.tiles import about
+from mmspec.compiler.relations.meaning.geometry import grid, volume
+from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import parse
 
 VIDEO = volume("f", "h", "w")
@@ -35,9 +35,9 @@ columns, tiles of queries and keys.
 """
 
 SCHEDULED = """
-from mmspec.compiler.relations.geometry import grid
-from mmspec.compiler.relations.relation import relation
-from mmspec.compiler.relations.schedule import schedule
+from mmspec.compiler.relations.meaning.geometry import grid
+from mmspec.compiler.relations.meaning.relation import relation
+from mmspec.compiler.relations.loops.schedule import schedule
 from mmspec.expressions.mask import parse
 
 mask, (columns, *tiles) = {given!r}

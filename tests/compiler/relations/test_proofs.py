@@ -7,9 +7,9 @@ from fractions import Fraction
 import pytest
 import sympy
 
-from mmspec.compiler.relations.geometry import Clock, grid, line, volume
-from mmspec.compiler.relations.patterns import MeaninglessError
-from mmspec.compiler.relations.relation import Relation, receptive_field, relation
+from mmspec.compiler.relations.meaning.definitions import MeaninglessError
+from mmspec.compiler.relations.meaning.geometry import Clock, grid, line, volume
+from mmspec.compiler.relations.meaning.relation import Relation, receptive_field, relation
 from mmspec.expressions.mask import parse
 
 LINE, OTHER = line("n"), line("m")

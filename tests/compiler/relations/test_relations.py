@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from naive_masks import Case, boxes, classified, grids, lines, pairs
 
-from mmspec.compiler.relations.geometry import Axis, Geometry, Lengths, grid, volume
-from mmspec.compiler.relations.relation import Relation, relation
-from mmspec.compiler.relations.schedule import Schedule, schedule
-from mmspec.compiler.relations.tiles import linear_tiles, touched, whole
+from mmspec.compiler.relations.loops.schedule import Schedule, schedule
+from mmspec.compiler.relations.loops.tiles import linear_tiles, touched, whole
+from mmspec.compiler.relations.meaning.geometry import Axis, Geometry, Lengths, grid, volume
+from mmspec.compiler.relations.meaning.relation import Relation, relation
 from mmspec.expressions.mask import parse
 
 ROUNDS = settings.default.max_examples if settings.default else 50

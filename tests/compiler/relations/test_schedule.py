@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import pytest
 
-from mmspec.compiler.relations.geometry import Clock, Geometry, grid, line
-from mmspec.compiler.relations.relation import relation
-from mmspec.compiler.relations.schedule import Schedule, schedule
+from mmspec.compiler.relations.loops.schedule import Schedule, schedule
+from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line
+from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import parse
 
 LINE = line("n")

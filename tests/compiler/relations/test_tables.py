@@ -9,9 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_masks import ANYWHERE, IN_ORDER, combined, sees, tokens
 
-from mmspec.compiler.relations.geometry import line
-from mmspec.compiler.relations.patterns import MeaninglessError
-from mmspec.compiler.relations.tables import BLOCK, Documents, Table, chosen_blocks, table
+from mmspec.compiler.relations.loops.token_tables import (
+    BLOCK,
+    Documents,
+    Table,
+    chosen_blocks,
+    table,
+)
+from mmspec.compiler.relations.meaning.definitions import MeaninglessError
+from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
 
 Visible = Callable[[int, int], bool]

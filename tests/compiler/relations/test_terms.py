@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmspec.compiler.relations.geometry import line
-from mmspec.compiler.relations.patterns import is_closed
-from mmspec.compiler.relations.sequence import Side
-from mmspec.compiler.relations.terms import terms
+from mmspec.compiler.relations.meaning.definitions import is_closed
+from mmspec.compiler.relations.meaning.geometry import line
+from mmspec.compiler.relations.meaning.sequence import Side
+from mmspec.compiler.relations.meaning.terms import terms
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse, patterns, unparse
 
 KEY = Side("text", line("n_text"), "n_text", 1000)

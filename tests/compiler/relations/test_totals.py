@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mmspec.compiler.relations import totals
-from mmspec.compiler.relations.geometry import Geometry, grid, line, volume
-from mmspec.compiler.relations.relation import relation
-from mmspec.compiler.relations.schedule import Schedule, schedule
-from mmspec.compiler.relations.tiles import Tile
-from mmspec.compiler.relations.totals import TooManyRunsError, visited
+from mmspec.compiler.relations.loops import totals
+from mmspec.compiler.relations.loops.schedule import Schedule, schedule
+from mmspec.compiler.relations.loops.tiles import Tile
+from mmspec.compiler.relations.loops.totals import TooManyRunsError, visited
+from mmspec.compiler.relations.meaning.geometry import Geometry, grid, line, volume
+from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import parse
 
 MOST = 2**31 - 1

@@ -1,0 +1,1 @@
+"""Masks -> the source of Triton kernels."""

@@ -1,0 +1,1 @@
+"""How many integer points a set has, in closed form."""

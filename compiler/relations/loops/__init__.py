@@ -1,0 +1,1 @@
+"""Which tiles a mask needs, in which order of tokens, and what visits them: loops, patterns."""

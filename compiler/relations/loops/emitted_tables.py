@@ -1,0 +1,109 @@
+"""Masks with tables in the source of patterns: their terms' loops, cut by documents and draws.
+
+What the source uses is in `runtime/tables.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from mmspec.compiler.relations.loops.arrangement import TILE
+from mmspec.compiler.relations.loops.token_tables import Documents, table
+from mmspec.compiler.relations.meaning.definitions import is_closed, meaning
+from mmspec.compiler.relations.meaning.formula import Formula, Named, both, either, negate
+from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
+from mmspec.compiler.relations.meaning.terms import Term, draw_of, put, terms
+from mmspec.expressions.mask import And, Mask, Not, Pattern, patterns
+
+__all__ = ["has_loops", "literals", "seen_formula", "terms_of", "touched_pairs"]
+
+_DOCUMENTS: Final = 4
+"""Packed in a sequence, where nobody knows."""
+
+_DRAWN: Final = 2**12
+"""Blocks that one block of queries draws."""
+
+_WORK: Final = 2**15
+"""Rows of tiles, and blocks that they draw."""
+
+
+def terms_of(mask: Mask, key: Side) -> tuple[Term, ...]:
+    """The terms of a mask; a formula is its own."""
+    return (Term(mask),) if is_closed(mask) else terms(mask, key)
+
+
+def literals(mask: SequenceMask, query: Side, key: Side, term: Term) -> str:
+    """Source: the tables that cut the loops of a term, and whether they hold."""
+    found = (f"({_table(mask, query, key, p)}, {holds})" for p, holds in term.literals)
+    return f"[{', '.join(found)}]"
+
+
+def seen_formula(mask: SequenceMask, query: Side, key: Side) -> tuple[list[str], Formula]:
+    """Statements that name what tables show, and when `q` sees `k`, counted in their segments."""
+    names: dict[Pattern, str] = {}
+    formula = _formula(mask.mask(query.name, key.name), query, key, names)
+    tables = ((name, _table(mask, query, key, table)) for table, name in names.items())
+    return [f"{name} = sees({table}, q, k)" for name, table in tables], formula
+
+
+def _formula(mask: Mask, query: Side, key: Side, names: dict[Pattern, str]) -> Formula:
+    if is_closed(mask):
+        return meaning(mask, query.geometry, key.geometry)
+    if isinstance(mask, Pattern):
+        number = sum(table.name == mask.name for table in names) + 1
+        word = {"document": "shared", "random": "drawn"}[mask.name]
+        return Named(names.setdefault(mask, word if number == 1 else f"{word}_{number}"))
+    if isinstance(mask, Not):
+        return negate(_formula(mask.operand, query, key, names))
+    sides = (_formula(side, query, key, names) for side in (mask.left, mask.right))
+    return both(*sides) if isinstance(mask, And) else either(*sides)
+
+
+def _table(mask: SequenceMask, query: Side, key: Side, pattern: Pattern) -> str:
+    """Source: a table of two segments."""
+    if pattern.name == "random":
+        rows, blocks, there, seed = draw_of(pattern, query, key)
+        return f"Draw({rows=}, {blocks=}, {there=}, {seed=})"
+    own = [*_packed(mask, mask.queries)]
+    before = own[: own.index(query)]
+    start = " + ".join(str(side.count) for side in before) or "0"
+    return f"documents.between({start}, {[*_packed(mask, mask.keys)].index(key)})"
+
+
+def _packed(mask: SequenceMask, sides: tuple[Side, ...]) -> Iterator[Side]:
+    """Segments whose documents are given, in order."""
+    return (side for side in sides if side.name in mask.packed)
+
+
+def has_loops(mask: Mask, query: Side, key: Side) -> bool:
+    """Whether the tiles of a mask can be found: tables need tokens that can stand in a line."""
+    flat = all(len(s.geometry.axes) == 1 or not s.geometry.symbols for s in (query, key))
+    return is_closed(mask) or flat
+
+
+def touched_pairs(mask: Mask, query: Side, key: Side, tokens: Mapping[str, int]) -> int:
+    """Pairs in the tiles that hold a visible one, at so many tokens by segment.
+
+    Nobody knows the documents to come: four of one size are taken. Blocks that are drawn by the
+    thousand are taken for all, or for none, whichever is nearer. Raises TooManyRunsError.
+    """
+    from mmspec.compiler.relations.loops.totals import TooManyRunsError
+
+    draws = 0
+    for pattern in patterns(mask):
+        if pattern.name == "random":
+            _, blocks, there, _ = draw_of(pattern, query, key)
+            if blocks <= _DRAWN:
+                draws += blocks
+                continue
+            mask = put(mask, pattern, Pattern("full" if 2 * blocks >= there else "none"))
+    rows = -(-tokens[query.name] // TILE)
+    if rows * (1 + draws) > _WORK and rows > 1:
+        raise TooManyRunsError(f"{rows} rows of tiles, {draws} blocks each")
+    lengths = query.geometry.lengths(tokens[query.name]) | key.geometry.lengths(tokens[key.name])
+    sizes = ([-(-tokens[side.name] // _DOCUMENTS)] * _DOCUMENTS for side in (query, key))
+    documents = Documents.of_lengths(*sizes)
+    found = table(mask, query.geometry, key.geometry, lengths, documents, key.most)
+    runs = (run for at in range(rows) for run in found.runs(at, TILE, TILE))
+    return TILE * TILE * sum(stop - start for start, stop, _ in runs)

@@ -1,0 +1,44 @@
+"""Keyword arguments that say what torch does anyway."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from mmspec.compiler.specialise.evaluate import NotStatic, dotted, evaluate
+from mmspec.compiler.specialise.nodes import with_fields
+
+_SDPA: dict[str, object] = {
+    "attn_mask": None,
+    "dropout_p": 0.0,
+    "is_causal": False,
+    "enable_gqa": False,
+}
+DEFAULTS: dict[str, dict[str, object]] = {
+    "nn.Linear": {"bias": True},
+    "nn.LayerNorm": {"eps": 1e-5, "elementwise_affine": True, "bias": True},
+    "nn.RMSNorm": {"eps": None, "elementwise_affine": True},
+    "nn.Embedding": {"padding_idx": None, "max_norm": None, "sparse": False},
+    "nn.Dropout": {"p": 0.5, "inplace": False},
+    "nn.GELU": {"approximate": "none"},
+    "F.gelu": {"approximate": "none"},
+    "F.dropout": {"p": 0.5, "training": True},
+    "F.cross_entropy": {"label_smoothing": 0.0, "reduction": "mean", "ignore_index": -100},
+    "F.scaled_dot_product_attention": _SDPA,
+}
+
+
+def drop_defaults(node: ast.Call) -> ast.Call:
+    """The call without keyword arguments that say what torch would do anyway."""
+    known = DEFAULTS.get(dotted(node.func), {})
+    kept = [item for item in node.keywords if not _is_default(item, known)]
+    return node if len(kept) == len(node.keywords) else with_fields(node, {"keywords": kept})
+
+
+def _is_default(item: ast.keyword, known: Mapping[str, object]) -> bool:
+    try:
+        value = evaluate(item.value, {})
+    except NotStatic:
+        return False
+    name = item.arg or "**"
+    return name in known and repr(known[name]) == repr(value)

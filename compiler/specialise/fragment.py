@@ -1,0 +1,211 @@
+"""Puts specialised classes together: names, order, the helpers and imports that they use."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from keyword import iskeyword
+
+from mmspec.compiler.specialise.imports import import_block
+from mmspec.compiler.specialise.inline import Inliner, Variant
+from mmspec.compiler.specialise.liveness import ENTRIES
+from mmspec.compiler.specialise.nodes import with_fields
+from mmspec.compiler.specialise.purity import Signature
+from mmspec.compiler.specialise.source import Library, Statement, names_used
+from mmspec.compiler.specialise.trim import attributes
+from mmspec.compiler.specialise.unparse import Printer
+from mmspec.compiler.specialise.wrapping import render, render_statement
+
+
+@dataclass(slots=True)
+class Specialised:
+    """A requested class: its name (known after `finish`) and what its methods still take.
+
+    forward: parameters of `forward` that survived, in order; dropped: those that are gone;
+    returns: the annotation of `forward`; methods: surviving parameters by method.
+    """
+
+    forward: tuple[str, ...]
+    dropped: frozenset[str]
+    returns: str
+    methods: Mapping[str, tuple[str, ...]]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """A specialised class before it has a name; `id` stands for it in the sources of others."""
+
+    id: str
+    part: str
+    owner: str
+    bound: Mapping[str, object]
+    keep: frozenset[str]
+    members: tuple[Statement, ...]
+    signatures: Mapping[str, Signature]
+    statics: Mapping[str, object]
+    source: str
+    handle: Specialised
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedClass:
+    """A class as text, and the part that it comes from."""
+
+    name: str
+    part: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """All that a set of requests needs, each in an order that Python can run."""
+
+    classes: tuple[EmittedClass, ...]
+    functions: tuple[str, ...]
+    imports: frozenset[str]
+
+    def source(self) -> str:
+        """A module of it all."""
+        blocks = [*self.functions, *(item.source for item in self.classes)]
+        return import_block(self.imports) + "\n\n\n" + "\n\n\n".join(blocks) + "\n"
+
+
+@dataclass
+class _Assembly:
+    library: Library
+    inliner: Inliner
+    names: dict[str, str]
+    taken: set[str]
+    functions: list[str] = field(default_factory=list)
+    imports: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+
+    def use(self, reads: Iterable[str]) -> None:
+        """Bring in helpers and imports by name, what they need before them."""
+        for name in reads:
+            if name in self.seen:
+                continue
+            self.seen.add(name)
+            if name in self.library.imports:
+                line = self.library.imports[name]
+                self.imports.add(line)
+            elif name in self.inliner.variants:
+                self._variant(self.inliner.variants[name])
+            elif name in self.library.helpers:
+                helper = self.library.helpers[name]
+                self.use(names_used(helper.statement))
+                self.functions.append(helper.source)
+                for follower in helper.followers:
+                    self.use(names_used(follower.statement))
+                    self.functions.append(follower.source)
+            assert name not in self.library.parts, f"a helper names the part {name}"
+
+    def _variant(self, variant: Variant) -> None:
+        self.use(names_used(variant.statement))
+        final = unused(variant.helper, self.taken)
+        self.taken.add(final)
+        self.names[variant.id] = final
+        node = variant.statement.node
+        assert isinstance(node, ast.FunctionDef)
+        statement = variant.statement
+        if final != variant.helper:
+            statement = statement.changed(with_fields(node, {"name": final}))
+        self.functions.append("\n".join(render_statement(statement, 0, Printer(self.names))))
+
+
+def assemble(
+    wanted: Sequence[Class],
+    classes: Mapping[str, Class],
+    library: Library,
+    inliner: Inliner,
+    reserved: frozenset[str],
+    uses: set[str],
+) -> Fragment:
+    """Names, texts, helpers and imports of the wanted classes and all that they hold."""
+    reached = _without_idle_methods(list(_reachable(wanted, classes)), uses)
+    reads = [name for item in reached for s in item.members for name in names_used(s)]
+    taken = {*reserved, *library.imports, *library.helpers}
+    names = _names(sorted(reached, key=lambda c: _number(c.id)), taken)
+    assembly = _Assembly(library, inliner, names, set(names.values()) | set(reserved))
+    plain = [name for name in reads if name in library.helpers]
+    assembly.taken |= set(plain)
+    assembly.use([name for name in sorted(uses) if name in library.helpers])
+    assembly.use(reads)
+    assembly.use(["nn"] if reached else [])
+    printer = Printer(names)
+    emitted = []
+    for item in reached:
+        classes[item.id].handle.name = names[item.id]
+        header = f"class {names[item.id]}(nn.Module):"
+        body = render(item.members, 4, printer) or ["    pass"]
+        emitted.append(EmittedClass(names[item.id], item.part, "\n".join([header, *body])))
+    return Fragment(tuple(emitted), tuple(assembly.functions), frozenset(assembly.imports))
+
+
+def unused(name: str, taken: set[str]) -> str:
+    """The name, or the name with the first number that nobody has."""
+    number, found = 1, name
+    while found in taken or iskeyword(found):
+        number += 1
+        found = f"{name}_{number}" if name[0].islower() else f"{name}{number}"
+    return found
+
+
+def _names(classes: Sequence[Class], taken: set[str]) -> dict[str, str]:
+    """Part name where the package has one class of the part; owner and part otherwise."""
+    taken = set(taken)
+    names: dict[str, str] = {}
+    for item in classes:
+        alone = sum(other.part == item.part for other in classes) == 1
+        name = item.part if alone and item.part not in taken else item.owner + item.part
+        names[item.id] = unused(name, taken)
+        taken.add(names[item.id])
+    return names
+
+
+def _number(identity: str) -> int:
+    return int(identity.rpartition("#")[2])
+
+
+def _reachable(wanted: Iterable[Class], classes: Mapping[str, Class]) -> Iterator[Class]:
+    """Wanted classes and what they hold, children first."""
+    seen: set[str] = set()
+
+    def visit(item: Class) -> Iterator[Class]:
+        if item.id in seen:
+            return
+        seen.add(item.id)
+        for member in item.members:
+            for name in names_used(member):
+                if name in classes:
+                    yield from visit(classes[name])
+        yield item
+
+    for item in wanted:
+        yield from visit(item)
+
+
+def _without_idle_methods(classes: Sequence[Class], uses: set[str]) -> list[Class]:
+    """Classes without the methods that nothing in the package calls."""
+    while True:
+        called = set(uses)
+        for item in classes:
+            for member in item.members:
+                own = member.node.name if isinstance(member.node, ast.FunctionDef) else ""
+                called |= attributes(member) - {own}
+        left = [
+            replace(item, members=tuple(m for m in item.members if _stays(m, called)))
+            for item in classes
+        ]
+        if all(len(a.members) == len(b.members) for a, b in zip(left, classes, strict=True)):
+            return left
+        classes = left
+
+
+def _stays(member: Statement, called: set[str]) -> bool:
+    if not isinstance(member.node, ast.FunctionDef):
+        return True
+    name = member.node.name
+    return name in ENTRIES or name in called or name.startswith("__")

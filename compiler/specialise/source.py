@@ -1,0 +1,264 @@
+"""The sources of the parts: statements that remember their text, comments and blank lines.
+
+A `Statement` pairs an `ast.stmt` with the lines it was read from. Rewriting keeps identity: what
+nothing changed still holds its text and prints as its author wrote it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from types import ModuleType
+
+from mmspec.compiler.specialise.nodes import descend, names_read
+
+COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.FunctionDef, ast.ClassDef)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement; of a compound one, `node` stands for the header and the blocks lie beside it.
+
+    `lines` is the original text (header only), dedented; empty once the statement was changed.
+    """
+
+    node: ast.stmt
+    lines: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
+    gap: bool = False
+    comment: str = ""
+    column: int = 0
+    chained: bool = False
+    body: tuple[Statement, ...] = ()
+    orelse: tuple[Statement, ...] = ()
+
+    def changed(self, node: ast.stmt) -> Statement:
+        """The statement with another node; itself where the node is the same."""
+        return self if node is self.node else replace(self, node=node, lines=())
+
+    def header(self) -> Iterator[ast.AST]:
+        """The nodes that are read or stored by this statement itself, not by its blocks."""
+        for field, value in ast.iter_fields(self.node):
+            if field in ("body", "orelse") and isinstance(self.node, COMPOUND):
+                continue
+            for item in value if isinstance(value, list) else (value,):
+                if isinstance(item, ast.AST):
+                    yield item
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part: its class statement, its methods by name and its other class-level statements."""
+
+    name: str
+    members: tuple[Statement, ...]
+
+    @property
+    def init(self) -> ast.FunctionDef | None:
+        """The constructor, if the part defines one."""
+        for member in self.members:
+            if isinstance(member.node, ast.FunctionDef) and member.node.name == "__init__":
+                return member.node
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A module-level function, constant or plain class, kept as it is.
+
+    `followers` are statements that complete it, such as the registration of a custom operator.
+    """
+
+    name: str
+    source: str
+    statement: Statement
+    followers: tuple[Helper, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """All that the part modules define, and the import line behind each imported name."""
+
+    parts: Mapping[str, Part]
+    helpers: Mapping[str, Helper]
+    imports: Mapping[str, str]
+
+
+def library(modules: Sequence[ModuleType]) -> Library:
+    """The union of several part modules; a name must mean one thing in all of them."""
+    parts: dict[str, Part] = {}
+    helpers: dict[str, Helper] = {}
+    imports: dict[str, str] = {}
+    for module in modules:
+        read = read_module(module)
+        clash = (parts.keys() | helpers.keys()) & (read.parts.keys() | read.helpers.keys())
+        assert not clash, f"{module.__name__} defines {sorted(clash)} again"
+        for alias, line in read.imports.items():
+            assert imports.setdefault(alias, line) == line, f"`{alias}` is imported in two ways"
+        parts.update(read.parts)
+        helpers.update(read.helpers)
+    own = parts.keys() | helpers.keys()
+    return Library(parts, helpers, {k: v for k, v in imports.items() if k not in own})
+
+
+@cache
+def read_module(module: ModuleType) -> Library:
+    """Parse one part module (once per process)."""
+    text = inspect.getsource(module)
+    assert text.isascii(), f"{module.__name__} must be ASCII"
+    lines = text.splitlines()
+    parts: dict[str, Part] = {}
+    helpers: dict[str, Helper] = {}
+    imports: dict[str, str] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.update(_import_lines(node))
+        elif isinstance(node, ast.ClassDef) and _is_part(node):
+            assert not node.decorator_list, f"{node.name}: parts take no decorator"
+            parts[node.name] = Part(node.name, parse_block(node.body, lines))
+        else:
+            _keep(node, lines, helpers)
+    return Library(parts, helpers, imports)
+
+
+def parse_block(nodes: Iterable[ast.stmt], lines: Sequence[str]) -> tuple[Statement, ...]:
+    """The statements of one block with their comments and text."""
+    return tuple(_parse(node, lines, first=index == 0) for index, node in enumerate(nodes))
+
+
+def _parse(node: ast.stmt, lines: Sequence[str], first: bool) -> Statement:
+    start, column = _start(node), node.col_offset
+    end = _header_end(node, lines)
+    above, gap = _above(start, column, lines)
+    text = tuple(line[column:] for line in lines[start - 1 : end])
+    orelse: list[ast.stmt] = getattr(node, "orelse", [])
+    return Statement(
+        node=node,
+        lines=text,
+        above=above,
+        gap=gap and not first,
+        comment=_trailing_comment(node, lines[end - 1]),
+        column=column,
+        chained=lines[start - 1].lstrip().startswith("elif "),
+        body=parse_block(node.body, lines) if isinstance(node, COMPOUND) else (),
+        orelse=parse_block(orelse, lines),
+    )
+
+
+def _start(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(item.lineno for item in decorators)])
+
+
+def _header_end(node: ast.stmt, lines: Sequence[str]) -> int:
+    if not isinstance(node, COMPOUND):
+        assert not hasattr(node, "body"), f"line {node.lineno}: {type(node).__name__} in a part"
+        return node.end_lineno or node.lineno
+    end = _start(node.body[0]) - 1
+    while not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#"):
+        end -= 1
+    assert end >= node.lineno, f"line {node.lineno}: a block starts on its own line"
+    return end
+
+
+def _above(start: int, column: int, lines: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """The comments over a line at its own column, and whether a blank line precedes them."""
+    comments: list[str] = []
+    gap = False
+    for line in reversed(lines[: start - 1]):
+        if not line.strip():
+            gap = True
+            continue
+        if gap or not line.startswith(" " * column + "#"):
+            break
+        comments.insert(0, line.strip())
+    return tuple(comments), gap
+
+
+def _trailing_comment(node: ast.stmt, line: str) -> str:
+    if isinstance(node, COMPOUND):
+        found = re.search(r":\s+(#.*)$", line)
+        return found[1] if found else ""
+    rest = line.encode()[node.end_col_offset or 0 :].decode().strip()
+    return rest if rest.startswith("#") else ""
+
+
+def _is_part(node: ast.ClassDef) -> bool:
+    return [ast.unparse(base) for base in node.bases] in (["nn.Module"], ["torch.nn.Module"])
+
+
+def _import_lines(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    prefix = f"from {node.module} import " if isinstance(node, ast.ImportFrom) else "import "
+    if prefix.startswith("from __future__"):
+        return
+    for item in node.names:
+        rename = f" as {item.asname}" if item.asname else ""
+        yield item.asname or item.name.split(".")[0], f"{prefix}{item.name}{rename}"
+
+
+def _keep(node: ast.stmt, lines: Sequence[str], helpers: dict[str, Helper]) -> None:
+    """File a statement under the name it defines, or under the helper it completes."""
+    assert not isinstance(node, ast.If), f"line {node.lineno}: no branch at the top of a module"
+    above, _ = _above(_start(node), 0, lines)
+    text = "\n".join([*above, *lines[_start(node) - 1 : node.end_lineno]])
+    name = _defined(node)
+    made = Helper(name, text, parse_block([node], lines)[0])
+    if name not in ("", "_"):
+        helpers[name] = made
+        return
+    leader = _completed(node)
+    if leader in helpers:
+        helpers[leader] = replace(helpers[leader], followers=(*helpers[leader].followers, made))
+
+
+def _completed(node: ast.stmt) -> str:
+    """`f` of the statement `f.register(...)` and of a function decorated `@f.register`."""
+    if isinstance(node, ast.FunctionDef) and node.decorator_list:
+        found: ast.AST = node.decorator_list[0]
+    else:
+        found = node.value if isinstance(node, ast.Expr) else node
+    while isinstance(found, ast.Call | ast.Attribute):
+        found = found.func if isinstance(found, ast.Call) else found.value
+    return found.id if isinstance(found, ast.Name) else ""
+
+
+def _defined(node: ast.stmt) -> str:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        return target.id if isinstance(target, ast.Name) else ""
+    return ""
+
+
+def names_bound(statement: Statement) -> set[str]:
+    """Every name that a function binds: its parameters, and all that it stores."""
+    bound: set[str] = set()
+    for inner in walk([statement]):
+        for node in inner.header():
+            for item in descend(node):
+                if isinstance(item, ast.arg):
+                    bound.add(item.arg)
+                elif isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
+                    bound.add(item.id)
+    return bound
+
+
+def names_used(statement: Statement) -> Iterator[str]:
+    """Names of the module that a statement and all inside it read, in order."""
+    local = names_bound(statement) if isinstance(statement.node, ast.FunctionDef) else set()
+    for inner in walk([statement]):
+        for node in inner.header():
+            yield from (name for name in names_read(node) if name not in local)
+
+
+def walk(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """Statements and all that they enclose, in order."""
+    for statement in statements:
+        yield statement
+        yield from walk(statement.body)
+        yield from walk(statement.orelse)

@@ -1,0 +1,138 @@
+"""Changing inputs token by token: other contents, other paddings, shorter sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mmspec.schema import modality as modalities
+from mmspec.schema.head import LanguageModel
+from mmspec.schema.spec import Spec
+from mmspec.verify.lab import lab
+from mmspec.verify.reference.modality import token_count
+from mmspec.verify.strategies import Inputs
+
+AMOUNTS = ("plus 1", "plus 10000", "another sample's")
+
+
+def altered(
+    spec: Spec, batch: Inputs, keep: Mapping[str, Tensor], amount: str, hidden: bool = False
+) -> Inputs:
+    """The batch with every token changed that `keep` (modality -> bool [B, tokens]) does not name.
+
+    Frames of a kept token that lie past its sample's length change too; with `hidden` such frames
+    become NaN, as nothing may look at them.
+    """
+    changed = {
+        name: None if values is None else _altered(spec, batch, name, keep[name], amount, hidden)
+        for name, values in batch.tensors.items()
+    }
+    return replace(batch, tensors=changed)
+
+
+def _altered(
+    spec: Spec, batch: Inputs, name: str, keep: Tensor, amount: str, hidden: bool
+) -> Tensor:
+    modality, values = spec.modalities[name], batch.tensors[name]
+    assert values is not None
+    other = _other(modality, values, amount)
+    if isinstance(modality, modalities.Tokens):
+        return torch.where(keep, values, other)
+    if isinstance(modality, modalities.Table):
+        return torch.where(keep, values, other)
+    if isinstance(modality, modalities.Image):
+        return torch.where(_pixels(modality, keep)[:, 0, None], values, other)
+    real = torch.arange(values.shape[1]) < batch.lengths[name][:, None]
+    if isinstance(modality, modalities.Video):
+        kept = _pixels(modality, keep).repeat_interleave(modality.tubelet, 1)[:, :, None]
+    else:
+        kept = keep.repeat_interleave(modality.patch, 1)[..., None]
+    real = real.reshape(*real.shape, *[1] * (values.ndim - 2))
+    new = torch.where(kept[:, : values.shape[1]] & real, values, other)
+    return torch.where(real, new, torch.nan) if hidden else new
+
+
+def _pixels(modality: modalities.Image | modalities.Video, keep: Tensor) -> Tensor:
+    """What is said of patches [B, tokens], said of pixels: [B, frames of tokens, H, W]."""
+    p, (rows, columns) = modality.patch, modality.grid
+    grid = keep.reshape(len(keep), -1, rows, columns)
+    return grid.repeat_interleave(p, 2).repeat_interleave(p, 3)
+
+
+def _other(modality: modalities.Modality, values: Tensor, amount: str) -> Tensor:
+    """Other contents in every place."""
+    if amount == "another sample's":
+        return values.roll(1, 0)
+    step = 1 if amount == "plus 1" else 10_000
+    if isinstance(modality, modalities.Tokens):
+        return (values + step) % modality.vocab
+    if isinstance(modality, modalities.Table):
+        sizes = [getattr(column, "categories", 0) for column in modality.columns.values()]
+        pieces = [
+            (values[:, i] + step) % size if size else values[:, i] + step
+            for i, size in enumerate(sizes)
+        ]
+        return torch.stack(pieces, 1)
+    return values + step
+
+
+def nothing_kept(spec: Spec, batch: Inputs) -> dict[str, Tensor]:
+    """For every modality: no token [B, tokens]."""
+    return {
+        name: torch.zeros(batch.batch, lab.padded(spec, batch, name), dtype=torch.bool)
+        for name in spec.modalities
+    }
+
+
+def valid_kept(spec: Spec, batch: Inputs) -> dict[str, Tensor]:
+    """For every modality: its valid tokens [B, tokens]."""
+    return {
+        name: torch.arange(lab.padded(spec, batch, name))
+        < torch.tensor(lab.counted(spec, batch, name))[:, None]
+        for name in spec.modalities
+    }
+
+
+def resized(spec: Spec, batch: Inputs, sizes: Mapping[str, int]) -> Inputs:
+    """The batch with other raw sizes of the sequences named: cut, or padded with zeros.
+
+    Lengths beyond the new size become it; targets of language models follow their tokens.
+    """
+    tensors, lengths = dict(batch.tensors), dict(batch.lengths)
+    targets, documents = dict(batch.targets), dict(batch.documents)
+    for name, size in sizes.items():
+        values = tensors[name]
+        if values is None:
+            continue
+        tensors[name] = _resized(values, size, 0)
+        lengths[name] = lengths[name].clamp(max=size)
+        if name in documents:
+            documents[name] = _resized(documents[name], token_count(spec.modalities[name], size), 0)
+        for head in predicting(spec, name):
+            if head in targets:
+                targets[head] = _resized(targets[head], size, 1)
+    return replace(batch, tensors=tensors, lengths=lengths, targets=targets, documents=documents)
+
+
+def _resized(values: Tensor, size: int, fill: int) -> Tensor:
+    missing = size - values.shape[1]
+    if missing <= 0:
+        return values[:, :size]
+    more = values.new_full((values.shape[0], missing, *values.shape[2:]), fill)
+    return torch.cat([values, more], 1)
+
+
+def predicting(spec: Spec, modality: str) -> list[str]:
+    """Language models of a modality."""
+    from mmspec.schema.check import token_segment
+    from mmspec.schema.wiring import resolve
+
+    graph = resolve(spec)
+    return [
+        name
+        for name, head in spec.heads.items()
+        if isinstance(head, LanguageModel) and token_segment(spec, graph, head) == modality
+    ]

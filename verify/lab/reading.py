@@ -1,0 +1,130 @@
+"""The spec's text read again, by other means than the compiler's: masks, and order of tokens."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from mmspec.verify.lab.drawing import Bools, Ints, Places, evaluate
+
+Data = Mapping[str, Any]
+Segments = Mapping[str, Places]
+
+
+def names(data: Data, stream: str) -> list[str]:
+    """What a stream's `from` names, in order."""
+    source = data["streams"][stream]["from"]
+    if isinstance(source, dict):
+        source = source["of"]
+    return [source] if isinstance(source, str) else list(source)
+
+
+def fusion(data: Data, stream: str) -> str:
+    """The fusion of a stream; concat where it names none."""
+    source = data["streams"][stream]["from"]
+    return str(source["fusion"]) if isinstance(source, dict) else "concat"
+
+
+def is_stream(data: Data, name: str, reader: str) -> bool:
+    """Whether a name that `reader` reads is a stream."""
+    return name in data["streams"] and name != reader
+
+
+def segments(data: Data, stream: str) -> list[str]:
+    """Names of a stream's runs of tokens, in order: modalities, or itself for latents."""
+    kind, sources = fusion(data, stream), names(data, stream)
+    if kind == "attention":
+        return [stream]
+    kept = sources[:1] if kind == "cross-attention" else sources
+    return [segment for name in kept for segment in of_source(data, name, stream)]
+
+
+def of_source(data: Data, name: str, reader: str) -> list[str]:
+    """Names of the runs of tokens that a source brings."""
+    return segments(data, name) if is_stream(data, name, reader) else [name]
+
+
+def size(data: Data, value: Any) -> int:
+    """A size as it is written: a number, or a sum of products of `dims`."""
+    if isinstance(value, int):
+        return value
+    dims: dict[str, int] = {}
+    for name, said in data.get("dims", {}).items():
+        dims[name] = _sized(ast.parse(str(said), mode="eval").body, dims)
+    return _sized(ast.parse(value, mode="eval").body, dims)
+
+
+def _sized(node: ast.expr, dims: Mapping[str, int]) -> int:
+    if isinstance(node, ast.Name):
+        return dims[node.id]
+    if isinstance(node, ast.UnaryOp):
+        return -_sized(node.operand, dims)
+    if isinstance(node, ast.BinOp):
+        left, right = _sized(node.left, dims), _sized(node.right, dims)
+        if isinstance(node.op, ast.Add | ast.Sub):
+            return left + right if isinstance(node.op, ast.Add) else left - right
+        return left * right if isinstance(node.op, ast.Mult) else left // right
+    return int(ast.literal_eval(node))
+
+
+def places(data: Data, name: str, count: int, documents: Ints | None = None) -> Places:
+    """How the first tokens of a modality stand, by the text of the spec."""
+    body = data["modalities"][name]
+    if body["kind"] == "image":
+        shape = tuple(size(data, side) // size(data, body["patch"]) for side in body["size"])
+        return Places(count, shape[0] * shape[1], shape, ("row", "column"))
+    if body["kind"] == "table":
+        return Places(count, len(body["columns"]))
+    most, patch = size(data, body["length"]["max"]), size(data, body.get("patch", 1))
+    if body["kind"] == "tokens":
+        return Places(count, most, documents=documents)
+    if body["kind"] == "video":
+        deep = size(data, body.get("tubelet", 1))
+        shape = (-(-most // deep), *(size(data, side) // patch for side in body["size"]))
+        period = deep / _hertz(body["rate"])
+        return Places(count, math.prod(shape), shape, ("frame", "row", "column"), period)
+    period = patch / _hertz(body["rate"])
+    return Places(count, -(-most // patch), period=period, documents=documents)
+
+
+def _hertz(text: Any) -> Fraction:
+    """Of `100 Hz`, exact."""
+    number, unit = re.fullmatch(r"([\d./]+) *(k?)Hz", str(text).strip()).groups()  # type: ignore[union-attr]
+    above, _, below = number.partition("/")
+    return Fraction(above) / Fraction(below or 1) * (1000 if unit else 1)
+
+
+def by_head(said: Any, heads: int, queries: Segments, keys: Segments, data: Data) -> Bools:
+    """Who sees whom in every head under an `attention`: bool [heads, queries, keys]."""
+    if not isinstance(said, list):
+        return np.stack([matrix(said, queries, keys)] * heads)
+    found = [
+        piece
+        for group in said
+        for piece in [matrix(group["mask"], queries, keys)] * size(data, group["heads"])
+    ]
+    return np.stack(found)
+
+
+def matrix(said: Any, queries: Segments, keys: Segments) -> Bools:
+    """Who sees whom under a mask or masks by pair, for segments of these tokens."""
+    rows = [np.concatenate([_piece(said, queries, keys, (q, k)) for k in keys], 1) for q in queries]
+    return np.concatenate(rows)
+
+
+def _piece(said: Any, queries: Segments, keys: Segments, pair: tuple[str, str]) -> Bools:
+    query, key = pair
+    sides = queries[query], keys[key]
+    if isinstance(said, dict):
+        found = {tuple(text.replace("->", " ").split()): mask for text, mask in said.items()}
+        return evaluate(str(found.get(pair, "none")), *sides)
+    if list(queries) == list(keys) and str(said).strip() == "causal" and query != key:
+        earlier = list(keys).index(key) < list(queries).index(query)
+        return np.full((sides[0].count, sides[1].count), earlier, dtype=np.bool_)
+    return evaluate(str(said), *sides)

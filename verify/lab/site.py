@@ -1,0 +1,108 @@
+"""Where attention happens in a model: its projections by name, and who sees whom there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmspec.schema import fusion as fusions
+from mmspec.schema.stream import Stream
+from mmspec.verify.lab import lab
+from mmspec.verify.lab.case import Case
+from mmspec.verify.reference import context_pairs_by_head, pairs_by_head
+from mmspec.verify.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One attention: `projection` gives q, k, v (of a context: k, v), `output` takes what is read.
+
+    kind: "own" (a stream's blocks), "all" (a transformer fusion's), "context" (a cross-attention
+    fusion's) or "latents" (an attention fusion's).
+    """
+
+    projection: str
+    output: str
+    kind: str
+    stream: str
+    heads: int
+    kv_heads: int
+    width: int
+
+    def values(self, projected: Tensor) -> Tensor:
+        """The part of the projection's output that holds the values [..., kv_heads * width]."""
+        return projected[..., projected.shape[-1] - self.kv_heads * self.width :]
+
+    def key_head(self, head: int) -> int:
+        """The key head that a query head reads."""
+        return head // (self.heads // self.kv_heads)
+
+
+def sites(subject: Subject) -> list[Site]:
+    """Every attention of the model, in the order of the streams."""
+    return [site for name in lab.wiring(subject).order for site in _of_stream(subject, name)]
+
+
+def _of_stream(subject: Subject, name: str) -> Iterator[Site]:
+    config = subject.spec.streams[name]
+    fusion = config.source
+    if isinstance(fusion, fusions.Transformer):
+        heads = fusion.heads or config.heads
+        for i in range(fusion.depth):
+            yield _block(
+                f"{name}_fusion.blocks.{i}", "all", name, (heads, heads, config.width // heads)
+            )
+    if isinstance(fusion, fusions.Latents | fusions.CrossAttention):
+        yield _context(name, config, fusion)
+    for i in range(config.depth):
+        sizes = (config.heads, config.kv_heads, config.head_width)
+        yield _block(f"{name}_stream.blocks.{i}", "own", name, sizes)
+
+
+def _block(module: str, kind: str, stream: str, sizes: tuple[int, int, int]) -> Site:
+    inner = f"{module}.attention"
+    return Site(f"{inner}.qkv", f"{inner}.output", kind, stream, *sizes)
+
+
+def _context(name: str, config: Stream, fusion: fusions.Latents | fusions.CrossAttention) -> Site:
+    heads = fusion.heads or config.heads
+    kind = "latents" if isinstance(fusion, fusions.Latents) else "context"
+    inner = f"{name}_fusion.attention"
+    sizes = (heads, heads, config.width // heads)
+    return Site(f"{inner}.key_value", f"{inner}.output", kind, name, *sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """At a site, for one sample: valid queries [Tq] and keys [Tk], who sees whom [H, n, m]."""
+
+    queries: Tensor
+    keys: Tensor
+    seen: Tensor
+
+
+def view(subject: Subject, case: Case, site: Site, sample: int) -> View:
+    """Who sees whom at a site of a case, as the reference has it."""
+    raw, spec = case.batch.raw(sample), subject.spec
+    documents = {name: ids[sample].tolist() for name, ids in case.batch.documents.items()}
+    if site.kind == "own":
+        own = lab.valid(subject, case.batch, site.stream)[sample]
+        return View(own, own, pairs_by_head(spec, site.stream, raw, documents))
+    graph = lab.wiring(subject)
+    places = [
+        lab.valid_source(subject, case.batch, source)[sample]
+        for source in graph.sources[site.stream]
+    ]
+    if site.kind == "context":
+        queries, keys = places[0], torch.cat(places[1:])
+        seen = context_pairs_by_head(spec, site.stream, raw, documents)
+        return View(queries, keys, seen)
+    keys = torch.cat(places)
+    queries = keys
+    if site.kind == "latents":
+        queries = lab.valid(subject, case.batch, site.stream)[sample]
+    shape = site.heads, int(queries.sum()), int(keys.sum())
+    return View(queries, keys, torch.ones(shape, dtype=torch.bool))

@@ -1,0 +1,242 @@
+"""P3 and P29: attention reads what the text of the masks shows; tokens stand in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from mmspec.verify.lab import lab, reading
+from mmspec.verify.lab.case import Case, cases, scaled, shortened, widest
+from mmspec.verify.lab.compare import difference
+from mmspec.verify.lab.drawing import Places
+from mmspec.verify.lab.search import search as look
+from mmspec.verify.lab.site import Site, sites
+from mmspec.verify.law import Law, Search
+from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.reference.modality import token_count
+from mmspec.verify.strategies import inputs
+from mmspec.verify.subject import Subject
+
+_MOST = 600
+"""Tokens up to which masks are tried."""
+
+
+@dataclass(slots=True)
+class _Uniform:
+    """A site where all scores are 0: values [B, Tk, KV, w], and the means that were read."""
+
+    site: Site
+    values: Tensor
+    output: Tensor
+
+
+@st.composite
+def _long(draw: st.DrawFn, subject: Subject) -> Case:
+    """A case of sequences long enough for every mask of the spec to show and to hide."""
+    spec = shortened(subject.spec, min(_MOST, 2 * widest(subject.spec) + 12))
+    return Case(draw(inputs(spec, (1, 2), ragged=draw(st.sampled_from((True, False))))), "train")
+
+
+def _uniform(subject: Subject, case: Case) -> list[_Uniform]:
+    """Run a case with queries and keys of 0: what is read is the mean of the visible values."""
+    made, found = lab.model(subject, case), list[_Uniform]()
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(lab.dry(made))
+        for site in sites(subject):
+            for hook in _hooks(made, site, found):
+                stack.callback(hook.remove)
+        lab.call(made, case, targets=False)
+    return found
+
+
+def _hooks(made: nn.Module, site: Site, found: list[_Uniform]) -> Iterator[Any]:
+    values: list[Tensor] = []
+
+    def projected(_module: Any, _given: Any, out: Tensor) -> Tensor:
+        only = torch.zeros_like(out)
+        site.values(only).copy_(site.values(out))
+        values.append(site.values(out).unflatten(-1, (site.kv_heads, site.width)))
+        return only
+
+    def entering(_module: Any, given: tuple[Tensor, ...]) -> None:
+        read = given[0].unflatten(-1, (site.heads, site.width))
+        found.append(_Uniform(site, values[-1] if values else read[:0], read))
+
+    yield lab.part(made, site.projection).register_forward_hook(projected)
+    yield lab.part(made, site.output).register_forward_pre_hook(entering)
+
+
+def _counts(subject: Subject, case: Case, sample: int | None, reader: str = "") -> dict[str, int]:
+    """Tokens of every segment: valid ones of a sample, or (None) those in the tensors.
+
+    What the fusion of `reader` reads by that stream's own name is a modality, not its latents.
+    """
+    spec, found = subject.spec, {}
+    for name, modality in spec.modalities.items():
+        if sample is None:
+            found[name] = lab.padded(spec, case.batch, name)
+        else:
+            found[name] = token_count(modality, int(case.batch.lengths[name][sample]))
+    for name, stream in spec.streams.items():
+        if stream.source.fusion == "attention" and name != reader:
+            found[name] = int(getattr(stream.source, "queries", 0))
+    return found
+
+
+def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tensor:
+    """Who sees whom at a site in a sample by the spec's text: bool [heads, n, m]."""
+    data, stream = subject.document.data, site.stream
+    counts = _counts(subject, case, sample, stream if site.kind == "latents" else "")
+    of = [reading.of_source(data, name, stream) for name in reading.names(data, stream)]
+    if site.kind in ("latents", "all"):
+        total = sum(counts[name] for names in of for name in names)
+        latents = getattr(subject.spec.streams[stream].source, "queries", 0)
+        rows = latents if site.kind == "latents" else total
+        return torch.ones(site.heads, rows, total, dtype=torch.bool)
+
+    def held(names: list[str]) -> dict[str, Places]:
+        return {name: _held(subject, case, sample, (name, counts[name])) for name in names}
+
+    said = data["streams"][stream]
+    if site.kind == "own":
+        queries = keys = held(reading.segments(data, stream))
+    else:
+        queries, keys = held(of[0]), held([name for names in of[1:] for name in names])
+        said = said["from"]
+    shown = reading.by_head(said.get("attention", "full"), site.heads, queries, keys, data)
+    return torch.from_numpy(shown)
+
+
+def _held(subject: Subject, case: Case, sample: int, run: tuple[str, int]) -> Places:
+    """How the tokens of a segment stand in a sample; run: its name and how many there are."""
+    (name, count), data = run, subject.document.data
+    if name in data["streams"] and reading.fusion(data, name) == "attention":
+        return Places(count, count)
+    ids = case.batch.documents.get(name)
+    documents = None if ids is None else ids[sample, :count].numpy()
+    return reading.places(data, name, count, documents)
+
+
+def _places(subject: Subject, case: Case, site: Site, sample: int) -> tuple[Tensor, Tensor]:
+    """Valid queries and keys of a site in one sample, among the tokens that it holds."""
+    data, stream = subject.document.data, site.stream
+    of = [reading.of_source(data, name, stream) for name in reading.names(data, stream)]
+    held = reading.segments(data, stream)
+    if site.kind == "own":
+        queries = keys = held
+    elif site.kind == "context":
+        queries, keys = of[0], [name for names in of[1:] for name in names]
+    else:
+        keys = [name for names in of for name in names]
+        queries = held
+    padded, valid = _counts(subject, case, None), _counts(subject, case, sample)
+    reader = stream if site.kind == "latents" else ""
+    read = _counts(subject, case, None, reader), _counts(subject, case, sample, reader)
+    return _valid(queries, padded, valid), _valid(keys, *read)
+
+
+def _valid(names: list[str], padded: Mapping[str, int], valid: Mapping[str, int]) -> Tensor:
+    pieces = [torch.arange(padded[name]) < valid[name] for name in names]
+    return torch.cat([torch.zeros(0, dtype=torch.bool), *pieces])
+
+
+def _mean(site: Site, values: Tensor, shown: Tensor) -> Tensor:
+    """The mean of the values [m, KV, w] that each query sees, by head [n, H, w]; 0 of none."""
+    shares = shown.double() / shown.sum(2, keepdim=True).clamp(min=1)
+    by_head = values[:, [site.key_head(head) for head in range(site.heads)]]
+    return torch.einsum("hnm,mhw->nhw", shares, by_head)
+
+
+def _masked(subject: Subject, case: Case) -> None:
+    for uniform in _uniform(subject, case):
+        site = uniform.site
+        for sample in range(case.batch.batch):
+            queries, keys = _places(subject, case, site, sample)
+            values, found = uniform.values[sample], uniform.output[sample]
+            if len(queries) != len(found) or len(keys) != len(values):
+                held = f"{len(found)} queries and {len(values)} keys"
+                said = f"`{site.output}` holds {held}, the spec's text {len(queries)}, {len(keys)}"
+                raise Broken(said, ("streams", site.stream))
+            shown = _shown(subject, site, case, sample)
+            wrong = difference(found[queries], _mean(site, values[keys], shown))
+            if wrong is not None:
+                what = f"with equal scores, what `{site.output}` reads in sample {sample} {wrong}"
+                keyed = "attention" if site.kind == "own" else "from"
+                said = f"{what} (query, head, feature): not the mean of what the mask shows"
+                raise Broken(said, ("streams", site.stream, keyed))
+
+
+def _assembled(subject: Subject, case: Case) -> None:
+    """A concat starts from the tokens of what its `from` names, in that order."""
+    data = subject.document.data
+    case = replace(case, mode="train")
+    seen = lab.run(subject, case, targets=False)
+    for stream in subject.spec.streams:
+        if reading.fusion(data, stream) != "concat":
+            continue
+        parts = [_tokens(subject, case, seen, stream, n) for n in reading.names(data, stream)]
+        if any(part is None for part in parts):
+            continue
+        expected = torch.cat([part for part in parts if part is not None], 1)
+        wrong = difference(seen.fused[stream], expected)
+        if wrong is not None:
+            said = f"the tokens of stream `{stream}` are not those its `from` names, in that order"
+            raise Broken(
+                f"{said}: one {wrong} (sample, token, feature)", ("streams", stream, "from")
+            )
+
+
+def _tokens(subject: Subject, case: Case, seen: lab.Seen, stream: str, name: str) -> Tensor | None:
+    """The tokens that a source brings to a stream; None where another width comes between."""
+    data, spec = subject.document.data, subject.spec
+    width = spec.streams[stream].width
+    if reading.is_stream(data, name, stream):
+        return seen.streams[name] if spec.streams[name].width == width else None
+    if case.batch.tensors[name] is None:
+        return torch.zeros(case.batch.batch, 0, width, dtype=torch.float64)
+    for module in (f"{name}_embedding", f"{name}_embedding_{stream}"):
+        if module in seen.embeddings:
+            return seen.embeddings[module]
+    return None
+
+
+def _p3(subject: Subject, search: Search) -> Outcome:
+    drawn = _long(subject)
+    few = scaled(subject, Search(min(20, search.examples), search.seed))
+    return look(P3, subject, few, drawn, lambda case: _masked(subject, case))
+
+
+def _p29(subject: Subject, search: Search) -> Outcome:
+    few = scaled(subject, Search(min(20, search.examples), search.seed))
+    drawn = cases(subject)
+    return look(P29, subject, few, drawn, lambda case: _assembled(subject, case))
+
+
+def _joins(subject: Subject) -> str | None:
+    data = subject.document.data
+    for stream in subject.spec.streams:
+        if reading.fusion(data, stream) == "concat":
+            return None
+    return "no stream is a concat"
+
+
+P3 = Law(
+    "P3",
+    "mask oracle",
+    "attention reads exactly the pairs that the masks' text shows, evaluated point by point",
+    lambda _: None,
+    _p3,
+)
+P29 = Law(
+    "P29",
+    "assembly order",
+    "a stream's sequence holds the tokens of what its `from` names, in that order",
+    _joins,
+    _p29,
+)

@@ -1,0 +1,174 @@
+"""P10: attention and gates are weights: none negative, together 1, and of what is visible only."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmspec.schema.fusion import Gated
+from mmspec.verify.lab import lab
+from mmspec.verify.lab.case import Case, cases, scaled
+from mmspec.verify.lab.search import search as look
+from mmspec.verify.lab.site import Site, View, sites, view
+from mmspec.verify.law import Law, Search
+from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.subject import Subject
+
+SUM = 1e-12
+"""How far a sum of weights may be from 1, in float64."""
+
+
+@dataclass(slots=True)
+class Read:
+    """What passed at a site, by call: values [B, Tk, KV, w], and what was read [B, Tq, H, w]."""
+
+    values: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+
+
+def watch(subject: Subject, case: Case, constant: bool) -> list[tuple[Site, Read]]:
+    """Run a case in training; `constant`: with values that are the same for every key."""
+    case = replace(case, mode="train")
+    made = lab.model(subject, case)
+    found = [(site, Read()) for site in sites(subject)]
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(lab.dry(made))
+        for site, read in found:
+            for hook in _hooks(made, site, read, constant):
+                stack.callback(hook.remove)
+        lab.call(made, case, targets=False)
+    for site, read in found:
+        if not read.outputs or len(read.values) != len(read.outputs):
+            raise Broken(f"`{site.output}` is not run with `{site.projection}`")
+    return found
+
+
+def _hooks(made: nn.Module, site: Site, read: Read, constant: bool) -> list[Any]:
+    def projected(_module: Any, _given: Any, out: Tensor) -> Tensor:
+        if constant:
+            out = out.clone()
+            site.values(out).copy_(constants(site))
+        read.values.append(site.values(out).unflatten(-1, (site.kv_heads, site.width)))
+        return out
+
+    def entering(_module: Any, given: tuple[Tensor, ...]) -> None:
+        read.outputs.append(given[0].unflatten(-1, (site.heads, site.width)))
+
+    projection, output = lab.part(made, site.projection), lab.part(made, site.output)
+    return [
+        projection.register_forward_hook(projected),
+        output.register_forward_pre_hook(entering),
+    ]
+
+
+def constants(site: Site) -> Tensor:
+    """A number for each feature of each key head [kv_heads * width], between 1 and 2."""
+    count = site.kv_heads * site.width
+    return 1 + torch.arange(count, dtype=torch.float64) / count
+
+
+def _constant(site: Site, output: Tensor, seen: View) -> str | None:
+    """Why what was read of constant values is not those constants; None where it is."""
+    table = constants(site).unflatten(0, (site.kv_heads, site.width))
+    expected = table[[site.key_head(head) for head in range(site.heads)]]
+    found = output[seen.queries]
+    sees = seen.seen.any(2).mT
+    if not found[~sees].eq(0).all():
+        return "a query that sees no key does not read 0"
+    error = torch.where(sees[:, :, None], (found - expected).abs() / expected, 0.0)
+    if not error.numel() or float(error.amax()) <= SUM:
+        return None
+    row, head, _ = (int(i) for i in torch.unravel_index(error.argmax(), error.shape))
+    total = float((found[row, head] / expected[head])[0])
+    return f"weights of query {row}, head {head} sum to {total:.9g}"
+
+
+def _hull(site: Site, values: Tensor, output: Tensor, seen: View) -> str | None:
+    """Why what was read is no mean of visible values; None where it is."""
+    keys, found = values[seen.keys], output[seen.queries]
+    if not seen.seen.any():
+        return None
+    for head in range(site.heads):
+        shown = seen.seen[head, :, :, None]
+        of_head = keys[None, :, site.key_head(head)]
+        low = torch.where(shown, of_head, torch.inf).amin(1)
+        high = torch.where(shown, of_head, -torch.inf).amax(1)
+        slack = 1e-12 * (1 + of_head.abs().amax())
+        outside = (found[:, head] < low - slack) | (found[:, head] > high + slack)
+        outside &= seen.seen[head].any(1, keepdim=True)
+        if outside.any():
+            row = int(outside.nonzero()[0, 0])
+            return f"query {row}, head {head} reads what lies outside the values that it sees"
+    return None
+
+
+def _check(subject: Subject, case: Case) -> None:
+    constant, free = watch(subject, case, True), watch(subject, case, False)
+    for sample in range(case.batch.batch):
+        for (site, first), (_, second) in zip(constant, free, strict=True):
+            seen = view(subject, case, site, sample)
+            wrongs = [_constant(site, output[sample], seen) for output in first.outputs]
+            wrongs += [
+                _hull(site, values[sample], output[sample], seen)
+                for values, output in zip(second.values, second.outputs, strict=True)
+            ]
+            wrong = next((found for found in wrongs if found), None)
+            if wrong:
+                keys = ("streams", site.stream, "attention" if site.kind == "own" else "from")
+                raise Broken(f"`{site.output}`, sample {sample}: {wrong}", keys)
+    _check_gates(subject, case)
+
+
+def _check_gates(subject: Subject, case: Case) -> None:
+    gated = [n for n, s in subject.spec.streams.items() if isinstance(s.source, Gated)]
+    if not gated:
+        return
+    seen = lab.run(subject, case, targets=False)
+    for name in gated:
+        gates = seen.statistics.get(f"{name}.gates")
+        if gates is None:
+            raise Broken(f"there is no statistic `{name}.gates`", ("streams", name, "from"))
+        sources = lab.wiring(subject).sources[name]
+        present = torch.stack(
+            [lab.valid_source(subject, case.batch, source).any(1) for source in sources], 1
+        )
+        wrong = _gates(gates, present)
+        if wrong:
+            raise Broken(f"gates of `{name}`: {wrong}", ("streams", name, "from"))
+
+
+def _gates(gates: Tensor, present: Tensor) -> str | None:
+    """Why gates [B, n, D] are no weights of the sources present [B, n]; None where they are."""
+    if gates.shape[:2] != present.shape:
+        return f"shape {list(gates.shape)} for {list(present.shape)} samples and sources"
+    if (gates < 0).any() or gates.isnan().any():
+        return "one is negative or NaN"
+    absent = gates[~present]
+    if (absent != 0).any():
+        return f"an absent source has the gate {float(absent.amax()):.9g}"
+    error = (gates.sum(1) - present.any(1, keepdim=True).to(gates.dtype)).abs()
+    sample = int(error.amax(1).argmax())
+    if float(error.amax()) > SUM:
+        return (
+            f"of sample {sample} sum to {float(gates[sample].sum(0)[error[sample].argmax()]):.9g}"
+        )
+    return None
+
+
+def _p10(subject: Subject, search: Search) -> Outcome:
+    drawn = cases(subject)
+    few = scaled(subject, Search(max(1, search.examples // 2), search.seed))
+    return look(P10, subject, few, drawn, lambda case: _check(subject, case))
+
+
+P10 = Law(
+    "P10",
+    "simplex",
+    "weights of attention and gates are not negative, sum to 1, and read visible values only",
+    lambda _: None,
+    _p10,
+)
