@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,11 +21,13 @@ __all__ = [
     "as_json",
     "dotted",
     "explain",
+    "is_full",
     "listed",
     "printable",
     "render",
     "shortened",
     "suggest",
+    "unwritable",
 ]
 
 
@@ -94,6 +98,25 @@ class MmspecError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(str(diagnostic) for diagnostic in self.diagnostics)
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk, or whatever is written to, takes no more."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def unwritable(
+    path: str | os.PathLike[str], error: OSError | ValueError, advice: str = ""
+) -> MmspecError:
+    """MM603: something cannot be written, for this reason; `advice`: what helps but for space."""
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    remedy = "free some space" if is_full(error) else ""
+    help_text = ", or ".join(filter(None, (remedy, advice)))
+    message = f"cannot write {os.fspath(path)}: {reason}"
+    return MmspecError(Diagnostic("MM603", message, help=help_text))
 
 
 def explain(code: str) -> str:

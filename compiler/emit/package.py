@@ -11,10 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from mmspec.compiler.emit import owned
-from mmspec.diagnostics import Diagnostic, MmspecError
+from mmspec.diagnostics import unwritable
 from mmspec.version import __version__
 
 BANNER = "Compiled by mmspec"
+_ELSEWHERE = "choose another folder with -o"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def write(package: Package, directory: Path, force: bool = False) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh, lock = _begun(target)
     except OSError as error:
-        raise _cannot_write(directory, error) from None
+        raise unwritable(directory, error, _ELSEWHERE) from None
     try:
         for name, text in package.files.items():
             _write_file(fresh / name, text)
@@ -66,7 +67,7 @@ def write(package: Package, directory: Path, force: bool = False) -> Path:
         _swap(fresh, target, replaced)
     except OSError as error:
         owned.remove(fresh, package.files)
-        raise _cannot_write(directory, error) from None
+        raise unwritable(directory, error, _ELSEWHERE) from None
     finally:
         os.close(lock)
     owned.sweep(target)
@@ -116,8 +117,3 @@ def _exchange(first: Path, second: Path) -> bool:
         return False
     here, swap = -100, 2
     return bool(rename(here, os.fsencode(first), here, os.fsencode(second), swap) == 0)
-
-
-def _cannot_write(directory: Path, error: OSError) -> MmspecError:
-    message = f"cannot write {directory}: {error.strerror or error}"
-    return MmspecError((Diagnostic("MM603", message, help="choose another folder with -o"),))

@@ -62,7 +62,7 @@ def _compiled(arguments: argparse.Namespace) -> str:
     from pathlib import Path
 
     folder = Path(arguments.output or driver.run(arguments.spec, stop_after="validate").name)
-    writable.check_folder(folder.parent)
+    writable.check_folder(folder, beside=True)
     written = driver.run(arguments.spec, step, arguments.output, backend, arguments.force)
     return f"wrote {written}"
 

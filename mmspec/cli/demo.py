@@ -99,7 +99,7 @@ def _refuse(folder: Path) -> None:
 
 def _empty(folder: Path) -> None:
     """What an earlier demonstration left goes; raises MM615 while it still trains, or MM603."""
-    from mmspec.diagnostics import Diagnostic, MmspecError
+    from mmspec.diagnostics import unwritable
     from mmspec.train import record
 
     try:
@@ -109,8 +109,7 @@ def _empty(folder: Path) -> None:
             for entry in [path for path in folder.iterdir() if path.name != MARKER]:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     except OSError as error:
-        message = f"cannot use {folder}: {error.strerror or error}"
-        raise MmspecError(Diagnostic("MM603", message, help="choose another --out")) from None
+        raise unwritable(folder, error, "choose another --out") from None
 
 
 def _write(spec_path: Path, folder: Path) -> Path:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TextIO
 
 from mmspec.cli import (
     analyze,
@@ -27,7 +26,6 @@ _COMMANDS = (new, check, show, compile, analyze, tune, verify, train, laws, expl
 
 
 _UNKNOWN: Final = "unrecognized arguments: "
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence_stdout()
+        _silence(sys.stdout)
         return exits.BROKEN_PIPE
     except OSError as error:
         if not _is_full(error):
@@ -138,11 +136,23 @@ def _escape_what_cannot_be_encoded() -> None:
 
 def _is_full(error: Exception) -> bool:
     """Whether a disk, or whatever stdout goes to, takes no more; which file is not known."""
-    return isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+    from mmspec.diagnostics import is_full
+
+    return is_full(error) and getattr(error, "filename", None) is None
 
 
 def _failed(error: Exception, as_json: bool) -> int:
-    """Say what went wrong; return the exit code."""
+    """Say what went wrong, where that can be said; return the exit code."""
+    try:
+        return _said(error, as_json)
+    except OSError as full:
+        if as_json or not _is_full(full):
+            raise
+        _silence(sys.stderr)
+        return exits.USAGE
+
+
+def _said(error: Exception, as_json: bool) -> int:
     from mmspec.cli import output
     from mmspec.diagnostics import MmspecError
 
@@ -171,12 +181,12 @@ def _flush_what_can_be() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        _silence_stdout()
+        _silence(sys.stdout)
 
 
-def _silence_stdout() -> None:
-    """Nobody reads stdout any more: let the interpreter's last flush go nowhere."""
+def _silence(stream: TextIO) -> None:
+    """It is read no more, or full: let the interpreter's last flush go nowhere."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (OSError, ValueError):
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from mmspec.cli import exits, starters
+from mmspec.cli import exits, starters, writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +59,7 @@ def _write(path: Path, text: str) -> None:
     from mmspec.diagnostics import Diagnostic, MmspecError
 
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        writable.write(path, text.encode(), is_new=True)
     except FileExistsError:
         advice = "choose another name, or move the file away"
         raise MmspecError(Diagnostic("MM604", f"{path} exists already", help=advice)) from None
-    except OSError as error:
-        message = f"cannot write {path}: {error.strerror or error}"
-        raise MmspecError(Diagnostic("MM603", message)) from None

@@ -125,10 +125,23 @@ def _stored(arguments: argparse.Namespace) -> Run:
         arguments.out, arguments.spec = arguments.spec, None
     if not arguments.spec and not arguments.out:
         arguments.parser.error("--resume: name the folder of the run")
+    named = str(arguments.out or arguments.spec)
+    if around := _run_around(named):
+        arguments.parser.error(f"{named} is a file of a run: --resume takes its folder, {around}")
     folder = Path(arguments.out or _usual(str(arguments.spec)))
     found = record.read(folder)
     record.check_unused(folder)
     return found
+
+
+def _run_around(named: str) -> str:
+    """The folder of the run that a file is of; nothing where it is of none."""
+    from pathlib import Path
+
+    from mmspec.train import folder
+
+    path = Path(named)
+    return "" if path.is_dir() or not (path.parent / folder.RUN).is_file() else str(path.parent)
 
 
 def settings(arguments: argparse.Namespace, stored: Run | None = None) -> Settings:
@@ -142,10 +155,11 @@ def settings(arguments: argparse.Namespace, stored: Run | None = None) -> Settin
         k: v for k, v in vars(arguments).items() if k in names and v is not None
     }
     if stored is None:
-        if os.path.isdir(given.get("spec", "")):
-            arguments.parser.error(
-                f"{given['spec']} is a folder: --resume goes on with a run in it"
-            )
+        named = given.get("spec", "")
+        if os.path.isdir(named):
+            arguments.parser.error(f"{named} is a folder: --resume goes on with a run in it")
+        if os.path.splitext(named)[1] != ".yaml" and (around := _run_around(named)):
+            arguments.parser.error(f"{named} is a file of a run: --resume {around} goes on with it")
         missing = [name for name in ("spec", "data") if name not in given]
         if missing:
             words = {"spec": "SPEC", "data": "--data"}

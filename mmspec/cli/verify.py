@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a report for each spec; exit 1 where anything is refuted."""
     from pathlib import Path
 
-    if arguments.junit:
+    if arguments.junit is not None:
         writable.check_file(Path(arguments.junit))
     if not arguments.self_test and not arguments.specs:
         raise _nothing_to_verify()
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths = tuple(dict.fromkeys(arguments.specs))
     _check_all(paths)
     reports = [_report(path, arguments) for path in paths]
-    if arguments.junit:
+    if arguments.junit is not None:
         _write_junit(Path(arguments.junit), reports)
     if arguments.json:
         output.machine({"reports": [report.as_dict() for report in reports]})
@@ -88,7 +88,7 @@ def _write_junit(path: Path, reports: list[Report]) -> None:
     """All reports as one JUnit file."""
     from mmspec.verify.report import junit
 
-    path.write_text(junit(reports), encoding="utf-8")
+    writable.write(path, junit(reports).encode())
 
 
 def _nothing_to_verify() -> Exception:

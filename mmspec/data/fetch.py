@@ -13,7 +13,7 @@ from typing import Final
 
 from mmspec.data import stamps
 from mmspec.data.faults import fault
-from mmspec.diagnostics import MmspecError, render
+from mmspec.diagnostics import MmspecError, render, unwritable
 
 PACKAGE: Final = "tuxpaint-stamps-default"
 BY_HAND: Final = (
@@ -54,8 +54,7 @@ def fetch_stamps(file: Path | None = None) -> Path:
         with tempfile.TemporaryDirectory(prefix=".stamps.", dir=target.parent) as fresh:
             _replace(target, _unpacked(file or _download(Path(fresh)), Path(fresh)), Path(fresh))
     except OSError as error:
-        message = f"cannot write {target}: {error.strerror or error}"
-        raise fault("MM603", message, "MMSPEC_CACHE names another folder") from None
+        raise unwritable(target, error, "MMSPEC_CACHE names another folder") from None
     return target
 
 

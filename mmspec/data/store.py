@@ -23,7 +23,7 @@ import numpy as np
 
 from mmspec import private
 from mmspec.data.arrays import Array, Kept, Part, digest
-from mmspec.data.faults import fault
+from mmspec.diagnostics import unwritable
 
 MOST: Final = 16 << 30
 """Bytes that are kept; what was not used for longest goes first."""
@@ -69,7 +69,7 @@ def kept(name: str, parts: Iterable[Part], is_same: Callable[[], bool]) -> list[
     folder = private.cache(_FOLDER)
     if folder is None:
         return spooled(parts)
-    with _writing(folder):
+    with _writing(lambda: folder):
         _sweep(folder)
         with private.written(folder / name) as file:
             layout = _write(file, parts)
@@ -85,7 +85,7 @@ def spooled(parts: Iterable[Part]) -> list[Kept]:
 
     Raises MmspecError (MM603) where that cannot be written.
     """
-    with _writing(Path(tempfile.gettempdir())):
+    with _writing(_spools):
         spool = _Spool()
         layout = _write(spool, parts)
         made = _mapped(spool.file, layout)
@@ -105,7 +105,7 @@ class _Spool:
         """Add some bytes."""
         self.file.write(data)
         if isinstance(self.file, BytesIO) and self.tell() > _SPOOLED:
-            content, self.file = self.file, tempfile.TemporaryFile(dir=private.cache(_FOLDER))
+            content, self.file = self.file, tempfile.TemporaryFile(dir=_spools())
             self.file.write(content.getbuffer())
             self.tell = self.file.tell
 
@@ -114,14 +114,21 @@ class _Spool:
         self.file.flush()
 
 
+def _spools() -> Path:
+    """Where files lie that go with the process."""
+    own = private.cache(_FOLDER)
+    with suppress(FileNotFoundError):  # on full disks none is fit for temporary files
+        own = own or Path(tempfile.gettempdir())
+    return own or Path.cwd()
+
+
 @contextmanager
-def _writing(folder: Path) -> Generator[None]:
+def _writing(folder: Callable[[], Path]) -> Generator[None]:
     """MM603 where a file cannot be written."""
     try:
         yield
     except OSError as error:
-        message = f"cannot keep the encoded data in {folder}: {error.strerror or error}"
-        raise fault("MM603", message, "MMSPEC_CACHE names another folder") from None
+        raise unwritable(folder(), error, "MMSPEC_CACHE names another folder") from None
 
 
 def _write(file: Any, parts: Iterable[Part]) -> list[dict[str, Any]]:

@@ -1,12 +1,19 @@
-"""TensorBoard's event files after a kill: what a resumed run measures again is taken out."""
+"""TensorBoard's event files: written as TensorBoard does, and mended after a kill.
+
+What a resumed run measures again is taken out.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
+import platform
 import struct
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from mmspec.train import folder
 
@@ -14,6 +21,8 @@ _HEAD: Final = struct.Struct("<QI")
 """In front of a record: its length and the checksum of that; behind it stands another checksum."""
 _CHECK: Final = struct.Struct("<I")
 _LENGTH: Final = 8
+_VERSION: Final = "brain.Event:2"
+"""What the first record of a file says."""
 _TAIL: Final = _CHECK.size
 
 Keep = Callable[[int, str], bool]
@@ -22,17 +31,63 @@ Keep = Callable[[int, str], bool]
 def is_there() -> bool:
     """Whether event files can be written: whether tensorboard is installed."""
     try:
-        import_module("torch.utils.tensorboard")  # which imports tensorboard
+        import_module("tensorboard.summary.writer.record_writer")
+        import_module("tensorboard.compat.proto.event_pb2")
     except ImportError:
         return False
     return True
 
 
-def board(directory: Path) -> Any:
-    """A writer of event files; tensorboard must be there."""
-    from torch.utils.tensorboard import SummaryWriter
+class Board:
+    """A new event file in a folder, of scalars; tensorboard must be there.
 
-    return SummaryWriter(str(directory))
+    TensorBoard's own writer does this in a thread, in which a full disk ends in a traceback.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        from tensorboard.compat.proto import event_pb2
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._message: Any = event_pb2.Event
+        self._path, self._file = _fresh(directory)
+        self._records: Any = RecordWriter(self._file)
+        self._add(self._message(file_version=_VERSION))
+        self.flush()
+
+    def add(self, scalars: Sequence[tuple[str, float]], step: int) -> None:
+        """Scalars by their tags, at a step; raises MM603 where there is no room."""
+        event = self._message(step=step)
+        for tag, value in scalars:
+            event.summary.value.add(tag=tag, simple_value=value)
+        self._add(event)
+
+    def _add(self, event: Any) -> None:
+        event.wall_time = time.time()
+        with folder.adding(self._path, self._file):
+            self._records.write(event.SerializeToString())
+
+    def flush(self) -> None:
+        """Nothing waits to be written; raises MM603 where there is no room."""
+        with folder.adding(self._path, self._file):
+            self._file.flush()
+
+    def close(self) -> None:
+        """No more scalars; raises OSError where the last cannot be written."""
+        self._file.close()
+
+
+def _fresh(directory: Path) -> tuple[Path, BinaryIO]:
+    """A file that was not there, by the name that TensorBoard looks for."""
+    begun = f"events.out.tfevents.{int(time.time()):010d}.{platform.node() or 'host'}.{os.getpid()}"
+    for count in itertools.count():
+        path = directory / f"{begun}.{count}"
+        try:
+            return path, path.open("xb")
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise folder.lost(path, error) from None
+    raise AssertionError(begun)
 
 
 def filter_files(directory: Path, keep: Keep) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from mmspec.diagnostics import Diagnostic, MmspecError
+from mmspec.diagnostics import Diagnostic, MmspecError, unwritable
 
+RUN: Final = "run.json"
+"""Says what the run of a folder is; where it is, the run can be resumed."""
 _UNFINISHED: Final = ".unfinished"
 MEND: Final = "restore it from a copy, or begin another run with --out"
 
@@ -18,6 +22,25 @@ MEND: Final = "restore it from a copy, or begin another run with --out"
 def damaged(path: Path, what: str, advice: str = MEND) -> MmspecError:
     """MM613: something of a run cannot be used."""
     return MmspecError(Diagnostic("MM613", f"{path} {what}", help=advice))
+
+
+def lost(path: Path, error: OSError) -> MmspecError:
+    """MM603: a file of a run cannot be written; what was measured since the checkpoint is lost."""
+    found = unwritable(path, error).diagnostics[0]
+    can_go_on = (path.parent / RUN).exists()
+    goes_on = f"`mmspec train --resume {path.parent}` goes on afterwards" if can_go_on else ""
+    return MmspecError(replace(found, help="; ".join(filter(None, (found.help, goes_on)))))
+
+
+@contextmanager
+def adding(path: Path, file: BinaryIO) -> Generator[None]:
+    """MM603 where a file takes no more; it is closed then, lest what waits in it is told again."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):
+            file.close()
+        raise lost(path, error) from None
 
 
 def opened(path: Path) -> BinaryIO:
@@ -56,10 +79,9 @@ def write(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        message = f"cannot write {path}: {error.strerror or error}"
-        raise MmspecError(Diagnostic("MM603", message, help="free some space")) from None
+        raise lost(path, error) from None
     finally:
-        with contextlib.suppress(OSError, TypeError):
+        with suppress(OSError, TypeError):
             os.unlink(temporary)  # type: ignore[arg-type]
 
 

@@ -84,7 +84,7 @@ def train(job: Job, listener: Listener, resume: bool = False) -> Outcome:
         record.locked(directory, partial(look, job)) as start,
         _repeatable(job.settings),
         _stop_on_interrupt() as stop,
-        Metrics(directory, start.state.step, start.rows) as metrics,
+        _measuring(directory, start, resume) as metrics,
         way.taken(start.attention) as hindrance,
     ):
         job, state = start.job, start.state
@@ -116,6 +116,17 @@ class _Start:
     """The way that it takes, where that was chosen before."""
     notes: tuple[str, ...] = ()
     """What may make numbers differ from those of a run that was never stopped."""
+
+
+def _measuring(directory: Path, start: _Start, resume: bool) -> Metrics:
+    """The files of metrics, before which a new folder says what its run is.
+
+    Whatever then keeps the run from going on, it can be resumed. One that is resumed for longer
+    says so first in its checkpoint.
+    """
+    if not resume:
+        record.write(directory, start.content, start.job.spec)
+    return Metrics(directory, start.state.step, start.rows)
 
 
 def _begun(job: Job, directory: Path) -> _Start:

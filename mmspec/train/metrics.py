@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,20 +33,22 @@ class File:
         """known: what it begins with; what stands behind that will be measured again."""
         if not path.exists() or path.stat().st_size != len(known):
             folder.write(path, known)
-        self._size, self._digest = len(known), hashlib.sha256(known)
+        self._path, self._size, self._digest = path, len(known), hashlib.sha256(known)
         self._file = path.open("ab")
 
     def add(self, row: Row) -> None:
-        """One line at the end."""
+        """One line at the end; raises MM603 where there is no room for all of it."""
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
-        self._file.write(line)
-        self._file.flush()
+        with folder.adding(self._path, self._file):
+            self._file.write(line)
+            self._file.flush()
         self._size += len(line)
         self._digest.update(line)
 
     def sync(self) -> None:
         """Make it survive a power cut."""
-        os.fsync(self._file.fileno())
+        with folder.adding(self._path, self._file):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """No more lines."""
@@ -83,7 +86,7 @@ class Metrics:
         )
         self._evaluated = {row["step"] for row in _rows(before[1])}
         self.has_tensorboard = events.is_there()
-        self._board: Any = None
+        self._board: events.Board | None = None
         if self.has_tensorboard:
             self._continue_events(directory, step, before)
 
@@ -97,7 +100,7 @@ class Metrics:
         whole = events.filter_files(
             directory, lambda at, tag: at < step or (at == step and tag in tags)
         )
-        self._board = events.board(directory)
+        self._board = events.Board(directory)
         for row in [] if whole else _rows(before[0]):
             self._show(row)
         for row in _rows(before[1]):
@@ -118,8 +121,7 @@ class Metrics:
 
     def _show(self, row: Row) -> None:
         if self._board is not None:
-            for name, value in _scalars(row):
-                self._board.add_scalar(name, value, row["step"])
+            self._board.add(_scalars(row), row["step"])
 
     def sync(self) -> None:
         """Make what was written so far survive a power cut."""
@@ -141,10 +143,9 @@ class Metrics:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        self._steps.close()
-        self._evaluations.close()
-        if self._board is not None:
-            self._board.close()
+        for each in filter(None, (self._steps, self._evaluations, self._board)):
+            with suppress(OSError):  # what found no room was told when it was written
+                each.close()
 
 
 def _scalars(row: Row, prefix: str = "") -> list[tuple[str, float]]:

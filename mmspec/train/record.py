@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mmspec.data import recipe
-from mmspec.diagnostics import Diagnostic, MmspecError
+from mmspec.diagnostics import Diagnostic, MmspecError, unwritable
 from mmspec.schema.resolved import dump, resolved
 from mmspec.schema.spec import Spec
 from mmspec.train import folder
@@ -26,7 +26,7 @@ from mmspec.version import __version__
 if TYPE_CHECKING:
     from mmspec.train.feed import Feed
 
-NAME: Final = "run.json"
+NAME: Final = folder.RUN
 SPEC: Final = "spec.yaml"
 FORMAT: Final = 1
 _LOCK: Final = ".lock"
@@ -86,8 +86,7 @@ def locked(directory: Path, look: Callable[[Path], Found]) -> Generator[Found]:
         directory.mkdir(parents=True, exist_ok=True)
         handle = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        message = f"cannot use {directory}: {error.strerror or error}"
-        raise MmspecError(Diagnostic("MM603", message, help="choose another --out")) from None
+        raise unwritable(directory, error, "choose another --out") from None
     try:
         _hold(handle, directory)
         yield look(directory)
@@ -122,8 +121,7 @@ def check_free(directory: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        message = f"cannot use {directory}: {error.strerror or error}"
-        raise MmspecError(Diagnostic("MM603", message, help="choose another --out")) from None
+        raise unwritable(directory, error, "choose another --out") from None
     if entries:
         is_run = (directory / NAME).exists()
         what = "holds a run already" if is_run else "is not empty"

@@ -151,6 +151,26 @@ def test_the_folder_of_a_run_is_no_spec(
     assert "--resume goes on" in capsys.readouterr().err
 
 
+FILES = ("checkpoint.pt", "run.json", "spec.yaml", "metrics.jsonl", "gone.pt")
+
+
+@pytest.mark.parametrize("words", ["--resume {}", "{} --resume", "--resume --out {}", "{} --data x"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_a_run_names_its_folder(
+    words: str, name: str, made: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made, "run")
+    before = everything(here / "run")
+    assert call("train", *words.format(f"run/{name}").split()) == 2
+    said = capsys.readouterr().err
+    if words == "{} --data x" and name == "spec.yaml":
+        assert "MM500" in said  # the resolved spec is one to begin with
+    else:
+        assert f"run/{name} is a file of a run: --resume" in said
+        assert said.splitlines()[0].removesuffix(" goes on with it").endswith(" run")
+    assert everything(here / "run") == before and not Path("runs").exists()
+
+
 @pytest.mark.parametrize("words", [("tiny.yaml",), ("--data", "rows.csv"), ()])
 def test_what_a_new_run_needs(
     words: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]

@@ -367,7 +367,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store, "_write", full)
-    with pytest.raises(MmspecError, match=r"MM603.*No space left on device.*MMSPEC_CACHE"):
+    with pytest.raises(MmspecError, match=r"MM603.*no space left on device.*MMSPEC_CACHE"):
         encoded(manifest, "image")
     assert not held(cache)
 

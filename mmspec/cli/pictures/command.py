@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 from mmspec.cli import console, exits, output, waiting, writable
 from mmspec.cli.pictures import request
 from mmspec.cli.pictures.panel import Panel
 from mmspec.compiler import driver
-from mmspec.diagnostics import Diagnostic, MmspecError
 
 _PIPE_WIDTH = 80
 _MOST_BOXES = 60_000
@@ -38,7 +35,7 @@ def run(arguments: Namespace) -> int:
         shown = [(panel, request.tile_of(panel, arguments.tile)) for panel in found]
         contents = {path: _content(plan.name, shown, kind) for kind, path in files.items()}
         for path, content in contents.items():
-            _write(path, content)
+            writable.write(path, content)
     if arguments.json:
         from mmspec.cli.pictures import machine
 
@@ -85,17 +82,3 @@ def _content(name: str, shown: list[tuple[Panel, int]], kind: str) -> bytes:
         cells //= 2
         scene = figure(name, shown, cells)
     return svg(scene).encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The whole file or nothing; one that is there is replaced."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        message = f"cannot write {path}: {(error.strerror or str(error)).lower()}"
-        raise MmspecError(Diagnostic("MM603", message)) from None
