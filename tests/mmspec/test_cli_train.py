@@ -154,7 +154,10 @@ def test_the_folder_of_a_run_is_no_spec(
 FILES = ("checkpoint.pt", "run.json", "spec.yaml", "metrics.jsonl", "gone.pt")
 
 
-@pytest.mark.parametrize("words", ["--resume {}", "{} --resume", "--resume --out {}", "{} --data x"])
+WAYS = ("--resume {}", "{} --resume", "--resume --out {}", "{} --data x")
+
+
+@pytest.mark.parametrize("words", WAYS)
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_of_a_run_names_its_folder(
     words: str, name: str, made: Path, here: Path, capsys: pytest.CaptureFixture[str]
