@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data import numerals
+from mmspec.data import container, numerals
 from mmspec.data.faults import decoding, fault, package_missing
 from mmspec.data.paths import present
 from mmspec.data.source import Waveform
@@ -71,7 +71,9 @@ def sound(path: Path) -> Waveform | NDArray[Any]:
     except ImportError:
         raise package_missing("soundfile", f"reading {path}") from None
     with decoding(path):
-        opened = soundfile.SoundFile(present(path))
+        if found := container.fault(present(path)):
+            raise ValueError(found)
+        opened = soundfile.SoundFile(path)
         return Waveform(_Recording(path, opened), int(opened.samplerate))
 
 
@@ -84,7 +86,7 @@ class _Recording:
         self._start, self._kept = 0, np.zeros(0, np.float32)
 
     def __len__(self) -> int:
-        """As the file says, until its end was met."""
+        """As the file says."""
         return self._total
 
     def __getitem__(self, part: slice) -> NDArray[np.float32]:
@@ -93,17 +95,18 @@ class _Recording:
         blocks = [self._kept]
         end = self._start + len(self._kept)
         while end < min(part.stop, self._total):
-            blocks.append(self._block())
+            blocks.append(self._block(end))
             end += len(blocks[-1])
-            self._total = self._total if len(blocks[-1]) else end
         samples = np.concatenate(blocks)
         self._start, self._kept = part.start, samples[part.start - self._start :]
         return self._kept[: part.stop - part.start]
 
-    def _block(self) -> NDArray[np.float32]:
+    def _block(self, start: int) -> NDArray[np.float32]:
         with decoding(self._path):
             size = max(1, _BLOCK // self._opened.channels)
             samples = self._opened.read(size, dtype="float32", always_2d=True)
+            if not len(samples):
+                raise ValueError(f"it is cut: {start:,} of {self._total:,} samples are there")
             mono: NDArray[np.float32] = samples.mean(1, dtype=np.float64).astype(np.float32)
             return mono
 

@@ -148,15 +148,6 @@ def test_a_recording_read_in_blocks_is_the_recording_as_a_whole(
         assert (audio.log_mel(found, 5, Fraction(100), most) == whole[:most]).all()
 
 
-def test_a_recording_that_ends_early_has_the_frames_that_are_there(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", np.full(8000, 0.5, np.float32), 8000, "PCM_16")
-    cut = (tmp_path / "a.wav").read_bytes()[: 44 + 2 * 2005]
-    (tmp_path / "a.wav").write_bytes(cut)
-    found = files.sound(tmp_path / "a.wav")
-    assert isinstance(found, Waveform)
-    assert audio.log_mel(found, 5, Fraction(100), 1000).shape == (26, 5)
-
-
 def test_a_long_recording_is_never_held_as_a_whole(tmp_path: Path) -> None:
     seconds, rate = 600, 44100
     with soundfile.SoundFile(tmp_path / "a.wav", "w", rate, 1, "PCM_16") as file:

@@ -72,7 +72,7 @@ def log_mel(sound: Waveform, bands: int, rate: Fraction, most: int) -> NDArray[A
         for band, (low, weights) in enumerate(_filters(sound.rate, len(window), bands)):
             level = (power[:, low : low + len(weights)] * weights).sum(1)
             part[:, band] = np.log10(np.maximum(level, _FLOOR)) / 4 + 1
-    return found[: _frames_of(sound, rate, most)]
+    return found
 
 
 def _frames_of(sound: Waveform, rate: Fraction, most: int) -> int:
