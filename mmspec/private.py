@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+_ELSEWHERE: Final = "MMSPEC_CACHE names another folder"
 _SAID: set[str] = set()
 
 
@@ -31,12 +32,16 @@ def cache(*names: str) -> Path | None:
         say(f"the cache folder {base} is relative, so nothing is kept; give its whole path")
         return None
     try:
-        made = [_made(Path(os.path.realpath(base)))]
+        places = [Path(os.path.realpath(base))]
         for name in names:
-            made.append(_made(made[-1] / name))
-        at_fault = next((fault for folder in made if (fault := _fault(folder))), None)
+            places.append(places[-1] / name)
+        at_fault = _faults(places)
         if at_fault is None:
-            for folder in made:
+            for folder in places:
+                _make(folder)
+            at_fault = _faults(places)  # another may have been faster
+        if at_fault is None:
+            for folder in places:
                 if stat.S_IMODE(folder.stat().st_mode) != 0o700:  # or it is on a disk to read only
                     folder.chmod(0o700)
     except (OSError, ValueError):
@@ -44,33 +49,40 @@ def cache(*names: str) -> Path | None:
     if at_fault is not None:
         say(f"{at_fault[0]}, so the cache {base} is not used; {at_fault[1]}")
         return None
-    return made[-1]
+    return places[-1]
 
 
-def _made(folder: Path) -> Path:
-    """A folder, which is made, with those above it, for this user alone."""
+def _make(folder: Path) -> None:
+    """Make a folder, with those above it, for this user alone."""
     if not folder.parent.exists():
-        _made(folder.parent)
+        _make(folder.parent)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    return folder
+
+
+def _faults(folders: list[Path]) -> tuple[str, str] | None:
+    """The first fault of some folders."""
+    return next((fault for folder in folders if (fault := _fault(folder))), None)
 
 
 def _fault(folder: Path) -> tuple[str, str] | None:
-    """Why others could change what the folder holds, and how to mend it; None: they could not."""
-    own = folder.lstat()
-    if not stat.S_ISDIR(own.st_mode):
-        raise NotADirectoryError(folder)
-    if own.st_uid != os.geteuid():
-        return f"{folder} belongs to another user", "MMSPEC_CACHE names another folder"
-    if own.st_mode & _OTHERS:
-        return f"others may write to {folder}", "remove it, or let MMSPEC_CACHE name another"
-    for above in folder.parents:
-        state = above.lstat()
-        if state.st_uid not in (0, os.geteuid()):
-            return f"{above} belongs to another user", "MMSPEC_CACHE names another folder"
-        if state.st_mode & _OTHERS and not state.st_mode & stat.S_ISVTX:
-            return f"others may write to {above}", "MMSPEC_CACHE names another folder"
+    """Why others could change what the folder holds, and how to mend it; None: they could not.
+
+    What is not there is looked at no further: it will be made for this user alone.
+    """
+    for place in (folder, *folder.parents):
+        try:
+            state = place.lstat()
+        except FileNotFoundError:
+            continue
+        is_own = place == folder
+        if is_own and not stat.S_ISDIR(state.st_mode):
+            raise NotADirectoryError(folder)
+        if state.st_uid != os.geteuid() and (is_own or state.st_uid != 0):
+            return f"{place} belongs to another user", _ELSEWHERE
+        if state.st_mode & _OTHERS and (is_own or not state.st_mode & stat.S_ISVTX):
+            mend = "remove it, or let MMSPEC_CACHE name another" if is_own else _ELSEWHERE
+            return f"others may write to {place}", mend
     return None
 
 

@@ -52,12 +52,12 @@ def write(package: Package, directory: Path, force: bool = False) -> Path:
     `force`) that was edited since. A link to a folder stays a link.
     """
     directory = Path(os.path.abspath(directory))
-    target = Path(os.path.realpath(directory))
     try:
+        target = Path(os.path.realpath(directory))
         owned.refuse(directory, package.files, force)
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh, lock = _begun(target)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise unwritable(directory, error, _ELSEWHERE) from None
     try:
         for name, text in package.files.items():

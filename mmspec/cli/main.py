@@ -37,6 +37,17 @@ class _Parser(argparse.ArgumentParser):
         lines.append(f"help: `{self.prog} --help` lists what can be written here")
         self.exit(exits.USAGE, "\n".join(lines) + "\n")
 
+    def check_words(self, given: argparse.Namespace) -> None:
+        """Refuse empty words, which say nothing, and NUL, which no path can hold."""
+        for action in self._actions:
+            value = getattr(given, action.dest, None)
+            name = "/".join(action.option_strings) or action.metavar or action.dest
+            for word in value if isinstance(value, list) else [value]:
+                if word == "":
+                    self.error(f"argument {name}: it is empty")
+                if isinstance(word, str) and "\0" in word:
+                    self.error(f"argument {name}: {_shown(word)} holds a NUL character")
+
     def _suggestion(self, message: str) -> list[str]:
         """`did you mean ...?` for a command, choice or option that does not exist."""
         import difflib
@@ -50,6 +61,11 @@ class _Parser(argparse.ArgumentParser):
             return []
         near = difflib.get_close_matches(word, known, 1)
         return [f"help: did you mean `{near[0]}`?"] if near else []
+
+
+def _shown(word: str) -> str:
+    """A word of the command line that steers no terminal, and is seen where it is empty."""
+    return word if word.isprintable() and word.strip() else ascii(word)
 
 
 class _Version(argparse.Action):
@@ -112,7 +128,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return exits.USAGE
     arguments, unknown = top.parse_known_args(argv)
     if unknown:
-        arguments.parser.error(_UNKNOWN + " ".join(unknown))
+        arguments.parser.error(_UNKNOWN + " ".join(map(_shown, unknown)))
+    arguments.parser.check_words(arguments)
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:

@@ -43,6 +43,8 @@ def _try(path: Path, folder: Path) -> None:
 
     from mmspec.diagnostics import unwritable
 
+    if "\0" in str(path):
+        raise _refused(path, "no path holds a NUL character")
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_LEAST))

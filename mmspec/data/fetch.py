@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from mmspec import private
 from mmspec.data import stamps
 from mmspec.data.faults import fault
 from mmspec.diagnostics import MmspecError, render, unwritable
@@ -49,6 +50,9 @@ def fetch_stamps(file: Path | None = None) -> Path:
     target = stamps.folder()
     if target.is_dir() and file is None:
         return target
+    if private.cache() is None:
+        message = f"{target} cannot be kept: the cache is not for this user alone, or not writable"
+        raise fault("MM603", message, "MMSPEC_CACHE names another folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".stamps.", dir=target.parent) as fresh:
@@ -61,6 +65,8 @@ def fetch_stamps(file: Path | None = None) -> Path:
 def _unpacked(given: Path, fresh: Path) -> Path:
     """What a package or a folder holds, as a new folder in `fresh`; raises MM513 if not stamps."""
     found = fresh / "unpacked"
+    if not given.exists():
+        raise fault("MM513", f"there is no {given}", BY_HAND)
     print(f"unpacking {given.name}", file=sys.stderr)
     if given.is_dir():
         shutil.copytree(given, found)

@@ -85,7 +85,7 @@ def locked(directory: Path, look: Callable[[Path], Found]) -> Generator[Found]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         handle = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise unwritable(directory, error, "choose another --out") from None
     try:
         _hold(handle, directory)
@@ -120,7 +120,7 @@ def check_free(directory: Path) -> None:
         ]
     except FileNotFoundError:
         return
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise unwritable(directory, error, "choose another --out") from None
     if entries:
         is_run = (directory / NAME).exists()

@@ -197,7 +197,7 @@ def test_the_settings_are_said(here: Path, capsys: pytest.CaptureFixture[str]) -
     }
 
 
-DEVICES = ("mps", "mkldnn", "meta", "hpu", "privateuseone", "gpu", "", "cuda:99", "cpu:x", "-1")
+DEVICES = ("mps", "mkldnn", "meta", "hpu", "privateuseone", "gpu", " ", "cuda:99", "cpu:x", "-1")
 
 
 @pytest.mark.parametrize("name", DEVICES)
@@ -208,7 +208,8 @@ def test_a_device_that_is_not_there_is_one_line(
     assert call("train", "tiny.yaml", "--data", "none.csv", f"--device={name}") == 2
     said = capsys.readouterr().err
     assert "error[MM617]" in said and "Traceback" not in said and "MM500" not in said
-    assert len(said.strip().splitlines()) == 2
+    told = [line for line in said.splitlines() if "loading torch" not in line]
+    assert len(told) == 2
     assert not (here / "runs").exists()
 
 

@@ -168,7 +168,7 @@ def test_lengths_that_no_sample_has_are_explained(
     assert json.loads(capsys.readouterr().out)["errors"][0]["code"] == "MM618"
 
 
-@pytest.mark.parametrize("lengths", ["text=0", "image=0,text=1", "audio=1, text=7", ""])
+@pytest.mark.parametrize("lengths", ["text=0", "image=0,text=1", "audio=1, text=7", ","])
 def test_short_and_absent_modalities_are_no_trouble(
     spec: str, lengths: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

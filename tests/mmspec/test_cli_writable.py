@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from mmspec.cli import demo, main, writable
+from mmspec.compiler.emit import package
+from mmspec.data import fetch
 from mmspec.diagnostics import MmspecError
+from mmspec.train import record
 
 GATED = str(Path(__file__).parents[2] / "specs" / "gated.yaml")
 NOWHERE = ("nowhere/x", "file/x", "/proc/x")
@@ -101,3 +104,84 @@ def test_every_spec_is_read_before_the_first_is_verified(
 ) -> None:
     assert main.main(["verify", GATED, "none.yaml"]) == 2
     assert "MM001" in capsys.readouterr().err
+
+
+WORDS = (
+    "new {}",
+    "check {}",
+    "check SPEC {}",
+    "show {}",
+    "show SPEC --mask {}",
+    "show SPEC --mask text --svg {}",
+    "show SPEC --mask text --png {}",
+    "show SPEC --mask text --lengths {}",
+    "compile {}",
+    "compile SPEC -o {}",
+    "compile SPEC --output {}",
+    "compile SPEC --backend {}",
+    "compile SPEC --stop-after {}",
+    "analyze {}",
+    "tune {}",
+    "tune SPEC --lengths {}",
+    "verify {}",
+    "verify SPEC --junit {}",
+    "verify --self-test --junit {}",
+    "verify SPEC --law {}",
+    "train {} --data topics",
+    "train SPEC --data {}",
+    "train SPEC --data topics --out {}",
+    "train SPEC --data topics --device {}",
+    "train --resume {}",
+    "train --resume --out {}",
+    "laws {}",
+    "explain {}",
+)
+
+
+def test_each_word_of_the_command_line_is_tried() -> None:
+    """Every option that takes text, and every command."""
+    commands = main.parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    assert isinstance(commands, dict)
+    for name, parser in commands.items():
+        tried = " ".join(words for words in WORDS if words.split()[0] == name)
+        for action in parser._actions:
+            if action.nargs != 0 and action.type is None and not action.choices:
+                assert not action.option_strings or any(
+                    f"{option} {{" in tried for option in action.option_strings
+                ), (name, action.option_strings)
+        assert tried
+
+
+@pytest.mark.parametrize("bad", ["", "a\0b"])
+@pytest.mark.parametrize("words", WORDS)
+def test_an_empty_word_and_nul_are_told(
+    words: str, bad: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The empty one was taken for a word that was not given."""
+    given = [GATED if w == "SPEC" else w.replace("{}", bad) for w in words.split()]
+    with pytest.raises(SystemExit) as ended:
+        main.main(given)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.startswith("mmspec: error: ")
+    assert ("it is empty" in said or "''" in said) if not bad else "a\\x00b" in said
+    assert len(said.splitlines()) == 2 and "\0" not in said
+    assert sorted(os.listdir()) == ["file", "folder.svg"]
+
+
+def test_nul_is_told_by_what_has_a_parser_of_its_own(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demo.main(["gated", "--out", "a\0b"]) == 2
+    assert "MM603" in capsys.readouterr().err
+    assert fetch.main(["stamps", "a\0b"]) == 2
+    assert "MM513" in capsys.readouterr().err
+
+
+def test_nul_in_a_folder_that_python_names(tmp_path: Path) -> None:
+    for write in (
+        lambda: package.write(package.Package("a", "A", {"a.py": ""}), tmp_path / "a\0b"),
+        lambda: record.check_free(tmp_path / "a\0b"),
+    ):
+        with pytest.raises(MmspecError, match="MM603"):
+            write()
+    assert not os.listdir(tmp_path)

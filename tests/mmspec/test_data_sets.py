@@ -244,6 +244,17 @@ def test_a_cache_that_cannot_be_written_is_said(
     assert cache.arrays("made", lambda: {"a": np.arange(3)})["a"].tolist() == [0, 1, 2]
 
 
+def test_a_cache_that_others_may_write_to_is_left_as_it_is(
+    tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _stamp(tmp_path / "set" / stamps.INSIDE / "animals", "first", "duck")
+    own_cache.mkdir()
+    own_cache.chmod(0o777)
+    assert fetch.main(["stamps", str(tmp_path / "set")]) == 2
+    assert "MM603" in capsys.readouterr().err
+    assert not [*own_cache.iterdir()]
+
+
 def test_a_damaged_cache_is_made_anew(own_cache: Path) -> None:
     made: list[int] = []
 

@@ -79,6 +79,46 @@ def test_what_others_may_write_is_refused_with_a_line(
     assert mode(base.parent / which) in (0o777, 0o770), "nothing that others may write is trusted"
 
 
+@pytest.mark.parametrize("open_to", [others_may_write, the_group_may_write])
+@pytest.mark.parametrize("which", ["above", "above/cache", "above/cache/kept"])
+def test_nothing_is_made_in_what_others_may_write(
+    base: Path, capfd: pytest.CaptureFixture[str], which: str, open_to: Callable[[Path], None]
+) -> None:
+    folder = base.parents[1] / which
+    folder.mkdir(parents=True, mode=0o700)
+    for each in (base.parent, base):
+        if each.exists():
+            each.chmod(0o700)
+    open_to(folder)
+    assert private.cache("kept", "deep") is None
+    assert os.listdir(folder) == []
+    assert f"others may write to {folder}" in capfd.readouterr().err
+
+
+def test_nothing_is_made_in_what_belongs_to_another(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base.mkdir(parents=True, mode=0o700)
+    us = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: us + 1)
+    assert private.cache("kept") is None
+    assert os.listdir(base) == []
+
+
+def test_what_another_makes_in_the_meantime_is_looked_at(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make = private._make
+
+    def slower(folder: Path) -> None:
+        make(folder)
+        folder.chmod(0o777)
+
+    monkeypatch.setattr(private, "_make", slower)
+    assert private.cache("kept") is None
+    assert f"others may write to {base}" in capfd.readouterr().err
+
+
 def test_a_folder_above_may_be_for_all_where_none_can_rename_it(base: Path) -> None:
     base.parent.mkdir()
     base.parent.chmod(0o1777)

@@ -69,7 +69,7 @@ def checked_file(name: str, suffix: str) -> Path:
     """The file of a picture, whose name says what it is."""
     path = Path(name)
     if path.suffix.lower() != suffix:
-        better = f"{path.stem or 'mask'}{suffix}"
+        better = f"{path.stem.removesuffix(suffix) or 'mask'}{suffix}"
         _refuse(f"`{name}` does not end in {suffix}", f"write {better}")
     return path
 
