@@ -282,7 +282,6 @@ def _prefill(steps: Steps) -> Iterator[str]:
     yield "    Inputs are those of the model, which should be in evaluation."
     yield '    """'
     yield from (f"    {line}" for line in inputs.prompt(plan, segment))
-    yield f"    device = {segment}.device"
     yield from (f"    {line}" for line in steps.places.values())
     yield f"    length_b = ({segment}_bt >= 0).sum(dim=1)"
     yield from (f"    {line}" for line in steps.before)

@@ -7,6 +7,7 @@ from typing import Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks
+from mmspec.compiler.emit.requests import Requests
 
 SUMMARY: Final = "What the model takes: anything else is an error that names it."
 NAMES: Final = frozenset(
@@ -14,6 +15,8 @@ NAMES: Final = frozenset(
         "known",
         "expect",
         "spelled",
+        "kind",
+        "unlike",
         "readable",
         "within",
         "patches",
@@ -22,8 +25,9 @@ NAMES: Final = frozenset(
         "NUMBERS",
         "INTEGERS",
     }
-    | {f"expect_{what}" for what in ("room", "range", "numbers", "ids", "row", "lengths", "type")}
-    | {f"expect_{what}" for what in ("documents", "together", "classes", "values", "next")}
+    | {f"expect_{what}" for what in ("room", "range", "numbers", "ids", "row", "lengths")}
+    | {f"expect_{what}" for what in ("type", "device")}
+    | {f"expect_{what}" for what in ("documents", "together", "classes", "values", "next", "any")}
 )
 """Helpers that go to the package's inputs.py, beside these two."""
 
@@ -38,12 +42,11 @@ def packed(plan: ir.Plan) -> list[str]:
 
 def calls(plan: ir.Plan) -> Iterator[str]:
     """The statements of `forward` that look at what it is given."""
-    yield f'lengths = known("lengths", lengths, {_quoted(plan.inputs)})'
-    yield f'targets = known("targets", targets, {_quoted(plan.heads)})'
-    read = _targets(plan) or any(given.optional for given in plan.inputs)
+    yield from _placed(plan, "self")
+    yield f'targets = known("targets", targets, {_quoted(plan.heads)}, device)'
+    read = "batch" in _targets(plan) or any(given.optional for given in plan.inputs)
     yield from _looked(plan, "batch = " if read else "")
-    if _targets(plan):
-        yield f"check_targets({', '.join(_targets(plan))})"
+    yield f"check_targets({', '.join(_targets(plan))})"
 
 
 def prompt(plan: ir.Plan, segment: str) -> Iterator[str]:
@@ -51,14 +54,21 @@ def prompt(plan: ir.Plan, segment: str) -> Iterator[str]:
     for given in plan.inputs:
         if given.name == segment and given.optional:
             yield _expected(plan, given)
-    yield f'lengths = known("lengths", lengths, {_quoted(plan.inputs)})'
+    yield from _placed(plan, "model")
     yield from _looked(plan, "batch = ")
+
+
+def _placed(plan: ir.Plan, model: str) -> Iterator[str]:
+    """Where the weights are, and lengths of known names there."""
+    node = next(node for node in plan.nodes if isinstance(node, ir.Embed))
+    yield f"device = {model}.{node.module}.{Requests.weight(node)}.device"
+    yield f'lengths = known("lengths", lengths, {_quoted(plan.inputs)}, device)'
 
 
 def _looked(plan: ir.Plan, into: str) -> Iterator[str]:
     if packed(plan):
         names = [given for given in plan.inputs if given.name in packed(plan)]
-        yield f'documents = known("documents", documents, {_quoted(names)})'
+        yield f'documents = known("documents", documents, {_quoted(names)}, device)'
     yield f"{into}check_inputs({', '.join(_inputs(plan))})"
 
 
@@ -69,22 +79,21 @@ def _quoted(items: Sequence[ir.Input | ir.Head]) -> str:
 
 
 def sources(plan: ir.Plan) -> Iterator[str]:
-    """The two functions; the second only where some head has a target that can be wrong."""
+    """The two functions."""
     yield "\n".join(_check_inputs(plan)) + "\n"
-    if _targets(plan):
-        yield "\n".join(_check_targets(plan)) + "\n"
+    yield "\n".join(_check_targets(plan)) + "\n"
 
 
 def _inputs(plan: ir.Plan) -> list[str]:
     """Parameters of `check_inputs`."""
     documents = ["documents"] if packed(plan) else []
-    return [*(given.name for given in plan.inputs), "lengths", *documents]
+    return [*(given.name for given in plan.inputs), "lengths", *documents, "device"]
 
 
 def _typed(plan: ir.Plan, names: list[str]) -> str:
     """Parameters with their types."""
     known = {given.name: "Tensor | None" if given.optional else "Tensor" for given in plan.inputs}
-    known["batch"] = "int"
+    known |= {"batch": "int", "device": "torch.device"}
     return ", ".join(f"{name}: {known.get(name, 'Mapping[str, Tensor]')}" for name in names)
 
 
@@ -94,7 +103,9 @@ def _check_inputs(plan: ir.Plan) -> Iterator[str]:
     for given in plan.inputs:
         if given.optional:
             yield f"    if {given.name} is not None:"
-        yield f"{'    ' * (1 + given.optional)}{_expected(plan, given)}"
+        there = "    " * (1 + given.optional)
+        yield f"{there}{_expected(plan, given)}"
+        yield f'{there}expect_device("{given.name}", {given.name}, device)'
     names = ", ".join(f"{given.name}={given.name}" for given in plan.inputs)
     yield f"    batch = batch_size({names})"
     for given in plan.inputs:
@@ -147,7 +158,9 @@ def _check_targets(plan: ir.Plan) -> Iterator[str]:
     yield '    """TypeError or ValueError for targets that their heads cannot be compared with."""'
     for head in plan.heads:
         given = f'"{head.name}", targets'
-        if head.loss == "cross-entropy":
+        if head.loss == "contrastive":
+            yield f"    expect_any({given})"
+        elif head.loss == "cross-entropy":
             yield f"    expect_classes({given}, batch, {head.size})"
         elif head.loss == "mse":
             yield f"    expect_values({given}, batch, {head.size})"
@@ -163,8 +176,8 @@ def _read(plan: ir.Plan, head: ir.Head) -> ir.Input:
 
 
 def _targets(plan: ir.Plan) -> list[str]:
-    """Parameters of `check_targets`; none where no target can be wrong."""
-    losses = {head.loss for head in plan.heads} - {"contrastive"}
+    """Parameters of `check_targets`."""
+    sized = ["batch"] if any(head.loss != "contrastive" for head in plan.heads) else []
     read = [head.segment for head in plan.heads if head.loss == "next-token" and head.segment]
     more = [*dict.fromkeys(read), "lengths"] if read else []
-    return ["targets", "batch", *more] if losses else []
+    return ["targets", *sized, *more]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention, CrossAttention, mixed, rotate, rotation
-from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_range
+from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding
 from mmspec.compiler.parts.stream import Block, Stack
 
@@ -142,6 +142,7 @@ def following(ids_bc: Tensor, cache: KeyCache, vocab: int, longest: int) -> Tens
     Raises ValueError where there are none, or more than fit.
     """
     expect("next tokens", ids_bc, INTEGERS, (cache.length_b.shape[0], None))
+    expect_device("next tokens", ids_bc, cache.length_b.device)
     expect_range("next tokens", ids_bc, vocab - 1)
     if ids_bc.shape[1] == 0:
         raise ValueError("there are no next tokens: give at least one of each sample")

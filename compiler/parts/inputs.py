@@ -1,7 +1,7 @@
 """What a model is given, looked at before anything is computed: what does not fit is told by name.
 
-Kinds, types, ranks and sizes are always looked at; values on a CPU only, and not while a graph is
-made or a function transformed: there they are not known, or would have to be waited for.
+Kinds, devices, types, ranks and sizes are always looked at; values on a CPU only, and not while a
+graph is made or a function transformed: there they are not known, or would have to be waited for.
 """
 
 from __future__ import annotations
@@ -11,43 +11,70 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.masked import MaskedTensor
+from torch.nn.parameter import UninitializedTensorMixin
 
 NUMBERS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 INTEGERS = (torch.int64, torch.int32)
 
 
 def known(
-    what: str, given: Mapping[str, Tensor] | None, names: tuple[str, ...]
+    what: str, given: Mapping[str, Tensor] | None, names: tuple[str, ...], device: torch.device
 ) -> Mapping[str, Tensor]:
-    """`given`, or nothing; raises ValueError when it names what the model does not have."""
+    """`given`, or nothing; ValueError for a name that the model does not have, or elsewhere."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise TypeError(f"{what} must be a dict of tensors by name, is a {type(given).__name__}")
-    for name in given:
+        raise TypeError(f"{what} must be a dict of tensors by name, is {kind(given)}")
+    for name, x in given.items():
         if name not in names:
             raise ValueError(f"{what} has no {name!r}; names: {', '.join(names)}")
+        expect_device(f"{what} of {name}", x, device)
     return given
+
+
+def expect_device(name: str, x: object, device: torch.device) -> None:
+    """Raise unless a tensor is where the weights of the model are."""
+    if isinstance(x, Tensor) and x.device != device:
+        wanted = f"on {device} as the model's weights are"
+        raise ValueError(f"{name} must be {wanted}, is on {x.device}")
 
 
 def expect(
     name: str, x: object, types: tuple[torch.dtype, ...], shape: tuple[int | None, ...]
 ) -> None:
-    """Raise unless `x` is a tensor of one of the types and of the shape (None: any size)."""
-    if isinstance(x, Tensor) and x.dtype in types and x.dim() == len(shape):
+    """Raise unless `x` is a dense tensor of one of the types and the shape (None: any size)."""
+    if isinstance(x, Tensor) and not unlike(x) and x.dtype in types and x.dim() == len(shape):
         pairs = zip(x.shape, shape, strict=True)
         if all(size is None or found == size for found, size in pairs):
             return
     wanted = ", ".join("any" if size is None else str(size) for size in shape)
     if not isinstance(x, Tensor):
-        kind = "None" if x is None else f"a {type(x).__name__}"
-        raise TypeError(f"{name} must be a tensor [{wanted}], is {kind}")
+        raise TypeError(f"{name} must be a tensor [{wanted}], is {kind(x)}")
+    if unlike(x):
+        raise ValueError(f"{name} must be a dense tensor [{wanted}], is {unlike(x)}")
     if x.dtype not in types:
         raise ValueError(f"{name} must be {spelled(*types)}, is {spelled(x.dtype)}")
     raise ValueError(f"{name} must be [{wanted}], is {list(x.shape)}")
 
 
-def spelled(*types: torch.dtype) -> str:
+def kind(x: object) -> str:
+    """What something is that is no tensor."""
+    return "None" if x is None else f"a {type(x).__name__}"
+
+
+def unlike(x: Tensor) -> str:
+    """How a tensor differs from one of rows of numbers, and what to do; empty: it does not."""
+    if x.is_nested:
+        return "nested: pad it, and say by lengths how much is there"
+    if x.layout is not torch.strided:
+        return f"{spelled(x.layout)}: give its to_dense()"
+    if type(x) is Tensor or not isinstance(x, MaskedTensor | UninitializedTensorMixin):
+        return ""
+    return "masked: give its get_data()" if isinstance(x, MaskedTensor) else "not initialised"
+
+
+def spelled(*types: torch.dtype | torch.layout) -> str:
     """Types as one writes them."""
     *before, last = (str(one).removeprefix("torch.") for one in types)
     return f"{', '.join(before)} or {last}" if before else last
@@ -70,9 +97,10 @@ def expect_range(name: str, x: Tensor, most: int) -> None:
 
 def readable(x: Tensor) -> bool:
     """Whether the values of a tensor can be looked at, and at little cost."""
-    if torch.compiler.is_compiling() or not x.is_cpu or type(x) is not Tensor:
+    if torch.compiler.is_compiling() or not x.is_cpu or is_functorch_wrapped_tensor(x):
         return False
-    return not is_functorch_wrapped_tensor(x)
+    # What answers each operation itself, as fake tensors do, need not have values.
+    return type(x) is Tensor or type(x).__torch_dispatch__ is Tensor.__torch_dispatch__
 
 
 def within(x: Tensor, most: int) -> bool:
@@ -138,7 +166,7 @@ def expect_documents(
     """If given: the document of each token, those of one together; length_b: in tokens."""
     if name in documents:
         expect(f"documents of {name}", documents[name], INTEGERS, shape)
-        if readable(documents[name]):
+        if readable(documents[name]) and (length_b is None or readable(length_b)):
             expect_together(name, documents[name], length_b)
 
 
@@ -169,6 +197,12 @@ def expect_classes(name: str, targets: Mapping[str, Tensor], batch: int, classes
             expect_range(f"targets of {name}", target_b[target_b != -100], classes - 1)
 
 
+def expect_any(name: str, targets: Mapping[str, Tensor]) -> None:
+    """If given: a tensor, which says no more than that it is there."""
+    if name in targets and not isinstance(targets[name], Tensor):
+        raise TypeError(f"targets of {name} must be a tensor, is {kind(targets[name])}")
+
+
 def expect_values(name: str, targets: Mapping[str, Tensor], batch: int, outputs: int) -> None:
     """If given: the numbers of each sample."""
     if name in targets:
@@ -186,7 +220,7 @@ def expect_next(
     if name in targets:
         target_bt = targets[name]
         expect(f"targets of {name} (ids)", target_bt, (torch.int64,), shape)
-        if not within(target_bt, vocab - 1):
+        if not within(target_bt, vocab - 1) and (length_b is None or readable(length_b)):
             counts_bt = target_bt != -100
             counts_bt[:, :1] = False
             if length_b is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.masked import masked_tensor
+from torch.nested import nested_tensor
 
 from mmspec.compiler.parts import inputs
 from mmspec.compiler.parts.inputs import (
@@ -19,21 +22,23 @@ from mmspec.compiler.parts.inputs import (
     tubelets,
 )
 
+CPU = torch.device("cpu")
+ONES = torch.ones(2, 3, 5)
 IDS = torch.tensor([[0, 4, 2], [1, 1, 3]])
 
 
 def test_names_are_known() -> None:
     given = {"text": torch.ones(2)}
-    assert known("lengths", given, ("text", "image")) is given
-    assert known("lengths", None, ("text",)) == {}
+    assert known("lengths", given, ("text", "image"), CPU) is given
+    assert known("lengths", None, ("text",), CPU) == {}
     with pytest.raises(ValueError, match="lengths has no 'txt'; names: text, image"):
-        known("lengths", {"txt": torch.ones(2)}, ("text", "image"))
+        known("lengths", {"txt": torch.ones(2)}, ("text", "image"), CPU)
 
 
 @pytest.mark.parametrize(("given", "kind"), [(torch.ones(2), "Tensor"), ([1], "list")])
 def test_names_come_with_a_dict(given: Any, kind: str) -> None:
     with pytest.raises(TypeError, match=f"targets must be a dict of tensors by name, is a {kind}"):
-        known("targets", given, ("label",))
+        known("targets", given, ("label",), CPU)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,42 @@ def test_names_come_with_a_dict(given: Any, kind: str) -> None:
 def test_kind_type_and_shape(x: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         expect("x", x, NUMBERS, (None, 3, 5))
+
+
+UNLIKE: list[tuple[Callable[[], Tensor], str]] = [
+    (lambda: ONES.to_sparse(), "is sparse_coo: give its to_dense"),
+    (lambda: ONES[0].to_sparse_csr(), "is sparse_csr: give its to_dense"),
+    (lambda: ONES[0].to_sparse_bsc((1, 1)), "is sparse_bsc: give its to_dense"),
+    (lambda: ONES.to_mkldnn(), "is _mkldnn: give its to_dense"),
+    (lambda: masked_tensor(ONES, ONES > 0), "is masked: give its get_data"),
+    (lambda: nn.UninitializedParameter(), "is not initialised"),
+    (lambda: nested_tensor([*ONES], layout=torch.strided), "is nested: pad it, and say by lengths"),
+    (lambda: nested_tensor([*ONES], layout=torch.jagged), "is nested: pad it, and say by lengths"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), UNLIKE)
+@pytest.mark.filterwarnings("ignore:.*(prototype|beta) (stage|state)")
+def test_what_is_no_dense_tensor(make: Callable[[], Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=rf"x must be a dense tensor \[any, 3, 5\], {message}"):
+        expect("x", make(), NUMBERS, (None, 3, 5))
+
+
+def test_what_is_given_is_where_the_weights_are() -> None:
+    inputs.expect_device("x", IDS, CPU)
+    inputs.expect_device("x", None, CPU)
+    with pytest.raises(ValueError, match="x must be on cpu as the model's weights are, is on m"):
+        inputs.expect_device("x", IDS.to("meta"), CPU)
+    with pytest.raises(ValueError, match=r"lengths of text must be on meta .* is on cpu"):
+        known("lengths", {"text": IDS}, ("text",), torch.device("meta"))
+
+
+def test_a_target_that_need_only_be_there_is_a_tensor() -> None:
+    inputs.expect_any("pair", {"pair": IDS})
+    inputs.expect_any("pair", {})
+    for wrong, kind in ((None, "None"), ([1], "a list"), (True, "a bool")):
+        with pytest.raises(TypeError, match=f"targets of pair must be a tensor, is {kind}"):
+            inputs.expect_any("pair", {"pair": wrong})  # type: ignore[dict-item]
 
 
 def test_what_fits_passes() -> None:
