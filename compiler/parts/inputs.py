@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.masked import MaskedTensor
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 NUMBERS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 INTEGERS = (torch.int64, torch.int32)
@@ -69,9 +69,11 @@ def unlike(x: Tensor) -> str:
         return "nested: pad it, and say by lengths how much is there"
     if x.layout is not torch.strided:
         return f"{spelled(x.layout)}: give its to_dense()"
-    if type(x) is Tensor or not isinstance(x, MaskedTensor | UninitializedTensorMixin):
+    if type(x) is Tensor:
         return ""
-    return "masked: give its get_data()" if isinstance(x, MaskedTensor) else "not initialised"
+    if isinstance(x, MaskedTensor):
+        return "masked: give its get_data()"
+    return "not initialised" if is_lazy(x) else ""
 
 
 def spelled(*types: torch.dtype | torch.layout) -> str:

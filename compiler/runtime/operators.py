@@ -40,8 +40,8 @@ def operator(
     """A new operator of kernels by device, `default` for all; its schema is that of the first.
 
     fake: what gives results of the right shapes. autograd: what keeps for the gradient, and what
-    gives it. A second copy of this package in a process gets operators of its own: there the name
-    has more underlines.
+    gives it; None: this is a gradient itself, and has none. A second copy of this package in a
+    process gets operators of its own: there the name has more underlines.
     """
     space, own = name.split("::")
     while hasattr(getattr(torch.ops, space), own):
@@ -51,16 +51,23 @@ def operator(
     for device, kernel in kernels.items():
         torch.library.impl(f"{space}::{own}", device, _untraced(kernel))
     torch.library.register_fake(f"{space}::{own}", fake)
-    keep, backward = autograd or (None, _refused)
+    keep, backward = autograd or (None, _refused(own))
     torch.library.register_autograd(f"{space}::{own}", backward, setup_context=keep)
     return getattr(getattr(torch.ops, space), own).default
 
 
-def _refused(*_: Any) -> Any:
-    raise RuntimeError(
-        "gradients of the gradients of this attention or these experts are not known: compile the"
-        " model with --backend sdpa to have those of attention"
-    )
+def _refused(own: str) -> Kernel:
+    of, instead = "these experts", "take both by torch.func"
+    if own.startswith("attend"):
+        of, instead = "this attention", "compile the model with --backend sdpa"
+
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError(
+            f"gradients of the gradients of {of} are not known: {instead}, and compute inside"
+            " `with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):`"
+        )
+
+    return refuse
 
 
 def _untraced(kernel: Kernel) -> Kernel:

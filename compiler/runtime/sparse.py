@@ -102,7 +102,8 @@ def _plain_plan(
     if spans is not None or q_bhqw.device.type != "cpu":
         raise RuntimeError(
             "torch.func and forward gradients follow attention by tiles on a CPU only, and none of"
-            " packed documents: compile the model with --backend sdpa"
+            " packed documents: compile the model with --backend sdpa; forward gradients, and"
+            " gradients of gradients, also need torch.nn.attention.sdpa_kernel(SDPBackend.MATH)"
         )
     with temporarily_clear_interpreter_stack():  # what is kept is no part of a transform
         plan = whole(name, tuple(lengths), q_bhqw.shape[2], k_bgkw.shape[2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from model_inputs import SPECS, plan_of, tensors
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacrev, jvp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import mmspec
 
+MATH = SDPBackend.MATH
 NAMES = {"sliding": "tiles", "experts_top2": "auto", "ponder": "auto", "early_exit": "auto"}
 """Attention by an operator, experts by another, and depths that depend on the data."""
 
@@ -143,7 +145,7 @@ def test_forward_gradients_are_never_left_out(case: tuple[nn.Module, Given]) -> 
 def test_gradients_of_gradients_are_refused(case: tuple[nn.Module, Given]) -> None:
     model, given = case
     found = torch.autograd.grad(model(**given).loss, [*model.parameters()], create_graph=True)
-    with pytest.raises(RuntimeError, match=r"not known|not implemented"):
+    with pytest.raises(RuntimeError, match=r"SDPBackend.MATH|not implemented"):
         torch.stack([x.square().sum() for x in found]).sum().backward()
 
 
@@ -158,5 +160,49 @@ def test_packed_documents_say_how_to_go_on(tmp_path: Path) -> None:
         value: Tensor = functional_call(model, p, (), given).loss
         return value
 
-    with pytest.raises(RuntimeError, match="--backend sdpa"):
+    with pytest.raises(RuntimeError, match=r"--backend sdpa.*SDPBackend.MATH"):
         grad(loss)(own)
+
+
+def along(loss: Callable[[Tensor], Tensor], w: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor]:
+    """By differences: how a loss and its gradients change along a tangent."""
+    step, ends = 1e-5, []
+    for sign in (1, -1):
+        x = (w + sign * step * tangent).requires_grad_()
+        value = loss(x)
+        ends.append((value.detach(), *torch.autograd.grad(value, x)))
+    (high, high_grad), (low, low_grad) = ends
+    return (high - low) / 2 / step, (high_grad - low_grad) / 2 / step
+
+
+@pytest.mark.parametrize("name", ["sliding", "experts_top2", "mail"])
+def test_what_the_refusals_name_gives_what_is_missing(name: str, tmp_path: Path) -> None:
+    """Against differences: forward gradients, and gradients of gradients."""
+    torch.manual_seed(0)
+    path = SPECS / f"{name}.yaml"
+    if name == "mail":
+        path = tmp_path / "mail.yaml"
+        path.write_text(PACKED)
+    model = mmspec.compile(path, "sdpa")().double()
+    given = tensors(mmspec.plan(path), 2)
+    if name == "mail":
+        given["documents"] = {"text": given["text"].sort(dim=1).values}
+    own = weights(model)
+    key = next(name for name in own if "norm" in name)
+
+    def loss(w: Tensor) -> Tensor:
+        value: Tensor = functional_call(model, {**own, key: w}, (), given).loss
+        return value
+
+    tangent = torch.linspace(-1, 1, own[key].numel(), dtype=torch.float64)
+    slope, curve = along(loss, own[key], tangent)
+    with sdpa_kernel(MATH):
+        _, found = jvp(loss, (own[key],), (tangent,))
+        torch.testing.assert_close(found, slope, rtol=1e-5, atol=1e-8)
+        if name == "experts_top2":
+            found = grad(lambda w: grad(loss)(w) @ tangent)(own[key])
+        else:
+            w = own[key].clone().requires_grad_()
+            (first,) = torch.autograd.grad(loss(w), w, create_graph=True)
+            (found,) = torch.autograd.grad(first @ tangent, w)
+        torch.testing.assert_close(found, curve, rtol=1e-4, atol=1e-7)
