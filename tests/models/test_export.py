@@ -105,3 +105,25 @@ def test_drawn_blocks_are_exported_for_any_length(tmp_path: Path) -> None:
     for count in (2, 64, 65, 300):
         found, expected = (each(text=ids[:, :count]).heads.next for each in (program, model))
         torch.testing.assert_close(found, expected)
+
+
+def test_packed_documents_are_exported_for_lengths_from_three(tmp_path: Path) -> None:
+    """As docs/architecture.md says; positions begin anew in each document."""
+    path = tmp_path / "packed.yaml"
+    path.write_text(DRAWN.replace("random(2)", "document").replace("drawn", "packed"))
+    model = mmspec.compile(path, "sdpa")().eval()
+    ids = torch.randint(9, (2, 20), generator=torch.Generator().manual_seed(0))
+    given = {"text": ids, "documents": {"text": torch.arange(20).expand(2, -1) // 3}}
+
+    def program(least: int) -> Any:
+        tokens = {1: torch.export.Dim("tokens", min=least, max=300)}
+        shapes = {"text": tokens, "documents": {"text": tokens}}
+        return torch.export.export(model, (), given, dynamic_shapes=shapes).module()
+
+    with pytest.raises(torch._dynamo.exc.UserError, match="Constraints violated"):
+        program(2)
+    exported_model = program(3)
+    for count in (3, 4, 20):
+        few = {"text": ids[:, :count], "documents": {"text": given["documents"]["text"][:, :count]}}
+        expected = model(**few).heads.next
+        torch.testing.assert_close(exported_model(**few).heads.next, expected)

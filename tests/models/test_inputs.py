@@ -35,7 +35,7 @@ heads: {next: {from: text, kind: language-model}}
 def unlike(x: Tensor) -> Iterator[Tensor]:
     """What holds the same, but not in dense rows or not where the model is."""
     yield from (x.to("meta"), x.to_sparse(), masked_tensor(x, torch.ones_like(x).bool()))
-    yield nn.UninitializedBuffer(dtype=x.dtype)
+    yield nn.UninitializedBuffer().to(x.dtype)
     yield torch.nested.nested_tensor([*x], layout=torch.strided)
     if x.dim() > 1:
         yield torch.nested.nested_tensor([*x], layout=torch.jagged)

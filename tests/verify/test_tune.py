@@ -378,6 +378,40 @@ def test_what_is_said_to_be_compiled_is_what_is_emitted(
     assert ("def text_mask_blocks" in emitted) == loops
 
 
+CAUSAL = """
+mmspec: 1
+name: own
+modalities: {text: {kind: tokens, vocab: 31, length: {max: 90}}}
+streams:
+  text: {from: text, depth: 1, width: 8, heads: 2, attention: causal}
+  late: {from: text, depth: 1, width: 8, heads: 2, attention: causal & document}
+  joint:
+    from: {fusion: cross-attention, of: [text, late], attention: causal}
+    depth: 1
+    width: 8
+    heads: 4
+    attention: [{heads: 3, mask: causal}, {heads: 1, mask: window(before=3)}]
+heads: {value: {from: joint, kind: regressor, outputs: 2}}
+"""
+
+
+def test_a_causal_mask_is_the_kernels_own_only_where_the_model_leaves_it_to_that(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(CAUSAL, encoding="utf-8")
+    plan = mmspec.plan(path)
+    said = {
+        f"{item.attention.stream} {item.attention.kind}": "own causal mask" in item.compiled
+        for item in advise(plan, lengths_of(plan, {}))
+    }
+    emitted = driver.run(path).files["attention.py"]
+    assert {name for name, own in said.items() if own} == {"text stream"}
+    assert "def text_mask(" not in emitted
+    for name in ("late_mask", "joint_fusion_mask", "joint_mask_1", "joint_mask_2"):
+        assert f"def {name}(" in emitted
+
+
 def test_lengths_are_in_tokens_or_frames_and_absent_ones_see_nothing(written: Write) -> None:
     plan = mmspec.plan(written("causal & window(before=127)"))
     assert lengths_of(plan, {}) == {"text": 2048, "image": 64, "audio": 320}

@@ -57,6 +57,8 @@ class Attention:
     """As the compiler has it."""
     is_sparse: bool
     """Whether the compiled model passes over tiles."""
+    is_causal: bool = False
+    """Whether the kernel's own causal mask is all that it needs."""
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -68,12 +70,6 @@ class Attention:
         """Whether every query sees every key."""
         full = [shown for shown in self.shown if shown.mask == FULL]
         return len(full) == len(self.queries) * len(self.keys)
-
-    @property
-    def is_causal(self) -> bool:
-        """Whether it is one segment under `causal` alone."""
-        alone = len(self.queries) == len(self.keys) == 1
-        return alone and [shown.mask for shown in self.shown] == [Pattern("causal")]
 
     @cached_property
     def visible(self) -> int:
@@ -194,7 +190,7 @@ def _groups(
         shown = tuple(_shown(group.masks, known, lengths))
         yield Attention(
             *(stream, kind, (first, first + group.heads), site.heads, site.width),
-            *(places[0], places[1], shown, sequence, passes),
+            *(places[0], places[1], shown, sequence, passes, site.is_causal),
         )
         first += group.heads
 
