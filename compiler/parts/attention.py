@@ -126,9 +126,9 @@ def document_runs(document_bt: Tensor) -> Tensor:
     """Where the tokens begin and end that have a token's document and stand with it: int32."""
     tokens = document_bt.shape[1]
     place_t = torch.arange(tokens, device=document_bt.device, dtype=torch.int32)
-    new_bt = document_bt[:, 1:] != document_bt[:, :-1]
-    first_bt = F.pad(new_bt, (1, 0), value=True)[:, :tokens]
-    last_bt = F.pad(new_bt, (0, 1), value=True)[:, :tokens]
+    # Of as many columns as tokens: a slice of one less is another program for two of them.
+    first_bt = (document_bt != document_bt.roll(1, 1)) | (place_t == 0)
+    last_bt = (document_bt != document_bt.roll(-1, 1)) | (place_t == tokens - 1)
     start_bt = torch.where(first_bt, place_t, 0).cummax(dim=1).values
     stop_bt = torch.where(last_bt, place_t + 1, tokens).flip(1).cummin(dim=1).values.flip(1)
     return torch.stack((start_bt, stop_bt), dim=1)

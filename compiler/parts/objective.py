@@ -25,9 +25,11 @@ def next_token(logits_btv: Tensor, ids_bt: Tensor, valid_bt: Tensor | None) -> T
 
 
 def within_documents(ids_bt: Tensor, document_bt: Tensor) -> Tensor:
-    """The targets without the first of each document: none of its own tokens predicts it."""
-    first_bt = F.pad(document_bt[:, 1:] != document_bt[:, :-1], (1, 0), value=False)
-    return ids_bt.masked_fill(first_bt, -100)
+    """The targets without the first of each document: none of its own tokens predicts it.
+
+    Nor does any predict the first of all, whose place is compared with the last.
+    """
+    return ids_bt.masked_fill(document_bt != document_bt.roll(1, 1), -100)
 
 
 def squared_error(numbers_bo: Tensor, target_bo: Tensor) -> Tensor:

@@ -107,23 +107,25 @@ def test_drawn_blocks_are_exported_for_any_length(tmp_path: Path) -> None:
         torch.testing.assert_close(found, expected)
 
 
-def test_packed_documents_are_exported_for_lengths_from_three(tmp_path: Path) -> None:
-    """As docs/architecture.md says; positions begin anew in each document."""
+@pytest.mark.parametrize("backend", ["auto", "sdpa"])
+def test_packed_documents_are_exported_for_any_length(tmp_path: Path, backend: Any) -> None:
+    """As docs/architecture.md says, with positions that begin anew in each document."""
     path = tmp_path / "packed.yaml"
-    path.write_text(DRAWN.replace("random(2)", "document").replace("drawn", "packed"))
-    model = mmspec.compile(path, "sdpa")().eval()
+    path.write_text(
+        DRAWN.replace("random(2)", "document & window(before=7)").replace(
+            "300}", "300}, position: learned"
+        )
+    )
+    model = mmspec.compile(path, backend)()
     ids = torch.randint(9, (2, 20), generator=torch.Generator().manual_seed(0))
-    given = {"text": ids, "documents": {"text": torch.arange(20).expand(2, -1) // 3}}
-
-    def program(least: int) -> Any:
-        tokens = {1: torch.export.Dim("tokens", min=least, max=300)}
-        shapes = {"text": tokens, "documents": {"text": tokens}}
-        return torch.export.export(model, (), given, dynamic_shapes=shapes).module()
-
-    with pytest.raises(torch._dynamo.exc.UserError, match="Constraints violated"):
-        program(2)
-    exported_model = program(3)
-    for count in (3, 4, 20):
-        few = {"text": ids[:, :count], "documents": {"text": given["documents"]["text"][:, :count]}}
-        expected = model(**few).heads.next
-        torch.testing.assert_close(exported_model(**few).heads.next, expected)
+    named = {"targets": {"next": ids}, "documents": {"text": torch.arange(20).expand(2, -1) // 3}}
+    given: dict[str, Any] = {"text": ids, **named}
+    tokens = {1: torch.export.Dim("tokens", max=300)}
+    shapes = {"text": tokens, "targets": {"next": tokens}, "documents": {"text": tokens}}
+    program = torch.export.export(model, (), given, dynamic_shapes=shapes).module()
+    for count in (1, 2, 3, 20):
+        few: dict[str, Any] = {"text": ids[:, :count]}
+        few |= {key: {k: x[:, :count] for k, x in value.items()} for key, value in named.items()}
+        found, expected = program(**few), model(**few)
+        torch.testing.assert_close(found.heads.next, expected.heads.next)
+        torch.testing.assert_close(found.loss, expected.loss)

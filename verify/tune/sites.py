@@ -190,7 +190,8 @@ def _groups(
         shown = tuple(_shown(group.masks, known, lengths))
         yield Attention(
             *(stream, kind, (first, first + group.heads), site.heads, site.width),
-            *(places[0], places[1], shown, sequence, passes, site.is_causal),
+            *(places[0], places[1], shown, sequence, passes),
+            is_causal=site.is_causal,
         )
         first += group.heads
 
