@@ -33,8 +33,16 @@ def package_missing(package: str, purpose: str) -> MmspecError:
     return fault("MM512", f"{purpose} needs {package}", 'pip install "mmspec[demo]"')
 
 
+class UnreadableError(ValueError):
+    """A file cannot be read, and this helps."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(reason)
+        self.advice = advice
+
+
 @contextmanager
-def decoding(path: Path) -> Generator[None]:
+def decoding(path: Path, advice: str = "convert or replace the file") -> Generator[None]:
     """MM501 for whatever is raised over a file inside, and no warnings about it.
 
     Decoders raise what they like over a damaged file: errors of their own, of the decoders below
@@ -50,7 +58,8 @@ def decoding(path: Path) -> Generator[None]:
         reason = _REASONS.get(type(error)) or str(error).strip() or type(error).__name__
         first = reason.split("\n")[0][:_LONGEST]
         message = f"`{path}` cannot be read: {first}"
-        raise fault("MM501", message, "convert or replace the file") from None
+        given = error.advice if isinstance(error, UnreadableError) else ""
+        raise fault("MM501", message, given or advice) from None
 
 
 def placed(error: MmspecError, row: str, column: str) -> list[Diagnostic]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data import container, numerals
-from mmspec.data.faults import decoding, fault, package_missing
+from mmspec.data import container, endings, numerals
+from mmspec.data.faults import UnreadableError, decoding, fault, package_missing
 from mmspec.data.paths import present
 from mmspec.data.source import Waveform
 
@@ -28,7 +28,8 @@ _HEADERS: Final = {
 }
 """What the errors of numpy mean."""
 _GAPS: Final = frozenset("#n/a n/a na null none nil missing #div/0! #num! #value! #ref!".split())
-"""What stands where a number is missing, so that it is no name of a column."""
+_TRUTH: Final = frozenset("true false yes no".split())
+"""What stands where a number is missing or should be one, so that it is no name of a column."""
 _NAME: Final = re.compile(r"[\W_]*[^\W\d_]")
 """A letter, before any digit: `−1`, `1,5`, `$3`, `10:00` and `2 m` are numbers to people."""
 _BITS: Final = 1023
@@ -70,7 +71,7 @@ def sound(path: Path) -> Waveform | NDArray[Any]:
         import soundfile
     except ImportError:
         raise package_missing("soundfile", f"reading {path}") from None
-    with decoding(path):
+    with decoding(path, "replace the file, or convert it: ffmpeg -i OLD NEW.wav"):
         if found := container.fault(present(path)):
             raise ValueError(found)
         opened = soundfile.SoundFile(path)
@@ -114,7 +115,8 @@ class _Recording:
 def array(path: Path) -> NDArray[Any]:
     """An array from `.npy`, or the numbers of a `.csv`, whose first line may be a header."""
     if path.suffix.lower() not in _ARRAYS:
-        raise fault("MM501", f"`{path}` is not an array", f"use a file of {' or '.join(_ARRAYS)}")
+        message = f"`{path}` is not an array: {' and '.join(_ARRAYS)} are read"
+        raise fault("MM501", message, endings.to_array(path))
     with decoding(path):
         read = _numpy if path.suffix.lower() == ".npy" else _table
         return read(present(path))
@@ -137,7 +139,18 @@ def _numpy(path: Path) -> NDArray[Any]:
 
 def _table(path: Path) -> NDArray[Any]:
     """Numbers [rows, columns] as float64; ValueError with the line that holds something else."""
-    reader = csv.reader(io.StringIO(text(path), newline=""), strict=True)
+    content = text(path)
+    mark = endings.mark_of(content[: content.find("\n")])
+    try:
+        return _numbers(content)
+    except ValueError as error:
+        if mark:
+            raise UnreadableError(str(error), endings.from_marks(path, mark)) from None
+        raise
+
+
+def _numbers(content: str) -> NDArray[Any]:
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
     values, width, blank, start = doubles("d"), 0, 0, 1
     for cells in reader:
         line, start = start, reader.line_num + 1
@@ -160,14 +173,14 @@ def _is_header(cells: list[str]) -> bool:
     """Whether a first line names the columns: each cell a different name, none a number or gap."""
     names = {cell.strip().casefold() for cell in cells}
     words = all(_NAME.match(cell) and numerals.number(cell) is None for cell in cells)
-    return len(names) == len(cells) and words and names.isdisjoint(_GAPS)
+    return len(names) == len(cells) and words and names.isdisjoint(_GAPS | _TRUTH)
 
 
 def _number(line: int, cell: str) -> float:
     found = numerals.number(cell)
     if found is None:
         shown = f"`{cell[:40]}` is no number" if cell.strip() else "an empty cell"
-        raise ValueError(f"line {line}: {shown}")
+        raise UnreadableError(f"line {line}: {shown}", numerals.remedy(cell))
     if isinstance(found, int) and (found.bit_length() > _BITS or float(found) != found):
         raise ValueError(f"line {line}: `{cell[:40]}` has more digits than a number keeps")
     return float(found)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec.data import columns, files, split
+from mmspec.data import columns, endings, files, split
 from mmspec.data.encode.names import is_absent
 from mmspec.data.faults import Faults, fault
 from mmspec.data.paths import Home
@@ -33,8 +33,9 @@ def load(path: Path, spec: Spec, allow_outside: bool = False) -> Source:
     where it cannot be read, MM511 where a split is unknown, MM514 where a column nearly is one.
     """
     if path.suffix.lower() not in ENDINGS:
-        message = f"`{path}` is not a manifest"
-        raise fault("MM502", message, f"a manifest ends in {' or '.join(ENDINGS)}")
+        ending = f"`{path.suffix}`" if path.suffix else "a name without an ending"
+        message = f"`{path}`: CSV (.csv) and JSON lines (.jsonl) are read, not {ending}"
+        raise fault("MM502", message, endings.to_manifest(path))
     text = files.text(path)
     rows = (read_csv if path.suffix.lower() == ".csv" else read_json_lines)(path.name, text)
     columns.check(path.name, rows, spec)

@@ -11,14 +11,16 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from unicodedata import normalize
 
-from mmspec.data import numerals
+from mmspec.data import endings, numerals
 from mmspec.data.faults import Faults, fault
 from mmspec.diagnostics import MmspecError
 
 _LINE_END: Final = re.compile("\r\n|\n|\r")
+_AN_OBJECT: Final = 'a row is one line: {"text": "...", "label": "..."}'
 _DEEPEST: Final = 64
 """Lists in lists, at most: numpy's limit."""
 
@@ -60,6 +62,12 @@ def _check_header(name: str, header: list[str]) -> None:
     twice = sorted({cell for cell in header if header.count(cell) > 1 and cell})
     if twice:
         raise _bad(f"{name}:1", f"the header names `{twice[0]}` twice")
+    if header and header[0].casefold().startswith("sep="):
+        raise _bad(f"{name}:1", f"`{header[0]}` is no header", "remove this line")
+    mark = endings.mark_of(header[0]) if len(header) == 1 else ""
+    if mark:
+        message = f"the cells of the header are separated by {mark!a}, not by commas"
+        raise _bad(f"{name}:1", message, endings.to_commas(Path(name), mark))
     if not any(header) or "" in header:
         advice = "name every column in the first line"
         raise _bad(f"{name}:1", "a column has no name" if header else "no header", advice)
@@ -76,6 +84,9 @@ def read_json_lines(name: str, text: str) -> Rows:
     """Rows of JSON objects, one a line; null, "" and a missing key are absent. Raises MM502."""
     cells: list[dict[str, Any]] = []
     names: list[str] = []
+    if text.lstrip().startswith("["):
+        message = "one JSON list, and JSON lines are an object a line"
+        raise _bad(f"{name}:1", message, endings.to_lines(Path(name)))
     faults = Faults()
     for number, line in enumerate(_LINE_END.split(text), 1):
         if not line.strip():
@@ -99,9 +110,9 @@ def _object(place: str, line: str) -> dict[str, Any]:
     except RecursionError:
         raise _bad(place, f"lists in lists more than {_DEEPEST} deep") from None
     except ValueError as error:
-        raise _bad(place, f"not JSON: {error}") from None
+        raise _bad(place, f"not JSON: {error}", _AN_OBJECT) from None
     if not isinstance(row, dict):
-        raise _bad(place, "not a JSON object", 'write {"text": "...", "label": "..."}')
+        raise _bad(place, "not a JSON object", _AN_OBJECT)
     return {key: None if value == "" else value for key, value in row.items()}
 
 

@@ -297,10 +297,11 @@ def test_names_are_learnt_in_order_from_training_rows() -> None:
 def test_whole_numbers_are_ids() -> None:
     known = names.learn(["2", "0"], ["2", "0", "1"], 3)
     assert known.names is None
-    assert [known.id("2"), known.id(np.int64(1)), known.id(True)] == [2, 1, 1]
-    with pytest.raises(MmspecError) as error:
-        known.id(3)
-    assert code(error) == "MM507"
+    assert [known.id("2"), known.id(np.int64(1))] == [2, 1]
+    for value, expected in ((3, "MM507"), (True, "MM505"), ("one", "MM505")):
+        with pytest.raises(MmspecError) as error:
+            known.id(value)
+        assert code(error) == expected
 
 
 def test_too_many_names() -> None:

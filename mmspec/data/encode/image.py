@@ -36,7 +36,7 @@ def encode(modality: Image, raw: Raw) -> NDArray[Any]:
 
 def _pixels(raw: Raw) -> NDArray[Any]:
     """[H, W, C] of any type; raises MM505 where it is no image."""
-    pixels = numbers(raw, "an image")
+    pixels = numbers(raw, "an image", are_pixels=True)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or 0 in pixels.shape:

@@ -1,7 +1,7 @@
 """Names as ids: learnt from the training rows, in alphabetical order, the same for held-out rows.
 
-Whole numbers are ids as they are, when every value of the column is one. Names are compared
-without the blanks around them and in Unicode's normal form C.
+Whole numbers are ids as they are, when every value of the column is one; true and false are names.
+Names are compared without the blanks around them and in Unicode's normal form C.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Names:
         if self.names is not None:
             return self._place(_named(raw), self.names)
         number = numerals.whole(raw)
-        assert number is not None, raw
+        if number is None:
+            raise fault("MM505", f"the classes are whole numbers, and {described(raw)} is none")
         if not 0 <= number < self.count:
             message = f"{str(number)[:_SHOWN]} is not in 0 to {self.count - 1}"
             raise fault("MM507", message, "ids count from 0; give names, or raise the count")

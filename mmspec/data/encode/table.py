@@ -67,6 +67,7 @@ def _code(key: str, known: names.Names, value: Raw) -> int:
 
 def _number(key: str, value: Raw) -> float:
     found = numerals.number(value) if isinstance(value, str) else value
-    if isinstance(found, int | float | np.number):
+    if isinstance(found, int | float | np.number | np.bool_):
         return float(narrowed(numbers(found, f"`{key}`"), f"`{key}`"))
-    raise fault("MM505", f"`{key}` is a number, not {described(value)}")
+    advice = numerals.remedy(value) if isinstance(value, str) else ""
+    raise fault("MM505", f"`{key}` is a number, not {described(value)}", advice)

@@ -17,6 +17,7 @@ from mmspec.data.source import Raw
 IGNORED: Final = -100
 """The class id of a row without a label."""
 _BETWEEN: Final = re.compile(r"[\s,;]+")
+_BLANKS: Final = re.compile(r"[\s;]+")
 
 
 def label(classes: Names, raw: Raw) -> int | None:
@@ -29,8 +30,9 @@ def regressed(outputs: int, raw: Raw) -> NDArray[Any]:
     given = _parsed(raw) if isinstance(raw, str) else raw
     values = np.atleast_1d(numbers(given, "a target"))
     if values.shape != (outputs,):
-        found = f"{values.size} numbers" if values.ndim == 1 else described(values)
-        raise fault("MM505", f"the target has {found}, the head {outputs} outputs")
+        found = _counted(values.size, "number") if values.ndim == 1 else described(values)
+        message = f"the target has {found}, the head {_counted(outputs, 'output')}"
+        raise fault("MM505", message, _remedy(raw) if isinstance(raw, str) else "")
     return narrowed(values, "the target")
 
 
@@ -38,5 +40,15 @@ def _parsed(text: str) -> list[int | float]:
     found = [numerals.number(word) for word in _BETWEEN.split(text.strip())]
     numbers_found = [value for value in found if value is not None]
     if len(numbers_found) < len(found):
-        raise fault("MM505", f"a target is numbers, not {described(text)}")
+        raise fault("MM505", f"a target is numbers, not {described(text)}", _remedy(text))
     return numbers_found
+
+
+def _remedy(text: str) -> str:
+    """How to write a number that people write otherwise: a comma parted it."""
+    words = filter(None, _BLANKS.split(text))
+    return next((advice for word in words if (advice := numerals.remedy(word))), "")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -15,11 +15,18 @@ _ALL_EXACT: Final = 2**24
 """Up to here float32 holds every whole number."""
 _WRITTEN_WHOLE: Final = 2**53
 """Up to here a float64 that is whole was meant so; beyond, all of them are."""
+_AS_NUMBERS: Final = "write 1 and 0"
 _SCALE: Final = "subtract an offset, or scale it: float32 is exact up to 16,777,216"
 
 
-def numbers(raw: Raw, what: str) -> NDArray[Any]:
-    """An array of numbers from anything that is one; raises MM505."""
+def numbers(raw: Raw, what: str, are_pixels: bool = False) -> NDArray[Any]:
+    """An array of numbers from anything that is one; raises MM505.
+
+    true and false are none, but for arrays of them where those are pixels.
+    """
+    is_array = isinstance(raw, np.ndarray)
+    if _holds_truth(raw) or (is_array and raw.dtype.kind == "b" and not are_pixels):
+        raise fault("MM505", f"{what} holds true or false, and those are no numbers", _AS_NUMBERS)
     try:
         found = np.asarray(raw)
     except (ValueError, RecursionError):
@@ -29,6 +36,16 @@ def numbers(raw: Raw, what: str) -> NDArray[Any]:
     if found.dtype.kind not in "buif":
         raise fault("MM505", f"{what} is numbers, not {described(raw)}")
     return found
+
+
+def _holds_truth(raw: Raw) -> bool:
+    """Whether a value is true or false, or a list in which one stands."""
+    if not isinstance(raw, list | tuple):
+        return isinstance(raw, bool | np.bool_)
+    kinds = set(map(type, raw))
+    if kinds & {bool, np.bool_}:
+        return True
+    return bool(kinds & {list, tuple}) and any(map(_holds_truth, raw))
 
 
 def finite(values: NDArray[Any], what: str, start: int = 0) -> NDArray[Any]:
@@ -75,5 +92,5 @@ def described(raw: Raw) -> str:
     """A raw value in a few words."""
     if isinstance(raw, np.ndarray):
         return f"an array of {raw.dtype} {list(raw.shape)}"
-    text = repr(raw)
+    text = str(raw).lower() if isinstance(raw, bool | np.bool_) else repr(raw)
     return f"`{text[:40]}...`" if len(text) > 40 else f"`{text}`"

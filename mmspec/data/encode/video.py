@@ -22,7 +22,7 @@ def encode(modality: Video, raw: Raw) -> NDArray[Any]:
     """
     if isinstance(raw, Waveform):
         raise fault("MM505", "a recording is no video", "kind: audio, or give an array of frames")
-    frames = numbers(raw, "a video")
+    frames = numbers(raw, "a video", are_pixels=True)
     if frames.size == 0:
         return np.zeros((0, modality.channels, *modality.size), np.uint8)
     first, last = (modality.channels, *modality.size), (*modality.size, modality.channels)
