@@ -48,7 +48,8 @@ class Board:
         from tensorboard.compat.proto import event_pb2
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self._message: Any = event_pb2.Event
+        messages: Any = event_pb2
+        self._message = messages.Event
         self._path, self._file = _fresh(directory)
         self._records: Any = RecordWriter(self._file)
         self._add(self._message(file_version=_VERSION))

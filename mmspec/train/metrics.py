@@ -143,9 +143,12 @@ class Metrics:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        for each in filter(None, (self._steps, self._evaluations, self._board)):
+        closing = [self._steps.close, self._evaluations.close]
+        if self._board is not None:
+            closing.append(self._board.close)
+        for close in closing:
             with suppress(OSError):  # what found no room was told when it was written
-                each.close()
+                close()
 
 
 def _scalars(row: Row, prefix: str = "") -> list[tuple[str, float]]:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,7 +105,7 @@ def test_what_is_advised_makes_manifests(tmp_path: Path) -> None:
     for name, new in made.items():
         ran(
             tmp_path,
-            problem(lambda name=name: registry.load(str(tmp_path / name), spec("text"))).help,
+            problem(partial(registry.load, str(tmp_path / name), spec("text"))).help,
         )
         found = registry.load(str(tmp_path / new), spec("text"))
         assert [*found.columns["text"]] == ["a\u00e9", "007"]
@@ -183,11 +184,11 @@ def test_a_decimal_comma_is_told_in_every_kind_of_cell(tmp_path: Path) -> None:
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
     for name, first in (("a.csv", 2), ("a.jsonl", 1)):
-        told = problem(lambda name=name: encoded(tmp_path / name, wanted))
+        told = problem(partial(encoded, tmp_path / name, wanted))
         assert told.where == f"{name}:{first}, column `facts`" and "write 1.5:" in told.help
         text = (tmp_path / name).read_text().replace("1,5", "1.5")
         (tmp_path / name).write_text(text)
-        told = problem(lambda name=name: encoded(tmp_path / name, wanted))
+        told = problem(partial(encoded, tmp_path / name, wanted))
         assert told.where == f"{name}:{first + 1}, column `y`" and "write 2.5:" in told.help
         assert "2 numbers, the head 1 output" in told.message
     (tmp_path / "b.csv").write_text('"1,5","2,5"\n"3,5","4,5"\n')
@@ -205,8 +206,10 @@ def test_decimal_commas_of_several_numbers(text: str) -> None:
     assert target.regressed(2, "1, 5").tolist() == [1, 5], "as many as there are outputs"
 
 
-PART: Final = spec("text", "image", "clip", "audio", "motion", "facts").modalities
-SMALL: Final = spec(other={"text": "{kind: tokens, vocab: 7, length: {max: 5}}"}).modalities["text"]
+PART: Final = dict[str, Any](spec("text", "image", "clip", "audio", "motion", "facts").modalities)
+SMALL: Final[Any] = spec(other={"text": "{kind: tokens, vocab: 7, length: {max: 5}}"}).modalities[
+    "text"
+]
 TRUTH: Final[dict[str, Callable[[], Any]]] = {
     "a number of a table": lambda: table.encode(PART["facts"], {}, {"age": True, "side": 0}),
     "one of numpy's": lambda: table.encode(PART["facts"], {}, {"age": np.True_, "side": 0}),

@@ -24,8 +24,8 @@ def numbers(raw: Raw, what: str, are_pixels: bool = False) -> NDArray[Any]:
 
     true and false are none, but for arrays of them where those are pixels.
     """
-    is_array = isinstance(raw, np.ndarray)
-    if _holds_truth(raw) or (is_array and raw.dtype.kind == "b" and not are_pixels):
+    are_flags = isinstance(raw, np.ndarray) and raw.dtype.kind == "b"
+    if _holds_truth(raw) or (are_flags and not are_pixels):
         raise fault("MM505", f"{what} holds true or false, and those are no numbers", _AS_NUMBERS)
     try:
         found = np.asarray(raw)
