@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -78,13 +78,15 @@ class Analysis:
         }
 
     def _figure(self, polynomial: Polynomial) -> Figures:
-        value = polynomial.evaluate(self.longest)
+        value, why = polynomial.counted(self.longest)
         bound = self._bound(polynomial)
         figure: Figures = {
             "closed_form": polynomial.write(),
             "growth": write_orders(polynomial.orders()),
-            "at_longest": _plain(value),
+            "at_longest": None if why else _plain(value),
         }
+        if why:
+            figure |= {"at_least": _plain(value), "not_counted": why}
         if bound:
             figure["long_form"] = {
                 "lengths_from": bound,
@@ -160,10 +162,10 @@ class Analysis:
     def _cells(self, parts: tuple[Part, ...]) -> tuple[str, ...]:
         longest = self.longest
         dense = total(part.flops_dense for part in parts)
-        useful = total(part.flops_useful for part in parts).evaluate(longest)
+        useful = _useful(total(part.flops_useful for part in parts), longest)
         kept = total(part.activation_bytes for part in parts).evaluate(longest)
         parameters = sum(part.parameters for part in parts)
-        figures = human(dense.evaluate(longest)), human(useful), human(kept, "B")
+        figures = human(dense.evaluate(longest)), useful, human(kept, "B")
         return f"{parameters:,}", *figures, write_orders(dense.orders())
 
     def _closed_forms(self, width: int) -> list[str]:
@@ -186,9 +188,12 @@ class Analysis:
             pairs = costing.visible_pairs(self.plan, stack.stream)
             rows.append((f"pairs({stack.stream})", pairs, tiles))
         for name, polynomial, more in rows:
-            value, bound = polynomial.evaluate(longest), self._bound(polynomial)
+            (value, why), bound = polynomial.counted(longest), self._bound(polynomial)
             past = f"  (lengths from {bound})" if bound else ""
             shown = f"{int(value):,}" + (more or (f" ({human(value)})" if value >= 1000 else ""))
+            if why:
+                shown = f"at least {shown}" if value else f"not counted{more}"
+                past += f"; not counted: {why}" if value else f"; {why}"
             growth = write_orders(polynomial.orders())
             is_long = bound or not _bound(polynomial)
             form = polynomial.long().write(long=True) if is_long else polynomial.write()
@@ -224,6 +229,12 @@ def _plain(value: int | Fraction) -> int | float:
 def _bound(polynomial: Polynomial) -> int:
     """From this length of its segments on, the closed form for long ones holds; 0: always."""
     return max((atom.bound() for term in polynomial.terms for atom, _ in term), default=0)
+
+
+def _useful(polynomial: Polynomial, lengths: Mapping[str, int]) -> str:
+    """As a cell of the table: what is not counted is said to be at least what is."""
+    value, why = polynomial.counted(lengths)
+    return human(value) if not why else f"at least {human(value)}" if value else "not counted"
 
 
 def _label(part: Part) -> str:

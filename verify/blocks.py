@@ -7,6 +7,7 @@ a block, its pairs are looked at one by one.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import isqrt, prod
 from typing import Final
 
@@ -179,12 +180,14 @@ def _by_chance(
     there = -(-key.most // BLOCK)
     (top, bottom), (left, right) = (side.parts(BLOCK, 0) for side in ends)
     every = _every(pattern, np.append(ends[0].first[:, 0], ends[0].last[-1, 0] + 1), key)
-    rows = []
-    for first, last in zip(top[:, 0].tolist(), bottom[:, 0].tolist(), strict=True):
-        places = np.arange(first, last + 1, every)
-        known = np.sort(draws(pattern, places, there).ravel())
+    both = zip(top[:, 0].tolist(), bottom[:, 0].tolist(), strict=True)
+    each = [np.arange(first, last + 1, every) for first, last in both]
+    where = np.cumsum([0, *map(len, each)])
+    every_draw, rows = draws(pattern, np.concatenate(each), there), []
+    for first, last in pairwise(where.tolist()):
+        known = np.sort(every_draw[first:last], axis=None)
         count = np.searchsorted(known, right[0], "right") - np.searchsorted(known, left[0])
-        rows.append((count > 0, count == len(places) * (right[0] + 1 - left[0])))
+        rows.append((count > 0, count == (last - first) * (right[0] + 1 - left[0])))
     some, all_ = zip(*rows, strict=True)
     return np.array(some), np.array(all_)
 
@@ -218,10 +221,16 @@ def _look(found: Shades, mask: Mask, sides: tuple[Side, Side], cuts: tuple[Ints,
     """Decide what is not yet known, row by row of blocks."""
     taken = _sides(found, cuts)
     rows, columns = cuts
-    for row in np.flatnonzero((found == _UNKNOWN).any(axis=1)):
+    unknown = np.flatnonzero((found == _UNKNOWN).any(axis=1))
+    if taken:
+        draws_each = sum(p.size("blocks") for p in patterns(mask) if p.name == "random")
+        most = max(_DRAWN // max(draws_each * len(unknown), 1), 2)
+        taken = min(taken[0], most), taken[1]
+    for row in unknown:
         places = np.flatnonzero(found[row] == _UNKNOWN)
         q = _tokens(rows[row : row + 2], taken and taken[0])
-        pairs = len(q) * int(np.diff(columns).max()) * len(places)
+        wide = taken[1] if taken else int(np.diff(columns).max())
+        pairs = len(q) * wide * len(places)
         for part in np.array_split(places, min(-(-pairs // _CHUNK), len(places))):
             keys = [_tokens(columns[place : place + 2], taken and taken[1]) for place in part]
             table = np.broadcast_to(

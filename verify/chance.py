@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 
 from mmspec.compiler.relations.meaning.terms import put
-from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.blocks import ALL, NONE, block_shades
 from mmspec.verify.boxes import Ends
 from mmspec.verify.distances import DISTANCES, at
 from mmspec.verify.seen import BLOCK, Ints, Side, draws, seen_at
+from mmspec.verify.uncounted import NotCountedError
 
 __all__ = ["changed", "undrawn"]
 
@@ -38,13 +38,16 @@ def undrawn(mask: Mask) -> Mask:
 def changed(mask: Mask, query: Side, key: Side) -> tuple[int, int]:
     """Visible pairs, and tiles of 64 x 64 with one, that a mask has more than without its draws.
 
-    Raises MmspecError where too many blocks are drawn.
+    Raises NotCountedError where too many blocks are drawn.
     """
     chances, there = _chances(mask), -(-key.most // BLOCK)
     rows = -(-query.stop // BLOCK)
     many = rows * sum(min(chance.size("blocks"), there) for chance in chances)
     if many > _MOST:
-        raise MmspecError(_too_many(rows, many))
+        raise NotCountedError(
+            f"{rows:,} blocks of queries draw {many:,} random blocks: too many to count",
+            f"at most {_MOST:,} are counted: take a shorter `length.max`, or fewer blocks",
+        )
     codes = {
         chance: (np.arange(rows)[:, None] * there + draws(chance, np.arange(rows), there)).ravel()
         for chance in chances
@@ -66,15 +69,6 @@ def changed(mask: Mask, query: Side, key: Side) -> tuple[int, int]:
             pairs += sign * int(found.sum())
             tiles += sign * int(np.count_nonzero(found))
     return pairs, tiles
-
-
-def _too_many(rows: int, many: int) -> Diagnostic:
-    message = f"{rows:,} blocks of queries draw {many:,} random blocks: too many to count"
-    return Diagnostic(
-        "MM620",
-        message,
-        help=f"at most {_MOST:,} are counted: take a shorter `length.max`, or fewer blocks",
-    )
 
 
 def _chances(mask: Mask) -> tuple[Pattern, ...]:

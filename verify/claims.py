@@ -15,6 +15,7 @@ from mmspec.verify import flow
 from mmspec.verify.costs.polynomial import write_orders
 from mmspec.verify.outcome import Broken, Outcome, held, not_checked, proved, refuted
 from mmspec.verify.subject import Subject, words
+from mmspec.verify.uncounted import NotCountedError
 
 _HOLDS: Final[dict[str, Callable[[Fraction | int, Fraction | int], bool]]] = {
     "<=": operator.le,
@@ -104,7 +105,11 @@ def _comparison(verdict: _Claim, claim: claims.Comparison) -> Outcome:
     plan = verdict.subject.plan
     if claim.quantity in claims.OF_LENGTHS:
         useful = claim.quantity == "useful_flops"
-        value, how = costing.flops(plan, dict(claim.lengths), useful), _flops_form(plan, useful)
+        try:
+            value = costing.flops(plan, dict(claim.lengths), useful)
+        except NotCountedError as error:
+            return _between(verdict, claim, error.reason)
+        how = _flops_form(plan, useful)
     else:
         active = claim.quantity == "active_params"
         count = costing.active_parameters if active else costing.parameters
@@ -114,6 +119,18 @@ def _comparison(verdict: _Claim, claim: claims.Comparison) -> Outcome:
     if _HOLDS[claim.relation](value, claim.bound):
         return verdict.proved(told)
     return verdict.refuted(f"{told}, not {claim.relation} {_number(claim.bound)}")
+
+
+def _between(verdict: _Claim, claim: claims.Comparison, why: str) -> Outcome:
+    """Of useful FLOPs that are not counted: they are no fewer than 0, and no more than all."""
+    plan, holds = verdict.subject.plan, _HOLDS[claim.relation]
+    most = costing.flops(plan, dict(claim.lengths))
+    told = f"useful FLOPs are not counted ({why}); they are at most {most:,}"
+    if claim.relation in ("<=", "<") and holds(most, claim.bound):
+        return verdict.proved(told)
+    if claim.relation in (">=", ">", "==") and most < claim.bound:
+        return verdict.refuted(f"{told}, not {claim.relation} {_number(claim.bound)}")
+    return verdict.open(told)
 
 
 def _number(bound: Fraction | int) -> str:

@@ -1,63 +1,108 @@
-"""How many distances q - k between two ends a mask shows, in closed form, whatever their number.
+"""How many distances q - k a mask shows, and how many pairs, in closed form: whatever the numbers.
 
-Between the ends of a mask's patterns what it shows repeats by the least multiple of its steps.
+Between the ends of a mask's patterns a distance is shown by what divides it alone, and by the
+parts of blocks that both tokens lie in. As A & B = A*B, A | B = A + B - A*B and ~A = 1 - A, that
+is a signed sum:
+
+    part := (start, stop, {(step, blocks): number})    of the multiples of a step so many are
+                                                       shown where all these blocks are shared
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from math import lcm
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from mmspec.expressions.mask import And, Mask, Not, Or, patterns
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 from mmspec.verify.seen import Bools, Ints, in_order
 
-__all__ = ["DISTANCES", "Distances", "at"]
+__all__ = ["DISTANCES", "Blocks", "Distances", "Ends", "Part", "at", "pairs_between", "parts"]
 
 DISTANCES: Final = frozenset({"full", "none", "causal", "window", "dilated", "strided"})
 """Patterns that depend on q - k alone."""
 
-_MOST: Final = 2**22
-"""Distances that are looked at one by one."""
+_MOST: Final = 4096
+"""Terms of a sum."""
+
+_FAR: Final = 2**62
+"""Further than any distance: of the multiples of such a step only 0 is there."""
+
+Ends = tuple[int, int]
+"""The first, and the one after the last."""
+
+Blocks = frozenset[tuple[int, int]]
+"""Of each its size, and where one of its parts begins."""
+
+Terms = dict[tuple[int, Blocks], int]
+
+_ANY: Final = Blocks()
+
+
+class Part(NamedTuple):
+    """Distances from `start` to `stop`, and what is shown of them."""
+
+    start: int
+    stop: int
+    terms: Terms
+
+
+def parts(mask: Mask, lowest: int, stop: int) -> tuple[Part, ...]:
+    """Those of the distances from `lowest` up to `stop`. Raises OverflowError."""
+    ends = sorted({lowest, stop, *(x for x in _ends(mask) if lowest < x < stop)})
+    return tuple(Part(a, b, _terms(mask, a)) for a, b in pairwise(ends))
 
 
 class Distances:
     """Those from `lowest` up to `stop` that a mask of such patterns shows."""
 
     def __init__(self, mask: Mask, lowest: int, stop: int) -> None:
-        """Looks at one period of each part between two ends. Raises OverflowError."""
-        steps = [p.size("step") for p in patterns(mask) if p.name in ("dilated", "strided")]
-        ends = sorted({lowest, stop, *(x for x in _ends(mask) if lowest < x < stop)})
-        sizes = [min(lcm(*steps), b - a) for a, b in pairwise(ends)]
-        if sum(sizes) > _MOST:
-            raise OverflowError(f"{sum(sizes)} distances")
-        shown = [at(mask, np.arange(a, a + n)) for a, n in zip(ends[:-1], sizes, strict=True)]
-        sums = [
-            np.append(0, np.cumsum(np.broadcast_to(one, n)))
-            for one, n in zip(shown, sizes, strict=True)
-        ]
-        self._starts, self._sizes = np.array(ends[:-1], np.int64), np.array(sizes, np.int64)
-        self._sums: npt.NDArray[np.int64] = np.concatenate(sums)
-        self._first = np.append(0, np.cumsum([len(one) for one in sums]))[:-1]
-        self._whole = np.array([one[-1] for one in sums], np.int64)
-        self._before = np.zeros(len(sizes), np.int64)
-        self._before[1:] = np.cumsum(
-            [self._within(place, b - a) for place, (a, b) in enumerate(pairwise(ends))]
-        )[:-1]
+        """Raises OverflowError where too many steps divide distances in too many ways."""
+        self._parts = parts(mask, lowest, stop)
 
     def before(self, distance: Ints) -> Ints:
         """How many that are less than these are shown."""
-        place = np.searchsorted(self._starts, distance, "right") - 1
-        place = np.maximum(place, 0)
-        return np.asarray(self._before[place] + self._within(place, distance - self._starts[place]))
+        found = np.zeros(np.shape(distance), np.int64)
+        for start, stop, terms in self._parts:
+            if not terms:
+                continue
+            last = np.clip(distance, start, stop) - 1
+            for (step, _), number in terms.items():
+                found += number * (last // step - (start - 1) // step)
+        return found
 
-    def _within(self, place: Ints | int, offset: Ints | int) -> Ints:
-        """Of the first so many of a part."""
-        turns, rest = offset // self._sizes[place], offset % self._sizes[place]
-        return np.asarray(turns * self._whole[place] + self._sums[self._first[place] + rest])
+
+def pairs_between(parts: Iterable[Part], queries: Ends, keys: Ends) -> int:
+    """Pairs of the tokens between two ends and two others that are shown, all blocks shared."""
+    (first, last), (left, right) = queries, keys
+    if first >= last or left >= right:
+        return 0
+    # So many pairs are at a distance: more and more of them, then as many, then fewer and fewer.
+    least, most = sorted((first - left, last - right))
+    slopes = (
+        (first - right, least, right - first, 1),
+        (least, most, min(last - first, right - left), 0),
+        (most, last - left, last - left, -1),
+    )
+    return sum(
+        number * _summed(max(start, low), min(stop, high), step, base, slope)
+        for low, high, base, slope in slopes
+        for start, stop, terms in parts
+        for (step, _), number in terms.items()
+        if start < high and low < stop
+    )
+
+
+def _summed(start: int, stop: int, step: int, base: int, slope: int) -> int:
+    """The sum of base + slope * d over the multiples of a step from `start` up to `stop`."""
+    low, high = -(-start // step), -(-stop // step)
+    many = high - low
+    if many <= 0:
+        return 0
+    return many * base + slope * step * (many * (low + high - 1) // 2)
 
 
 def _ends(mask: Mask) -> list[int]:
@@ -66,11 +111,53 @@ def _ends(mask: Mask) -> list[int]:
     for pattern in patterns(mask):
         if pattern.name == "causal":
             found.append(0)
+        elif pattern.name in ("block", "shifted_window"):
+            found += 1 - pattern.size("size"), pattern.size("size")
         elif pattern.name == "window":
             found += -pattern.size("after"), pattern.size("before") + 1
         elif pattern.name == "dilated":
             found += -pattern.size("reach"), pattern.size("reach") + 1
     return found
+
+
+def _terms(mask: Mask, distance: int) -> Terms:
+    """What a mask shows between two ends, of which a distance is within."""
+    if isinstance(mask, Pattern):
+        return _of_pattern(mask, distance)
+    if isinstance(mask, Not):
+        return _sum({(1, _ANY): 1}, _terms(mask.operand, distance), -1)
+    left, right = _terms(mask.left, distance), _terms(mask.right, distance)
+    both = _product(left, right)
+    return both if isinstance(mask, And) else _sum(_sum(left, right, 1), both, -1)
+
+
+def _of_pattern(pattern: Pattern, distance: int) -> Terms:
+    if pattern.name in ("block", "shifted_window"):
+        size = pattern.size("size")
+        begin = pattern.size("shift") % size if pattern.name == "shifted_window" else 0
+        return {(1, Blocks({(size, begin)})): 1} if abs(distance) < size else {}
+    if pattern.name in ("dilated", "strided"):
+        inside = pattern.name == "strided" or abs(distance) <= pattern.size("reach")
+        return {(pattern.size("step"), _ANY): 1} if inside else {}
+    return {(1, _ANY): 1} if bool(at(pattern, np.array(distance))) else {}
+
+
+def _sum(left: Terms, right: Terms, sign: int) -> Terms:
+    found = dict(left)
+    for term, number in right.items():
+        found[term] = found.get(term, 0) + sign * number
+    return {term: number for term, number in found.items() if number}
+
+
+def _product(left: Terms, right: Terms) -> Terms:
+    found: Terms = {}
+    for (one, blocks), a in left.items():
+        for (other, more), b in right.items():
+            term = min(lcm(one, other), _FAR), blocks | more
+            found[term] = found.get(term, 0) + a * b
+        if len(found) > _MOST:
+            raise OverflowError(f"steps and blocks that meet in more than {_MOST:,} ways")
+    return {term: number for term, number in found.items() if number}
 
 
 def at(mask: Mask, distance: Ints) -> Bools:

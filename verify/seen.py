@@ -31,8 +31,11 @@ _ROUNDS: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _FEW: Final = 16
 """Blocks of queries that are drawn for one by one."""
 
-_TABLE: Final = 2**24
-"""Pairs of blocks that are held at a time."""
+_MANY: Final = 64
+"""Blocks of keys that are not drawn one by one."""
+
+_TABLE: Final = 2**20
+"""Blocks that are drawn at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,37 +198,42 @@ def _by_chance(pattern: Pattern, key: Side, q: Ints, k: Ints) -> Bools:
     blocks = -(-key.most // BLOCK)
     (places, rows), (others, columns) = (np.unique(x // BLOCK, return_inverse=True) for x in (q, k))
     known = np.arange(len(places))[:, None] * blocks + draws(pattern, places, blocks)
+    known = np.sort(known, axis=None)
     asked = np.arange(len(places))[:, None] * blocks + others
-    found: Bools = np.isin(asked, known)[rows.reshape(q.shape), columns.reshape(k.shape)]
+    at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+    found: Bools = (known[at] == asked)[rows.reshape(q.shape), columns.reshape(k.shape)]
     return found
 
 
 def draws(pattern: Pattern, places: Ints, blocks: int) -> Ints:
     """The blocks of keys, of so many, that each of some blocks of queries sees, in any order."""
     count = min(pattern.size("blocks"), blocks)
-    if len(places) < _FEW:
+    if len(places) < _FEW and count < _MANY:
         found = [sorted(drawn(pattern, int(place), blocks)) for place in places]
         return np.array(found, np.int64).reshape(len(places), count)
     if count == blocks:
         return np.broadcast_to(np.arange(blocks), (len(places), blocks))
     parts = [
         _drawn_at_once(pattern, part, blocks)
-        for part in np.array_split(places, -(-len(places) * blocks // _TABLE))
+        for part in np.array_split(places, -(-len(places) * count // _TABLE))
     ]
     return np.concatenate(parts)
 
 
 def _drawn_at_once(pattern: Pattern, places: Ints, blocks: int) -> Ints:
-    """Floyd's way, draw by draw for all places."""
-    count, rows = pattern.size("blocks"), np.arange(len(places))
-    taken = np.zeros((len(places), blocks), np.bool_)
-    found = np.empty((len(places), count), np.int64)
+    """Floyd's way, of all places at once where no block is drawn twice."""
+    count = pattern.size("blocks")
     start = np.uint64(_mixed(pattern.size("seed")))
-    state = _mixed_all(start ^ places.astype(np.uint64))
-    for draw, top in enumerate(range(blocks - count, blocks)):
-        pick = (_mixed_all(state ^ np.uint64(draw)) % np.uint64(top + 1)).astype(np.int64)
-        found[:, draw] = np.where(taken[rows, pick], top, pick)
-        taken[rows, found[:, draw]] = True
+    state = _mixed_all(start ^ places.astype(np.uint64))[:, None]
+    tops = np.arange(blocks - count, blocks)
+    picks = _mixed_all(state ^ np.arange(count, dtype=np.uint64)) % (tops + 1).astype(np.uint64)
+    found = picks.astype(np.int64)
+    known = np.sort(found, axis=1)
+    for row in np.flatnonzero((known[:, 1:] == known[:, :-1]).any(axis=1)).tolist():
+        taken: set[int] = set()
+        for top, pick in zip(tops.tolist(), found[row].tolist(), strict=True):
+            taken.add(top if pick in taken else pick)
+        found[row] = np.fromiter(taken, np.int64, count)
     return found
 
 

@@ -191,3 +191,26 @@ def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_pairs_that_are_not_counted_are_said_to_be_none_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is too long to be counted is left out of the advice and of the picture, and said."""
+    path = tmp_path / "long.yaml"
+    path.write_text(
+        "mmspec: 1\nname: long\n"
+        "modalities: {text: {kind: tokens, vocab: 9, length: {max: 2147483647}}}\n"
+        "streams: {s: {from: text, depth: 1, width: 8, heads: 2, attention: random(2)}}\n"
+        "heads: {y: {from: s, kind: classifier, classes: 3}}\n"
+    )
+    reason = "33,554,432 blocks of queries draw 67,108,864 random blocks"
+    for command in (["tune", str(path)], ["show", str(path), "--mask", "s"]):
+        assert main([*command, "--json"]) == 0
+        figures = json.loads(capsys.readouterr().out)
+        (one,) = figures.get("attentions") or figures["pictures"]
+        assert one["visible"] is None and one["density"] is None
+        assert one["not_counted"].startswith(reason)
+        assert main(command) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "not counted: " + reason in shown

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 from cost_specs import SHIPPED
@@ -17,7 +18,6 @@ from test_costs_visible import mask_blocks
 
 import mmspec
 from mmspec.compiler import ir
-from mmspec.diagnostics import MmspecError
 from mmspec.expressions.mask import Pattern
 from mmspec.verify import costs as costing
 from mmspec.verify.analyze import analyze, human
@@ -203,16 +203,60 @@ def tiles() -> int:
     return 3 * 6 + sum(len({0, *columns}) for columns in chosen)
 
 
-def test_what_has_no_closed_form_is_not_counted_for_minutes(tmp_path: Path) -> None:
-    path = tmp_path / "long.yaml"
+def long_spec(folder: Path, mask: str, tokens: int) -> Path:
+    """A stream of one mask, and another one that is counted at any rate."""
+    path = folder / "long.yaml"
     path.write_text(
-        "mmspec: 1\nname: long\n"
-        "modalities: {text: {kind: tokens, vocab: 9, length: {max: 1000000}}}\n"
-        "streams:\n  s: {from: text, depth: 1, width: 8, heads: 2,\n"
-        '    attention: "dilated(step=1000, reach=90000) | strided(65537)"}\n'
+        "mmspec: 1\nname: long\nmodalities:\n"
+        f"  text: {{kind: tokens, vocab: 9, length: {{max: {tokens}}}}}\n"
+        "  note: {kind: tokens, vocab: 9, length: {max: 8}}\n"
+        "streams:\n"
+        f'  s: {{from: text, depth: 1, width: 8, heads: 2, attention: "{mask}"}}\n'
+        "  t: {from: note, depth: 1, width: 8, heads: 2}\n"
+        "heads:\n"
+        "  y: {from: s, kind: classifier, classes: 3}\n"
+        "  z: {from: t, kind: classifier, classes: 3}\n"
+    )
+    return path
+
+
+def test_what_has_no_closed_form_is_counted_by_its_distances(tmp_path: Path) -> None:
+    """Each distance is shown or not; n - d pairs are that far apart."""
+    path = long_spec(tmp_path, "dilated(step=1000, reach=90000) | strided(65537)", 10**6)
+    figures = analyze(mmspec.plan(path)).as_dict()
+    d = np.arange(1, 10**6)
+    shown = (d % 65537 == 0) | (d % 1000 == 0) & (d <= 90000)
+    assert figures["pairs"]["s"]["at_longest"] == 10**6 + 2 * int(((10**6 - d) * shown).sum())
+
+
+def test_what_is_not_counted_is_said_and_the_rest_given(tmp_path: Path) -> None:
+    """Of 2^31 - 1 tokens in blocks of 64 each draws two."""
+    analysis = analyze(mmspec.plan(long_spec(tmp_path, "random(2)", 2**31 - 1)))
+    figures = analysis.as_dict()
+    pairs, useful = figures["pairs"]["s"], figures["totals"]["flops_useful"]
+    assert pairs["at_longest"] is None and pairs["executed"]["at_longest"] is None
+    assert f"{2**31 // 64 * 2:,} random blocks" in pairs["not_counted"]
+    assert figures["pairs"]["t"]["at_longest"] == 64 and "not_counted" not in figures["pairs"]["t"]
+    # Projections 4*8*8, an mlp of 2*4*8*8, twice; and the other stream, whose 64 pairs are counted.
+    each = 2 * (4 * 8 * 8 + 2 * 4 * 8 * 8)
+    least = (2**31 - 1 + 8) * each + 64 * 4 * 8 + 2 * (2 * 8 * 3)
+    assert useful["at_longest"] is None and useful["at_least"] == least
+    assert figures["totals"]["flops_dense"]["at_longest"] > least
+    text = io.StringIO()
+    analysis.render(Console(file=text, width=160))
+    shown = text.getvalue()
+    assert f"FLOPs useful     at least {least:,}" in shown
+    assert "pairs(s)         not counted (tiles not counted)" in shown
+
+
+def test_what_is_not_counted_of_a_segment_of_fixed_length(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_text(
+        "mmspec: 1\nname: large\n"
+        "modalities: {sky: {kind: image, size: [16384, 16384], patch: 8}}\n"
+        "streams: {s: {from: sky, depth: 1, width: 8, heads: 2, attention: random(100)}}\n"
         "heads: {y: {from: s, kind: classifier, classes: 3}}\n"
     )
-    with pytest.raises(MmspecError) as caught:
-        analyze(mmspec.plan(path)).as_dict()
-    (problem,) = caught.value.diagnostics
-    assert problem.code == "MM620" and "1,000,000,000,000 pairs" in problem.message
+    figures = analyze(mmspec.plan(path)).as_dict()
+    assert figures["pairs"]["s"]["at_longest"] is None
+    assert figures["totals"]["parameters"] > 0

@@ -255,3 +255,29 @@ claims:
     (found,) = check_claims(Subject.of_text(text))
     assert found.status == "not checked"
     assert "only latents read `text`, and they have no order" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("claim", "status"),
+    [
+        ("useful_flops <= 1e40", "proved"),
+        ("useful_flops > 1e40", "refuted"),
+        ("useful_flops == 1e40", "refuted"),
+        ("useful_flops <= 1e9", "not checked"),
+        ("useful_flops >= 1", "not checked"),
+        ("flops >= 1", "proved"),
+        ("pairs(s) in O(text)", "proved"),
+    ],
+)
+def test_useful_flops_that_are_not_counted_have_a_bound(claim: str, status: str) -> None:
+    """Each block of 64 of 2^31 - 1 tokens draws two; dense, all pairs are no more than 2^62."""
+    text = (
+        "mmspec: 1\nname: long\n"
+        "modalities: {text: {kind: tokens, vocab: 9, length: {max: 2147483647}}}\n"
+        "streams: {s: {from: text, depth: 1, width: 8, heads: 2, attention: random(2)}}\n"
+        "heads: {y: {from: s, kind: classifier, classes: 3}}\n"
+        f"claims: ['{claim}']\n"
+    )
+    (found,) = check_claims(Subject.of_text(text))
+    assert found.status == status, found
+    assert ("too many to count" in found.detail) == claim.startswith("useful")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse
-from mmspec.verify.costs import pairs
+from mmspec.verify.costs import lines, pairs
 from mmspec.verify.costs.polynomial import Order, bounded, highest, write_orders
 
 Seen = NDArray[np.bool_]
@@ -77,7 +77,7 @@ def test_square_equals_a_count(seed: int) -> None:
         mask = random_mask(rng, square=True)
         table = seen(mask, 130, 130)
         for size in (*range(31), 57, 64, 97, 130):
-            assert pairs.count(mask, size, size, True) == table[:size, :size].sum(), (mask, size)
+            assert lines.count(mask, size, size) == table[:size, :size].sum(), (mask, size)
 
 
 def test_rectangle_equals_a_count() -> None:
@@ -87,7 +87,7 @@ def test_rectangle_equals_a_count() -> None:
         mask = random_mask(rng, square=False)
         for queries, keys in ((0, 0), (0, 5), (3, 0), (2, 11), (17, 4), (23, 31)):
             expected = seen(mask, queries, keys).sum()
-            assert pairs.count(mask, queries, keys, False) == expected, mask
+            assert lines.count(mask, queries, keys) == expected, mask
 
 
 @pytest.mark.parametrize("square", [True, False])
@@ -170,7 +170,7 @@ def test_growth_is_what_longer_segments_show() -> None:
     for _ in range(100):
         mask = random_mask(rng, square=True)
         orders = pairs.visible(segment("a"), segment("a"), mask, ("a", "a")).orders()
-        small, large = (pairs.count(mask, n, n, True) for n in (10**7, 2 * 10**7))
+        small, large = (lines.count(mask, n, n) for n in (10**7, 2 * 10**7))
         assert len(orders) == (small > 0)
         if small:
             power = sum(power for _, power in next(iter(orders)))
@@ -180,13 +180,13 @@ def test_growth_is_what_longer_segments_show() -> None:
 def test_sizes_beyond_any_table() -> None:
     """Nothing is enumerated: lengths and reaches of a billion, exact past 2**53."""
     size = 10**9 + 7
-    assert pairs.count(parse("causal"), size, size, True) == size * (size + 1) // 2
+    assert lines.count(parse("causal"), size, size) == size * (size + 1) // 2
     causal, too_far = size * (size + 1) // 2, sum(range(1, size - 10**9))
     first_sees_later = 3 * size - 6
     later_sees_first = sum(min(3, size - distance) for distance in range(10**9 + 1, size))
     mask = parse("causal & window(before=1000000000) | global(3)")
     expected = causal - too_far + first_sees_later + later_sees_first
-    assert pairs.count(mask, size, size, True) == expected
+    assert lines.count(mask, size, size) == expected
 
 
 def test_orders_that_count_are_those_that_no_other_bounds() -> None:

@@ -139,11 +139,15 @@ def _by_loops(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int 
 def _by_draws(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int | None:
     """By the tiles of the mask where nothing is drawn, and what the drawn blocks change."""
     from mmspec.verify.chance import changed, undrawn
+    from mmspec.verify.uncounted import NotCountedError
 
     if tile != TILE:
         return None
     rest = touched_tiles(undrawn(mask), query, key, tile)
-    return None if rest is None else rest + changed(mask, query, key)[1]
+    try:
+        return None if rest is None else rest + changed(mask, query, key)[1]
+    except NotCountedError:
+        return None
 
 
 def _as_line(place: Side) -> Geometry:

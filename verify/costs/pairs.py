@@ -1,7 +1,7 @@
 """Visible pairs of a mask, as an exact closed form in the lengths.
 
 They are the signed sum of the sizes of the mask's cells, which are arithmetic series: n tokens
-have n - d pairs at distance d. One formula serves ints and sympy (see `Arithmetic`).
+have n - d pairs at distance d. At known lengths `lines.py` counts them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask, unparse
+from mmspec.verify.costs import lines
 from mmspec.verify.costs.cells import Cell, cells
-from mmspec.verify.costs.polynomial import Order, Polynomial, Symbol, constant, total, variable
+from mmspec.verify.costs.cuts import lengths
+from mmspec.verify.costs.polynomial import (
+    Order,
+    Polynomial,
+    Symbol,
+    constant,
+    known_or_named,
+    total,
+    variable,
+)
 
 if TYPE_CHECKING:
     import sympy
@@ -28,25 +38,20 @@ _SUMMED_PARTS = 10**6
 
 
 class Arithmetic(NamedTuple):
-    """The same formulas for ints and for sympy."""
+    """The same formulas for polynomials and for sympy."""
 
     low: Callable[[Any, Any], Any]
     reach: Callable[[int, Any], Any]
     """The smaller of a constant and a segment's length."""
     clip: Callable[[Any], Any]
     """A segment's length less a constant, at least 0."""
-    eager: bool
-    """Stop at the length itself, which is a number."""
-
-
-WHOLE = Arithmetic(min, min, lambda size: max(size, 0), True)
 
 
 def _symbolic(long: bool) -> Arithmetic:
     """sympy's; `long`: every segment's length is past every constant."""
     if long:
-        return Arithmetic(_low, lambda constant, size: constant, lambda size: size, False)
-    return Arithmetic(_low, _low, lambda size: _high(size, 0), False)
+        return Arithmetic(_low, lambda constant, size: constant, lambda size: size)
+    return Arithmetic(_low, _low, lambda size: _high(size, 0))
 
 
 @lru_cache(maxsize=4096)
@@ -84,26 +89,22 @@ def _count(cell: Cell, size: Any, by: Arithmetic) -> Any:
         return _square(cell, by.clip(size - cell.beyond) if cell.beyond else size, by.reach)
     period = lcm(*cell.blocks)
     start = -(-cell.beyond // period) * period
-    bound = min(start, size) if by.eager else start
     twice: Any = 0
-    for first, last in _parts(cell.blocks, cell.beyond, bound):
-        part = last - first if by.eager else by.clip(by.reach(last, size) - first)
-        twice += _square(cell, part, by.low)
-    if by.eager and size <= start:
-        return twice
+    for first, last in _parts(cell.blocks, cell.beyond, start):
+        twice += _square(cell, by.clip(by.reach(last, size) - first), by.low)
     length = by.clip(size - start) if start else size
-    whole, rest = length // period, length % period
-    if not by.eager or whole:
-        each = sum(_square(cell, b - a, min) for a, b in _parts(cell.blocks, 0, period))
-        twice = twice + whole * each
-    return twice + _remainder(cell, period, rest, by)
+    twice = twice + length // period * _in_period(cell, period)
+    return twice + _remainder(cell, period, length % period, by)
+
+
+def _in_period(cell: Cell, period: int) -> int:
+    """Twice the pairs of a cell in a period of its blocks."""
+    found = lengths(frozenset((size, 0) for size in cell.blocks), 0, period)
+    return sum(many * int(_square(cell, size, min)) for size, many in found.items())
 
 
 def _remainder(cell: Cell, period: int, rest: Any, by: Arithmetic) -> Any:
     """Twice the pairs of a cell in the `rest` tokens, fewer than a period, of blocks cut short."""
-    if by.eager:
-        parts = _parts(cell.blocks, 0, rest)
-        return sum(_square(cell, last - first, min) for first, last in parts)
     if len(cell.blocks) == 1:
         return _square(cell, rest, by.low)
     parts = _parts(cell.blocks, 0, period)
@@ -125,17 +126,6 @@ def _with_ends(first: int, cuts: Iterator[int], last: int) -> Iterator[int]:
     yield last
 
 
-def count(mask: Mask, queries: int, keys: int, square: bool) -> int:
-    """Pairs that a mask lets see; `square`: queries and keys are one segment."""
-    if square:
-        assert queries == keys, (queries, keys)
-        return sum(number * int(_count(cell, queries, WHOLE)) for cell, number in cells(mask)) // 2
-    return sum(
-        number * max(queries - cell.beyond, 0) * max(keys - cell.beyond, 0)
-        for cell, number in cells(mask)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Visible:
     """Visible pairs of a segment with itself or another; a size is a symbol or a number."""
@@ -153,7 +143,7 @@ class Visible:
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The number of pairs."""
         queries, keys = (x if isinstance(x, int) else lengths[x] for x in (self.query, self.key))
-        return count(self.mask, queries, keys, self.square)
+        return lines.counted(self.mask, queries, keys)
 
     def orders(self) -> frozenset[Order]:
         """What it grows like as the lengths grow."""
@@ -192,7 +182,7 @@ class Visible:
         query, key = (
             x if isinstance(x, int) else variable(Symbol(x)) for x in (self.query, self.key)
         )
-        by = Arithmetic(min, lambda reach, size: reach, lambda size: size, False)
+        by = Arithmetic(min, lambda reach, size: reach, lambda size: size)
         twice = (
             _count(cell, query, by) * number
             if self.square
@@ -254,8 +244,7 @@ def _leading(cell: Cell) -> tuple[Fraction, Fraction]:
     """Coefficients of n^2 and n (its mean over a period) in the pairs of a cell, n long."""
     if cell.blocks:
         period = lcm(*cell.blocks)
-        each = sum(_square(cell, b - a, min) for a, b in _parts(cell.blocks, 0, period))
-        return Fraction(0), Fraction(int(each), 2 * period)
+        return Fraction(0), Fraction(_in_period(cell, period), 2 * period)
     quadratic, linear = Fraction(0), Fraction(1)
     for reach in (cell.before, cell.after):
         if reach is None:
@@ -285,7 +274,7 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: tuple[Any, An
     """Pairs visible in one head; `sizes`: the tokens of both, a symbol's name or a number."""
     square = query.geometry == key.geometry
     if all(isinstance(size, int) for size in sizes):
-        return constant(count(mask, sizes[0], sizes[1], square))
+        return known_or_named(Visible(sizes[0], sizes[1], square, mask))
     if square and all(_is_polynomial(cell) for cell, _ in cells(mask)):
         tokens = variable(Symbol(sizes[0]))
         twice = (_square(cell, tokens, min) * number for cell, number in cells(mask))

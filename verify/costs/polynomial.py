@@ -14,6 +14,8 @@ from functools import lru_cache
 from itertools import combinations, groupby, product
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mmspec.verify.uncounted import NotCountedError
+
 if TYPE_CHECKING:
     import sympy
 
@@ -135,6 +137,18 @@ class Polynomial:
                 coefficient = coefficient * atom.evaluate(lengths) ** power
             total += coefficient
         return int(total) if total == int(total) else total
+
+    def counted(self, lengths: Mapping[str, int]) -> tuple[Number, str]:
+        """The exact value; or what it is at least, and why more is not known."""
+        known: dict[Monomial, Number] = {}
+        why = ""
+        for monomial, coefficient in self.terms.items():
+            try:
+                known[()] = known.get((), 0) + Polynomial({monomial: coefficient}).evaluate(lengths)
+            except NotCountedError as error:
+                assert coefficient > 0, self
+                why = why or error.reason
+        return Polynomial(known).evaluate({}), why
 
     def orders(self) -> frozenset[Order]:
         """The power products that bound it, none of which another one bounds."""
@@ -262,6 +276,14 @@ def constant(number: Number) -> Polynomial:
 def variable(atom: Atom) -> Polynomial:
     """A polynomial that is one atom."""
     return Polynomial({((atom, 1),): 1})
+
+
+def known_or_named(atom: Atom) -> Polynomial:
+    """Of an atom without symbols: its number, or itself where that is not counted."""
+    try:
+        return constant(atom.evaluate({}))
+    except NotCountedError:
+        return variable(atom)
 
 
 def total(polynomials: Iterable[Polynomial]) -> Polynomial:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from mmspec.compiler import ir
-from mmspec.diagnostics import Diagnostic, MmspecError
-from mmspec.expressions.mask import Mask, unparse
+from mmspec.expressions.mask import Mask, patterns, unparse
 from mmspec.verify.chance import changed
+from mmspec.verify.costs.lines import LINES, counted
 from mmspec.verify.costs.polynomial import (
     Order,
     Polynomial,
@@ -25,7 +25,8 @@ from mmspec.verify.costs.polynomial import (
     highest,
     variable,
 )
-from mmspec.verify.seen import seen, side
+from mmspec.verify.seen import Side, seen, side
+from mmspec.verify.uncounted import NotCountedError
 
 if TYPE_CHECKING:
     import sympy
@@ -57,13 +58,15 @@ class Tabled:
         sides = (str(x.tokens.symbol or x.tokens.max) for x in (self.query, self.key))
         return f"visible({', '.join(sides)}, {unparse(self.mask)})"
 
-    def _symbols(self) -> tuple[str, ...]:
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Of its lengths."""
         found = (x.tokens.symbol for x in (self.query, self.key))
         return tuple(dict.fromkeys(symbol for symbol in found if symbol))
 
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The number of pairs."""
-        known = {name: lengths[name] for name in self._symbols()}
+        known = {name: lengths[name] for name in self.symbols}
         return _evaluated(self, tuple(known.items()))
 
     def orders(self) -> frozenset[Order]:
@@ -90,7 +93,7 @@ class Tabled:
         """A function that is named and not written."""
         import sympy
 
-        symbols = [Symbol(name).closed() for name in self._symbols()]
+        symbols = [Symbol(name).closed() for name in self.symbols]
         return sympy.Function(f"visible[{unparse(self.mask)}]")(*symbols)
 
     def long(self) -> Polynomial:
@@ -119,22 +122,24 @@ def _evaluated(atom: Tabled, known: tuple[tuple[str, int], ...]) -> int:
     }
     query, key = side(atom.query, by_modality), side(atom.key, by_modality)
     if atom.without is None:
-        pairs = (query.stop - query.start) * (key.stop - key.start)
-        if pairs > _MOST:
-            raise MmspecError(_too_many(atom, pairs))
-        starts = range(query.start, query.stop, _ROWS)
-        parts = (seen(atom.mask, query.part(row, row + _ROWS), key) for row in starts)
-        return sum(int(np.count_nonzero(part)) for part in parts)
+        return _looked_at(atom.mask, query, key)
     without = atom.without.evaluate(lengths)
     assert isinstance(without, int)
     return without + changed(atom.mask, query, key)[0]
 
 
-def _too_many(atom: Tabled, pairs: int) -> Diagnostic:
-    """What is said of a mask that would take too long to count."""
-    return Diagnostic(
-        "MM620",
-        f"`{unparse(atom.mask)}` has no closed form: {pairs:,} pairs would be looked at"
-        f" one by one, more than {_MOST:,}",
-        help="take a shorter `length.max`, or patterns that overlap less",
-    )
+def _looked_at(mask: Mask, query: Side, key: Side) -> int:
+    """Pair by pair, where the mask is not one of lines. Raises NotCountedError."""
+    of_lines = all(len(place.geometry.axes) == 1 for place in (query, key))
+    if of_lines and {pattern.name for pattern in patterns(mask)} <= LINES:
+        return counted(mask, query.stop, key.stop)
+    pairs = query.stop * key.stop
+    if pairs > _MOST:
+        raise NotCountedError(
+            f"`{unparse(mask)}` has no closed form: {pairs:,} pairs would be looked at"
+            f" one by one, more than {_MOST:,}",
+            "take a shorter `length.max`, or patterns that overlap less",
+        )
+    starts = range(query.start, query.stop, _ROWS)
+    parts = (seen(mask, query.part(row, row + _ROWS), key) for row in starts)
+    return sum(int(np.count_nonzero(part)) for part in parts)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mmspec.compiler import ir
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 from mmspec.verify.costs import pairs
-from mmspec.verify.costs.polynomial import Polynomial, constant, variable
+from mmspec.verify.costs.polynomial import Polynomial, constant, known_or_named, variable
 
 if TYPE_CHECKING:
     from mmspec.verify.seen import Side
@@ -81,9 +81,7 @@ def _tabled(
     from mmspec.verify.costs.tabled import Tabled
 
     atom = Tabled(query, key, mask, without)
-    if query.tokens.symbol is None and key.tokens.symbol is None:
-        return constant(atom.evaluate({}))
-    return variable(atom)
+    return variable(atom) if atom.symbols else known_or_named(atom)
 
 
 def undivided(mask: Mask) -> Mask:

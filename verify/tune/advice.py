@@ -60,10 +60,12 @@ class Advice:
     findings: tuple[Finding, ...]
 
     @property
-    def density(self) -> float:
-        """Visible pairs as a share of all."""
-        queries, keys = self.attention.tokens
-        return self.attention.visible / (queries * keys) if queries * keys else 0.0
+    def density(self) -> float | None:
+        """Visible pairs as a share of all; None where they are not counted."""
+        (queries, keys), visible = self.attention.tokens, self.attention.visible
+        if visible is None:
+            return None
+        return visible / (queries * keys) if queries * keys else 0.0
 
     @property
     def runs(self) -> Way | Literal["dense"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
@@ -17,6 +18,7 @@ from mmspec.verify.tune.change import SLIDING, moved, replaced
 from mmspec.verify.tune.count import tiles
 from mmspec.verify.tune.counted import Tiles, Tilings, known
 from mmspec.verify.tune.sites import Attention, Shown
+from mmspec.verify.uncounted import NotCountedError
 
 __all__ = ["Change", "Finding", "finding"]
 
@@ -125,8 +127,9 @@ def _allowed(shown: Shown, masks: Iterable[Mask]) -> Iterator[Mask]:
     for mask in dict.fromkeys(masks):
         if mask == shown.mask or (causal and not _is_causal(mask, query)):
             continue
-        if shown.pairs(mask) < query.stop * key.stop:
-            yield mask
+        with suppress(NotCountedError):
+            if shown.pairs(mask) < query.stop * key.stop:
+                yield mask
 
 
 def _change(one: Measure, now: Measure) -> Change:
@@ -158,7 +161,11 @@ def _measure(
         rest = diagonal and tiles(And(mask, Not(diagonal)), *shown.sides, tilings)
         exactness = "exact off the diagonal" if rest and rest.exact else "partly"
     area = tilings[0].tokens * tilings[1].tokens
-    return Measure(mask, found, found.touched * area, shown.pairs(mask), exactness)
+    try:
+        visible = shown.pairs(mask)
+    except NotCountedError:
+        return None
+    return Measure(mask, found, found.touched * area, visible, exactness)
 
 
 def _diagonal(tilings: Tilings) -> Mask | None:

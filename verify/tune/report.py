@@ -96,6 +96,7 @@ def _advice(one: Advice) -> Figures:
         "keys": keys,
         "visible": attention.visible,
         "density": one.density,
+        **({"not_counted": attention.uncounted} if attention.uncounted else {}),
         "compiled": one.compiled,
         "runs": one.runs,
         "prices": one.way,
@@ -153,11 +154,9 @@ def _lines(one: Advice, width: int) -> Iterator[tuple[str, str]]:
     for name in names:
         yield from _hanging("  ", name, width)
     queries, keys = attention.tokens
-    share = f"{100 * one.density:.3g} %"
-    counts = f"{queries:,} queries × {keys:,} keys, {attention.visible:,} pairs visible ({share})"
-    yield from _hanging("  ", counts, width)
+    yield from _hanging("  ", f"{queries:,} queries × {keys:,} keys, {_visible(one)}", width)
     yield from _hanging("  ", one.compiled, width)
-    if attention.is_full or not attention.visible:
+    if attention.is_full or attention.visible == 0:
         return
     yield "", ""
     yield from _table(one, width)
@@ -165,6 +164,12 @@ def _lines(one: Advice, width: int) -> Iterator[tuple[str, str]]:
     yield f"  in tiles of {TILE[0]} × {TILE[1]}, {one.order}:", "bold"
     for text in _sentences(one):
         yield from _hanging("  - ", text, width)
+
+
+def _visible(one: Advice) -> str:
+    if one.density is None:
+        return f"pairs visible not counted: {one.attention.uncounted}"
+    return f"{one.attention.visible:,} pairs visible ({100 * one.density:.3g} %)"
 
 
 def _heads(first: int, last: int, every: int) -> str:
@@ -203,7 +208,8 @@ def _cells(row: Row) -> list[str]:
         return [*cells, *"-----"]
     numbers = [row.tiles.touched, row.tiles.inside, row.executed]
     counts = [f"{number:,}" for number in numbers]
-    return [*cells, *counts, _percent(row.waste or 0), _speed(row)]
+    waste = "-" if row.waste is None else _percent(row.waste)
+    return [*cells, *counts, waste, _speed(row)]
 
 
 def _tile(row: Row) -> str:

@@ -17,6 +17,7 @@ from mmspec.verify.tune.arranged import arranged
 from mmspec.verify.tune.count import met, tiles
 from mmspec.verify.tune.counted import Tiles, Tilings
 from mmspec.verify.tune.order import ROWS, Order, Tiling, orders, tiled, tiling
+from mmspec.verify.uncounted import NotCountedError
 
 __all__ = ["Attention", "Shown", "attentions"]
 
@@ -36,7 +37,7 @@ class Shown:
         return self.query == self.key
 
     def pairs(self, mask: Mask) -> int:
-        """Visible pairs of a mask in this place."""
+        """Visible pairs of a mask in this place. Raises NotCountedError."""
         return visible_pairs_of(mask, (self.query, self.key), self.sides)
 
 
@@ -71,10 +72,22 @@ class Attention:
         full = [shown for shown in self.shown if shown.mask == FULL]
         return len(full) == len(self.queries) * len(self.keys)
 
+    @property
+    def visible(self) -> int | None:
+        """Visible pairs of one head; None where they are not counted."""
+        return self._counted[0]
+
+    @property
+    def uncounted(self) -> str:
+        """Why they are not; empty where they are."""
+        return self._counted[1]
+
     @cached_property
-    def visible(self) -> int:
-        """Visible pairs of one head."""
-        return sum(shown.pairs(shown.mask) for shown in self.shown)
+    def _counted(self) -> tuple[int | None, str]:
+        try:
+            return sum(shown.pairs(shown.mask) for shown in self.shown), ""
+        except NotCountedError as error:
+            return None, error.reason
 
     def patterns(self, segment: ir.Segment) -> frozenset[Pattern]:
         """Those of all masks that a segment takes part in."""

@@ -23,6 +23,7 @@ def _panel(panel: Panel, tile: int) -> dict[str, Any]:
     first, stop, every = panel.heads
     queries, keys = panel.sizes
     tiles = panel.blocks(tile, tile)
+    reason = {"not_counted": panel.uncounted} if panel.uncounted else {}
     return {
         "kind": panel.kind,
         "heads": {"from": first, "to": stop, "of": every},
@@ -32,6 +33,7 @@ def _panel(panel: Panel, tile: int) -> dict[str, Any]:
         "visible": panel.visible,
         "pairs": queries * keys,
         "density": panel.density,
+        **reason,
         "tile": tile,
         "tiles": {
             "all": tiles.size,

@@ -16,6 +16,7 @@ from mmspec.verify.blocks import ALL, NONE, SOME, Shades, is_sampled, shades
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import visible_pairs_of
 from mmspec.verify.seen import Ints, Side, side
+from mmspec.verify.uncounted import NotCountedError
 
 TILE: Final = 64
 """Tokens of a tile of a kernel."""
@@ -136,13 +137,25 @@ class Panel:
             if (mask := self.masks.get((query.name, key.name))) is not None
         )
 
+    @property
+    def visible(self) -> int | None:
+        """Visible pairs of one head; None where they are not counted."""
+        return self._counted[0]
+
+    @property
+    def uncounted(self) -> str:
+        """Why they are not; empty where they are."""
+        return self._counted[1]
+
     @cached_property
-    def visible(self) -> int:
-        """Visible pairs of one head."""
-        return sum(self.counts().values())
+    def _counted(self) -> tuple[int | None, str]:
+        try:
+            return sum(self.counts().values()), ""
+        except NotCountedError as error:
+            return None, error.reason
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """Visible pairs of each pair of segments that sees anything."""
+        """Visible pairs of each pair of segments that sees anything. Raises NotCountedError."""
         return {
             (query.name, key.name): _count(mask, query, key)
             for query in self.queries
@@ -151,10 +164,10 @@ class Panel:
         }
 
     @property
-    def density(self) -> float:
-        """Visible pairs as a share of all."""
+    def density(self) -> float | None:
+        """Visible pairs as a share of all; None where they are not counted."""
         queries, keys = self.sizes
-        return self.visible / (queries * keys)
+        return None if self.visible is None else self.visible / (queries * keys)
 
     def cells(self, tall: int, wide: int, tile: int) -> Shades:
         """What each cell of a picture is; without tiles where a cell is larger than one."""

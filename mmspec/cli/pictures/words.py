@@ -37,9 +37,12 @@ def figures(panel: Panel) -> str:
     queries, keys = panel.sizes
     sides = _side(panel.queries)
     sides += " tokens" if panel.queries == panel.keys else f" see {_side(panel.keys)}"
-    share = f"{panel.visible:,} of {output.plural(queries * keys, 'pair')} visible"
-    packed = ", a sample being one document" if panel.packed else ""
-    return f"{sides}: {share} ({percent(panel)}){packed}"
+    pairs, packed = output.plural(queries * keys, "pair"), ""
+    if panel.packed:
+        packed = ", a sample being one document"
+    if panel.visible is None:
+        return f"{sides}: {pairs}; those visible are not counted: {panel.uncounted}{packed}"
+    return f"{sides}: {panel.visible:,} of {pairs} visible ({percent(panel)}){packed}"
 
 
 def _side(axis: Axis) -> str:
@@ -48,7 +51,7 @@ def _side(axis: Axis) -> str:
 
 def percent(panel: Panel) -> str:
     """Visible pairs of all."""
-    share = 100 * panel.density
+    share = 100 * (panel.density or 0)
     text = f"{share:.3g}" if share < 99.95 or share == 100 else f"{share:.2f}"
     return f"{text}\N{NO-BREAK SPACE}%"
 
