@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,30 @@ ABSOLUTE, RELATIVE = 1e-10, 1e-8
 """T64 of the laws: |difference| <= 1e-10 + 1e-8 |expected|."""
 
 
-def difference(found: Tensor, expected: Tensor, slack: float = 0.0) -> str | None:
-    """What differs most, in words; None within T64 plus `slack`. NaN is expected of nothing:
-    where `expected` holds it, there is nothing to compare.
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Two numbers that should be the same, and where they stand."""
+
+    found: float
+    expected: float
+    place: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"is {self.found:.9g}, not {self.expected:.9g}"
+
+
+def shapes_apart(found: Tensor, expected: Tensor) -> str | None:
+    """How two shapes differ, in words."""
+    if found.shape == expected.shape:
+        return None
+    return f"has shape {list(found.shape)}, not {list(expected.shape)}"
+
+
+def farthest(found: Tensor, expected: Tensor, slack: float = 0.0) -> Apart | None:
+    """What differs most of two tensors of one shape; None within T64 plus `slack`.
+
+    NaN is expected of nothing: where `expected` holds it, there is nothing to compare.
     """
-    if found.shape != expected.shape:
-        return f"has shape {list(found.shape)}, not {list(expected.shape)}"
     found, expected = found.detach().to(torch.float64), expected.detach().to(torch.float64)
     allowed = ABSOLUTE + RELATIVE * expected.abs() + slack
     asked = ~expected.isnan()
@@ -22,9 +42,19 @@ def difference(found: Tensor, expected: Tensor, slack: float = 0.0) -> str | Non
     share = torch.where(asked & found.isnan(), torch.inf, share)
     if not share.numel() or float(share.max()) <= 1:
         return None
-    place = torch.unravel_index(share.argmax(), share.shape)
-    at = f" at {[int(i) for i in place]}" if place else ""
-    return f"is {float(found[place]):.9g}, not {float(expected[place]):.9g}{at}"
+    place = tuple(int(i) for i in torch.unravel_index(share.argmax(), share.shape))
+    return Apart(float(found[place]), float(expected[place]), place)
+
+
+def difference(found: Tensor, expected: Tensor, slack: float = 0.0) -> str | None:
+    """What differs most, in words; None within T64 plus `slack`, NaN expected of nothing."""
+    shapes = shapes_apart(found, expected)
+    if shapes is not None:
+        return shapes
+    apart = farthest(found, expected, slack)
+    if apart is None:
+        return None
+    return f"{apart} at {list(apart.place)}" if apart.place else str(apart)
 
 
 def moved(before: Tensor, after: Tensor) -> str | None:

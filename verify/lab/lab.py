@@ -188,17 +188,23 @@ def embeddings(subject: Subject) -> list[tuple[str, str]]:
     ]
 
 
-def reference(subject: Subject, case: Case, gradients: bool = False) -> Result:
-    """The meaning of a case."""
+def reference(
+    subject: Subject,
+    case: Case,
+    gradients: bool = False,
+    given: Mapping[str, Tensor] | None = None,
+    record: bool = False,
+) -> Result:
+    """The meaning of a case, on the weights given, else its own; record: with what passed."""
     dry_streams = {
         name: stream.model_copy(update={"dropout": 0.0})
         for name, stream in subject.spec.streams.items()
     }
     spec = subject.spec.model_copy(update={"streams": dry_streams})
-    batch, w = case.batch, weights(subject, case)
+    batch, w = case.batch, weights(subject, case) if given is None else given
     with torch.set_grad_enabled(gradients):
         return run_reference(
-            spec, w, batch.tensors, batch.lengths, batch.targets, case.mode, False, batch.documents
+            spec, w, batch.tensors, batch.lengths, batch.targets, case.mode, record, batch.documents
         )
 
 

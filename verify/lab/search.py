@@ -88,8 +88,11 @@ def search(
     search: Search,
     strategy: SearchStrategy[T],
     check: Callable[[T], None],
+    explain: Callable[[T], str] | None = None,
 ) -> Outcome:
     """Try `check` on examples of `strategy`: held, or refuted by the smallest that breaks it.
+
+    explain: what more there is to say of that smallest one.
 
     The check raises `Broken` (refuted), `Vacuous` (nothing to look at: more than half of the
     examples make the law "not checked") or whatever the model raises, which refutes as well.
@@ -104,15 +107,25 @@ def search(
         if tally.last is None:
             raise
         how = "" if tally.fails_again() else " (not on every run)"
-        return _refuted(law, subject, *tally.last, search, how)
+        return _refuted(law, subject, *tally.last, search, how + _more(tally, explain))
     except Exception as error:
         if tally.last is None or not _is_found(error):
             raise
-        return _refuted(law, subject, *tally.last, search)
+        return _refuted(law, subject, *tally.last, search, _more(tally, explain))
     if 2 * tally.vacuous > tally.tried:
         why = f"{tally.vacuous} of {tally.tried} inputs held nothing that it speaks of"
         return not_checked(law.id, law.statement, why)
     return held(law.id, law.statement, tally.tried - tally.vacuous, search.seed)
+
+
+def _more(tally: _Tally[T], explain: Callable[[T], str] | None) -> str:
+    """What more there is to say of a counterexample that the model does not fail at."""
+    if explain is None or tally.last is None or not isinstance(tally.last[1], Broken):
+        return ""
+    try:
+        return f"; {explain(tally.last[0])}"
+    except (Broken, RuntimeError):  # as it may fail in other ways than the law saw
+        return ""
 
 
 def _run(tally: _Tally[T], strategy: SearchStrategy[T], search: Search) -> None:

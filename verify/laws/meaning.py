@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from mmspec.verify.differing import explain
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case, cases, scaled
 from mmspec.verify.lab.compare import difference
@@ -176,6 +177,7 @@ def _forward(subject: Subject, search: Search) -> Outcome:
         scaled(subject, search),
         cases(subject),
         lambda case: check_case(subject, case),
+        lambda case: explain(subject, case),
     )
 
 
@@ -186,6 +188,7 @@ def _all(subject: Subject, search: Search) -> Outcome:
         scaled(subject, search),
         cases(subject),
         lambda case: check_gradients(subject, case),
+        lambda case: explain(subject, case),
     )
 
 

@@ -11,7 +11,9 @@ each sample runs alone at its true length, and the results are put together afte
     Result: `heads` dict by head (padded positions of language-model logits are NaN), `loss`,
         `losses`, `auxiliary`, `statistics` as the emitted model's, and `trace`: name -> one tensor
         a sample: "{stream}.fused" and "{stream}.tokens" [n, D]; with record=True also
-        "{stream}.{layer}" attention weights [H, n, n] (steps of a ponder counted on).
+        "{stream}.{layer}" attention weights [H, n, n] (steps of a ponder counted on), and `passed`:
+        module of the emitted model -> sample -> call -> what it gave [n, D]; "{module}.input":
+        what it was given. Embeddings, projections, fusions, streams, blocks, sub-layers, norms.
     pairs(spec, stream, lengths) -> bool [n, n]: who sees whom (row: query) in any head of the
         self-attention of one sample; lengths: modality -> int in raw units (absent: its longest).
     context_pairs(spec, stream, lengths) -> bool [n, m]: the same of a cross-attention fusion.

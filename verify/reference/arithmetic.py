@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,19 +12,44 @@ from torch import Tensor
 Shapes = dict[str, tuple[int, ...]]
 
 
+INPUT = ".input"
+"""Ends the name of what a module is given; without it a name stands for what the module gives."""
+
+
+@dataclass(slots=True)
+class Passed:
+    """What passed through the modules: by name, then by sample, in the order of the calls."""
+
+    samples: int
+    sample: int = 0
+    values: dict[str, list[list[Tensor]]] = field(default_factory=dict)
+
+    def note(self, name: str, x: Tensor) -> None:
+        """Keep what a module gave, or was given, for the sample at work."""
+        calls = self.values.setdefault(name, [[] for _ in range(self.samples)])
+        calls[self.sample].append(x.detach())
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights by dotted name below a prefix; read as float64."""
+    """Weights by dotted name below a prefix, which is a module's; read as float64."""
 
     values: Mapping[str, Tensor]
     prefix: str = ""
+    passed: Passed | None = None
 
     def __getitem__(self, name: str) -> Tensor:
         return self.values[self.prefix + name].to(torch.float64)
 
     def at(self, name: str) -> Weights:
         """The weights of a submodule."""
-        return Weights(self.values, f"{self.prefix}{name}.")
+        return Weights(self.values, f"{self.prefix}{name}.", self.passed)
+
+    def note(self, x: Tensor, what: str = "") -> Tensor:
+        """X, which the module gives, or with INPUT is given; kept where that is asked for."""
+        if self.passed is not None:
+            self.passed.note(self.prefix.removesuffix(".") + what, x)
+        return x
 
 
 def linear(x: Tensor, w: Weights, bias: bool = True) -> Tensor:

@@ -81,7 +81,7 @@ def _context(w: Weights, x: Tensor, context: Tensor, heads: int, seen: Tensor | 
     for head in range(heads):
         part = slice(head * width, (head + 1) * width)
         outputs.append(attention.attend(q[:, part], k[:, part], v[:, part], seen[head])[0])
-    return linear(torch.cat(outputs, 1), inner.at("output"), bias=False)
+    return inner.note(linear(torch.cat(outputs, 1), inner.at("output"), bias=False))
 
 
 def _cross(

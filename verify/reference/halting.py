@@ -84,7 +84,10 @@ def ponder(x: Tensor, stream: Stream, w: Weights, place: Place, training: bool) 
         for i in range(stream.depth):
             x = block(x, layer_of(stream), w.at(f"blocks.{i}"), place, notes)
         h = finish(x, stream, w)
-        share = left * sigmoid(linear(mean_or_zero(h), w.at("halt")))[0]
+        score = linear(mean_or_zero(h), w.at("halt"))
+        if step < rule.at_most:  # the last step takes what is left
+            w.at("halt").note(score)
+        share = left * sigmoid(score)[0]
         reached = float((1 - left + share).detach()) >= rule.threshold
         last = step == rule.at_most or (reached and not training)
         p.append(left if last else share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -27,7 +27,7 @@ from mmspec.verify.reference import (
     stream,
     told,
 )
-from mmspec.verify.reference.arithmetic import Weights, linear
+from mmspec.verify.reference.arithmetic import INPUT, Passed, Weights, linear
 from mmspec.verify.reference.places import layout
 from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
 from mmspec.verify.reference.shapes import embedding_name
@@ -46,6 +46,7 @@ class Result:
     auxiliary: dict[str, Tensor]
     statistics: dict[str, Tensor]
     trace: dict[str, tuple[Tensor, ...]]
+    passed: dict[str, list[list[Tensor]]] = field(default_factory=dict)
 
 
 def run(
@@ -63,6 +64,9 @@ def run(
     meaning = _Meaning(
         spec, Weights(weights), inputs, lengths or {}, documents or {}, mode == "train", record
     )
+    passed = Passed(meaning.batch)
+    if record:
+        meaning.weights = replace(meaning.weights, passed=passed)
     for name in meaning.wiring.order:
         meaning.add_stream(name)
     outputs = {name: meaning.head(name) for name in spec.heads}
@@ -73,7 +77,15 @@ def run(
         total = torch.zeros((), dtype=torch.float64)
         total = total + sum(objectives[name].weight * loss for name, loss in losses.items())
         total = total + sum(meaning.auxiliary.values())
-    return Result(outputs, total, losses, meaning.auxiliary, meaning.statistics, meaning.trace)
+    return Result(
+        outputs,
+        total,
+        losses,
+        meaning.auxiliary,
+        meaning.statistics,
+        meaning.trace,
+        passed.values,
+    )
 
 
 @dataclass(slots=True)
@@ -121,9 +133,14 @@ class _Meaning:
         self.sequences[name], self.outcomes[name] = [], []
         fused_samples = []
         for sample in range(self.batch):
+            if self.weights.passed is not None:
+                self.weights.passed.sample = sample
             sources = [self._source(name, source, sample) for source in self.wiring.sources[name]]
-            fused, gate = fusion.fuse(name, config, self.weights.at(f"{name}_fusion"), sources)
+            joins, runs = (self.weights.at(f"{name}_{module}") for module in ("fusion", "stream"))
+            fused, gate = fusion.fuse(name, config, joins, sources)
+            runs.note(joins.note(joined(fused)), INPUT)
             outcome = self._run(name, fused)
+            runs.note(outcome.tokens)
             fused_samples.append(joined(fused))
             gates += [] if gate is None else [gate]
             self.outcomes[name].append(outcome)
@@ -142,15 +159,16 @@ class _Meaning:
             if self.spec.streams[source.name].width == width:
                 return found
             projection = self.weights.at(f"{source.name}_to_{name}")
-            return with_tokens(found, linear(joined(found), projection))
+            return with_tokens(found, projection.note(linear(joined(found), projection)))
         config, length = self.spec.modalities[source.name], self.length(source.name, sample)
         tokens = torch.zeros(0, width, dtype=torch.float64)
         ids, places = self._documents(source.name, sample), self._places(source.name, sample)
+        w = self.weights.at(embedding_name(self.wiring, source.name, name))
         if length:
             values = self.inputs[source.name]
             assert values is not None
-            w = self.weights.at(embedding_name(self.wiring, source.name, name))
             tokens = modality.embed(config, w, values[sample], length, places)
+        tokens = w.note(tokens)
         turns = places if config.position == "rotary" else ()
         return (Run(source.name, tokens, layout(config), ids, turns),)
 

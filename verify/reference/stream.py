@@ -12,6 +12,7 @@ from mmspec.schema.routing import FeedForward
 from mmspec.schema.stream import Norm, Stream
 from mmspec.verify.reference import attention, routing
 from mmspec.verify.reference.arithmetic import (
+    INPUT,
     Shapes,
     Weights,
     layer_norm,
@@ -76,9 +77,10 @@ def place_of(sequence: Sequence, mask: Attention, heads: int, rotary: bool = Tru
 
 def normalise(x: Tensor, w: Weights, norm: Norm, bias: bool) -> Tensor:
     """The norm of a stream over the features of x."""
+    x = w.note(x, INPUT)
     if norm.kind == "rms":
-        return rms_norm(x, w, norm.eps)
-    return layer_norm(x, w, norm.eps, bias)
+        return w.note(rms_norm(x, w, norm.eps))
+    return w.note(layer_norm(x, w, norm.eps, bias))
 
 
 def block(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
@@ -91,7 +93,7 @@ def block(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Te
         else:
             x = x + sublayer(x, layer, w, place, notes)
             x = normalise(x, w.at(name), layer.norm, layer.bias)
-    return x
+    return w.note(x)
 
 
 def _feed_forward(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
@@ -100,7 +102,7 @@ def _feed_forward(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Note
     )
     if routed is not None:
         notes.routed.append(routed)
-    return y
+    return w.at("feed_forward").note(y)
 
 
 def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
@@ -118,7 +120,8 @@ def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) 
         outputs.append(output)
         weights.append(weight)
     notes.weights.append(torch.stack(weights))
-    return linear(torch.cat(outputs, 1), w.at("attention.output"), layer.bias)
+    mixed = linear(torch.cat(outputs, 1), w.at("attention.output"), layer.bias)
+    return w.at("attention").note(mixed)
 
 
 def norm_shapes(name: str, width: int, bias: bool) -> Shapes:
