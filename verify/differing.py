@@ -27,6 +27,7 @@ from mmspec.verify.lab.compare import Apart, farthest, shapes_apart
 from mmspec.verify.lab.search import search
 from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, not_checked
+from mmspec.verify.reference import expected_weights
 from mmspec.verify.reference.arithmetic import INPUT
 from mmspec.verify.reference.model import Mode
 from mmspec.verify.strategies import Inputs
@@ -64,13 +65,11 @@ class Difference:
         said = f"{_named(self.place)}{f' in call {self.call + 1}' if self.call else ''} {self.what}"
         if self.weights:
             said += f" (its weights differ: {', '.join(self.weights)})"
-        every = len(self.before)
-        last = (
-            f"before it {every} agree, last {_named(self.before[-1])}"
-            if every
-            else "it is the first"
-        )
-        return f"{said}; {last}" + (f"; inputs: {self.inputs}" if self.inputs else "")
+        if self.before:
+            said += f"; before it {len(self.before)} agree, last {_named(self.before[-1])}"
+        else:
+            said += "; it is the first"
+        return said + (f"; inputs: {self.inputs}" if self.inputs else "")
 
 
 def first_difference(
@@ -88,9 +87,13 @@ def first_difference(
     and documents among it, in evaluation; None: `examples` batches are drawn from `seed`, in
     evaluation and training, and the smallest that differs is told. Both run as copies in
     float64, without dropout. None: no value differs.
-    Raises MmspecError when the spec is not valid, and what a model raises.
+    Raises MmspecError when the spec is not valid, ValueError when the model has not the weights
+    that the reference needs, and what a model raises.
     """
     subject = Subject.of(path)
+    lacking = expected_weights(subject.spec).keys() - model.state_dict().keys()
+    if other is None and lacking:
+        raise ValueError(f"the model lacks `{min(lacking)}`, which the spec's models have")
     mine = copy.deepcopy(model).cpu().double()
     theirs = None if other is None else copy.deepcopy(other).cpu().double()
     if inputs is not None:

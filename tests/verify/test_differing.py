@@ -277,6 +277,11 @@ def test_a_model_that_fails_raises_as_it_does_alone() -> None:
         first_difference(spec("gated"), model, examples=2)
 
 
+def test_a_model_of_another_spec_is_told() -> None:
+    with pytest.raises(ValueError, match=r"lacks `digits_embedding\.position`, which the spec's"):
+        first_difference(spec("ponder"), sound("gated"), examples=2)
+
+
 TOLD = [
     ("P59", "gate-applied-twice", r"the first that differs: `\w+_fusion` is .*off by .*before it"),
     ("R1", "penalty-detached", "; all that passes between modules agrees$"),
