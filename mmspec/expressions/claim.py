@@ -11,12 +11,13 @@ number     := decimal ["k" | "M" | "G"]
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from mmspec.diagnostics import Span
-from mmspec.expressions.scanner import Scanner, Token, did_you_mean, write
+from mmspec.expressions.scanner import NOT_FINITE, Scanner, Token, did_you_mean, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,12 @@ OF_LENGTHS: Final = ("flops", "useful_flops")
 RELATIONS: Final = ("<=", "<", ">=", ">", "==")
 _WORDS: Final = (*OF_STREAM, *OF_LENGTHS, "pairs", "causal", "no")
 _SUFFIXES: Final = {"k": 10**3, "M": 10**6, "G": 10**9}
+_OTHER_SUFFIXES: Final = {
+    **dict.fromkeys(("K", "thousand", "thousands"), "k"),
+    **dict.fromkeys(("m", "mio", "million", "millions", "mn"), "M"),
+    **dict.fromkeys(("B", "b", "g", "bn", "billion", "billions"), "G"),
+}
+_DENIED: Final = "a claim has no not: turn its comparison, as > for <=, or leave it out"
 _MAX_EXPONENT: Final = 16
 _LIMIT: Final = 2**31
 
@@ -68,16 +75,19 @@ _LIMIT: Final = 2**31
 def parse(text: str, span: Span | None = None) -> Claim:
     """Read a claim; raises MmspecError MM200, MM230 or MM231."""
     scanner = Scanner(text, span, "MM230", "claim")
-    word = scanner.name("a claim", "such as `params <= 5e6` or `causal(text)`")
+    example = "such as `params <= 5e6` or `causal(text)`"
+    word = scanner.name("a claim", _DENIED if scanner.next.text == "~" else example)
     if word.text not in _WORDS:
+        denied = word.text.lower() == "not"
         scanner.fail(
             f"no claim begins with `{word.text}`",
-            lambda: did_you_mean(word.text, _WORDS, "claims begin with"),
+            lambda: _DENIED if denied else did_you_mean(word.text, _WORDS, "claims begin with"),
             word,
             "MM231",
         )
     claim = _sentence(scanner, word)
-    scanner.finish("one claim a line")
+    either = scanner.next.text.lower() in ("|", "or", "xor", "^")
+    scanner.finish("a claim has no or: all that is claimed holds" if either else "one claim a line")
     return claim
 
 
@@ -116,6 +126,8 @@ def _no_flow(scanner: Scanner) -> NoFlow:
     scanner.expect("flow", advice)
     scanner.expect("from", advice)
     source = scanner.name("a modality or stream", advice)
+    if scanner.next.text.lower() in ("and", "or", "&", "|", ","):
+        advice = f"write a claim for each, such as `no flow from {source.text} to text`"
     scanner.expect("to", advice)
     return NoFlow(source.text, scanner.name("a stream", advice).text)
 
@@ -151,19 +163,35 @@ def _lengths(scanner: Scanner, word: Token) -> tuple[tuple[str, int], ...]:
 def _relation(scanner: Scanner) -> str:
     relation = scanner.accept(*RELATIONS)
     if relation is None:
-        advice = "write ==" if scanner.next.text == "=" else f"one of {' '.join(RELATIONS)}"
+        either = f"one of {' '.join(RELATIONS)}"
+        meant = {"<": "write <=", ">": "write >="}.get(scanner.after.text, "write ==")
+        advice = meant if scanner.next.text == "=" else either
         scanner.fail(f"expected a comparison{scanner.found()}", advice)
+    if relation.text in ("<", ">") and scanner.next.text == "=":
+        scanner.fail("a comparison has no blank within", f"write {relation.text}=")
     return relation.text
 
 
 def _bound(scanner: Scanner) -> Fraction | int:
+    start = scanner.next
+    if start.kind == "name" and start.text.lower() not in NOT_FINITE:
+        scanner.fail(f"expected a number{scanner.found()}", "a bound is a number, as 5e6 or 2M")
     value = scanner.rational()
-    if scanner.next.kind == "name":
+    if scanner.next.text == "," and re.fullmatch("[0-9]{1,3}(,[0-9]{3})+", _rest(scanner, start)):
+        whole = _rest(scanner, start)
+        scanner.fail(f"`{whole}` has commas", f"write {whole.replace(',', '')}")
+    if scanner.next.kind == "name" and scanner.next.text.lower() not in ("and", "or", "xor"):
         token = scanner.take()
         if token.text not in _SUFFIXES:
-            scanner.fail(f"`{token.text}` is no suffix of a number", "use k, M or G", token)
+            ours = _OTHER_SUFFIXES.get(token.text)
+            advice = f"write {ours}" if ours else "use k, M or G"
+            scanner.fail(f"`{token.text}` is no suffix of a number", advice, token)
         value *= _SUFFIXES[token.text]
     return int(value) if value.denominator == 1 else value
+
+
+def _rest(scanner: Scanner, start: Token) -> str:
+    return scanner.text[start.start :].strip()
 
 
 def _growth(scanner: Scanner) -> Growth:

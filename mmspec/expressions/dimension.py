@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from mmspec.diagnostics import Diagnostic, MmspecError, Span
-from mmspec.expressions.scanner import Scanner, Token, did_you_mean
+from mmspec.expressions.scanner import NOT_FINITE, Scanner, Token, did_you_mean
 
 LIMIT: Final = 2**31
 _BIG: Final = 2**63
+_MADE_OF: Final = "a size uses + - * / // and parentheses, such as 4*d"
+_JOINS: Final = ("and", "if", "mod", "not", "or", "xor")
 
 
 def evaluate(text: str | int, dims: Mapping[str, int], span: Span | None = None) -> int:
@@ -42,7 +44,8 @@ class _Parser:
 
     def value(self) -> int:
         value = self._sum()
-        self.scanner.finish("a size uses + - * / // and parentheses, such as 4*d")
+        power = self.scanner.next.text in ("**", "^")
+        self.scanner.finish("a size has no powers: write d*d" if power else _MADE_OF)
         return value
 
     def _sum(self) -> int:
@@ -91,10 +94,19 @@ class _Parser:
 
     def _name(self, token: Token) -> int:
         if token.text not in self.dims:
+            advice = self._meant(token)
             self.scanner.fail(
                 f"`{token.text}` is not among `dims`",
-                lambda: did_you_mean(token.text, self.dims, "dims"),
+                lambda: advice or did_you_mean(token.text, self.dims, "dims"),
                 token,
                 "MM202",
             )
         return self.dims[token.text]
+
+    def _meant(self, token: Token) -> str:
+        """What to write for a word that is no name of a size; empty where it may be one."""
+        if token.text.lower() in NOT_FINITE:
+            return "a size is finite: a whole number below 2**31"
+        if self.scanner.next.text == "(":
+            return "a size has no functions; // rounds down"
+        return _MADE_OF if token.text.lower() in _JOINS else ""

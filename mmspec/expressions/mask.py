@@ -8,11 +8,12 @@ argument:= [NAME "="] (whole number | duration | NAME)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from mmspec.diagnostics import Span
+from mmspec.diagnostics import MmspecError, Span, shortened
 from mmspec.expressions import quantity
 from mmspec.expressions.mask_arguments import SIGNATURES, Call, Value
 from mmspec.expressions.scanner import Scanner, did_you_mean
@@ -80,9 +81,34 @@ LATER: Final = frozenset({"learned", "routed"})
 """Patterns that depend on what tokens hold: they have a place here, and are not compiled yet."""
 
 
+_SIGNS: Final = (
+    (r" ?(?:(?:&&?|\band\b) ?)?(?:[-\\\u2216]|\b(?:minus|except|without|but not)\b) ?", " & ~"),
+    (r" ?(?:&&|\band\b|[\u2227\u2229*]) ?", " & "),
+    (r" ?(?:\|\||\bor\b|[\u2228\u222a+]) ?", " | "),
+    (r"(?:!|\bnot\b|\u00ac) ?", "~"),
+)
+"""How other languages and papers write our signs."""
+
+
 def parse(text: str, span: Span | None = None) -> Mask:
     """Read a mask expression; raises MmspecError MM200, MM220 to MM222 or MM401."""
-    return _Parser(text, span).mask()
+    try:
+        return _Parser(text, span).mask()
+    except MmspecError as error:
+        raise _with_our_signs(text, error) from None
+
+
+def _with_our_signs(text: str, error: MmspecError) -> MmspecError:
+    """The same, and what to write where the text is a mask but for the signs of others."""
+    written = " ".join(text.split())
+    for theirs, ours in _SIGNS:
+        written = re.sub(theirs, ours, written, flags=re.IGNORECASE).removeprefix(" & ")
+    try:
+        _Parser(written, None).mask()
+    except MmspecError:
+        return error
+    (found,) = error.diagnostics
+    return MmspecError(replace(found, help=f"write `{shortened(written)}`"))
 
 
 def parse_pair(text: str, span: Span | None = None) -> tuple[str, str]:
@@ -126,6 +152,17 @@ def _write_value(value: Value) -> str:
     return quantity.write_duration(value) if isinstance(value, Fraction) else str(value)
 
 
+_JOINED: Final = "join patterns with ~ (not), & (and), | (or)"
+_JOINS: Final = frozenset("and or not xor all any both either intersect intersection union".split())
+
+
+def _advice(word: str) -> str:
+    """What to write for what stands after a mask."""
+    if word.lower() in ("^", "xor"):
+        return "for what one of two sees and the other does not write `(a | b) & ~(a & b)`"
+    return _JOINED
+
+
 class _Parser:
     """Recursive descent over the grammar above."""
 
@@ -134,7 +171,7 @@ class _Parser:
 
     def mask(self) -> Mask:
         mask = self._union()
-        self.scanner.finish("join patterns with ~ (not), & (and), | (or)")
+        self.scanner.finish(_advice(self.scanner.next.text))
         return mask
 
     def _union(self) -> Mask:
@@ -164,9 +201,10 @@ class _Parser:
             advice = f"compiled today: {', '.join(SIGNATURES)}"
             self.scanner.fail(f"mask `{name.text}` is not compiled yet", advice, name, "MM401")
         if name.text not in SIGNATURES:
+            joins = name.text.lower() in _JOINS
             self.scanner.fail(
                 f"`{name.text}` is no mask",
-                lambda: did_you_mean(name.text, SIGNATURES, "patterns"),
+                lambda: _JOINED if joins else did_you_mean(name.text, SIGNATURES, "patterns"),
                 name,
                 "MM221",
             )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar
 
-from mmspec.diagnostics import Diagnostic, MmspecError, Span, listed, suggest
+from mmspec.diagnostics import Diagnostic, MmspecError, Span, listed, shortened, suggest
 from mmspec.expressions import words
 
 MAX_LENGTH: Final = 2000
@@ -31,11 +31,20 @@ _ADVICE: Final = {
     "∧": "write &",
     "∨": "write |",
     "¬": "write ~",
-    "!": "write ~ for not",
     ":": "masks by pair are a mapping: {text -> text: causal, text -> image: full}",
     "µ": "write us",
     "μ": "write us",
 }
+_MADE_OF: Final = {
+    "mask": "join patterns with ~ (not), & (and), | (or), and write arguments in parentheses",
+    "claim": "a claim holds names, numbers, ( ) and the comparisons <= < >= > ==",
+    "size": "a size uses + - * / // and parentheses, such as 4*d",
+    "quantity": "write a number and a unit, such as `100 Hz`",
+}
+"""What an expression holds, for a character that is none of it."""
+
+_OTHER_BASE = re.compile(r"0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+")
+NOT_FINITE: Final = frozenset({"inf", "infinity", "nan"})
 
 Node = TypeVar("Node")
 
@@ -91,8 +100,13 @@ class Scanner:
             character = self.text[at]
             shown = f"`{character}`" + (f" (U+{ord(character):04X})" if character > "~" else "")
             wrong = Token("end", character, at, at + 1)
-            advice = _ADVICE.get(character, "expressions are plain ASCII")
+            plain = _MADE_OF.get(self.what, "") if character <= "~" else ""
+            advice = _ADVICE.get(character) or plain or "expressions are plain ASCII"
             self.fail(f"{self.what} cannot hold the character {shown}", advice, wrong, "MM200")
+        if other := _OTHER_BASE.match(self.text, at):
+            advice = f"write {int(other[0], 0)}" if len(other[0]) < MAX_EXPONENT else ""
+            wrong = Token("number", other[0], at, other.end())
+            self.fail(f"`{shortened(other[0])}` is not decimal", advice, wrong)
         kind: Any = match.lastgroup
         return Token(kind, match[0], at, match.end())
 
@@ -172,7 +186,7 @@ class Scanner:
         """Take a whole number written in digits."""
         token = self.next
         if token.kind != "number":
-            self.fail(f"expected {what}{self.found()}", advice)
+            self.fail(f"expected {what}{self.found()}", self._finite() or advice)
         if token.text.isdigit():
             return int(self.take().text)
         value = self.decimal()
@@ -183,7 +197,7 @@ class Scanner:
     def decimal(self) -> Fraction:
         """Take a number in decimal notation, exactly."""
         if self.next.kind != "number":
-            self.fail(f"expected a number{self.found()}")
+            self.fail(f"expected a number{self.found()}", self._finite())
         token = self.take()
         mantissa, _, exponent = token.text.lower().partition("e")
         if "_" in mantissa:
@@ -191,8 +205,14 @@ class Scanner:
                 f"`{token.text}` has underscores", f"write {mantissa.replace('_', '')}", token
             )
         if len(exponent) > 4 or abs(int(exponent or 0)) > MAX_EXPONENT:
-            self.fail(f"the exponent of `{token.text}` is beyond {MAX_EXPONENT}", "", token)
+            advice = f"write a number with an exponent from -{MAX_EXPONENT} to {MAX_EXPONENT}"
+            self.fail(f"the exponent of `{token.text}` is beyond {MAX_EXPONENT}", advice, token)
         return Fraction(token.text)
+
+    def _finite(self) -> str:
+        """What to write where infinity or not-a-number stands."""
+        word = self.next.text.lower()
+        return "write a finite number, in digits" if word in NOT_FINITE else ""
 
     def rational(self) -> Fraction:
         """Take `decimal` or `decimal / decimal`, exactly."""

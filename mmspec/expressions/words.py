@@ -19,7 +19,8 @@ width: mlp_dim mlp_ratio encoder_ffn_embed_dim decoder_ffn_embed_dim ff_dim d_hi
 depth: n_layer n_layers num_layers num_hidden_layers layers num_blocks n_blocks blocks
 depth: encoder_layers decoder_layers num_encoder_layers num_decoder_layers
 heads: num_heads n_head n_heads num_attention_heads attention_heads nhead encoder_attention_heads
-heads: decoder_attention_heads head outputs tasks
+heads: decoder_attention_heads head outputs tasks lm_head output_heads prediction_heads task_heads
+heads: classification_head classifier_head cls_head regression_head output_head prediction_head
 kv_heads: num_key_value_heads num_kv_heads n_kv_heads kv_head n_kv_head
 head_width: head_dim d_head d_kv head_size dim_head
 attention: attn mask masks attn_mask attention_mask self_attention attn_type sparsity
@@ -41,7 +42,8 @@ norm.placement: norm_first pre_norm prenorm post_norm normalize_before
 placement: norm_first position where
 eps: epsilon layer_norm_eps
 dropout: dropout_rate drop drop_rate p_drop resid_pdrop attn_pdrop hidden_dropout_prob
-dropout: attention_dropout hidden_dropout residual_dropout dropout_p dropout_prob
+dropout: attention_dropout hidden_dropout residual_dropout dropout_p dropout_prob attn_drop
+dropout: attention_probs_dropout_prob ff_dropout ffn_dropout
 bias: use_bias qkv_bias add_bias attention_bias biases
 final_norm: norm_final ln_f final_layer_norm use_final_norm
 halting: early_exit act pondering adaptive_computation adaptive
@@ -81,8 +83,9 @@ prior: lambda_p prior_p p
 threshold: tau confidence confidence_threshold
 every: interval each step
 head: head_name classifier
-modalities: modality inputs features encoders
-streams: stream encoder decoder backbone layers blocks towers
+modalities: modality inputs features encoders encoder
+streams: stream encoder decoder backbone layers blocks towers encoders decoders transformers trunk
+streams: backbones transformer
 objectives: losses loss objective
 about: description desc doc title comment
 name: id title model model_name
@@ -98,9 +101,11 @@ video: videos movie clip frames
 audio: sound speech waveform wav spectrogram mel
 series: timeseries time_series sensor sensors signal sequence imu
 table: tabular csv row features categorical
-classifier: classification class classify softmax logits sequence-classification
-regressor: regression regress linear scalar
+classifier: classification class classify softmax logits sequence-classification cls_head
+classifier: classification_head classifier_head
+regressor: regression regress linear scalar regression_head regressor_head
 language-model: lm causal_lm causal-lm next_token next-token generation decoder mlm autoregressive
+language-model: lm_head lm_head_model for_causal_lm language_modeling language-modelling unembedding
 contrastive: clip contrast infonce siglip
 experts: moe mixture_of_experts mixture-of-experts sparse_moe
 glu: swiglu geglu gated gated_mlp gated-mlp reglu
@@ -183,6 +188,28 @@ VOCABULARIES: Final = {
     "ascii": 128,
 }
 """How many ids the tokenizers have whose names people write."""
+
+
+_ABSENT: Final = {
+    "there is no stochastic depth; `dropout` is another thing": """
+        drop_path drop_path_rate path_drop path_dropout drop_connect drop_connect_rate
+        stochastic_depth stochastic_depth_rate stochastic_depth_prob sd_prob layer_drop
+        layer_drop_rate drop_layer encoder_layer_drop decoder_layer_drop layer_dropout
+        survival_prob""",
+    "queries and keys are not normalised": "qk_norm qk_layer_norm query_key_norm use_qk_norm",
+    "dropout is of attention and feed-forward, not of tokens or channels": """
+        token_dropout patch_dropout patch_drop_rate dropout_2d spatial_dropout word_dropout
+        embedding_dropout embd_pdrop embed_dropout emb_dropout pos_drop input_dropout head_dropout
+        attention_head_dropout classifier_dropout""",
+    "images are not normalised by patch": "patch_norm",
+}
+"""What a spec cannot say, in words, and the keys that others have for it."""
+
+
+def absent(word: str) -> str:
+    """Why a key of another library has no place anywhere in a spec; empty where it may."""
+    near = (said for said, theirs in _ABSENT.items() if plain(word) in map(plain, theirs.split()))
+    return next(near, "")
 
 
 @cache

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import isqrt
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from mmspec.diagnostics import Diagnostic, MmspecError, Span
 from mmspec.expressions import dimension
@@ -67,7 +67,20 @@ def _size(value: Any, info: ValidationInfo) -> Any:
     return parsed(lambda _text, span: dimension.evaluate(value, dims, span), str(value))
 
 
+def _held(value: float) -> float:
+    """A number that float32 holds, in which models compute; its limits are those of IEEE 754."""
+    if abs(value) > _MOST:
+        raise ValueError(f"`{value:g}` is infinite in float32; write at most 3.4e38")
+    if 0 < abs(value) < _LEAST:
+        raise ValueError(f"`{value:g}` is as good as 0 in float32; write at least 1.2e-38")
+    return value
+
+
+_MOST: Final = (2 - 2**-23) * 2.0**127
+_LEAST: Final = 2.0**-126
+
 Size = Annotated[int, BeforeValidator(_size), Field(ge=1, lt=2**31)]
-Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Held = AfterValidator(_held)
+Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Held]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Held]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Held]

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mmspec.schema.base import Model, NonNegative, Size
+from mmspec.schema.base import Held, Model, NonNegative, Size
 from mmspec.schema.names import Name
 
-Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Threshold = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), Held]
+Threshold = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), Held]
 
 
 class Ponder(Model):

@@ -48,7 +48,11 @@ def check_name(name: str) -> str:
 def check_dim_name(name: str) -> str:
     """Return `name` if it can stand in a size: no Python is made of it, so no word is reserved."""
     if not _NAME.fullmatch(name):
-        raise ValueError("a name is a lower-case letter, then letters, digits or _ (at most 40)")
+        plain = re.sub("[^a-z0-9]+", "_", name[:100].lower()).strip("_0123456789")
+        joined = _joined(plain)
+        advice = f"; write `{joined}`" if _NAME.fullmatch(joined) and _is_free(joined) else ""
+        said = "a name is a lower-case letter, then letters, digits or _ (at most 40)"
+        raise ValueError(f"{said}{advice}")
     return name
 
 
@@ -66,8 +70,23 @@ def check_package_name(name: str) -> str:
 def check_part_name(name: str) -> str:
     """As `check_name`, for modalities, streams and heads: they become variables and modules."""
     if ENDINGS.search(name):
-        raise ValueError(f"`{name}` holds a part that the compiler uses ({_PARTS}); rename it")
+        joined = _joined(name)
+        advice = f"write `{joined}`" if _is_free(joined) else "rename it"
+        raise ValueError(f"`{name}` holds a part that the compiler uses ({_PARTS}); {advice}")
     return check_name(name)
+
+
+def _joined(name: str) -> str:
+    """A name without the underscores of what the compiler uses."""
+    return ENDINGS.sub(lambda part: part[0].replace("_", ""), name)
+
+
+def _is_free(name: str) -> bool:
+    """Whether a name is one for a modality, a stream or a head."""
+    try:
+        return check_part_name(name) == name
+    except ValueError:
+        return False
 
 
 _OF_OTHER_PYTHONS = frozenset(
@@ -101,6 +120,7 @@ _CLASSES = frozenset(
     """
     f any callable iterable iterator mapping named_tuple routing sequence tensor value_error
     true false cached_keys exit_stack key_cache key_recorder key_slots key_value
+    masked_tensor
     """.split()
 )
 """In CamelCase these are classes that a model file holds, and the model's would hide them."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mmspec.diagnostics import listed, shortened, suggest
-from mmspec.expressions import words
+from mmspec.expressions import dimension, words
 from mmspec.schema import places
 from mmspec.schema.modality import Image, Table, Video
 from mmspec.schema.objective import DEFAULT_LOSS, Objective
@@ -38,11 +38,14 @@ def key_meant(keys: Keys, missing: Iterable[Keys], document: Document) -> tuple[
     A key that stands there already is not proposed again.
     """
     word, here = str(keys[-1]), at(document, keys[:-1])
+    if why := words.absent(word):
+        return None, f"remove it: {why}"
     present = set(here) if isinstance(here, Mapping) else set[str]()
     models = places.models_at(document.data, keys[:-1])
     known = [key for model in models for key in _keys_of(model, keys, document)]
     valid = [key for key in dict.fromkeys(known) if key not in present]
-    synonyms = sorted(words.keys_meant(word), key=lambda way: "." not in way)
+    gone = {str(other[-1]) for other in missing if other and other[:-1] == keys[:-1]}
+    synonyms = sorted(words.keys_meant(word), key=lambda way: ("." not in way, way not in gone))
     for meant in synonyms:
         outer, _, inner = meant.partition(".")
         if inner and outer in known:
@@ -65,6 +68,9 @@ def _none_of(valid: list[str]) -> str:
 
 def _elsewhere(word: str, synonyms: list[str], present: set[str], known: list[str]) -> str:
     """Where a key belongs that has no place here, by this word or by ours; empty: nowhere."""
+    there = [f"`{meant}`" for meant in (word, *synonyms) if meant in present & set(known)]
+    if len(there) > 1:
+        return f"{' and '.join(there)} say it already; remove it"
     for meant in (word, *synonyms):
         homes = [] if meant in known else places.homes().get(meant, ())
         called = f"`{word}` is" if meant == word else f"`{word}` is called `{meant}`,"
@@ -122,7 +128,8 @@ def form(kind: str, value: Any, keys: Keys, document: Document) -> str:
     if kind == "tuple_type":
         return _list(value, keys)
     if kind.startswith("int") and isinstance(value, float) and value == int(value):
-        return f"write {int(value)}"
+        whole = 0 < value < dimension.LIMIT
+        return f"write {int(value)}" if whole else "a size is a whole number from 1 to below 2**31"
     if (
         kind.startswith("int")
         and isinstance(value, list | tuple)
@@ -131,7 +138,10 @@ def form(kind: str, value: Any, keys: Keys, document: Document) -> str:
         return f"write {value[0]}"
     if kind.startswith("bool") and value in (0, 1):
         return f"write {'true' if value else 'false'}"
-    return scalars.hint(value) or "" if isinstance(value, str) and len(value) < 60 else ""
+    said = scalars.hint(value) if isinstance(value, str) and len(value) < 60 else None
+    if said and kind.startswith(("int", "float")) and said.endswith((" true", " false", " null")):
+        return ""
+    return said or ""
 
 
 def _list(value: Any, keys: Keys) -> str:

@@ -128,7 +128,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if event.tag is not None:
-            advice = "remove the tag; quote a value that is text"
+            advice = "remove the tag; quote a value that is text; in a mask, not is written ~"
             self._refuse(event, "MM010", f"a spec has no tags such as `{event.tag}`", advice)
         if depth > MAX_DEPTH:
             self._refuse(event, "MM013", f"nested more than {MAX_DEPTH} deep")

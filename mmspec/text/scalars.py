@@ -23,11 +23,14 @@ _WORDS: Final = {
     "none": "null",
     "nil": "null",
 }
+_NO_NUMBERS: Final = ("inf", "infinity", "nan")
 _GROUPED = r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+|[-+]?[0-9]+(?:_[0-9]+)+"
 _BASE = r"0o[0-7]+|0x[0-9a-fA-F]+|0b[01]+"
 _ZEROS = r"([-+]?)0+([0-9]+(?:\.[0-9]*)?)"
 _CLOCK = r"[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?"
 _DATE = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"
+_QUOTIENT = r"([0-9]+(?:\.[0-9]+)?) ?/ ?([0-9]+(?:\.[0-9]+)?)"
+_COMMA = r"([-+]?(?:0|[1-9][0-9]*)),([0-9]+)"
 _PERCENT = r"([0-9]+(?:\.[0-9]+)?) ?%"
 
 
@@ -45,12 +48,16 @@ def resolve(text: str) -> Scalar:
         value = float(text)
         if value in (float("inf"), float("-inf")):
             raise ValueError("the number is too large for a float")
+        if value == 0 and re.search("[1-9]", re.split("[eE]", text)[0]):
+            raise ValueError("the number is too small for a float")
         return value
     return text
 
 
 def hint(text: str) -> str | None:
     """Why a text that looks like another value is text, and what to write; None if it doesn't."""
+    if text.lower().lstrip("+-") in _NO_NUMBERS:
+        return f"`{text}` is no number of a spec; write one in digits"
     if text.lower() in _WORDS:
         return f"`{text}` is text in YAML 1.2; write {_WORDS[text.lower()]}"
     number = _number_meant(text)
@@ -77,6 +84,10 @@ def _number_meant(text: str) -> str | None:
         return match[1] + match[2]
     if match := re.fullmatch(_PERCENT, text):
         return f"{float(match[1]) / 100:g}"
+    if match := re.fullmatch(_QUOTIENT, text):
+        return f"{float(match[1]) / float(match[2]):g}" if float(match[2]) else None
+    if match := re.fullmatch(_COMMA, text):
+        return f"{match[1]}.{match[2]}"
     return None
 
 

@@ -233,6 +233,15 @@ def test_closed_forms_equal_the_count(where: str) -> None:
     assert named <= 2, "too many regions to print"
 
 
+@pytest.mark.parametrize(("step", "rows", "expected"), [(10**36, 50, 50), (10**-36, 50, 2500)])
+def test_clocks_of_any_rate_are_counted(step: float, rows: int, expected: int) -> None:
+    """Steps of 10**36 ms and of 10**-36 ms: numbers beyond those of a machine."""
+    clock = Clock(Fraction(0), Fraction(10) ** (36 if step > 1 else -36))
+    fast = segment("fast", line("n_fast", clock))
+    found = visible(fast, fast, parse("within(7 ms)"), sizes_of(fast, fast))
+    assert found.evaluate(at((fast, rows), (fast, rows))) == expected
+
+
 def value(polynomial: Polynomial, given: dict[str, int], long: bool) -> Any:
     symbols = {sympy.Symbol(name, integer=True, nonnegative=True): n for name, n in given.items()}
     form = polynomial.long().closed(long=True) if long else polynomial.closed()

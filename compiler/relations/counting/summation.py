@@ -152,7 +152,7 @@ def _matrix(rows: tuple[Affine, ...], names: list[str]) -> isl.Mat:
     matrix = isl.Mat.alloc(isl.DEFAULT_CONTEXT, len(rows), 1 + len(names))
     for at, row in enumerate(rows):
         for place, name in enumerate(["", *names]):
-            matrix = matrix.set_element_val(at, place, isl.Val(row.get(name, 0)))
+            matrix = matrix.set_element_val(at, place, isl.Val(str(row.get(name, 0))))
     return matrix
 
 
