@@ -13,7 +13,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo stamps watch test deep check kernels golden bench clean
+.PHONY: help setup demo stamps watch test deep check kernels golden bench changelog clean
 
 # The first Python that is new enough and can make a virtual environment.
 define FIND_PYTHON
@@ -31,7 +31,7 @@ endef
 
 help: ## list the commands
 	@echo "usage: make COMMAND    (the first one sets up .venv: a few minutes)"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## make .venv with everything that the other commands need
 
@@ -85,6 +85,9 @@ bench: $(READY) ## run the benchmarks; benchmarks/README.md says what they compa
 	@for name in start compile_100 gpt2_step; do \
 	  echo "== $$name"; $(PY) benchmarks/$$name.py; \
 	done
+
+changelog: $(READY) ## put the fragments of changelog.d into CHANGELOG.md
+	@$(PY) changelog.d/assemble.py
 
 clean: ## delete what can be made again, but for .venv and runs/
 	@rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
