@@ -284,7 +284,7 @@ class Head:
     smoothing: float
     span: Span | None
     told: str = ""
-    """language-model: tokens k that carry no loss, since the row before them sees them."""
+    """language-model: tokens k, each p of its document, that the row before them sees: no loss."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,9 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
     for node in plan.heads:
         lines.write(f'if "{node.name}" in targets:')
         if node.told:
-            logits, place = f"{node.name}_logits", f"{node.name}_place_t"
             lines.write(
                 f"    # a token of {node.segment} that the row before it sees carries no loss",
-                f"    {place} = torch.arange({logits}.shape[1], device={logits}.device)",
+                *(f"    {line}" for line in _told(node, lines)[1]),
             )
         if exit_stack(plan, node) is None:
             lines.write(f'    losses["{node.name}"] = {_loss(node, plan, lines)}')
@@ -47,11 +46,24 @@ def _loss(node: ir.Head, plan: ir.Plan, lines: Lines) -> str:
             x for x in plan.nodes if isinstance(x, ir.Embed) and x.modality == node.segment
         )
         if node.told:
-            told = re.sub(r"\bk\b", f"{node.name}_place_t", node.told)
-            target = f"{target}.masked_fill({told}, -100)"
+            target = f"{target}.masked_fill({_told(node, lines)[0]}, -100)"
         if node.segment in plan.separate:
             target = f"within_documents({target}, {lines.documents[node.segment]})"
         return f"next_token({out}, {target}, {lines.valids[embedding.out.name]})"
     if node.loss == "mse":
         return f"squared_error({out}, {target})"
     return f"cross_entropy({out}, {target}, {node.smoothing!r})"
+
+
+def _told(node: ir.Head, lines: Lines) -> tuple[str, list[str]]:
+    """The condition of tokens without a loss, and the statements that name what it speaks of."""
+    name, logits, document = node.name, f"{node.name}_logits", lines.documents[node.segment or ""]
+    variables = {
+        "k": (f"{name}_token_t", f"torch.arange({logits}.shape[1], device={logits}.device)"),
+        "p": (f"{name}_place_bt", f"document_places({document})"),
+    }
+    condition, made = node.told, []
+    for letter, (variable, value) in variables.items():
+        condition, count = re.subn(rf"\b{letter}\b", variable, condition)
+        made += [f"{variable} = {value}"] * bool(count)
+    return condition, made

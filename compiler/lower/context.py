@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mmspec.compiler import ir
+from mmspec.compiler.lower.carried import Carried, carried
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring
 
@@ -18,8 +19,17 @@ class Context:
     nodes: list[ir.Node] = field(default_factory=list)
     values: dict[str, ir.Value] = field(default_factory=dict)
     """Output of each stream, by name."""
+    separate: tuple[str, ...] = ()
+    """Modalities whose documents never meet, once all streams are lowered."""
+    holders: dict[str, Carried] = field(default_factory=dict)
 
     def add(self, node: ir.Node) -> ir.Value:
         """Append a node and return what it makes."""
         self.nodes.append(node)
         return node.out
+
+    def carried(self, modality: str) -> Carried:
+        """What holds anything of a modality, once all streams are lowered."""
+        if modality not in self.holders:
+            self.holders[modality] = carried(self.nodes, modality, modality in self.separate)
+        return self.holders[modality]

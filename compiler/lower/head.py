@@ -21,7 +21,8 @@ def lower(context: Context, name: str) -> ir.Head:
         tied = f"{segment}_embedding" if head.tied else None
         value = context.values[head.source]
         own = next(one for one in value.segments if one.name == segment)
-        told = objectives.told(spec, name, tuple(context.nodes), (value, own))
+        at = value, own
+        told = objectives.told(spec, name, tuple(context.nodes), at, context.carried(own.name))
     return ir.Head(
         name=name,
         module=f"{name}_head",

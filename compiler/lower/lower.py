@@ -20,6 +20,7 @@ def lower(spec: Spec) -> ir.Plan:
     for name in context.wiring.order:
         sources = tuple(stream.lower_source(context, name, x) for x in context.wiring.sources[name])
         stream.lower_stack(context, name, fusion.lower(context, name, sources))
+    context.separate = packing.separate(tuple(context.nodes))
     heads = _heads(context)
     return ir.Plan(
         name=spec.name,
@@ -28,7 +29,7 @@ def lower(spec: Spec) -> ir.Plan:
         inputs=inputs,
         nodes=tuple(context.nodes),
         heads=heads,
-        separate=packing.separate(tuple(context.nodes)),
+        separate=context.separate,
     )
 
 

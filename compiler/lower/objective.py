@@ -1,6 +1,7 @@
 """Objectives: tokens that a language model is not trained on, since the row before them sees them.
 
-What a row depends on is followed back from the head, through all that it may read at any length.
+What a row depends on is followed back from the head, through all that it may read at any length;
+of documents that stay separate, through what it may read of its own.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.meaning.definitions import widest
-from mmspec.compiler.relations.meaning.terms import put
+from mmspec.compiler.lower.carried import Carried, Names, halts, pools
 from mmspec.diagnostics import MmspecError
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, unparse
+from mmspec.expressions.mask import And, Mask, Not, Or, unparse
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import problem
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 R = TypeVar("R")
-_NONE: Final = Pattern("none")
-_FULL: Final = Pattern("full")
 _OPERATIONS: Final = 4_000_000
 _PAST, _ANY = 1, 2
 
@@ -45,23 +43,30 @@ class _AllTold(Exception):
         self.step = step
 
 
-def told(spec: Spec, name: str, nodes: tuple[ir.Node, ...], at: tuple[ir.Value, ir.Segment]) -> str:
+def told(
+    spec: Spec,
+    name: str,
+    nodes: tuple[ir.Node, ...],
+    at: tuple[ir.Value, ir.Segment],
+    carried: Carried,
+) -> str:
     """The tokens k of a segment that carry no loss, as Python reads it; "" where all of them do.
 
-    at: what a language-model head reads, and the segment that it predicts. Raises MmspecError where
-    no token is left.
+    at: what a language-model head reads, and the segment that it predicts. Where its documents
+    never meet, k is token p of its own. Raises MmspecError where no token is left.
     """
     value, segment = at
     if segment.tokens.max == 1:
         return ""
-    if _Back(segment, _Classes(segment), nodes).run(value) in (None, _PAST):
+    if _Back(segment, _Classes(segment), nodes, carried).run(value) in (None, _PAST):
         return ""
     from mmspec.compiler.relations.limit import TooHardError, limited
     from mmspec.compiler.relations.meaning import reads
 
     try:
         with limited(_OPERATIONS):
-            found = _Back(segment, _Maps(segment), nodes).run(value)
+            maps = _Maps(segment, carried.separate)
+            found = _Back(segment, maps, nodes, carried).run(value)
             return "" if found is None else reads.told(found, segment.tokens.max)
     except _AllTold as all_told:
         raise _refused(spec, name, all_told.step) from None
@@ -71,12 +76,12 @@ def told(spec: Spec, name: str, nodes: tuple[ir.Node, ...], at: tuple[ir.Value, 
         raise _refused(spec, name, step) from None
 
 
-def told_tokens(condition: str, most: int) -> frozenset[int]:
-    """The tokens, of so many, that a head's condition on k names; none where it is empty."""
+def told_tokens(condition: str, most: int, begin: int = 0) -> frozenset[int]:
+    """The tokens of a sample of so many, from where a document begins, that a condition names."""
     if not condition:
         return frozenset()
-    made = eval(f"lambda k: {condition}", {"__builtins__": {}})
-    return frozenset(k for k in range(1, most) if made(k))
+    made = eval(f"lambda k, p: {condition}", {"__builtins__": {}})
+    return frozenset(k for k in range(begin + 1, most) if made(k, k - begin))
 
 
 def _refused(spec: Spec, name: str, step: _Step) -> MmspecError:
@@ -95,8 +100,8 @@ class _Algebra(Protocol[R]):
         """Each row reads its own token."""
         ...
 
-    def all(self, segment: ir.Segment) -> R:
-        """Every row reads all tokens of a segment."""
+    def all(self, reads: R, segment: ir.Segment) -> R:
+        """Rows that read anything read all tokens of a segment."""
         ...
 
     def through(self, reads: R, query: ir.Segment, key: ir.Segment, mask: Mask) -> R | None:
@@ -125,7 +130,7 @@ class _Classes:
     def own(self) -> int:
         return _PAST
 
-    def all(self, segment: ir.Segment) -> int:
+    def all(self, reads: int, segment: ir.Segment) -> int:
         return _ANY
 
     def through(self, reads: int, query: ir.Segment, key: ir.Segment, mask: Mask) -> int:
@@ -144,26 +149,30 @@ class _Classes:
 
 @dataclass(frozen=True, slots=True)
 class _Maps:
-    """Sets of integers."""
+    """Sets of integers; separate: of the tokens of one document."""
 
     segment: ir.Segment
+    separate: bool
 
     def own(self) -> isl.Map:
-        from mmspec.compiler.relations.meaning.reads import itself
+        from mmspec.compiler.relations.meaning.reads import document, itself
 
-        return itself(self.segment.geometry)
+        found = itself(self.segment.geometry)
+        return found.intersect_domain(document()) if self.separate else found
 
-    def all(self, segment: ir.Segment) -> isl.Map:
+    def all(self, reads: isl.Map, segment: ir.Segment) -> isl.Map:
         from mmspec.compiler.relations.meaning.reads import everything
 
-        return everything(self.segment.geometry, segment.geometry)
+        return everything(reads, segment.geometry)
 
     def through(
         self, reads: isl.Map, query: ir.Segment, key: ir.Segment, mask: Mask
     ) -> isl.Map | None:
-        from mmspec.compiler.relations.meaning.reads import through
+        from mmspec.compiler.relations.meaning.reads import document, through
 
         found = through(reads, mask, query.geometry, key.geometry)
+        if self.separate and key == self.segment:
+            found = found.intersect_range(document()).coalesce()
         return None if found.is_empty() else found
 
     def join(self, one: isl.Map, other: isl.Map) -> isl.Map:
@@ -199,11 +208,13 @@ class _Back(Generic[R]):
     """Nodes from last to first: what the rows of a head read of each segment of each value.
 
     A token passes all that it goes through, so what is read of it anywhere is read of it.
+    carried: the segments that hold anything of the segment's modality; others are not followed.
     """
 
     segment: ir.Segment
     algebra: _Algebra[R]
     nodes: tuple[ir.Node, ...]
+    carried: Carried
     reads: dict[tuple[str, str], R] = field(default_factory=dict)
 
     def run(self, value: ir.Value) -> R | None:
@@ -214,7 +225,7 @@ class _Back(Generic[R]):
             keys = [(node.out.name, segment.name) for segment in node.out.segments]
             row = {name: self.reads[out, name] for out, name in keys if (out, name) in self.reads}
             if isinstance(node, ir.Embed):
-                for reads in row.values() if node.modality == self.segment.name else ():
+                for reads in row.values():
                     found = reads if found is None else self.algebra.join(found, reads)
             elif isinstance(node, ir.Project):
                 self._put((node.source,), row)
@@ -226,18 +237,23 @@ class _Back(Generic[R]):
 
     def _put(self, values: Iterable[ir.Value], row: Row[R]) -> None:
         for value in values:
+            held = self.carried.of((value,))
             for segment in value.segments:
-                if segment.name in row:
+                if segment.name in row and segment.name in held:
                     self._add(self.reads, (value.name, segment.name), row[segment.name])
 
     def _add(self, row: dict[K, R], name: K, reads: R) -> None:
         row[name] = self.algebra.join(row[name], reads) if name in row else reads
 
-    def _everything(self, values: tuple[ir.Value, ...], step: _Step) -> None:
+    def _everything(self, values: tuple[ir.Value, ...], row: Row[R], step: _Step) -> None:
+        """Rows that read any token of a value read all that it is made of."""
         for value in values:
-            self._put(
-                (value,), {s.name: self._seen(s, self.algebra.all(s), step) for s in value.segments}
-            )
+            for segment in value.segments:
+                found: Row[R] = {}
+                for reads in row.values():
+                    self._add(found, segment.name, self.algebra.all(reads, segment))
+                self._seen(segment, found[segment.name], step)
+                self._put((value,), found)
 
     def _seen(self, segment: ir.Segment, reads: R, step: _Step) -> R:
         """What is read of a segment, which is looked at where it is the head's own."""
@@ -250,51 +266,55 @@ class _Back(Generic[R]):
         return _Step(f"{what} reads all tokens at once", keys, advice)
 
     def _fused(self, node: ir.Fuse, row: Row[R]) -> None:
-        if node.kind == "attention" or (node.kind == "gated" and node.sources[1:]):
-            where = f"the {node.kind} fusion of stream `{node.stream}`"
-            self._everything(node.sources, self._pooled(where, ("streams", node.stream, "from")))
-        elif node.kind == "cross-attention":
+        if node.kind == "cross-attention":
             first, *others = node.sources
             keys = tuple(segment for value in others for segment in value.segments)
-            sides = first.segments, keys
-            self._put(others, self._attended(row, node.groups, sides, node, {}))
+            sides, held = (first.segments, keys), self.carried.of(others)
+            self._put(others, self._attended((row, {}), node.groups, sides, node, held))
             self._put((first,), row)
+        elif node.kind != "transformer" and pools(node):
+            where = f"the {node.kind} fusion of stream `{node.stream}`"
+            step = self._pooled(where, ("streams", node.stream, "from"))
+            self._everything(node.sources, row, step)
         else:
-            segments = node.out.segments
-            for block in reversed(node.blocks):
-                groups = block.attention.groups
-                row = self._attended(row, groups, (segments, segments), node, row)
-            self._put(node.sources, row)
+            self._put(node.sources, self._layers(node, row, node.blocks))
 
     def _stacked(self, node: ir.Stack, row: Row[R]) -> None:
-        if isinstance(node.halting, ir.Ponder | ir.Exit) and _pools(node.halting):
+        if halts(node):
             keys = ("streams", node.stream, "halting")
             step = self._pooled(f"the halting of stream `{node.stream}`", keys)
-            self._everything((node.source,), step)
-            return
-        segments, groups = node.source.segments, node.block.attention.groups
-        for _ in range(node.depth):
-            after = self._attended(row, groups, (segments, segments), node, row)
+            self._everything((node.source,), row, step)
+        else:
+            self._put((node.source,), self._layers(node, row, (node.block,) * node.depth))
+
+    def _layers(
+        self, node: ir.Fuse | ir.Stack, row: Row[R], blocks: tuple[ir.Block, ...]
+    ) -> Row[R]:
+        """What is read before some layers, each of which adds what tokens see to what they are."""
+        segments = node.out.segments
+        for layer in reversed(range(len(blocks))):
+            groups, held = blocks[layer].attention.groups, self.carried.before(node.out, layer)
+            after = self._attended((row, row), groups, (segments, segments), node, held)
             ends = all(name in row and self.algebra.same(row[name], x) for name, x in after.items())
             row = after
             if ends:
                 break
-        self._put((node.source,), row)
+        return row
 
     def _attended(
         self,
-        row: Row[R],
+        rows: tuple[Row[R], Row[R]],
         groups: tuple[ir.Group, ...],
         sides: tuple[tuple[ir.Segment, ...], tuple[ir.Segment, ...]],
         node: ir.Fuse | ir.Stack,
-        found: Row[R],
+        held: Names,
     ) -> Row[R]:
-        """What is read of keys, besides `found`, by rows that read the queries."""
+        """What is read of these keys, besides the second row, by rows that read the queries."""
+        row, found = rows[0], {name: reads for name, reads in rows[1].items() if name in held}
         queries, keys = ({segment.name: segment for segment in side} for side in sides)
-        found = dict(found)
         for name, other, mask in dict.fromkeys(pair for group in groups for pair in group.masks):
-            shown = put(widest(mask), _FULL, _FULL)
-            if name not in row or shown == _NONE:
+            shown = self.carried.shown(mask) if name in row and other in held else None
+            if shown is None:
                 continue
             query, key = queries[name], keys[other]
             reads = self.algebra.through(row[name], query, key, shown)
@@ -319,10 +339,3 @@ def _sight(node: ir.Fuse | ir.Stack, pair: tuple[str, str], mask: Mask) -> _Step
     if pair[0] != pair[1]:
         advice = f"leave `{names}` out of the `attention` of stream `{stream}`"
     return _Step(words, ("streams", stream, "attention"), advice)
-
-
-def _pools(halting: ir.Halting) -> bool:
-    """Whether what leaves a stack depends on when it halts, and that on all tokens."""
-    if isinstance(halting, ir.Ponder):
-        return halting.at_most > 1
-    return len(halting.after) > 1

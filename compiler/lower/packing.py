@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mmspec.compiler import ir
+from mmspec.compiler.lower.carried import halts, pools
 from mmspec.compiler.relations.meaning.definitions import widest
 from mmspec.compiler.relations.meaning.terms import asks, put
 from mmspec.diagnostics import Span
@@ -111,25 +112,16 @@ def _crossings(nodes: tuple[ir.Node, ...], asked: tuple[str, ...]) -> Iterator[N
         held: set[str | None] = set()
         if isinstance(node, ir.Fuse):
             held = {segment.modality for value in node.sources for segment in value.segments}
-        pooling = {"attention": 1, "gated": 2, "transformer": 1}
-        if isinstance(node, ir.Fuse) and len(node.sources) >= pooling.get(node.kind, 1 << 30):
-            if held & {*asked}:
-                what = f"the {node.kind} fusion of stream `{node.stream}` reads all tokens at once"
-                yield Note(what, node.span)
-        if isinstance(node, ir.Stack) and _halts(node):
+        if isinstance(node, ir.Fuse) and pools(node) and held & {*asked}:
+            what = f"the {node.kind} fusion of stream `{node.stream}` reads all tokens at once"
+            yield Note(what, node.span)
+        if isinstance(node, ir.Stack) and halts(node):
             held = {segment.modality for segment in node.source.segments}
             if held & {*asked}:
                 yield Note(f"the halting of stream `{node.stream}` reads all tokens", node.span)
         for sight in _sights(node):
             if sight.key.modality in asked and _crosses(sight, sight.query.modality in asked):
                 yield Note(f"{sight}, also in other documents", sight.span)
-
-
-def _halts(node: ir.Stack) -> bool:
-    """Whether what leaves a stack depends on when it halts."""
-    if isinstance(node.halting, ir.Ponder):
-        return node.halting.at_most > 1
-    return isinstance(node.halting, ir.Exit) and len(node.halting.after) > 1
 
 
 def _crosses(sight: _Sight, packed: bool) -> bool:

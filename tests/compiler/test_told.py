@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 
 import mmspec
 from mmspec.compiler import driver
+from mmspec.compiler.lower.carried import carried
 from mmspec.compiler.lower.lower import lower
 from mmspec.compiler.lower.objective import told_tokens
 from mmspec.diagnostics import MmspecError
@@ -77,6 +79,76 @@ def test_what_rows_see_carries_no_loss(name: str) -> None:
     assert told_tokens(head.told, 24) == expected == told(spec, "text", "text", 24)
 
 
+CHAIN = """
+mmspec: 1
+name: chain
+modalities:
+  text: {kind: tokens, vocab: 7, length: {max: 24}}
+streams:
+  first: {from: text, depth: DEPTH, width: 8, heads: 2, attention: "FIRST"}
+  last: {from: first, depth: 1, width: 8, heads: 2, attention: "LAST"}
+heads:
+  next: {from: last, kind: language-model, tied: false}
+"""
+WITHIN: dict[str, tuple[str, int, str, Callable[[int, int], bool]]] = {
+    "two ahead": ("document & strided(2)", 1, "causal & document", lambda k, p: p >= 2),
+    "three ahead, twice": (
+        *("document & dilated(step=3, reach=3)", 2, "causal & document"),
+        lambda k, p: p >= 3,
+    ),
+    "in blocks that do not begin anew": (
+        *("document & strided(2)", 1, "causal & document & block(4)"),
+        lambda k, p: p >= 2 and k % 4 != 1,
+    ),
+    "in a prefix of the sample": (
+        *("document & prefix(3) | document & causal", 1, "causal & document"),
+        lambda k, p: k < 3,
+    ),
+    "by a token that only the first document has": (
+        *("document & global(1) & strided(2)", 2, "causal & document"),
+        lambda k, p: k == p and k % 2 == 0,
+    ),
+    "never between documents": (
+        *("document & causal | ~document & window(before=0)", 2, "causal & document"),
+        lambda k, p: False,
+    ),
+}
+"""Masks of packed documents, and whether token k, p of its document, is seen: by hand."""
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_what_rows_see_of_their_own_document(name: str) -> None:
+    first, depth, last, seen = WITHIN[name]
+    text = CHAIN.replace("FIRST", first).replace("DEPTH", str(depth)).replace("LAST", last)
+    spec = load(text)
+    plan = lower(spec)
+    assert plan.separate == ("text",)
+    for begin in range(24):
+        expected = {k for k in range(begin + 1, 24) if seen(k, k - begin)}
+        assert told_tokens(plan.heads[0].told, 24, begin) == expected
+        assert told(spec, "last", "text", 24, begin) == expected
+
+
+def test_each_document_carries_the_losses_that_it_has_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    masks = {"FIRST": "document & strided(2)", "DEPTH": "1", "LAST": "causal & document"}
+    text = CHAIN
+    for word, mask in masks.items():
+        text = text.replace(word, mask)
+    path.write_text(text)
+    model = mmspec.compile(path)().double().eval()
+    ids = torch.randint(7, (1, 6), generator=torch.Generator().manual_seed(3))
+    documents = {"text": torch.tensor([[0, 0, 0, 1, 1, 1]])}
+    whole = model(text=ids, documents=documents, targets={"next": ids})
+    pieces = [model(text=x, targets={"next": x}) for x in ids.split(3, dim=1)]
+    terms = [
+        -piece.heads.next[0, 0].log_softmax(0)[x[0, 1]]
+        for piece, x in zip(pieces, ids.split(3, dim=1), strict=True)
+    ]
+    torch.testing.assert_close(whole.loss, torch.stack(terms).mean())
+    torch.testing.assert_close(torch.stack([piece.loss for piece in pieces]), torch.stack(terms))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_where_no_position_is_left_it_is_an_error(name: str) -> None:
     spec = load(alone(*ALL[name]))
@@ -95,6 +167,54 @@ def test_deep_models_are_followed_and_what_cannot_be_is_refused() -> None:
     assert told_tokens(head.told, 24) == set(range(9, 24))
     with pytest.raises(MmspecError, match="too much to follow"):
         lower(load(alone(growing, 10_000)))
+
+
+ASIDE = """
+mmspec: 1
+name: aside
+modalities:
+  text: {kind: tokens, vocab: 7, length: {max: 24}}
+  tags: {kind: tokens, vocab: 5, length: {max: 24}}
+streams:
+  one: {from: text, depth: 1, width: 8, heads: 2, attention: prefix(2)}
+  other: {from: tags, depth: 3, width: 8, heads: 2, attention: "dilated(step=2, reach=4)"}
+  last:
+    from: FROM
+    depth: 3
+    width: 8
+    heads: 2
+    attention: ATTENTION
+heads:
+  next: {from: last, kind: language-model, modality: text}
+"""
+"""Tags never read text; what text reads of them can't be said in short."""
+
+
+@pytest.mark.parametrize(
+    ("source", "attention"),
+    [
+        (
+            '{fusion: cross-attention, of: [one, other], attention: "~window(before=9, after=1)"}',
+            "dilated(step=3, reach=3)",
+        ),
+        (
+            "[one, other]",
+            '{text -> text: "dilated(step=3, reach=3)", text -> tags: "~window(before=9, after=1)",'
+            ' tags -> tags: "dilated(step=5, reach=10) | dilated(step=2, reach=4)"}',
+        ),
+    ],
+)
+def test_what_never_reads_the_tokens_is_not_followed(source: str, attention: str) -> None:
+    spec = load(ASIDE.replace("FROM", source).replace("ATTENTION", attention))
+    plan = lower(spec)
+    assert told_tokens(plan.heads[0].told, 24) == {1} == told(spec, "last", "text", 24)
+    if source[0] != "[":
+        return
+    back = ASIDE.replace("FROM", source).replace("ATTENTION", f"{attention[:-1]}, BACK}}")
+    behind = load(back.replace("BACK", 'tags -> text: "window(before=19) & ~window(before=18)"'))
+    assert told(behind, "last", "text", 24) == set(range(1, 24))
+    with pytest.raises(MmspecError, match=r"tags sees text|tags sees tags|text sees tags"):
+        lower(behind)
 
 
 def test_attention_that_is_left_out_is_full_and_said_to_be(tmp_path: Path) -> None:
@@ -247,6 +367,10 @@ def test_drawn_specs_mean_what_the_reference_says(text: str) -> None:
         if head.kind == "language-model":
             tokens = spec.modalities[head.segment or ""]
             assert isinstance(tokens, Tokens)
-            most = tokens.length.max
-            expected = told(spec, head.sources[0].name, head.segment or "", most)
-            assert told_tokens(head.told, most) == expected
+            most, at = tokens.length.max, (head.sources[0].name, head.segment or "")
+            for begin in (0, 1, 5) if at[1] in plan.separate else (0,):
+                assert told_tokens(head.told, most, begin) == told(spec, *at, most, begin)
+            sizes = {name: 9 for name in spec.modalities}
+            held = carried(plan.nodes, at[1], at[1] in plan.separate).values
+            for (stream, name), found in matrices(plan, Origin("modality", at[1]), sizes).items():
+                assert name in held[stream] or not np.asarray(found.relation).any()

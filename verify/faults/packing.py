@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mmspec.verify.faults.fault import Fault, plan, source
+from dataclasses import replace
+
+from mmspec.verify.faults.fault import Fault, heads, plan, source
 from mmspec.verify.faults.masks import masked, united
 from mmspec.verify.faults.specs import PACKED
 
@@ -22,7 +24,14 @@ FAULTS: tuple[Fault, ...] = (
         "the last token of a document is trained on the first of the next",
         PACKED,
         ("P15", "P59"),
-        source((r"within_documents\((targets.*?), text_document_bt\)", r"\1")),
+        source((r"return ids_bt\.masked_fill\(first_bt, -100\)", "return ids_bt")),
+    ),
+    Fault(
+        "told-from-the-sample",
+        "tokens that carry no loss are counted from the start of the sample",
+        PACKED,
+        ("P15", "P59"),
+        plan(heads(lambda head: replace(head, told=head.told.replace("p", "k")))),
     ),
     Fault(
         "document-begins-late",

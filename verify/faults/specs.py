@@ -271,14 +271,15 @@ name: papers
 modalities:
   text: {kind: tokens, vocab: 13, length: {max: 24}, position: learned}
 streams:
-  text:
+  text: {from: text, depth: 1, width: 12, heads: 3, attention: document & strided(4)}
+  last:
     from: text
     depth: 2
     width: 12
     heads: 3
     attention: causal & document & window(before=3)
 heads:
-  next: {from: text, kind: language-model}
+  next: {from: last, kind: language-model}
 """
 PREFIXED: Final = """\
 mmspec: 1

@@ -280,8 +280,7 @@ class _Meaning:
         if isinstance(config, heads.LanguageModel):
             segment = token_segment(self.spec, self.wiring, config)
             assert segment is not None
-            seen = told.told(self.spec, config.source, segment, output.shape[1])
-            rows = [self._carrying(segment, sample, seen) for sample in range(self.batch)]
+            rows = [self._carrying(config.source, segment, x) for x in range(self.batch)]
             return objective.next_token(output, target, rows)
         if isinstance(config, heads.Contrastive):
             sides = [self._tokens(source) for source in config.source]
@@ -289,10 +288,13 @@ class _Meaning:
             return objective.contrastive(output, both)
         return self._classification(name, config, output, target)
 
-    def _carrying(self, segment: str, sample: int, seen: frozenset[int]) -> list[int]:
+    def _carrying(self, stream: str, segment: str, sample: int) -> list[int]:
         """Positions whose next token is there, unseen, and in the same document if those part."""
         places = self._places(segment, sample)
-        return [t for t in range(len(places) - 1) if places[t + 1] and t + 1 not in seen]
+        begins, count = [k - place for k, place in enumerate(places)], len(places)
+        seen = {b: told.told(self.spec, stream, segment, count, b) for b in set(begins)}
+        following = ((k, begin) for k, begin in enumerate(begins) if k > begin)
+        return [k - 1 for k, begin in following if k not in seen[begin]]
 
     def _classification(
         self, name: str, config: heads.Classifier, output: Tensor, target: Tensor

@@ -1,6 +1,7 @@
 """Tokens that the row before them sees: a language model is not trained to predict those.
 
 By products of matrices, at lengths beyond what the spec admits: masks show the same at any length.
+Of documents that stay apart a row depends on its own alone, so each is looked at where it begins.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from mmspec.verify.reference import packing
 from mmspec.verify.reference.modality import longest, step, token_count
 from mmspec.verify.reference.reach import reach
 
-_OPEN: Final = ("random", "document")
-"""Patterns that may show anything."""
+_OPEN: Final = frozenset({"random", "document"})
+"""Patterns that may show anything; documents that stay apart are known."""
+Patterns = frozenset[str]
 _NEAR: Final = 16
 _FAR: Final = 512
 
@@ -34,17 +36,23 @@ class _Asked:
     stream: str
     segment: str
     count: int
+    begin: int
     spec: Spec = field(compare=False)
 
 
-def told(spec: Spec, stream: str, segment: str, count: int) -> frozenset[int]:
-    """Of the first `count` tokens those that the row before them depends on, at any length."""
+def told(spec: Spec, stream: str, segment: str, count: int, begin: int = 0) -> frozenset[int]:
+    """Of the first `count` tokens those that the row before them depends on, at any length.
+
+    begin: where their document does, of which no token is before it.
+    """
     text = repr((spec.modalities, spec.streams))
     rounded = 1 << max(count - 1, 0).bit_length()
-    return frozenset(k for k in _told(_Asked(text, stream, segment, rounded, spec)) if k < count)
+    begin = begin if segment in packing.separate(spec) else 0
+    found = _told(_Asked(text, stream, segment, rounded, begin, spec))
+    return frozenset(k for k in found if k < count)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _told(asked: _Asked) -> frozenset[int]:
     spec = asked.spec
     masks = (mask for *_, mask in packing.spec_masks(spec))
@@ -55,8 +63,12 @@ def _told(asked: _Asked) -> frozenset[int]:
     most = asked.count + _NEAR + min(2 * reach_of_masks, _FAR)
     raw = {name: _raw(modality, most) for name, modality in spec.modalities.items()}
     raw[asked.segment] = most
-    streams = {name: _widest(spec, name) for name in spec.streams}
-    connections = reach(spec.model_copy(update={"streams": streams}), raw, {}, False)
+    apart = packing.separate(spec)
+    known = _OPEN - {"document"} if asked.segment in apart else _OPEN
+    streams = {name: _widest(spec, name, known) for name in spec.streams}
+    documents = {name: [0] * most for name in apart}
+    documents[asked.segment] = [1] * asked.begin + [0] * (most - asked.begin)
+    connections = reach(spec.model_copy(update={"streams": streams}), raw, documents, False)
     start = 0
     for segment in resolve(spec).segments[asked.stream]:
         if segment.name == asked.segment:
@@ -64,16 +76,17 @@ def _told(asked: _Asked) -> frozenset[int]:
         modality = spec.modalities[segment.modality] if segment.modality else None
         start += token_count(modality, raw[segment.name]) if modality else segment.count or 0
     rows = connections.of(asked.stream, asked.segment)[start:]
-    return frozenset(k for k in range(1, asked.count) if rows[k - 1][k])
+    return frozenset(k for k in range(asked.begin + 1, asked.count) if rows[k - 1][k])
 
 
 def _raw(modality: modalities.Modality, most: int) -> int:
-    """A length of about so many tokens, at most the longest."""
+    """A length of about so many tokens, at most the longest where no length is given."""
     raw, tokens = step(modality)
-    return min(longest(modality), -(-most // tokens) * raw)
+    count = -(-most // tokens) * raw
+    return count if isinstance(modality, modalities.Varying) else min(longest(modality), count)
 
 
-def _widest(spec: Spec, name: str) -> Stream:
+def _widest(spec: Spec, name: str, unknown: Patterns) -> Stream:
     """A stream with masks that show all that its own may show."""
     stream, wiring = spec.streams[name], resolve(spec)
     own, source = packing.sizes(spec, wiring.segments[name]), stream.source
@@ -81,32 +94,38 @@ def _widest(spec: Spec, name: str) -> Stream:
         first, *rest = (wiring.source_segments(x) for x in wiring.sources[name])
         keys = tuple(segment for segments in rest for segment in segments)
         sides = packing.sizes(spec, first), packing.sizes(spec, keys)
-        source = source.model_copy(update={"attention": _attention(source.attention, *sides)})
-    attention = _attention(stream.attention, own, own)
+        opened = _attention(source.attention, sides, unknown)
+        source = source.model_copy(update={"attention": opened})
+    attention = _attention(stream.attention, (own, own), unknown)
     return stream.model_copy(update={"source": source, "attention": attention})
 
 
-def _attention(of: Attention, queries: packing.Sizes, keys: packing.Sizes) -> Attention:
+def _attention(
+    of: Attention, sides: tuple[packing.Sizes, packing.Sizes], unknown: Patterns
+) -> Attention:
+    queries, keys = sides
     groups = of.groups and tuple(
-        group.model_copy(update={"mask": _attention(group.mask, queries, keys)})
+        group.model_copy(update={"mask": _attention(group.mask, sides, unknown)})
         for group in of.groups
     )
     masks = dict(of.pairs or {})
-    if of.mask is not None and any(pattern.name in _OPEN for pattern in patterns(of.mask)):
+    if of.mask is not None and any(pattern.name in unknown for pattern in patterns(of.mask)):
         masks = {(query, key): of.mask for query in queries for key in keys}
-    shown = {pair: _shown(packing.settled(mask, keys[pair[1]])) for pair, mask in masks.items()}
+    shown = {
+        pair: _shown(packing.settled(mask, keys[pair[1]]), unknown) for pair, mask in masks.items()
+    }
     mask = None if shown else of.mask
     return of.model_copy(update={"groups": groups, "pairs": shown or None, "mask": mask})
 
 
-def _shown(mask: Mask, most: bool = True) -> Mask:
+def _shown(mask: Mask, unknown: Patterns, most: bool = True) -> Mask:
     """A mask that shows what this one may show; most: else what it shows in any case."""
     if isinstance(mask, And):
-        return And(_shown(mask.left, most), _shown(mask.right, most))
+        return And(_shown(mask.left, unknown, most), _shown(mask.right, unknown, most))
     if isinstance(mask, Or):
-        return Or(_shown(mask.left, most), _shown(mask.right, most))
+        return Or(_shown(mask.left, unknown, most), _shown(mask.right, unknown, most))
     if isinstance(mask, Not):
-        return Not(_shown(mask.operand, not most))
-    if mask.name in _OPEN:
+        return Not(_shown(mask.operand, unknown, not most))
+    if mask.name in unknown:
         return Pattern("full" if most else "none")
     return mask

@@ -1,7 +1,8 @@
 """What the rows of a segment read, followed back from an output: maps of integers.
 
 A map sends rows [t] to the tokens of a segment that they depend on, lengths being parameters. Maps
-grow with the lengths, so what some length shows is said of all: no length ends a segment.
+grow with the lengths, so what some length shows is said of all: no length ends a segment. Rows of a
+document are those from a parameter on, where it begins.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from mmspec.compiler.relations.meaning.alive import as_python, condition
 from mmspec.compiler.relations.meaning.definitions import widest
 from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.compiler.relations.meaning.relation import relation
+from mmspec.compiler.relations.syntax import replaced
 from mmspec.expressions.mask import Mask, Pattern
 
-__all__ = ["everything", "itself", "tells_all", "through", "told"]
+__all__ = ["document", "everything", "itself", "tells_all", "through", "told"]
 
 _FULL: Final = Pattern("full")
+_BEGIN: Final = "begin"
 
 
 def itself(segment: Geometry) -> isl.Map:
@@ -25,9 +28,14 @@ def itself(segment: Geometry) -> isl.Map:
     return _tokens(segment).identity()
 
 
-def everything(rows: Geometry, segment: Geometry) -> isl.Map:
-    """Each row reads all tokens of a segment."""
-    return isl.Map.from_domain_and_range(_tokens(rows), _tokens(segment))
+def document() -> isl.Set:
+    """Tokens of a document, wherever it begins."""
+    return isl.Set(f"[{_BEGIN}] -> {{ [t] : 0 <= {_BEGIN} <= t }}")
+
+
+def everything(rows: isl.Map, segment: Geometry) -> isl.Map:
+    """Each of these rows reads all tokens of a segment."""
+    return isl.Map.from_domain_and_range(rows.domain(), _tokens(segment))
 
 
 def through(reads: isl.Map, mask: Mask, query: Geometry, key: Geometry) -> isl.Map:
@@ -36,24 +44,54 @@ def through(reads: isl.Map, mask: Mask, query: Geometry, key: Geometry) -> isl.M
 
 
 def tells_all(reads: isl.Map, most: int) -> bool:
-    """Whether each of so many tokens but the first is read by the row before it."""
-    return _every(most).is_subset(_next(reads))
+    """Whether each of so many tokens but the first is read by the row before it.
+
+    Of documents that is the one which begins where the sample does: its rows read the most.
+    """
+    found = _next(reads).project_out_all_params()
+    return bool(isl.Set(f"{{ [k] : 1 <= k < {most} }}").is_subset(found))
 
 
 def told(reads: isl.Map, most: int) -> str:
-    """Which of so many tokens k are read by the row before them, as Python reads it; "": none."""
-    found = _next(reads).intersect(_every(most))
-    return "" if found.is_empty() else as_python(condition(found, _every(most)))
+    """Which of so many tokens are read by the row before them, as Python reads it; "": none.
+
+    Token k of a sample is token p of its document, which begins at k - p.
+    """
+    set_ = isl.dim_type.set
+    found = _next(reads)
+    if found.find_dim_by_name(isl.dim_type.param, _BEGIN) < 0:
+        return _condition(found, "k", most)
+    begun = found.move_dims(set_, 1, isl.dim_type.param, 0, 1)
+    pairs = isl.Set(f"{{ [k, p] : 1 <= p <= k < {most} }}")
+    found = begun.apply(isl.Map("{ [k, begin] -> [k, k - begin] }")).intersect(pairs).coalesce()
+    for name, other in (("p", 0), ("k", 1)):
+        alone = found.project_out(set_, other, 1)
+        if pairs.subtract(found).project_out(set_, other, 1).is_disjoint(alone):
+            return _condition(alone, name, most)
+    both, every = (
+        x.set_dim_name(set_, 1, "p").move_dims(isl.dim_type.param, 0, set_, 1, 1)
+        for x in (found, pairs)
+    )
+    return as_python(condition(both, every))
 
 
-def _every(most: int) -> isl.Set:
-    return isl.Set(f"{{ [k] : 1 <= k < {most} }}")
+def _condition(tokens: isl.Set, name: str, most: int) -> str:
+    """Which tokens, but the first, are among these, by a variable of that name."""
+    every = isl.Set(f"{{ [k] : 1 <= k < {most} }}")
+    found = tokens.intersect(every).compute_divs().coalesce()
+    if found.is_empty():
+        return ""
+    return as_python(replaced(condition(found, every), "k", name))
 
 
 def _next(reads: isl.Map) -> isl.Set:
     """Tokens that the row before them reads, at some length."""
-    following = isl.Map("{ [t] -> [t + 1] }")
-    return reads.intersect(following).range().project_out_all_params().coalesce()
+    found = reads.intersect(isl.Map("{ [t] -> [t + 1] }")).range()
+    for name in found.get_var_names(isl.dim_type.param):
+        if name != _BEGIN:
+            place = found.find_dim_by_name(isl.dim_type.param, name)
+            found = found.project_out(isl.dim_type.param, place, 1)
+    return found.coalesce()
 
 
 def _tokens(geometry: Geometry) -> isl.Set:
