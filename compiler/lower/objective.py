@@ -172,11 +172,11 @@ class _Maps:
 
         found = through(reads, mask, query.geometry, key.geometry)
         if self.separate and key == self.segment:
-            found = found.intersect_range(document()).coalesce()
+            found = found.intersect_range(document()).detect_equalities().coalesce()
         return None if found.is_empty() else found
 
     def join(self, one: isl.Map, other: isl.Map) -> isl.Map:
-        return one if one.plain_is_equal(other) else one.union(other).coalesce()
+        return one if one.plain_is_equal(other) else one.union(other).detect_equalities().coalesce()
 
     def same(self, one: isl.Map, other: isl.Map) -> bool:
         return bool(one.is_equal(other))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -77,76 +76,6 @@ def test_what_rows_see_carries_no_loss(name: str) -> None:
     spec = load(alone(mask, depth))
     (head,) = lower(spec).heads
     assert told_tokens(head.told, 24) == expected == told(spec, "text", "text", 24)
-
-
-CHAIN = """
-mmspec: 1
-name: chain
-modalities:
-  text: {kind: tokens, vocab: 7, length: {max: 24}}
-streams:
-  first: {from: text, depth: DEPTH, width: 8, heads: 2, attention: "FIRST"}
-  last: {from: first, depth: 1, width: 8, heads: 2, attention: "LAST"}
-heads:
-  next: {from: last, kind: language-model, tied: false}
-"""
-WITHIN: dict[str, tuple[str, int, str, Callable[[int, int], bool]]] = {
-    "two ahead": ("document & strided(2)", 1, "causal & document", lambda k, p: p >= 2),
-    "three ahead, twice": (
-        *("document & dilated(step=3, reach=3)", 2, "causal & document"),
-        lambda k, p: p >= 3,
-    ),
-    "in blocks that do not begin anew": (
-        *("document & strided(2)", 1, "causal & document & block(4)"),
-        lambda k, p: p >= 2 and k % 4 != 1,
-    ),
-    "in a prefix of the sample": (
-        *("document & prefix(3) | document & causal", 1, "causal & document"),
-        lambda k, p: k < 3,
-    ),
-    "by a token that only the first document has": (
-        *("document & global(1) & strided(2)", 2, "causal & document"),
-        lambda k, p: k == p and k % 2 == 0,
-    ),
-    "never between documents": (
-        *("document & causal | ~document & window(before=0)", 2, "causal & document"),
-        lambda k, p: False,
-    ),
-}
-"""Masks of packed documents, and whether token k, p of its document, is seen: by hand."""
-
-
-@pytest.mark.parametrize("name", WITHIN)
-def test_what_rows_see_of_their_own_document(name: str) -> None:
-    first, depth, last, seen = WITHIN[name]
-    text = CHAIN.replace("FIRST", first).replace("DEPTH", str(depth)).replace("LAST", last)
-    spec = load(text)
-    plan = lower(spec)
-    assert plan.separate == ("text",)
-    for begin in range(24):
-        expected = {k for k in range(begin + 1, 24) if seen(k, k - begin)}
-        assert told_tokens(plan.heads[0].told, 24, begin) == expected
-        assert told(spec, "last", "text", 24, begin) == expected
-
-
-def test_each_document_carries_the_losses_that_it_has_alone(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    masks = {"FIRST": "document & strided(2)", "DEPTH": "1", "LAST": "causal & document"}
-    text = CHAIN
-    for word, mask in masks.items():
-        text = text.replace(word, mask)
-    path.write_text(text)
-    model = mmspec.compile(path)().double().eval()
-    ids = torch.randint(7, (1, 6), generator=torch.Generator().manual_seed(3))
-    documents = {"text": torch.tensor([[0, 0, 0, 1, 1, 1]])}
-    whole = model(text=ids, documents=documents, targets={"next": ids})
-    pieces = [model(text=x, targets={"next": x}) for x in ids.split(3, dim=1)]
-    terms = [
-        -piece.heads.next[0, 0].log_softmax(0)[x[0, 1]]
-        for piece, x in zip(pieces, ids.split(3, dim=1), strict=True)
-    ]
-    torch.testing.assert_close(whole.loss, torch.stack(terms).mean())
-    torch.testing.assert_close(torch.stack([piece.loss for piece in pieces]), torch.stack(terms))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -288,6 +217,33 @@ def test_other_ways_to_a_later_token(case: tuple[str, str, str, str]) -> None:
     with pytest.raises(MmspecError) as caught:
         lower(spec)
     assert [problem.code for problem in caught.value.diagnostics] == ["MM324"]
+
+
+POOLED = """
+mmspec: 1
+name: pooled
+modalities:
+  text: {kind: tokens, vocab: 7, length: {max: 12}}
+  tags: {kind: tokens, vocab: 5, length: {max: 12}}
+streams:
+  other: {from: {fusion: gated, of: [text, tags]}, depth: 1, width: 8, heads: 2, attention: none}
+  last:
+    from: {fusion: cross-attention, of: [text, other], attention: {text -> tags: "MASK"}}
+    depth: 1
+    width: 8
+    heads: 2
+    attention: window(before=1)
+heads:
+  next: {from: last, kind: language-model, modality: text, tied: false}
+"""
+
+
+def test_only_rows_that_read_what_is_pooled_read_all_tokens() -> None:
+    spec = load(POOLED.replace("MASK", "prefix(2) & window(before=0)"))
+    (head,) = lower(spec).heads
+    assert told_tokens(head.told, 12) == {1, 2, 3} == told(spec, "last", "text", 12)
+    with pytest.raises(MmspecError, match="the gated fusion of stream `other` reads all tokens"):
+        lower(load(POOLED.replace("MASK", "prefix(2)")))
 
 
 TWICE = """

@@ -40,7 +40,8 @@ def everything(rows: isl.Map, segment: Geometry) -> isl.Map:
 
 def through(reads: isl.Map, mask: Mask, query: Geometry, key: Geometry) -> isl.Map:
     """What rows read of the keys that those tokens see which they read already."""
-    return reads.apply_range(relation(widest(mask), query, key).visible).coalesce()
+    found = reads.apply_range(relation(widest(mask), query, key).visible)
+    return found.detect_equalities().coalesce()
 
 
 def tells_all(reads: isl.Map, most: int) -> bool:
@@ -87,9 +88,8 @@ def _condition(tokens: isl.Set, name: str, most: int) -> str:
 def _next(reads: isl.Map) -> isl.Set:
     """Tokens that the row before them reads, at some length."""
     found = reads.intersect(isl.Map("{ [t] -> [t + 1] }")).range()
-    for name in found.get_var_names(isl.dim_type.param):
-        if name != _BEGIN:
-            place = found.find_dim_by_name(isl.dim_type.param, name)
+    for place in reversed(range(found.n_param())):
+        if found.get_dim_name(isl.dim_type.param, place) != _BEGIN:
             found = found.project_out(isl.dim_type.param, place, 1)
     return found.coalesce()
 
