@@ -24,7 +24,7 @@ FAULTS: tuple[Fault, ...] = (
         "the last token of a document is trained on the first of the next",
         PACKED,
         ("P15", "P59"),
-        source((r"return ids_bt\.masked_fill\(first_bt, -100\)", "return ids_bt")),
+        source((r"return ids_bt\.masked_fill\(document_bt .*, -100\)", "return ids_bt")),
     ),
     Fault(
         "told-from-the-sample",
