@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
@@ -172,6 +172,24 @@ def junit(reports: Iterable[Report]) -> str:
         )
         for outcome in report.outcomes:
             _case(suite, report, outcome)
+    return _document(root)
+
+
+def junit_of(name: str, cases: Sequence[tuple[str, str, str]]) -> str:
+    """One suite as JUnit XML: of each case its class, its name and why it failed, if it did."""
+    failed = sum(bool(why) for _, _, why in cases)
+    root = ElementTree.Element("testsuites", name="mmspec verify")
+    counts = {"tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": "0"}
+    suite = ElementTree.SubElement(root, "testsuite", {"name": name} | counts)
+    for group, title, why in cases:
+        attributes = {"classname": _xml(group), "name": _xml(title)}
+        case = ElementTree.SubElement(suite, "testcase", attributes)
+        if why:
+            ElementTree.SubElement(case, "failure", message=_xml(why))
+    return _document(root)
+
+
+def _document(root: ElementTree.Element) -> str:
     ElementTree.indent(root)
     head = '<?xml version="1.0" encoding="utf-8"?>\n'
     return head + ElementTree.tostring(root, encoding="unicode") + "\n"

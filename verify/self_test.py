@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmspec.verify.faults import FAULTS, Fault
 from mmspec.verify.laws import LAWS, Law, Search
 from mmspec.verify.outcome import Outcome
+from mmspec.verify.report import junit_of
 from mmspec.verify.subject import Subject
 from mmspec.verify.verify import Told, check_law, law_of, silent
 
@@ -75,6 +76,16 @@ class SelfTest:
         for alarm in self.alarms:
             console.print(Text(f"false alarm: {alarm}"), soft_wrap=True)
         console.print(Text(self.summary()), soft_wrap=True)
+
+    def junit(self) -> str:
+        """Everything as JUnit XML: a case for each law and fault, and for what else is wrong."""
+        cases = [
+            (trial.law, f"{trial.fault}: {trial.what}", "" if trial.caught else trial.detail)
+            for trial in self.trials
+        ]
+        cases += [(law, "a fault is planted", "none is planted for it") for law in self.untried]
+        cases += [("false alarm", alarm, alarm) for alarm in self.alarms]
+        return junit_of("self-test", cases)
 
     def summary(self) -> str:
         """`118 of 118 planted faults caught by 21 laws`."""

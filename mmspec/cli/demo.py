@@ -173,15 +173,14 @@ def _bar(bars: Mapping[str, float], names: Sequence[str]) -> str:
 
 def _show_use(package: Path, folder: Path, demo: Demo, job: Job) -> None:
     """Where the package is, and the lines that import and call it, run in another process."""
-    import torch
-
     from mmspec.train import checkpoint
+    from mmspec.train import folder as files
     from mmspec.train.data import EncodedFeed
 
     assert isinstance(job.feed, EncodedFeed)
     state = checkpoint.load(Path(job.settings.out))
     assert state is not None
-    torch.save(state["model"], folder / "weights.pt")
+    files.write(folder / "weights.pt", checkpoint.packed(state["model"]))
     lines = use(package.name, demo)
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)],

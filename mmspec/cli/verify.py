@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from mmspec.cli import output, tested, waiting, writable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mmspec.verify.report import Report
 
 NAME: Final = "verify"
@@ -51,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     _check_all(paths)
     reports = [_report(path, arguments) for path in paths]
     if arguments.junit is not None:
-        _write_junit(Path(arguments.junit), reports)
+        from mmspec.verify.report import junit
+
+        writable.write(Path(arguments.junit), junit(reports).encode())
     if arguments.json:
         output.machine({"reports": [report.as_dict() for report in reports]})
     return max(report.exit_code for report in reports)
@@ -84,13 +84,6 @@ def _report(path: str, arguments: argparse.Namespace) -> Report:
     return report
 
 
-def _write_junit(path: Path, reports: list[Report]) -> None:
-    """All reports as one JUnit file."""
-    from mmspec.verify.report import junit
-
-    writable.write(path, junit(reports).encode())
-
-
 def _nothing_to_verify() -> Exception:
     from mmspec.diagnostics import Diagnostic, MmspecError
 
@@ -104,6 +97,10 @@ def _self_test(arguments: argparse.Namespace) -> int:
         from mmspec.verify.self_test import self_test
 
         report = self_test(tuple(arguments.law or ()), told=wait.report)
+    if arguments.junit is not None:
+        from pathlib import Path
+
+        writable.write(Path(arguments.junit), report.junit().encode())
     if arguments.json:
         output.machine(report.as_dict())
     else:

@@ -24,10 +24,15 @@ WEIGHTS: Final = ("model.safetensors", "model.pt")
 
 def save(directory: Path, state: dict[str, Any]) -> None:
     """Write a run's state (tensors and plain data only), with the digest of all of it behind."""
+    body = packed(state)
+    folder.write(directory / NAME, body + _SEAL + hashlib.sha256(body).digest())
+
+
+def packed(state: dict[str, Any]) -> bytes:
+    """Tensors and plain data as `torch.save` writes them."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    body = buffer.getvalue()
-    folder.write(directory / NAME, body + _SEAL + hashlib.sha256(body).digest())
+    return buffer.getvalue()
 
 
 def load(directory: Path) -> dict[str, Any] | None:
@@ -91,9 +96,7 @@ def save_weights(model: nn.Module, directory: Path) -> Path:
     try:
         import safetensors.torch
     except ImportError:
-        buffer = io.BytesIO()
-        torch.save(tensors, buffer)
-        path, content = directory / WEIGHTS[1], buffer.getvalue()
+        path, content = directory / WEIGHTS[1], packed(tensors)
     else:
         unshared = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
         path, content = directory / WEIGHTS[0], safetensors.torch.save(unshared)

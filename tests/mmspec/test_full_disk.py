@@ -15,10 +15,13 @@ from data_case import source, spec
 from training_job import Made, Quiet, Toy, settings
 from training_job import spec as toy
 
+from mmspec import private
 from mmspec.cli import main, starters, writable
+from mmspec.compiler.runtime import tuning
 from mmspec.data import dataset, store
 from mmspec.diagnostics import MmspecError
 from mmspec.train import checkpoint, events, loop, metrics, record
+from mmspec.verify.self_test import SelfTest
 
 SPEC = """
 mmspec: 1
@@ -149,6 +152,28 @@ def test_encoded_data_that_finds_no_room_is_told(
     with room(50), pytest.raises(MmspecError, match=r"MM603.*encoded.*free some space.*CACHE"):
         dataset.encode(rows, spec("text"))
     assert not any(path.is_file() for path in (here / "cache").rglob("*"))
+
+
+def test_what_a_cache_has_no_room_for_is_not_begun(here: Path) -> None:
+    own = private.cache("tuning")
+    assert own is not None
+    with room(3):
+        with pytest.raises(OSError), private.written(own / "entry") as file:
+            file.write(b"words")
+        tuning._write({"kernel": "a"}, tuning.Config(4, 2))
+    assert not os.listdir(own)
+    tuning._write({"kernel": "a"}, tuning.Config(4, 2))
+    assert len(os.listdir(own)) == 1
+
+
+def test_a_report_of_the_laws_is_written_too(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was looked at whether it could be, and then left out."""
+    report = SelfTest((), ("P1",), ())
+    monkeypatch.setattr("mmspec.verify.self_test.self_test", lambda *_, **__: report)
+    assert main.main(["verify", "--self-test", "--junit", "a.xml"]) == 1
+    assert (here / "a.xml").read_text() == report.junit()
 
 
 class Fills(Quiet):

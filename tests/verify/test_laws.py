@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from mmspec.verify.faults import FAULTS
 from mmspec.verify.laws import LAWS, Law, Search
 from mmspec.verify.outcome import Outcome
-from mmspec.verify.self_test import of_law, self_test, try_fault
+from mmspec.verify.self_test import SelfTest, of_law, self_test, try_fault
 from mmspec.verify.subject import Subject
 from mmspec.verify.verify import check_law
 
@@ -107,3 +109,9 @@ def test_the_self_test_counts_what_is_caught_and_what_is_not(
     report = self_test(("p41",), examples=20)
     assert report.exit_code == 1
     assert len(report.missed) == len(report.trials) == report.as_dict()["counts"]["planted"]
+    suite = ElementTree.fromstring(report.junit())[0]
+    assert suite.attrib["failures"] == suite.attrib["tests"] == str(len(report.trials))
+    sound = ElementTree.fromstring(SelfTest(report.trials[:1], ("P9",), ("P1 of `a`",)).junit())[0]
+    assert [case.attrib["classname"] for case in sound] == ["P41", "P9", "false alarm"]
+    caught = SelfTest((replace(report.trials[0], caught=True),), (), ()).junit()
+    assert ElementTree.fromstring(caught)[0].attrib["failures"] == "0"
