@@ -75,7 +75,7 @@ def _check_header(name: str, header: list[str]) -> None:
 
 def _cells(name: str, line: int, header: list[str], row: list[str]) -> dict[str, Any]:
     if len(row) != len(header):
-        advice = "quote a cell that holds a comma"
+        advice = "quote a cell that holds a comma; a number has a point before its decimals"
         raise _bad(f"{name}:{line}", f"{len(row)} cells under {len(header)} columns", advice)
     return {key: cell or None for key, cell in zip(header, row, strict=True)}
 

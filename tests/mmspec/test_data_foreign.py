@@ -199,6 +199,15 @@ def encoded(path: Path, wanted: Any) -> Dataset:
     return dataset.encode(registry.load(str(path), wanted), wanted)
 
 
+def test_a_decimal_comma_that_parts_two_cells_is_thought_of(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,5,2,5,3,5\n" * 2)
+    told = problem(lambda: frames.encode(PART["motion"], files.array(tmp_path / "a.csv")))
+    assert "array [2, 6], expected [frames, 3]" in told.message and "point" in told.help
+    (tmp_path / "rows.csv").write_text("age,side,label\n1,5,left,a\n")
+    told = problem(lambda: registry.load(str(tmp_path / "rows.csv"), spec("facts")))
+    assert "4 cells under 3 columns" in told.message and "point" in told.help
+
+
 @pytest.mark.parametrize("text", ["1,5 2,5", "1,5;2,5", "1,5  2"])
 def test_decimal_commas_of_several_numbers(text: str) -> None:
     told = problem(lambda: target.regressed(2, text))

@@ -31,5 +31,7 @@ def encode(modality: Frames, raw: Raw) -> NDArray[Any]:
     if frames.ndim != 2 or frames.shape[1] != modality.features:
         message = f"an array {list(frames.shape)}, expected [frames, {modality.features}]"
         advice = "transpose it" if frames.shape[0] == modality.features else "or change `features`"
+        if frames.ndim == 2 and frames.shape[1] == 2 * modality.features:
+            advice += "; in text a number has a point before its decimals, no comma"
         raise fault("MM505", message, advice)
     return narrowed(frames, "the array")[: modality.length.max + 1]
