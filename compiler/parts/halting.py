@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -110,9 +111,11 @@ class PonderStack(nn.Module):
 def ponder_penalty(p_bn: Tensor, prior: float) -> Tensor:
     """Mean over the batch of KL(p || truncated geometric distribution of rate `prior`)."""
     steps_n = torch.arange(p_bn.shape[1], device=p_bn.device, dtype=p_bn.dtype)
-    prior_n = (1 - prior) ** steps_n
+    # In logarithms: many steps of a prior near 1 are less than a float holds.
+    log_prior_n = steps_n * math.log1p(-prior)
+    log_prior_n = log_prior_n - log_prior_n.exp().sum().log()
     log_p_bn = p_bn.clamp_min(torch.finfo(p_bn.dtype).tiny).log()
-    divergence = (p_bn * (log_p_bn - (prior_n / prior_n.sum()).log())).sum()
+    divergence = (p_bn * (log_p_bn - log_prior_n)).sum()
     return divergence / max(p_bn.shape[0], 1)
 
 

@@ -101,8 +101,11 @@ def readable(x: Tensor) -> bool:
     """Whether the values of a tensor can be looked at, and at little cost."""
     if torch.compiler.is_compiling() or not x.is_cpu or is_functorch_wrapped_tensor(x):
         return False
+    if type(x) is Tensor:
+        return True
     # What answers each operation itself, as fake tensors do, need not have values.
-    return type(x) is Tensor or type(x).__torch_dispatch__ is Tensor.__torch_dispatch__
+    own, plain = (getattr(of, "__torch_dispatch__", None) for of in (type(x), Tensor))
+    return own is plain
 
 
 def within(x: Tensor, most: int) -> bool:

@@ -150,6 +150,16 @@ def test_ponder_penalty_is_the_divergence_from_the_prior(prior: float) -> None:
     assert ponder_penalty(start, prior).item() == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize(("prior", "steps"), [(0.9, 64), (0.9999999999, 12), (1e-9, 64)])
+def test_a_penalty_of_many_steps_is_finite(prior: float, steps: int) -> None:
+    """All mass on the last step: log of the sum less steps - 1 times log(1 - prior)."""
+    p = torch.zeros(1, steps)
+    p[0, -1] = 1
+    total = math.fsum((1 - prior) ** n for n in range(steps))
+    expected = math.log(total) - (steps - 1) * math.log1p(-prior)
+    assert ponder_penalty(p, prior).item() == pytest.approx(expected, rel=1e-5)
+
+
 def exits(after: tuple[int, ...], threshold: float, final_norm: bool = True) -> ExitStack:
     """Four blocks that may be left after some."""
     return filled(

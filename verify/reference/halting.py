@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -99,14 +100,15 @@ def ponder(x: Tensor, stream: Stream, w: Weights, place: Place, training: bool) 
     return Outcome(output, notes, torch.stack(p), depth=step)
 
 
-def prior(rule: Ponder) -> Tensor:
-    """The truncated geometric prior over steps [N]."""
-    raw = [rule.prior * (1 - rule.prior) ** n for n in range(rule.at_most)]
-    return torch.tensor(raw, dtype=torch.float64) / sum(raw)
+def log_prior(rule: Ponder) -> Tensor:
+    """Logarithms of the truncated geometric prior over steps [N], which may be less than floats."""
+    total = sum((1 - rule.prior) ** n for n in range(rule.at_most))
+    logs = [n * math.log1p(-rule.prior) - math.log(total) for n in range(rule.at_most)]
+    return torch.tensor(logs, dtype=torch.float64)
 
 
 def ponder_loss(rule: Ponder, p: Tensor) -> Tensor:
     """Weight times the mean over samples of KL(p | prior); p is [B, N], 0 log 0 is 0."""
     safe = torch.where(p > 0, p, 1.0)
-    terms = p * (torch.log(safe) - torch.log(prior(rule)))
+    terms = p * (torch.log(safe) - log_prior(rule))
     return rule.weight * terms.sum(1).mean()
