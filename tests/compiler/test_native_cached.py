@@ -43,7 +43,7 @@ def test_of_processes_at_once_one_compiles(
     monkeypatch.setenv("CXX", str(compiler(tmp_path, wait, COPY.format(code=code))))
     monkeypatch.setenv("MMSPEC_NATIVE", "1")
     words = (
-        "import os, sys; from mmspec.compiler.parts import native_build;"
+        "import os, sys; from mmspec.compiler.runtime import native_build;"
         "open(sys.argv[1], 'w').close(); print(native_build.library() is not None)"
     )
     both = [
