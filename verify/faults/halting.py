@@ -97,7 +97,7 @@ FAULTS: tuple[Fault, ...] = (
         "the truncated prior does not sum to 1",
         PONDERED,
         ("P59",),
-        source((r"\(prior_n / prior_n\.sum\(\)\)\.log\(\)", "(prior * prior_n).log()")),
+        source((r"log_prior_n - .*", "log_prior_n + math.log(prior)")),
     ),
     Fault(
         "penalty-detached",
