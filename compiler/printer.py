@@ -32,12 +32,22 @@ def _node(part: Any) -> Iterator[str]:
 
 
 def _field(name: str, value: Any, pad: str) -> Iterator[str]:
-    if value is None or value == () or isinstance(value, Span) or (name, value) == ("told", ""):
+    if value is None or value == () or isinstance(value, Span):
         return
-    if isinstance(value, ir.Block | ir.Attention):
-        yield f"{pad}{name}:"
+    if (name, value) in (("told", ""), ("order", (0,))):
+        return
+    if name == "variants":
+        for number, block in enumerate(value):
+            yield from _nested(f"block {number}" if len(value) > 1 else "block", block, pad)
+    elif isinstance(value, ir.Block | ir.Attention):
+        yield from _nested(name, value, pad)
+    elif name == "fusion":
+        yield f"{pad}{name}: {value.name}"
         for item in dataclasses.fields(value):
             yield from _field(item.name, getattr(value, item.name), pad + "    ")
+    elif name == "sublayers":
+        for one in value:
+            yield from _sublayer(one, pad)
     elif name == "groups":
         for group in value:
             by = f"{group.heads} heads: " if len(value) > 1 else ""
@@ -45,6 +55,25 @@ def _field(name: str, value: Any, pad: str) -> Iterator[str]:
                 yield f"{pad}{by}{query} sees {key}: {masks.unparse(mask)}"
     else:
         yield f"{pad}{name}: {_text(value)}"
+
+
+def _nested(name: str, value: Any, pad: str) -> Iterator[str]:
+    """The fields of a record, a step further in; what an attention's owner says is left out."""
+    yield f"{pad}{name}:"
+    said = ("owner", "of", "queries", "keys", "own") if isinstance(value, ir.Attention) else ()
+    for item in dataclasses.fields(value):
+        if item.name not in said:
+            yield from _field(item.name, getattr(value, item.name), pad + "    ")
+
+
+def _sublayer(one: ir.Sublayer, pad: str) -> Iterator[str]:
+    if isinstance(one.mixer, ir.Attention):
+        yield from _nested(one.name, one.mixer, pad)
+    else:
+        yield f"{pad}{one.name}: {_text(one.mixer)}"
+    place = "after the sum" if one.post else "before"
+    dropout = f", dropout {one.dropout}" if one.dropout else ""
+    yield f"{pad}    {place}: {_text(one.norm)}{dropout}"
 
 
 def _text(value: Any) -> str:

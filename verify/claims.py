@@ -188,7 +188,7 @@ def _range(low: int, high: int) -> str:
 
 
 def _unit(stack: ir.Stack) -> str:
-    return "steps" if isinstance(stack.halting, ir.Ponder) else "blocks"
+    return stack.halting.unit if stack.halting else "blocks"
 
 
 def _growth(verdict: _Claim, claim: claims.Growth) -> Outcome:

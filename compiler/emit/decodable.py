@@ -86,32 +86,34 @@ class _Flow:
         return {s.name: self.states[v.name, s.name] for v in values for s in v.segments}
 
     def _fused(self, node: ir.Fuse) -> dict[str, str]:
-        row = self._row(*node.sources)
-        if node.kind == "concat":
-            return row
-        if node.kind == "cross-attention":
-            own = self._row(node.sources[0])
-            keys = tuple(segment for value in node.sources[1:] for segment in value.segments)
-            context = self._row(*node.sources[1:])
-            where = f"the fusion of stream `{node.stream}`"
-            sides = (node.sources[0].segments, keys)
-            return self._attended(node.groups, sides, (own, context), where)
-        if all(state == FREE for state in row.values()):
+        row, every = self._row(*node.kept), self._row(*node.sources)
+        if all(state == FREE for state in every.values()):
             return {segment.name: FREE for segment in node.out.segments}
-        why = f"the {node.kind} fusion of stream `{node.stream}` reads all tokens at once"
-        return {segment.name: why for segment in node.out.segments}
+        for reading in node.readings():
+            if isinstance(reading, ir.Pool) or reading.own:
+                why = f"the {node.fusion.name} fusion of stream `{node.stream}`"
+                return dict.fromkeys(
+                    (segment.name for segment in node.out.segments),
+                    f"{why} reads all tokens at once",
+                )
+            others = {segment.name: every[segment.name] for segment in reading.keys}
+            where = f"the fusion of stream `{node.stream}`"
+            row = self._attended(reading, (row, others), where)
+        return row
 
     def _stacked(self, node: ir.Stack) -> dict[str, str]:
         row = self._row(node.source)
         if all(state == FREE for state in row.values()):
             return row
         if node.halting is not None:
-            kind = "pondering" if isinstance(node.halting, ir.Ponder) else "early exits"
-            return dict.fromkeys(row, f"the {kind} of stream `{node.stream}` reads all tokens")
-        where, segments = f"stream `{node.stream}`", node.source.segments
-        groups = node.block.attention.groups
-        for _ in range(node.depth):
-            after = self._attended(groups, (segments, segments), (row, row), where)
+            what = f"the {node.halting.words} of stream `{node.stream}`"
+            return dict.fromkeys(row, f"{what} reads all tokens")
+        where = f"stream `{node.stream}`"
+        for _ in range(node.repeat):
+            after = row
+            for block in node.layers(0, len(node.order)):
+                for site in block.attentions:
+                    after = self._attended(site, (after, after), where)
             if after == row:
                 break
             row = after
@@ -119,15 +121,14 @@ class _Flow:
 
     def _attended(
         self,
-        groups: tuple[ir.Group, ...],
-        sides: tuple[tuple[ir.Segment, ...], tuple[ir.Segment, ...]],
+        site: ir.Attention,
         rows: tuple[dict[str, str], dict[str, str]],
         where: str,
     ) -> dict[str, str]:
         """What queries are when they have read the keys that they see."""
-        queries, keys = ({segment.name: segment for segment in side} for side in sides)
+        queries, keys = ({segment.name: segment for segment in side} for side in site.sides)
         found = dict(rows[0])
-        for group in groups:
+        for group in site.groups:
             for query, key, mask in group.masks:
                 pair = queries[query], keys[key]
                 state = found[query], rows[1][key]

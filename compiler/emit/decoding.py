@@ -126,8 +126,9 @@ def _step(node: ir.Node, steps: Steps) -> None:
     else:
         of = next(v for v in node.sources if steps.decoding.segment in v.segments)
         steps.tensors[node.out.name] = steps.tensors[of.name]
-        if node.kind == "cross-attention":
-            _read(node, steps)
+        for site in node.attentions:
+            if not site.own:
+                _read(node, site, steps)
 
 
 def _embedded(node: ir.Embed, steps: Steps) -> str:
@@ -141,7 +142,8 @@ def _embedded(node: ir.Embed, steps: Steps) -> str:
 def _stack(node: ir.Stack, steps: Steps) -> None:
     """A stream's blocks: what their attention keeps, and the call."""
     segment, segments = steps.decoding.segment, node.source.segments
-    groups = node.block.attention.groups
+    (read,) = node.attentions
+    groups = read.groups
     context = [s for s in sight.seen(groups, segment, segments) if s != segment]
     site = _site(node, steps)
     sees = sight.Sight(f"{node.stream}_sees", f"stream {node.stream}", segment, groups)
@@ -157,13 +159,14 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
         f"{layers} = [layer.qkv for layer in {every} if isinstance(layer, {attention})]"
     )
     for one in (*context, segment):
-        constants = {"of": node.block.attention, "rotary": one.rotary}
+        constants = {"of": read, "rotary": one.rotary}
         take = steps.functions.request("take_keys", constants, site).name
         slots = _slots(steps, node.stream, sees, one, segments)
         entry = f'"{node.stream}.{one.name}": KeyRecorder({layers}, {take}, {slots})'
         steps.recorders.append(entry)
     constants = {
-        "of": node,
+        "of": node.variants[0],
+        "final_norm": node.final_norm is not None,
         "segment": segment,
         "joint": bool(context),
         "sees": ast.Name(f"{node.stream}_sees", ast.Load()),
@@ -186,28 +189,28 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
 
 def _site(node: ir.Stack, steps: Steps) -> Site:
     classes = steps.classes(node.module)
-    called = classes[type(node.block.feed_forward).__name__].signatures["forward"]
+    (layer,) = node.feed_forwards
+    called = classes[type(layer).__name__].signatures["forward"]
     calls = {"feed_forward": (called.before, called.after)}
     return Site(node.stream, {part: item.handle.name for part, item in classes.items()}, calls)
 
 
-def _read(node: ir.Fuse, steps: Steps) -> None:
+def _read(node: ir.Fuse, read: ir.Attention, steps: Steps) -> None:
     """A fusion by cross-attention: its context is kept as a whole."""
     segment, source = steps.decoding.segment, steps.tensors[node.out.name]
-    keys = tuple(s for value in node.sources[1:] for s in value.segments)
-    context = sight.seen(node.groups, segment, keys)
+    context = sight.seen(read.groups, segment, read.keys)
     if not context:
         return
-    owner = f"{node.stream}_fusion"
+    owner = read.owner
     of = f"the fusion of stream {node.stream}"
-    sees = sight.Sight(f"{owner}_sees", of, segment, node.groups)
+    sees = sight.Sight(f"{owner}_sees", of, segment, read.groups)
     steps.sources.append(sees.function(tuple(context)))
     classes = {p: item.handle.name for p, item in steps.classes(node.module or "").items()}
     site = Site(owner, classes)
-    constants = {"heads": node.heads}
+    constants = {"heads": read.heads}
     take = steps.functions.request("take_context", constants, site).name
     for one in context:
-        slots = _slots(steps, owner, sees, one, keys)
+        slots = _slots(steps, owner, sees, one, read.keys)
         layers = f"[model.{node.module}.attention.key_value]"
         steps.recorders.append(f'"{owner}.{one.name}": KeyRecorder({layers}, {take}, {slots})')
     made = steps.functions.request("next_read", constants, site)

@@ -34,8 +34,7 @@ NAMES: Final = frozenset(
 
 def packed(plan: ir.Plan) -> list[str]:
     """Inputs whose tokens may be packed documents."""
-    groups = [group for stack in plan.stacks() for group in stack.block.attention.groups]
-    groups += [group for node in plan.nodes if isinstance(node, ir.Fuse) for group in node.groups]
+    groups = [group for site in plan.sites() for group in site.groups]
     asked = masks.documents(tuple(groups))
     return [given.name for given in plan.inputs if given.name in asked]
 

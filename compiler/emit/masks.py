@@ -49,16 +49,16 @@ def simplify(mask: masks.Mask) -> masks.Mask:
     return mask
 
 
-def is_causal(groups: Groups, queries: Segments, keys: Segments) -> bool:
-    """Whether it is one segment under plain `causal`."""
-    shown = [simplify(mask) for group in groups for *_, mask in group.masks]
-    alone = len(queries) == len(groups) == 1 and queries == keys
+def is_causal(site: ir.Attention) -> bool:
+    """Whether it is self-attention of one segment under plain `causal`, which SDPA knows."""
+    shown = [simplify(mask) for group in site.groups for *_, mask in group.masks]
+    alone = site.own and len(site.queries) == len(site.groups) == 1 and site.queries == site.keys
     return alone and shown == [masks.Pattern("causal", ())]
 
 
-def is_full(groups: Groups, queries: Segments, keys: Segments) -> bool:
+def is_full(site: ir.Attention) -> bool:
     """Whether every query sees every key in every head."""
-    return all(_is_full(group.masks, queries, keys) for group in groups)
+    return all(_is_full(group.masks, *site.sides) for group in site.groups)
 
 
 def _is_full(pairs: Pairs, queries: Segments, keys: Segments) -> bool:

@@ -196,6 +196,4 @@ def reserved(plan: ir.Plan) -> frozenset[str]:
 
 def _most_groups(plan: ir.Plan) -> int:
     """The most groups of heads that an attention of the model has."""
-    sizes = [len(stack.block.attention.groups) for stack in plan.stacks()]
-    sizes += [len(node.groups) for node in plan.nodes if isinstance(node, ir.Fuse)]
-    return max(sizes, default=0)
+    return max((len(site.groups) for site in plan.sites()), default=0)

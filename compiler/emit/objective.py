@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit.wiring import Lines, exit_stack
+from mmspec.compiler.emit.wiring import Lines
 
 
 def losses(plan: ir.Plan, lines: Lines) -> None:
@@ -17,7 +17,7 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
                 f"    # a token of {node.segment} that the row before it sees carries no loss",
                 *(f"    {line}" for line in _told(node, lines)[1]),
             )
-        if exit_stack(plan, node) is None:
+        if plan.exits(node) is None:
             lines.write(f'    losses["{node.name}"] = {_loss(node, plan, lines)}')
             continue
         each = f'cross_entropy(exit_bc, targets["{node.name}"], {node.smoothing!r})'

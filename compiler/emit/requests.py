@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from mmspec.compiler import ir
@@ -35,40 +36,31 @@ def embedding(node: ir.Embed, separate: bool = False) -> tuple[str, dict[str, An
 
 
 def fusion(node: ir.Fuse, backend: Backend) -> tuple[str, dict[str, Any]]:
-    """Part and constants of a fusion with parameters."""
-    width, sources = node.out.width, len(node.sources)
-    if node.kind == "gated":
-        return "GatedFusion", {"sources": sources, "width": width}
-    if node.kind == "attention":
-        return "AttentionFusion", {"queries": node.queries, "width": width, "heads": node.heads}
-    if node.kind == "cross-attention":
-        constants: dict[str, Any] = {"width": width, "heads": node.heads}
-        constants["shown"] = sparse.of_fusion(node).patterns(backend)
-        constants["packed"] = bool(masks.documents(node.groups))
-        return "CrossAttentionFusion", constants
-    assert node.kind == "transformer", node.kind
-    blocks = {"depth": len(node.blocks), "block": node.blocks[0]}
-    return "TransformerFusion", {"sources": sources, **blocks}
+    """Part of a fusion with parameters, and all that it may take."""
+    constants = {item.name: getattr(node.fusion, item.name) for item in fields(node.fusion)}
+    constants |= {"width": node.out.width, "sources": len(node.sources)}
+    for site in node.attentions:
+        constants |= {"heads": site.heads, "shown": sparse.patterns(site, backend)}
+        constants["packed"] = bool(masks.documents(site.groups))
+    assert node.fusion.part is not None, node.fusion
+    return node.fusion.part, constants
 
 
 def stack(node: ir.Stack, backend: Backend) -> tuple[str, dict[str, Any]]:
     """Part and constants of a stream's stack."""
     turned = [segment.tokens.max for segment in node.source.segments if segment.rotary]
+    (block,), (site,) = node.variants, node.attentions
     constants: dict[str, Any] = {
-        "block": node.block,
+        "block": block,
         "depth": node.depth,
         "final_norm": node.final_norm,
         "positions": max(turned, default=0),
-        "shown": sparse.of_stack(node).patterns(backend),
-        "causal": masks.is_causal(
-            node.block.attention.groups, node.source.segments, node.source.segments
-        ),
+        "shown": sparse.patterns(site, backend),
+        "causal": masks.is_causal(site),
     }
-    if isinstance(node.halting, ir.Ponder):
-        return "PonderStack", {**constants, "ponder": node.halting}
-    if isinstance(node.halting, ir.Exit):
-        return "ExitStack", {**constants, "leave": node.halting}
-    return "Stack", constants
+    if node.halting is None:
+        return "Stack", constants
+    return node.halting.part, {**constants, "rule": node.halting}
 
 
 def head(node: ir.Head, plan: ir.Plan) -> tuple[str, dict[str, Any]]:
@@ -94,7 +86,10 @@ class Requests:
                 part = embedding(node, node.modality in plan.separate)
                 self._ask(specialiser, node.module, node.modality, part)
             elif isinstance(node, ir.Fuse) and node.module:
-                self._ask(specialiser, node.module, node.stream, fusion(node, backend))
+                name, known = fusion(node, backend)
+                taken = specialiser.parameters(name)
+                constants = {each: value for each, value in known.items() if each in taken}
+                self._ask(specialiser, node.module, node.stream, (name, constants))
             elif isinstance(node, ir.Stack):
                 self._ask(specialiser, node.module, node.stream, stack(node, backend))
         for item in plan.heads:

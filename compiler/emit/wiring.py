@@ -135,49 +135,48 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
     x, valid = f"{node.out.name}_btd", f"{node.out.name}_bt"
     lines.tensors[node.out.name], lines.valids[node.out.name] = x, valid
     parts, valids = lines.values(node.sources), lines.validities(node.sources)
-    if node.kind == "attention":
-        lines.counts[node.stream] = str(node.queries)
+    if not node.kept:
+        lines.counts |= {s.name: str(s.tokens.max) for s in node.out.segments}
         lines.write(f"{valid} = None")
-    elif node.kind == "cross-attention":
-        lines.valids[node.out.name] = lines.valids[node.sources[0].name]
+    elif node.fusion.keeps == "first":
+        lines.valids[node.out.name] = lines.valids[node.kept[0].name]
     else:
         lines.write(f"{valid} = join_valid({parts}, {valids})")
     if node.module is None:
         lines.write(f"{x} = torch.cat({parts}, dim=1)")
         return
     arguments = {"parts": parts, "valids": valids, "mask": "None"}
-    if node.kind == "cross-attention":
-        arguments |= _cross(node, lines)
+    for site in node.readings():
+        if isinstance(site, ir.Attention) and not site.own:
+            arguments |= _cross(node, site, lines)
     call = lines.requests.call(node.module, arguments)
-    if node.kind == "gated":
-        lines.write(f'{x}, statistics["{node.stream}.gates"] = {call}')
-    else:
-        lines.write(f"{x} = {call}")
+    given = (f'statistics["{node.stream}.{name}"]' for name in node.fusion.statistics)
+    lines.write(f"{', '.join((x, *given))} = {call}")
 
 
-def _cross(node: ir.Fuse, lines: Lines) -> dict[str, str]:
+def _cross(node: ir.Fuse, site: ir.Attention, lines: Lines) -> dict[str, str]:
     """What the attention of a fusion is told of whom it sees."""
-    others = node.sources[1:]
+    others = node.others
     valid = lines.valids[others[0].name]
     if len(others) > 1:
         valid = f"join_valid({lines.values(others)}, {lines.validities(others)})"
-    return _told(sparse.of_fusion(node), (valid, lines.tensors[node.sources[0].name]), lines)
+    return _told(site, (valid, lines.tensors[node.sources[0].name]), lines)
 
 
-def _told(site: sparse.Site, names: tuple[str, str], lines: Lines) -> dict[str, str]:
+def _told(site: ir.Attention, names: tuple[str, str], lines: Lines) -> dict[str, str]:
     """What an attention is told: a mask, or patterns by name; names: validity, a tensor."""
     counts = _tuple([lines.counts[segment] for segment in masks.parameters(*site.sides)])
     told = {"mask": f"visible_keys({names[0]})", "valid_bt": names[0], "counts": counts}
-    if site.patterns(lines.requests.backend):
+    if sparse.patterns(site, lines.requests.backend):
         lines.patterns += sparse.definitions(site)
         lines.kernels += sparse.kernels(site)
         told |= _spans(site, lines)
-    elif not masks.is_full(site.groups, *site.sides) and not site.is_causal:
+    elif not masks.is_full(site) and not masks.is_causal(site):
         told["mask"] = _visible(site, names, lines)
     return told
 
 
-def _spans(site: sparse.Site, lines: Lines) -> dict[str, str]:
+def _spans(site: ir.Attention, lines: Lines) -> dict[str, str]:
     """Where documents begin and end, if an attention that passes over tiles asks for them."""
     named = masks.documents(site.groups)
     if not named:
@@ -194,7 +193,7 @@ def _spans(site: sparse.Site, lines: Lines) -> dict[str, str]:
     return {"mask": "None", "spans": f"({asked}, {told})"}
 
 
-def _visible(site: sparse.Site, names: tuple[str, str], lines: Lines) -> str:
+def _visible(site: ir.Attention, names: tuple[str, str], lines: Lines) -> str:
     """What each query sees: a mask function for each group of heads; names: validity, a tensor."""
     valid, like = names
     groups, sides = site.groups, site.sides
@@ -202,7 +201,7 @@ def _visible(site: sparse.Site, names: tuple[str, str], lines: Lines) -> str:
     packed = masks.documents(groups)
     lengths += [lines.documents[segment] for segment in packed]
     calls = []
-    for name, whose, group in zip(site.names(), site.words(), groups, strict=True):
+    for name, whose, group in zip(sparse.names(site), sparse.words(site), groups, strict=True):
         lines.masks.append(masks.function(name, whose, group.masks, sides, packed))
         calls.append(f"{name}({', '.join(lengths)}, {like}.device)")
     if len(groups) == 1:
@@ -216,15 +215,16 @@ def _visible(site: sparse.Site, names: tuple[str, str], lines: Lines) -> str:
 def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     """Run a stream's blocks."""
     source, valid = lines.tensors[node.source.name], lines.valids[node.source.name]
+    (site,) = node.attentions
     arguments = {
-        **_told(sparse.of_stack(node), (valid, source), lines),
+        **_told(site, (valid, source), lines),
         "x_btd": source,
         "positions_t": _positions(node, plan, lines),
         "routing": f"{node.stream}_routing",
     }
-    if isinstance(node.halting, ir.Exit):
+    if node.halting is not None and node.halting.head is not None:
         arguments["head"] = f"self.{node.halting.head}_head"
-    routed = isinstance(node.block.feed_forward, ir.Experts)
+    routed = any(isinstance(layer, ir.Experts) for layer in node.feed_forwards)
     if routed:
         lines.write(f"{node.stream}_routing: list[Routing] = []")
     _run(node, lines, lines.requests.call(node.module, arguments))
@@ -255,7 +255,7 @@ def _run(node: ir.Stack, lines: Lines, call: str) -> None:
 
 def _routed(node: ir.Stack, lines: Lines) -> None:
     """Statistics and balance loss of a stack with experts."""
-    layer, name = node.block.feed_forward, node.stream
+    (layer,), name = node.feed_forwards, node.stream
     assert isinstance(layer, ir.Experts)
     loads = f"torch.stack([layer.load_e for layer in {name}_routing])"
     lines.write(f'statistics["{name}.load"] = {loads}')
@@ -273,7 +273,7 @@ def _positions(node: ir.Stack, plan: ir.Plan, lines: Lines) -> str:
 
     Where that is their index in a document, the positions are those of each sample: [B, 1, T].
     """
-    if not node.block.attention.rotary:
+    if not any(site.rotary for site in node.attentions):
         return "None"
     like, runs = lines.tensors[node.source.name], []
     turned = [segment.name for segment in node.source.segments if segment.rotary]
@@ -315,7 +315,7 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
         else:
             lines.write(f"{out} = {lines.requests.call(node.module, {'x_btd': x})}")
     else:
-        exits = exit_stack(plan, node)
+        exits = plan.exits(node)
         arguments = {"x_btd": xs[0], "valid_bt": valids[0]}
         if exits is None:
             lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")
@@ -326,14 +326,6 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
                 f"{node.name}_exits = [{call} for state_btd in {exits.stream}_states]",
                 f"{out} = {node.name}_exits[-1]",
             )
-
-
-def exit_stack(plan: ir.Plan, node: ir.Head) -> ir.Stack | None:
-    """The stack whose exits a head decides."""
-    for stack_ in plan.stacks():
-        if isinstance(stack_.halting, ir.Exit) and stack_.halting.head == node.name:
-            return stack_
-    return None
 
 
 def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:

@@ -56,34 +56,46 @@ class Carried:
         elif isinstance(node, ir.Project):
             found = self.of((node.source,))
         elif isinstance(node, ir.Stack):
-            found = self._deep(out, self.of((node.source,)), (node.block,) * node.depth)
-            found = _all(out) if found and halts(node) else found
+            layers = (block.attentions for block in node.layers(0, node.depth))
+            found = self._deep(out, self.of((node.source,)), layers, len(node.order))
+            found = _all(out) if found and node.decision() is not None else found
         else:
             found = self._fused(node)
         self.values[out.name] = found
 
     def _fused(self, node: ir.Fuse) -> Names:
-        held = self.of(node.sources)
-        if node.kind == "cross-attention":
-            own, keys = self.of(node.sources[:1]), self.of(node.sources[1:])
-            return own | self._reading(node.groups, keys)
-        if node.kind == "transformer":
-            return self._deep(node.out, held, node.blocks)
-        return _all(node.out) if held and pools(node) else held
+        held = self.of(node.kept)
+        for reading in node.readings():
+            if isinstance(reading, ir.Pool):
+                pooled = reading.is_read and self.of(reading.values)
+                held = _all(node.out) if pooled else held
+            elif not reading.own:
+                held |= self._reading(reading, self.of(node.others))
+        return self._deep(node.out, held, ((site,) for site in node.attentions if site.own))
 
-    def _deep(self, value: ir.Value, held: Names, blocks: tuple[ir.Block, ...]) -> Names:
-        layers = [held]
-        for block in blocks:
-            after = held | self._reading(block.attention.groups, held)
-            if after == held:
+    def _deep(
+        self,
+        value: ir.Value,
+        held: Names,
+        sites: Iterable[tuple[ir.Attention, ...]],
+        period: int = 1,
+    ) -> Names:
+        """After layers of attention; period: so many in a row that add nothing end it."""
+        layers, idle = [held], 0
+        for layer in sites:
+            after = held
+            for site in layer:
+                after |= self._reading(site, after)
+            idle = idle + 1 if after == held else 0
+            if idle == period:
                 break
             layers.append(held := after)
         self.layers[value.name] = tuple(layers)
         return held
 
-    def _reading(self, groups: tuple[ir.Group, ...], held: Names) -> Names:
+    def _reading(self, site: ir.Attention, held: Names) -> Names:
         """Segments that see one of these."""
-        pairs = (pair for group in groups for pair in group.masks)
+        pairs = (pair for group in site.groups for pair in group.masks)
         return frozenset(query for query, key, mask in pairs if key in held and self.shown(mask))
 
 
@@ -93,20 +105,6 @@ def carried(nodes: Iterable[ir.Node], modality: str, separate: bool) -> Carried:
     for node in nodes:
         found.step(node)
     return found
-
-
-def halts(node: ir.Stack) -> bool:
-    """Whether what leaves a stack depends on when it halts, and that on all tokens."""
-    if isinstance(node.halting, ir.Ponder):
-        return node.halting.at_most > 1
-    return isinstance(node.halting, ir.Exit) and len(node.halting.after) > 1
-
-
-def pools(node: ir.Fuse) -> bool:
-    """Whether each token that leaves a fusion depends on all that go in."""
-    if node.kind == "gated":
-        return len(node.sources) > 1
-    return node.kind in ("attention", "transformer")
 
 
 def _all(value: ir.Value) -> Names:

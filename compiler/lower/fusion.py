@@ -8,71 +8,88 @@ from mmspec.compiler.lower.context import Context
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions import mask as masks
 from mmspec.schema import fusion as schema
+from mmspec.schema.stream import Stream
+
+Values = tuple[ir.Value, ...]
+Segments = tuple[ir.Segment, ...]
 
 
-def lower(context: Context, stream: str, sources: tuple[ir.Value, ...]) -> ir.Value:
+def lower(context: Context, stream: str, sources: Values) -> ir.Value:
     """Fuse a stream's sources, all of its width already."""
     spec = context.spec.streams[stream]
-    fusion = spec.source
-    if isinstance(fusion, schema.Concat) and len(sources) == 1:
+    if isinstance(spec.source, schema.Concat) and len(sources) == 1:
         return sources[0]
-    heads = getattr(fusion, "heads", None) or spec.heads
-    groups: tuple[ir.Group, ...] = ()
-    if isinstance(fusion, schema.CrossAttention):
-        context_segments = tuple(s for value in sources[1:] for s in value.segments)
-        groups = attention.lower(fusion.attention, heads, sources[0].segments, context_segments)
-    blocks: tuple[ir.Block, ...] = ()
-    if isinstance(fusion, schema.Transformer):
-        blocks = (_block(spec.width, heads, sources),) * fusion.depth
+    fusion = _fusion(stream, spec, sources)
+    kept = {"all": sources, "first": sources[:1], "none": ()}[fusion.keeps]
+    segments = tuple(segment for value in kept for segment in value.segments)
+    if isinstance(fusion, ir.Latents):
+        segments = fusion.attention.queries
     return context.add(
         ir.Fuse(
-            module=None if isinstance(fusion, schema.Concat) else f"{stream}_fusion",
-            out=ir.Value(f"{stream}_fused", _segments(stream, fusion, sources), spec.width),
-            kind=fusion.fusion,
+            module=f"{stream}_fusion" if fusion.part else None,
+            out=ir.Value(f"{stream}_fused", segments, spec.width),
+            fusion=fusion,
             sources=sources,
-            heads=heads,
-            queries=fusion.queries if isinstance(fusion, schema.Latents) else 0,
-            groups=groups,
-            blocks=blocks,
             stream=stream,
             span=context.spec.span("streams", stream, "from"),
         )
     )
 
 
-def _segments(
-    stream: str, fusion: schema.Fusion, sources: tuple[ir.Value, ...]
-) -> tuple[ir.Segment, ...]:
-    if isinstance(fusion, schema.Latents):
-        return (
-            ir.Segment(
-                stream,
-                ir.Tokens(None, fusion.queries),
-                line(fusion.queries),
-                None,
-                False,
-                False,
-            ),
-        )
-    if isinstance(fusion, schema.CrossAttention):
-        return sources[0].segments
-    return tuple(segment for value in sources for segment in value.segments)
+def _fusion(stream: str, spec: Stream, sources: Values) -> ir.Fusion:
+    """The record of a fusion; it has the heads of its stream unless it names its own."""
+    every = tuple(segment for value in sources for segment in value.segments)
+    match spec.source:
+        case schema.Concat():
+            return ir.Concat()
+        case schema.Gated():
+            return ir.Gated()
+        case schema.Latents(queries=count, heads=heads):
+            read = (ir.Segment(stream, ir.Tokens(None, count), line(count), None, False, False),)
+            return ir.Latents(count, _read(stream, spec.width, heads or spec.heads, (read, every)))
+        case schema.CrossAttention(attention=given, heads=heads):
+            own = sources[0].segments
+            sides = own, every[len(own) :]
+            groups = attention.lower(given, heads or spec.heads, *sides)
+            return ir.CrossAttention(
+                _site(stream, spec.width, heads or spec.heads, sides, groups, own=False)
+            )
+        case schema.Transformer(depth=depth, heads=heads):
+            block = _block(stream, spec.width, heads or spec.heads, every)
+            return ir.Transformer(block, depth)
 
 
-def _block(width: int, heads: int, sources: tuple[ir.Value, ...]) -> ir.Block:
-    names = [segment.name for value in sources for segment in value.segments]
-    full = masks.Pattern("full", ())
-    return ir.Block(
-        width=width,
-        attention=ir.Attention(
-            groups=(ir.Group(heads, tuple((q, k, full) for q in names for k in names)),),
-            heads=heads,
-            kv_heads=heads,
-            head_width=width // heads,
-            rotary=False,
-            bias=True,
-        ),
-        feed_forward=ir.Mlp(4 * width, "gelu", True),
-        norm=ir.Norm("layer", 1e-5, "pre", True),
-        dropout=0.0,
+def _site(
+    stream: str,
+    width: int,
+    heads: int,
+    sides: tuple[Segments, Segments],
+    groups: tuple[ir.Group, ...],
+    *,
+    own: bool,
+) -> ir.Attention:
+    return ir.Attention(
+        *(f"{stream}_fusion", f"fusion {stream}", *sides, own, groups),
+        *(heads, heads, width // heads),
+        rotary=False,
+        bias=True,
     )
+
+
+def _read(
+    stream: str, width: int, heads: int, sides: tuple[Segments, Segments], *, own: bool = False
+) -> ir.Attention:
+    """Attention that sees everything."""
+    full = masks.Pattern("full", ())
+    pairs = tuple((query.name, key.name, full) for query in sides[0] for key in sides[1])
+    return _site(stream, width, heads, sides, (ir.Group(heads, pairs),), own=own)
+
+
+def _block(stream: str, width: int, heads: int, segments: Segments) -> ir.Block:
+    mixers: dict[str, ir.Mixer] = {
+        "attention": _read(stream, width, heads, (segments, segments), own=True),
+        "feed_forward": ir.Mlp(4 * width, "gelu", True),
+    }
+    norm = ir.Norm("layer", 1e-5, True)
+    sublayers = (ir.Sublayer(name, mixer, norm, False, 0.0) for name, mixer in mixers.items())
+    return ir.Block(width, tuple(sublayers))

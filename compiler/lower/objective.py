@@ -6,12 +6,12 @@ of documents that stay separate, through what it may read of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower.carried import Carried, Names, halts, pools
+from mmspec.compiler.lower.carried import Carried, Names
 from mmspec.diagnostics import MmspecError
 from mmspec.expressions.mask import And, Mask, Not, Or, unparse
 from mmspec.schema.spec import Spec
@@ -266,53 +266,65 @@ class _Back(Generic[R]):
         return _Step(f"{what} reads all tokens at once", keys, advice)
 
     def _fused(self, node: ir.Fuse, row: Row[R]) -> None:
-        if node.kind == "cross-attention":
-            first, *others = node.sources
-            keys = tuple(segment for value in others for segment in value.segments)
-            sides, held = (first.segments, keys), self.carried.of(others)
-            self._put(others, self._attended((row, {}), node.groups, sides, node, held))
-            self._put((first,), row)
-        elif node.kind != "transformer" and pools(node):
-            where = f"the {node.kind} fusion of stream `{node.stream}`"
-            step = self._pooled(where, ("streams", node.stream, "from"))
-            self._everything(node.sources, row, step)
-        else:
-            self._put(node.sources, self._layers(node, row, node.blocks))
+        kept = node.kept
+        row = self._layers(node, row, [(site,) for site in node.attentions if site.own])
+        for reading in node.readings():
+            if isinstance(reading, ir.Pool):
+                where = f"the {node.fusion.name} fusion of stream `{node.stream}`"
+                step = self._pooled(where, ("streams", node.stream, "from"))
+                if reading.is_read:
+                    self._everything(reading.values, row, step)
+                    kept = tuple(value for value in kept if value not in reading.values)
+            elif not reading.own:
+                held = self.carried.of(node.others)
+                self._put(node.others, self._attended((row, {}), reading, node, held))
+        self._put(kept, row)
 
     def _stacked(self, node: ir.Stack, row: Row[R]) -> None:
-        if halts(node):
+        if node.decision() is not None:
             keys = ("streams", node.stream, "halting")
             step = self._pooled(f"the halting of stream `{node.stream}`", keys)
             self._everything((node.source,), row, step)
         else:
-            self._put((node.source,), self._layers(node, row, (node.block,) * node.depth))
+            layers = [block.attentions for block in node.layers(0, node.depth)]
+            self._put((node.source,), self._layers(node, row, layers, len(node.order)))
 
     def _layers(
-        self, node: ir.Fuse | ir.Stack, row: Row[R], blocks: tuple[ir.Block, ...]
+        self,
+        node: ir.Fuse | ir.Stack,
+        row: Row[R],
+        layers: Sequence[tuple[ir.Attention, ...]],
+        period: int = 1,
     ) -> Row[R]:
-        """What is read before some layers, each of which adds what tokens see to what they are."""
-        segments = node.out.segments
-        for layer in reversed(range(len(blocks))):
-            groups, held = blocks[layer].attention.groups, self.carried.before(node.out, layer)
-            after = self._attended((row, row), groups, (segments, segments), node, held)
+        """What is read before some layers, each of which adds what tokens see to what they are.
+
+        period: after how many layers in a row that add nothing no other will.
+        """
+        idle = 0
+        for layer in reversed(range(len(layers))):
+            after = row
+            for site in reversed(layers[layer]):
+                held = self.carried.before(node.out, layer + (len(layers[layer]) > 1))
+                after = self._attended((after, after), site, node, held)
             ends = all(name in row and self.algebra.same(row[name], x) for name, x in after.items())
-            row = after
-            if ends:
+            idle, row = (idle + 1 if ends else 0), after
+            if idle == period:
                 break
         return row
 
     def _attended(
         self,
         rows: tuple[Row[R], Row[R]],
-        groups: tuple[ir.Group, ...],
-        sides: tuple[tuple[ir.Segment, ...], tuple[ir.Segment, ...]],
+        site: ir.Attention,
         node: ir.Fuse | ir.Stack,
         held: Names,
     ) -> Row[R]:
         """What is read of these keys, besides the second row, by rows that read the queries."""
         row, found = rows[0], {name: reads for name, reads in rows[1].items() if name in held}
-        queries, keys = ({segment.name: segment for segment in side} for side in sides)
-        for name, other, mask in dict.fromkeys(pair for group in groups for pair in group.masks):
+        queries, keys = ({segment.name: segment for segment in side} for side in site.sides)
+        for name, other, mask in dict.fromkeys(
+            pair for group in site.groups for pair in group.masks
+        ):
             shown = self.carried.shown(mask) if name in row and other in held else None
             if shown is None:
                 continue
@@ -330,7 +342,7 @@ def _sight(node: ir.Fuse | ir.Stack, pair: tuple[str, str], mask: Mask) -> _Step
     stream, names = node.stream, f"{pair[0]} -> {pair[1]}"
     where = f"{'the fusion of ' * isinstance(node, ir.Fuse)}stream `{stream}`"
     words = f"in {where}, {pair[0]} sees {pair[1]} by `{unparse(mask)}`"
-    if isinstance(node, ir.Fuse) and node.kind == "transformer":
+    if isinstance(node, ir.Fuse) and any(site.own for site in node.attentions):
         return _Step(words, ("streams", stream, "from"), "use a `concat` fusion")
     if isinstance(node, ir.Fuse):
         keys, advice = ("streams", stream, "from"), f"leave `{names}` out of its `attention`"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower.carried import halts, pools
 from mmspec.compiler.relations.meaning.definitions import widest
 from mmspec.compiler.relations.meaning.terms import asks, put
 from mmspec.diagnostics import Span
@@ -92,30 +91,28 @@ def _asked(nodes: tuple[ir.Node, ...]) -> tuple[str, ...]:
 
 def _sights(node: ir.Node) -> Iterator[_Sight]:
     """Who sees whom in the attention of a node, each mask once."""
-    if isinstance(node, ir.Stack):
-        where, groups = f"stream `{node.stream}`", node.block.attention.groups
-        queries = keys = node.source.segments
-    elif isinstance(node, ir.Fuse) and node.sources:
-        where, groups = f"the fusion of stream `{node.stream}`", node.groups
-        queries = node.sources[0].segments
-        keys = tuple(segment for value in node.sources[1:] for segment in value.segments)
-    else:
+    if isinstance(node, ir.Embed | ir.Project):
         return
-    sides = {s.name: s for s in queries}, {s.name: s for s in keys}
-    for query, key, mask in dict.fromkeys(pair for group in groups for pair in group.masks):
-        yield _Sight(where, sides[0][query], sides[1][key], mask, node.span)
+    where = f"{'the fusion of ' * isinstance(node, ir.Fuse)}stream `{node.stream}`"
+    readings = node.readings() if isinstance(node, ir.Fuse) else node.attentions
+    for site in readings:
+        if isinstance(site, ir.Pool) or (site.own and isinstance(node, ir.Fuse)):
+            continue
+        sides = {s.name: s for s in site.queries}, {s.name: s for s in site.keys}
+        for query, key, mask in dict.fromkeys(p for group in site.groups for p in group.masks):
+            yield _Sight(where, sides[0][query], sides[1][key], mask, node.span)
 
 
 def _crossings(nodes: tuple[ir.Node, ...], asked: tuple[str, ...]) -> Iterator[Note]:
     """Places where something reads tokens of several documents, in words."""
     for node in nodes:
-        held: set[str | None] = set()
-        if isinstance(node, ir.Fuse):
+        if isinstance(node, ir.Fuse) and node.mixes:
             held = {segment.modality for value in node.sources for segment in value.segments}
-        if isinstance(node, ir.Fuse) and pools(node) and held & {*asked}:
-            what = f"the {node.kind} fusion of stream `{node.stream}` reads all tokens at once"
-            yield Note(what, node.span)
-        if isinstance(node, ir.Stack) and halts(node):
+            if held & {*asked}:
+                kind = node.fusion.name
+                what = f"the {kind} fusion of stream `{node.stream}` reads all tokens at once"
+                yield Note(what, node.span)
+        if isinstance(node, ir.Stack) and node.decision() is not None:
             held = {segment.modality for segment in node.source.segments}
             if held & {*asked}:
                 yield Note(f"the halting of stream `{node.stream}` reads all tokens", node.span)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmspec.compiler import ir
 from mmspec.compiler.lower import attention, halting, modality, routing
 from mmspec.compiler.lower.context import Context
+from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Source
 
 
@@ -24,20 +25,34 @@ def lower_source(context: Context, stream: str, source: Source) -> ir.Value:
 def lower_block(context: Context, stream: str, source: ir.Value) -> ir.Block:
     """The block that a stream repeats."""
     spec = context.spec.streams[stream]
-    return ir.Block(
-        width=spec.width,
-        attention=ir.Attention(
-            groups=attention.lower(spec.attention, spec.heads, source.segments, source.segments),
+    segments = source.segments
+    mixers: dict[str, ir.Mixer] = {
+        "attention": ir.Attention(
+            owner=stream,
+            of=f"stream {stream}",
+            queries=segments,
+            keys=segments,
+            own=True,
+            groups=attention.lower(spec.attention, spec.heads, segments, segments),
             heads=spec.heads,
             kv_heads=spec.kv_heads,
             head_width=spec.head_width,
-            rotary=any(segment.rotary for segment in source.segments),
+            rotary=any(segment.rotary for segment in segments),
             bias=spec.bias,
         ),
-        feed_forward=routing.lower(spec.feed_forward, spec.width, spec.bias, source.segments),
-        norm=ir.Norm(spec.norm.kind, spec.norm.eps, spec.norm.placement, spec.bias),
-        dropout=spec.dropout,
+        "feed_forward": routing.lower(spec.feed_forward, spec.width, spec.bias, segments),
+    }
+    post = spec.norm.placement == "post"
+    sublayers = (
+        ir.Sublayer(name, mixer, lower_norm(spec), post, spec.dropout)
+        for name, mixer in mixers.items()
     )
+    return ir.Block(spec.width, tuple(sublayers))
+
+
+def lower_norm(spec: Stream) -> ir.Norm:
+    """The norm that a stream uses everywhere."""
+    return ir.Norm(spec.norm.kind, spec.norm.eps, spec.bias)
 
 
 def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
@@ -48,9 +63,10 @@ def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
             module=f"{stream}_stream",
             out=ir.Value(stream, source.segments, spec.width),
             source=source,
-            block=lower_block(context, stream, source),
-            depth=spec.depth,
-            final_norm=spec.final_norm,
+            variants=(lower_block(context, stream, source),),
+            order=(0,),
+            repeat=spec.depth,
+            final_norm=lower_norm(spec) if spec.final_norm else None,
             halting=halting.lower(spec.halting, spec.depth),
             stream=stream,
             span=context.spec.span("streams", stream),

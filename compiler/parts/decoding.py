@@ -214,7 +214,8 @@ def next_stacked(
     own: CachedKeys,
     context: tuple[CachedKeys, ...],
     *,
-    of: ir.Stack,
+    of: ir.Block,
+    final_norm: bool,
     segment: ir.Segment,
     joint: bool,
     sees: Callable[..., Tensor],
@@ -228,30 +229,30 @@ def next_stacked(
         mask = sees(at_bc, (*(known.place_bs for known in context), place_bs))
     else:
         mask = sees(at_bc, place_bs)
-    turn = turned(at_bc, of.block.attention.head_width)
+    turn = turned(at_bc, of.attentions[0].head_width)
     layers: list[KeyValue] = []
     for layer, block in enumerate(stack.blocks):
         assert isinstance(block, Block)
         around = tuple(known.layers[layer] for known in context)
         y_bcd, kept = next_attended(
             block.attention,
-            block.attention_norm(x_bcd) if of.block.norm.placement == "pre" else x_bcd,
+            block.attention_norm(x_bcd) if not of.sublayers[0].post else x_bcd,
             mask,
             turn,
             own.layers[layer],
             around,
-            of=of.block.attention,
+            of=of.attentions[0],
             segment=segment,
             joint=joint,
         )
         layers.append(kept)
         x_bcd = x_bcd + y_bcd
-        if of.block.norm.placement == "pre":
-            x_bcd = x_bcd + fed(block, block.feed_forward_norm(x_bcd), of=of.block, segment=segment)
+        if not of.sublayers[0].post:
+            x_bcd = x_bcd + fed(block, block.feed_forward_norm(x_bcd), of=of, segment=segment)
         else:
             x_bcd = block.attention_norm(x_bcd)
-            x_bcd = block.feed_forward_norm(x_bcd + fed(block, x_bcd, of=of.block, segment=segment))
-    if of.final_norm:
+            x_bcd = block.feed_forward_norm(x_bcd + fed(block, x_bcd, of=of, segment=segment))
+    if final_norm:
         x_bcd = stack.norm(x_bcd)
     cached = CachedKeys(place_bs, tuple(layers))
     if forgets:
@@ -293,9 +294,9 @@ def next_attended(
 
 def fed(block: Block, x_bcd: Tensor, *, of: ir.Block, segment: ir.Segment) -> Any:
     """What the feed-forward layer of a block makes of the next tokens."""
-    if isinstance(of.feed_forward, ir.ByModality):
+    if isinstance(of.feed_forwards[0], ir.ByModality):
         return getattr(block.feed_forward, f"{segment.name}_mlp")(x_bcd)
-    if isinstance(of.feed_forward, ir.Experts):
+    if isinstance(of.feed_forwards[0], ir.Experts):
         return block.feed_forward(x_bcd, None, (), [])
     return block.feed_forward(x_bcd)
 

@@ -29,33 +29,33 @@ def of_one_depth(x: Tensor) -> bool:
 
 
 class PonderStack(nn.Module):
-    """A step of depth {depth}, taken up to {ponder.at_most} times until halted (PonderNet 2021)."""
+    """A step of depth {depth}, taken up to {rule.at_most} times until halted (PonderNet 2021)."""
 
     def __init__(
         self,
         block: ir.Block,
         depth: int,
-        final_norm: bool,
+        final_norm: ir.Norm | None,
         shown: Patterns,
         causal: bool,
-        ponder: ir.Ponder,
+        rule: ir.Ponder,
         positions: int = 0,
     ) -> None:
         super().__init__()
-        self.final_norm = final_norm
-        self.rotary = block.attention.rotary
+        self.final_norm = final_norm is not None
+        self.rotary = block.attentions[0].rotary
         if self.rotary:
-            self.rotation = Rotation(positions, block.attention.head_width)
-        self.at_most = ponder.at_most
-        self.threshold = ponder.threshold
-        self.prior = ponder.prior
+            self.rotation = Rotation(positions, block.attentions[0].head_width)
+        self.at_most = rule.at_most
+        self.threshold = rule.threshold
+        self.prior = rule.prior
         self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
         self.norm: nn.Module
-        if final_norm:
-            if block.norm.kind == "rms":
-                self.norm = RmsNorm(block.width, block.norm.eps)
+        if final_norm is not None:
+            if final_norm.kind == "rms":
+                self.norm = RmsNorm(block.width, final_norm.eps)
             else:
-                self.norm = nn.LayerNorm(block.width, eps=block.norm.eps, bias=block.norm.bias)
+                self.norm = nn.LayerNorm(block.width, eps=final_norm.eps, bias=final_norm.bias)
         self.halt = nn.Linear(block.width, 1)
 
     def forward(
@@ -126,26 +126,26 @@ class ExitStack(nn.Module):
         self,
         block: ir.Block,
         depth: int,
-        final_norm: bool,
+        final_norm: ir.Norm | None,
         shown: Patterns,
         causal: bool,
-        leave: ir.Exit,
+        rule: ir.Exit,
         positions: int = 0,
     ) -> None:
         super().__init__()
-        self.final_norm = final_norm
-        self.rotary = block.attention.rotary
+        self.final_norm = final_norm is not None
+        self.rotary = block.attentions[0].rotary
         if self.rotary:
-            self.rotation = Rotation(positions, block.attention.head_width)
-        self.after = leave.after
-        self.threshold = leave.threshold
+            self.rotation = Rotation(positions, block.attentions[0].head_width)
+        self.after = rule.after
+        self.threshold = rule.threshold
         self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
         self.norm: nn.Module
-        if final_norm:
-            if block.norm.kind == "rms":
-                self.norm = RmsNorm(block.width, block.norm.eps)
+        if final_norm is not None:
+            if final_norm.kind == "rms":
+                self.norm = RmsNorm(block.width, final_norm.eps)
             else:
-                self.norm = nn.LayerNorm(block.width, eps=block.norm.eps, bias=block.norm.bias)
+                self.norm = nn.LayerNorm(block.width, eps=final_norm.eps, bias=final_norm.bias)
 
     def forward(
         self,

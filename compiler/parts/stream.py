@@ -52,17 +52,17 @@ class Block(nn.Module):
 
     def __init__(self, block: ir.Block, shown: Patterns = (), causal: bool = False) -> None:
         super().__init__()
-        self.placement = block.norm.placement
-        self.rate = block.dropout
+        self.post = block.sublayers[0].post
+        self.rate = block.sublayers[0].dropout
         self.attention_norm: nn.Module
         self.feed_forward_norm: nn.Module
         self.feed_forward: nn.Module
-        width, norm, kind = block.width, block.norm, block.feed_forward
+        width, norm, kind = block.width, block.sublayers[0].norm, block.feed_forwards[0]
         if norm.kind == "rms":
             self.attention_norm = RmsNorm(width, norm.eps)
         else:
             self.attention_norm = nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
-        self.attention = Attention(width, block.attention, shown, causal)
+        self.attention = Attention(width, block.attentions[0], shown, causal)
         if norm.kind == "rms":
             self.feed_forward_norm = RmsNorm(width, norm.eps)
         else:
@@ -75,8 +75,8 @@ class Block(nn.Module):
             self.feed_forward = Experts(width, kind)
         else:
             self.feed_forward = ByModality(width, kind)
-        if block.dropout > 0:
-            self.dropout = nn.Dropout(block.dropout)
+        if self.rate > 0:
+            self.dropout = nn.Dropout(self.rate)
 
     def forward(
         self,
@@ -87,7 +87,7 @@ class Block(nn.Module):
         counts: tuple[int, ...],
         routing: list[Routing],
     ) -> Tensor:
-        if self.placement == "pre":
+        if not self.post:
             y_btd = self.attention(self.attention_norm(x_btd), mask, turn, valid_bt, counts)
             if self.rate > 0:
                 y_btd = self.dropout(y_btd)
@@ -115,23 +115,23 @@ class Stack(nn.Module):
         self,
         block: ir.Block,
         depth: int,
-        final_norm: bool,
+        final_norm: ir.Norm | None,
         shown: Patterns,
         causal: bool,
         positions: int = 0,
     ) -> None:
         super().__init__()
-        self.final_norm = final_norm
-        self.rotary = block.attention.rotary
+        self.final_norm = final_norm is not None
+        self.rotary = block.attentions[0].rotary
         if self.rotary:
-            self.rotation = Rotation(positions, block.attention.head_width)
+            self.rotation = Rotation(positions, block.attentions[0].head_width)
         self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
         self.norm: nn.Module
-        if final_norm:
-            if block.norm.kind == "rms":
-                self.norm = RmsNorm(block.width, block.norm.eps)
+        if final_norm is not None:
+            if final_norm.kind == "rms":
+                self.norm = RmsNorm(block.width, final_norm.eps)
             else:
-                self.norm = nn.LayerNorm(block.width, eps=block.norm.eps, bias=block.norm.bias)
+                self.norm = nn.LayerNorm(block.width, eps=final_norm.eps, bias=final_norm.bias)
 
     def forward(
         self,

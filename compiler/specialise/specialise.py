@@ -33,6 +33,11 @@ class Specialiser:
         self._sources: dict[str, Class] = {}
         self._wanted: list[Class] = []
 
+    def parameters(self, part: str) -> tuple[str, ...]:
+        """What the constructor of a part takes."""
+        init = self.library.parts[part].init
+        return tuple(item.arg for item in init.args.args[1:]) if init else ()
+
     def request(self, part: str, constants: Mapping[str, object], owner: str) -> Specialised:
         """The specialisation of a part; `owner` is the CamelCase prefix of its name, if needed."""
         assert owner.isascii() and owner.isidentifier(), owner

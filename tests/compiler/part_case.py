@@ -68,15 +68,24 @@ def valid_until(lengths: Sequence[int], tokens: int) -> Tensor:
 def attention(heads: int = 3, kv_heads: int = 3, head_width: int = 4, **keys: bool) -> ir.Attention:
     """Attention of a block; keys: rotary, bias."""
     rotary, bias = keys.get("rotary", False), keys.get("bias", True)
-    return ir.Attention((ir.Group(heads, FULL),), heads, kv_heads, head_width, rotary, bias)
+    groups = (ir.Group(heads, FULL),)
+    sizes = heads, kv_heads, head_width, rotary, bias
+    return ir.Attention("text", "stream text", (), (), True, groups, *sizes)
 
 
 def block(feed_forward: ir.FeedForward | None = None, **keys: object) -> ir.Block:
-    """A block of width 12 with 3 heads; keys: those of ir.Norm, `attention`, `dropout`."""
-    norm = {"kind": "layer", "eps": 1e-5, "placement": "pre", "bias": True}
+    """A block of width 12 with 3 heads; keys: `attention`, `placement`, `dropout`, ir.Norm's."""
+    norm = {"kind": "layer", "eps": 1e-5, "bias": True}
     norm |= {name: value for name, value in keys.items() if name in norm}
     attend = keys.get("attention", attention())
     dropout = keys.get("dropout", 0.0)
     assert isinstance(attend, ir.Attention) and isinstance(dropout, float)
     layer = feed_forward or ir.Mlp(width=7, activation="gelu", bias=True)
-    return ir.Block(12, attend, layer, ir.Norm(**norm), dropout)  # type: ignore[arg-type]
+    mixers: dict[str, ir.Mixer] = {"attention": attend, "feed_forward": layer}
+    made = ir.Norm(**norm)  # type: ignore[arg-type]
+    post = keys.get("placement", "pre") == "post"
+    sublayers = (ir.Sublayer(name, mixer, made, post, dropout) for name, mixer in mixers.items())
+    return ir.Block(12, tuple(sublayers))
+
+
+NORM = ir.Norm("layer", 1e-5, True)

@@ -179,14 +179,21 @@ def test_simplify_keeps_the_meaning(mask: Mask) -> None:
 def test_what_is_called_full_or_causal_is(mask: Mask) -> None:
     pairs, text = (("text", "text", mask),), (segment("text"),)
     rows = brute(pairs, [("text", 5)], [("text", 5)])
-    groups = (ir.Group(2, pairs),)
-    if emitted.is_full(groups, text, text):
+    site = attending(pairs, text)
+    if emitted.is_full(site):
         assert all(map(all, rows))
-    if emitted.is_causal(groups, text, text):
+    if emitted.is_causal(site):
         assert rows == [[k <= q for k in range(5)] for q in range(5)]
     if mask in (pattern("full"), pattern("causal")):
-        assert emitted.is_full(groups, text, text) is (mask == pattern("full"))
-        assert emitted.is_causal(groups, text, text) is (mask == pattern("causal"))
+        assert emitted.is_full(site) is (mask == pattern("full"))
+        assert emitted.is_causal(site) is (mask == pattern("causal"))
+
+
+def attending(pairs: ir.Pairs, segments: tuple[ir.Segment, ...]) -> ir.Attention:
+    """Segments that read one another by two heads."""
+    groups = (ir.Group(2, pairs),)
+    sizes = 2, 2, 4, False, True
+    return ir.Attention("text", "stream text", segments, segments, True, groups, *sizes)
 
 
 @given(st.data())
@@ -198,9 +205,9 @@ def test_full_means_every_pair(data: st.DataObject) -> None:
     segments = tuple(map(segment, names))
     sizes = [("image", 3), ("text", 2)]
     expected = all(map(all, brute(pairs, sizes, sizes)))
-    groups = (ir.Group(2, pairs),)
-    assert emitted.is_full(groups, segments, segments) is expected
-    assert not emitted.is_causal(groups, segments, segments)
+    site = attending(pairs, segments)
+    assert emitted.is_full(site) is expected
+    assert not emitted.is_causal(site)
 
 
 PREFIXES = And(pattern("prefix", length=123), pattern("prefix", length=1234))

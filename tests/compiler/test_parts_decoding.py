@@ -47,7 +47,7 @@ def sees(at_bc: Tensor, place_bs: Tensor) -> Tensor:
 
 def nothing(node: ir.Stack, batch: int) -> decoding.CachedKeys:
     """No keys yet."""
-    of = node.block.attention
+    of = node.attentions[0]
     empty = torch.zeros(batch, of.kv_heads, 0, of.head_width, dtype=torch.float64)
     place = torch.zeros(batch, 0, dtype=torch.int64)
     return decoding.CachedKeys(place, (decoding.KeyValue(empty, empty),) * node.depth)
@@ -75,7 +75,8 @@ def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
             at_bc,
             kept,
             (),
-            of=node,
+            of=node.variants[0],
+            final_norm=node.final_norm is not None,
             segment=node.source.segments[0],
             joint=False,
             sees=sees,
@@ -141,11 +142,11 @@ def test_folded_functions_say_the_same_and_take_only_what_they_read() -> None:
         turn,
         past,
         (),
-        of=node.block.attention,
+        of=node.attentions[0],
         segment=segment,
         joint=False,
     )
-    folded = Folded("next_attended", of=node.block.attention, segment=segment, joint=False)
+    folded = Folded("next_attended", of=node.attentions[0], segment=segment, joint=False)
     assert folded.left == ("attention", "x_bcd", "mask", "turn", "past")
     assert torch.equal(folded.run(block.attention, x, mask, turn, past)[0], plain[0])
     assert "joint" not in folded.source and "of." not in folded.source

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from part_case import block, filled, normal, same, same_gradients, valid_until
+from part_case import NORM, block, filled, normal, same, same_gradients, valid_until
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
@@ -60,7 +60,7 @@ def alone(stack: PonderStack | ExitStack, x: Tensor, b: int, steps: int) -> Tens
 def ponder(at_most: int = 4, final_norm: bool = True, threshold: float = 0.9) -> PonderStack:
     """A pondering stack of two blocks a step, whose samples stop at different steps."""
     halting = ir.Ponder(at_most, prior=0.3, weight=0.01, threshold=threshold)
-    return filled(PonderStack(block(), 2, final_norm, (), False, halting), seed=2)
+    return filled(PonderStack(block(), 2, NORM if final_norm else None, (), False, halting), seed=2)
 
 
 def halting(stack: PonderStack, x: Tensor, b: int) -> tuple[list[Tensor], list[Tensor]]:
@@ -162,9 +162,8 @@ def test_a_penalty_of_many_steps_is_finite(prior: float, steps: int) -> None:
 
 def exits(after: tuple[int, ...], threshold: float, final_norm: bool = True) -> ExitStack:
     """Four blocks that may be left after some."""
-    return filled(
-        ExitStack(block(), 4, final_norm, (), False, ir.Exit("y", threshold, after)), seed=3
-    )
+    norm, rule = NORM if final_norm else None, ir.Exit("y", threshold, after)
+    return filled(ExitStack(block(), 4, norm, (), False, rule), seed=3)
 
 
 def walk(stack: ExitStack, x: Tensor, b: int, depth: int) -> Tensor:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import naive
 import pytest
 import torch
-from part_case import attention, block, filled, normal, same, same_gradients, valid_until, weights
+from part_case import (
+    NORM,
+    attention,
+    block,
+    filled,
+    normal,
+    same,
+    same_gradients,
+    valid_until,
+    weights,
+)
 from torch import Tensor
 
 from mmspec.compiler import ir
@@ -43,9 +53,10 @@ def added(a: naive.Matrix, b: naive.Matrix) -> naive.Matrix:
 
 
 def one_block(
-    w: naive.Weights, x: naive.Matrix, kind: str, norm: ir.Norm, length: int
+    w: naive.Weights, x: naive.Matrix, kind: str, one: ir.Sublayer, length: int
 ) -> naive.Matrix:
     """A block as docs/language.md writes it, pre or post, for one sample."""
+    norm = one.norm
 
     def normed(name: str, rows: naive.Matrix) -> naive.Matrix:
         return [naive.norm(w, name, row, norm.eps, norm.kind) for row in rows]
@@ -58,16 +69,16 @@ def one_block(
         inner = naive.under(w, "feed_forward")
         return [feed_forward(inner, kind, row, at) for at, row in enumerate(rows)]
 
-    if norm.placement == "pre":
+    if not one.post:
         x = added(x, attend(normed("attention_norm", x)))
         return added(x, forward(normed("feed_forward_norm", x)))
     x = normed("attention_norm", added(x, attend(x)))
     return normed("feed_forward_norm", added(x, forward(x)))
 
 
-def expected(part: Block, x: Tensor, kind: str, norm: ir.Norm) -> Tensor:
+def expected(part: Block, x: Tensor, kind: str, one: ir.Sublayer) -> Tensor:
     """The block's loops over the batch."""
-    runs = [one_block(weights(part), naive.vectors(x[b]), kind, norm, LENGTHS[b]) for b in range(B)]
+    runs = [one_block(weights(part), naive.vectors(x[b]), kind, one, LENGTHS[b]) for b in range(B)]
     return torch.stack([naive.stacked(run) for run in runs])
 
 
@@ -81,7 +92,7 @@ def test_a_block(kind: str, placement: str, norm: str) -> None:
     assert ("attention_norm.bias" in weights(part)) is (norm == "layer")
     valid = valid_until(LENGTHS, T)
     found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing]())
-    same_gradients(found, expected(part, x, kind, made.norm), [x, *part.parameters()])
+    same_gradients(found, expected(part, x, kind, made.sublayers[0]), [x, *part.parameters()])
 
 
 def test_rms_norm_starts_at_one_and_divides_by_the_root_mean_square() -> None:
@@ -119,7 +130,10 @@ def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None
 @pytest.mark.parametrize("kind", ["layer", "rms"])
 def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, kind: str) -> None:
     made = block(kind=kind, attention=attention(rotary=True))
-    part, x = filled(Stack(made, 3, final_norm, (), True)), normal(B, T, D)
+    part, x = (
+        filled(Stack(made, 3, made.sublayers[0].norm if final_norm else None, (), True)),
+        normal(B, T, D),
+    )
     assert {name.partition(".")[0] for name in weights(part)} == (
         {"blocks", "norm"} if final_norm else {"blocks"}
     )
@@ -136,7 +150,7 @@ def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, kind: str) -> None:
 
 
 def test_every_layer_reports_its_routing() -> None:
-    part, x = filled(Stack(block(KINDS["experts"]), 3, True, (), False)), normal(B, T, D)
+    part, x = filled(Stack(block(KINDS["experts"]), 3, NORM, (), False)), normal(B, T, D)
     routing: list[Routing] = []
     part(x, None, torch.zeros(T), None, COUNTS, routing)
     assert [layer.load_e.shape for layer in routing] == [(3,)] * 3

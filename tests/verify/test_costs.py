@@ -158,7 +158,7 @@ def tables(plan: ir.Plan, stack: ir.Stack, raw: Lengths) -> NDArray[np.bool_]:
     sizes = _sizes(stack.source.segments, tokens)
     starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
     found = []
-    for group in stack.block.attention.groups:
+    for group in stack.attentions[0].groups:
         whole = np.zeros((sum(sizes.values()),) * 2, dtype=np.bool_)
         for query, key, mask in group.masks:
             rows = slice(starts[query], starts[query] + sizes[query])
@@ -211,7 +211,7 @@ def test_useful_flops_are_dense_ones_less_hidden_pairs(path: Path) -> None:
     raw = lengths(plan, 2, 3)
     hidden = 0
     for stack in plan.stacks():
-        layer = stack.block.attention
+        (layer,) = stack.attentions
         steps = stack.halting.at_most if isinstance(stack.halting, ir.Ponder) else 1
         unseen = int((~tables(plan, stack, raw)).sum())
         hidden += 4 * unseen * layer.head_width * stack.depth * steps
@@ -221,12 +221,12 @@ def test_useful_flops_are_dense_ones_less_hidden_pairs(path: Path) -> None:
 
 def _hidden_cross(plan: ir.Plan, node: ir.Node, raw: Lengths) -> int:
     """FLOPs on pairs that a cross-attention fusion hides."""
-    if not isinstance(node, ir.Fuse) or node.kind != "cross-attention":
+    if not isinstance(node, ir.Fuse) or not isinstance(node.fusion, ir.CrossAttention):
         return 0
     tokens = costing.tokens(plan, raw)
     queries = _sizes(node.sources[0].segments, tokens)
     keys = _sizes(tuple(x for value in node.sources[1:] for x in value.segments), tokens)
-    (group,) = node.groups
+    (group,) = node.fusion.attention.groups
     shown = sum(int(seen(m, queries[q], keys[k]).sum()) for q, k, m in group.masks)
     return 4 * (sum(queries.values()) * sum(keys.values()) - shown) * node.out.width
 

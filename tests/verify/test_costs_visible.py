@@ -419,7 +419,7 @@ def test_a_single_tile_is_executed_if_a_pair_is_visible() -> None:
             ends = {s.name: side(s, given) for s in stack.source.segments}
             tiles = sum(
                 group.heads * bool(seen(mask, ends[q], ends[k]).any())
-                for group in stack.block.attention.groups
+                for group in stack.attentions[0].groups
                 for q, k, mask in group.masks
             )
             tile = (97, 101)

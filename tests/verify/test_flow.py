@@ -276,8 +276,7 @@ def changed(spec: Spec, values: Tensor, name: str, token: int) -> Tensor | None:
 
 def packed(plan: ir.Plan) -> bool:
     """Whether a mask asks for documents, which may show anything: here a sample is one."""
-    groups = [group for stack in plan.stacks() for group in stack.block.attention.groups]
-    groups += [group for node in plan.nodes if isinstance(node, ir.Fuse) for group in node.groups]
+    groups = [group for site in plan.sites() for group in site.groups]
     shown = [mask for group in groups for *_, mask in group.masks]
     return any(pattern.name == "document" for mask in shown for pattern in masks.patterns(mask))
 

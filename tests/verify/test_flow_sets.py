@@ -106,8 +106,7 @@ def compare(plan: ir.Plan, origin: flow.Origin, steps: int) -> None:
 
 
 def tables(plan: ir.Plan) -> bool:
-    groups = [group for stack in plan.stacks() for group in stack.block.attention.groups]
-    groups += [g for node in plan.nodes if isinstance(node, ir.Fuse) for g in node.groups]
+    groups = [group for site in plan.sites() for group in site.groups]
     return any(has_tables(mask) for group in groups for *_, mask in group.masks)
 
 

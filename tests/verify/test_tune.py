@@ -270,14 +270,14 @@ def test_every_attention_of_a_spec_is_there_and_its_counts_agree_with_the_costs(
     fusions = [
         node.stream
         for node in plan.nodes
-        if isinstance(node, ir.Fuse) and node.kind == "cross-attention"
+        if isinstance(node, ir.Fuse) and isinstance(node.fusion, ir.CrossAttention)
     ]
     parts = figures["attentions"]
     assert [x["stream"] for x in parts if x["kind"] == "fusion"] == fusions
     longest = costs.tokens(plan, {})
     for stack in plan.stacks():
         own = [x for x in parts if (x["stream"], x["kind"]) == (stack.stream, "stream")]
-        heads = stack.block.attention.heads
+        heads = stack.attentions[0].heads
         assert [head for x in own for head in x["heads"]] == list(range(heads))
         visible = sum(len(x["heads"]) * x["visible"] for x in own) / heads
         assert visible == costs.visible_pairs(plan, stack.stream).evaluate(longest)

@@ -41,8 +41,8 @@ def executed_pairs(
     and the last tile of a segment counts whole.
     """
     stack = stack_of(plan, stream_name)
-    layer = stack.block.attention
-    known = {segment.name: segment for segment in stack.source.segments}
+    (layer,) = stack.attentions
+    known = {segment.name: segment for segment in layer.queries}
     tiles = 0
     for group in layer.groups:
         for query, key, mask in group.masks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.verify.costs import attention, stream
@@ -12,13 +13,25 @@ from mmspec.verify.costs.polynomial import BATCH, total
 
 def costs(sizes: Sizes, node: ir.Fuse) -> Iterator[Part]:
     """Costs of one fusion; joining tokens in one sequence costs nothing."""
-    if node.module is None:
-        return
-    if node.kind == "transformer":
-        yield from _transformer(sizes, node)
-        return
-    layers = {"gated": _gated, "attention": _latents, "cross-attention": _cross}
-    yield layers[node.kind](sizes, node).part(node.module, "fusion", node.kind, node.stream)
+    match node.fusion:
+        case ir.Concat():
+            return
+        case ir.Gated():
+            yield _whole(node, _gated(sizes, node))
+        case ir.Latents(queries=queries, attention=site):
+            learned = weights(queries * node.out.width)
+            yield _whole(node, learned + attention.cross(sizes, node, site))
+        case ir.CrossAttention(attention=site):
+            yield _whole(node, attention.cross(sizes, node, site))
+        case ir.Transformer(block=block, depth=depth):
+            yield _whole(node, weights(len(node.sources) * node.out.width))
+            joined = replace(node.out, name=f"{node.out.name}.marked")
+            run = stream.Run(node.module or "", node.stream, depth)
+            yield from stream.blocks(sizes, block, joined, run, Cost())
+
+
+def _whole(node: ir.Fuse, cost: Cost) -> Part:
+    return cost.part(node.module or "", "fusion", node.fusion.name, node.stream)
 
 
 def _gated(sizes: Sizes, node: ir.Fuse) -> Cost:
@@ -33,22 +46,3 @@ def _gated(sizes: Sizes, node: ir.Fuse) -> Cost:
 
 def _kept(sizes: Sizes, values: tuple[ir.Value, ...]) -> Cost:
     return keeps(total(sizes.keep(value) for value in values))
-
-
-def _latents(sizes: Sizes, node: ir.Fuse) -> Cost:
-    return weights(node.queries * node.out.width) + attention.cross(sizes, node, None)
-
-
-def _cross(sizes: Sizes, node: ir.Fuse) -> Cost:
-    seen = attention.visible_pairs(sizes, node.groups, node.sources[0], node.sources[1:])
-    return attention.cross(sizes, node, seen)
-
-
-def _transformer(sizes: Sizes, node: ir.Fuse) -> Iterator[Part]:
-    """A mark for each source, then blocks over all tokens."""
-    assert node.module is not None
-    marks = weights(len(node.sources) * node.out.width)
-    yield marks.part(node.module, "fusion", node.kind, node.stream)
-    joined = ir.Value(f"{node.out.name}.marked", node.out.segments, node.out.width)
-    run = stream.Run(node.module, node.stream, len(node.blocks))
-    yield from stream.blocks(sizes, node.blocks[0], joined, run, Cost())

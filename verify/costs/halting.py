@@ -44,7 +44,7 @@ def costs(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
     """Cost of deciding when to halt; exits decide by their head."""
     if not isinstance(node.halting, ir.Ponder):
         return
-    most, width = node.halting.at_most, node.block.width
+    most, width = node.halting.at_most, node.out.width
     once = linear(BATCH, width, 1, bias=True)
     cost = replace(once.repeated(1, most - 1), parameters=width + 1, active=width + 1)
     cost += _kept(sizes, node, node.halting)
@@ -59,7 +59,7 @@ def _kept(sizes: Sizes, node: ir.Stack, ponder: ir.Ponder) -> Cost:
 
     The state before a norm is what the next step keeps; a single step is certain, so no state.
     """
-    states = sizes.rows(node.source) * node.block.width
+    states = sizes.rows(node.source) * node.out.width
     if ponder.at_most == 1:
         return keeps(states + BATCH)
     penalty = 3 * ponder.at_most if ponder.weight else 0

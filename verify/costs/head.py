@@ -21,7 +21,7 @@ def _pooled(sizes: Sizes, head: ir.Head) -> Cost:
 
     Before the last exit these are what the norm made, else what the next block keeps.
     """
-    value, stack = head.sources[0], sizes.exits(head)
+    value, stack = head.sources[0], sizes.plan.exits(head)
     exits = ends(stack) if stack else 1
     cost = linear(BATCH, value.width, head.size, bias=True)
     cost = cost.repeated(1, exits)

@@ -139,10 +139,3 @@ class Sizes:
             return NOTHING
         self.kept.add(value.name)
         return self.rows(value) * value.width
-
-    def exits(self, head: ir.Head) -> ir.Stack | None:
-        """The stack whose exits a head decides."""
-        for stack in self.plan.stacks():
-            if isinstance(stack.halting, ir.Exit) and stack.halting.head == head.name:
-                return stack
-        return None

@@ -12,16 +12,18 @@ _INPUTS: Final = {"gelu": 1, "gelu-tanh": 1, "silu": 1, "relu": 0, "quick-gelu":
 """Tensors of the hidden width that the backward of an activation keeps beside its output."""
 
 
-def costs(sizes: Sizes, block: ir.Block, source: ir.Value) -> tuple[str, str, Cost]:
+def costs(
+    sizes: Sizes, layer: ir.FeedForward, width: int, source: ir.Value
+) -> tuple[str, str, Cost]:
     """Feed-forward of one block: its concern, its kind and its cost."""
-    layer, rows = block.feed_forward, sizes.rows(source)
+    rows = sizes.rows(source)
     if isinstance(layer, ir.Experts):
         kind = f"{layer.choose} of {layer.experts} experts"
-        return "routing", kind, _experts(rows, block.width, layer)
+        return "routing", kind, _experts(rows, width, layer)
     if isinstance(layer, ir.ByModality):
         return "routing", "by-modality", _by_modality(sizes, source, layer)
     kind = "glu" if isinstance(layer, ir.Glu) else "mlp"
-    return "routing", kind, _mlp(rows, block.width, layer)
+    return "routing", kind, _mlp(rows, width, layer)
 
 
 def _mlp(rows: Polynomial, width: int, layer: ir.Mlp | ir.Glu | ir.ByModality) -> Cost:

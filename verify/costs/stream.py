@@ -41,34 +41,37 @@ def stack(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
     """Costs of a stream's blocks, norms and halting, as executed in training."""
     steps, share = halting.steps(node.halting)
     run = Run(node.module, node.stream, node.depth, steps, share)
-    final = _final_norm(sizes, node) if node.final_norm else Cost()
-    yield from blocks(sizes, node.block, node.source, run, final)
+    final = _final_norm(sizes, node, node.final_norm) if node.final_norm else Cost()
+    for number, (block, depth) in enumerate(node.runs()):
+        whole = replace(run, depth=depth)
+        yield from blocks(sizes, block, node.source, whole, Cost() if number else final)
     yield from halting.costs(sizes, node)
 
 
 def blocks(
     sizes: Sizes, block: ir.Block, source: ir.Value, run: Run, final: Cost
 ) -> Iterator[Part]:
-    """Costs of equal blocks over a value: norms (with a final one), attention, feed-forward."""
-    rows, width = sizes.rows(source), block.width
-    each = norm(rows, width, block.norm).repeated(2)
-    if block.dropout > 0:
-        each += keeps(rows * (2 * width))
+    """Costs of equal blocks over a value: norms (with a final one), then each sub-layer."""
+    rows, width, each = sizes.rows(source), block.width, Cost()
+    for one in block.sublayers:
+        each += norm(rows, width, one.norm)
+        each += keeps(rows * (width if one.dropout > 0 else 0))
     shared = sizes.keep(source) - rows * width
     norms = each.repeated(run.depth, run.steps) + keeps(shared) + final
-    yield norms.part(run.module, "stream", block.norm.kind, run.owner)
-    layers = (
-        ("attention", *attention.costs(sizes, block, source)),
-        ("feed_forward", *routing.costs(sizes, block, source)),
-    )
-    for name, concern, kind, cost in layers:
+    yield norms.part(run.module, "stream", block.sublayers[0].norm.kind, run.owner)
+    for one in block.sublayers:
+        mixer = one.mixer
+        if isinstance(mixer, ir.Attention):
+            concern, kind, cost = attention.costs(sizes, mixer, width, source)
+        else:
+            concern, kind, cost = routing.costs(sizes, mixer, width, source)
         cost = cost.repeated(run.depth, run.steps)
-        path = f"{run.module}.blocks.*.{name}"
+        path = f"{run.module}.blocks.*.{one.name}"
         yield cost.part(path, concern, kind, run.owner, run.share)
 
 
-def _final_norm(sizes: Sizes, node: ir.Stack) -> Cost:
+def _final_norm(sizes: Sizes, node: ir.Stack, last: ir.Norm) -> Cost:
     """The last norm, at every exit or step; the next block keeps the input of all but the last."""
-    rows, width, times = sizes.rows(node.source), node.block.width, halting.ends(node)
-    once = norm(rows, width, node.block.norm)
+    rows, width, times = sizes.rows(node.source), node.out.width, halting.ends(node)
+    once = norm(rows, width, last)
     return once.repeated(1, times) + keeps(rows * (-width * (times - 1)))

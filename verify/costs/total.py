@@ -142,8 +142,8 @@ def stack_of(plan: ir.Plan, stream_name: str) -> ir.Stack:
 def visible_pairs(plan: ir.Plan, stream_name: str) -> Polynomial:
     """Pairs visible in one layer of a stream, the mean over its heads, in one sample."""
     stack = stack_of(plan, stream_name)
-    layer = stack.block.attention
-    pairs = attention.visible_pairs(Sizes(plan), layer.groups, stack.source, (stack.source,))
+    (layer,) = stack.attentions
+    pairs = attention.visible_pairs(Sizes(plan), layer)
     return pairs * Fraction(1, layer.heads)
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, blocks, heads, nodes, reckoned, stacks
+from mmspec.verify.faults.fault import Fault, heads, mixers, nodes, reckoned, stacks
 from mmspec.verify.faults.masks import widened
 from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, LEAVING, PONDERED, ROUTED
 
 
-def _all_chosen(block: ir.Block) -> ir.Block:
-    layer = block.feed_forward
-    if isinstance(layer, ir.Experts):
-        return replace(block, feed_forward=replace(layer, choose=layer.experts))
-    return block
+def _all_chosen(layer: ir.Experts) -> ir.Experts:
+    return replace(layer, choose=layer.experts)
 
 
 def _one_step_less(stack: ir.Stack) -> ir.Stack:
@@ -52,7 +49,7 @@ FAULTS: tuple[Fault, ...] = (
         "active parameters and FLOPs count every expert",
         ROUTED,
         ("P54",),
-        reckoned(blocks(_all_chosen)),
+        reckoned(mixers(ir.Experts, _all_chosen)),
     ),
     Fault(
         "pairs-not-masked",
@@ -87,12 +84,6 @@ FAULTS: tuple[Fault, ...] = (
         "key heads are counted as if each query head had its own",
         CAPTION,
         ("P54",),
-        reckoned(
-            blocks(
-                lambda block: replace(
-                    block, attention=replace(block.attention, kv_heads=block.attention.heads)
-                )
-            )
-        ),
+        reckoned(mixers(ir.Attention, lambda site: replace(site, kv_heads=site.heads))),
     ),
 )

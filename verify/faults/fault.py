@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit.emit import emit
@@ -128,9 +128,30 @@ def stacks(change: Callable[[ir.Stack], ir.Stack]) -> Callable[[ir.Plan], ir.Pla
     return nodes(lambda node: change(node) if isinstance(node, ir.Stack) else node)
 
 
-def blocks(change: Callable[[ir.Block], ir.Block]) -> Callable[[ir.Plan], ir.Plan]:
-    """Change the block of every stack of a plan."""
-    return stacks(lambda stack: dataclasses.replace(stack, block=change(stack.block)))
+def sublayers(change: Callable[[ir.Sublayer], ir.Sublayer]) -> Callable[[ir.Plan], ir.Plan]:
+    """Change every sub-layer of every stack of a plan."""
+
+    def changed(stack: ir.Stack) -> ir.Stack:
+        variants = (
+            dataclasses.replace(block, sublayers=tuple(map(change, block.sublayers)))
+            for block in stack.variants
+        )
+        return dataclasses.replace(stack, variants=tuple(variants))
+
+    return stacks(changed)
+
+
+M = TypeVar("M", bound=ir.Mixer)
+
+
+def mixers(kind: type[M], change: Callable[[M], M]) -> Callable[[ir.Plan], ir.Plan]:
+    """Change what every sub-layer of a type computes."""
+
+    def changed(one: ir.Sublayer) -> ir.Sublayer:
+        mixer = one.mixer
+        return dataclasses.replace(one, mixer=change(mixer)) if isinstance(mixer, kind) else one
+
+    return sublayers(changed)
 
 
 def nodes(change: Callable[[ir.Node], ir.Node]) -> Callable[[ir.Plan], ir.Plan]:

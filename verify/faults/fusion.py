@@ -11,7 +11,14 @@ from mmspec.verify.faults.specs import CROSSED, JOINED, TOWERS
 
 def _other_heads(node: ir.Node) -> ir.Node:
     """A fusion with the heads of its stream although it names its own."""
-    return replace(node, heads=4) if isinstance(node, ir.Fuse) and node.heads == 2 else node
+    if not isinstance(node, ir.Fuse) or not isinstance(node.fusion, ir.CrossAttention):
+        return node
+    site = node.fusion.attention
+    if site.heads != 2:
+        return node
+    groups = tuple(replace(group, heads=2 * group.heads) for group in site.groups)
+    site = replace(site, groups=groups, heads=4, kv_heads=4, head_width=site.head_width // 2)
+    return replace(node, fusion=replace(node.fusion, attention=site))
 
 
 FAULTS: tuple[Fault, ...] = (

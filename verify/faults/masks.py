@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.expressions import mask as masks
-from mmspec.verify.faults.fault import Fault, blocks, plan, source
+from mmspec.verify.faults.fault import Fault, mixers, plan, source
 from mmspec.verify.faults.specs import CAPTION, HEARD, JOINED, PLACED, READ, ROUTED, TOWERS
 
 Change = Callable[[masks.Mask], masks.Mask]
@@ -41,27 +41,27 @@ def united(mask: masks.Mask) -> masks.Mask:
 def masked(change: Change) -> Callable[[ir.Plan], ir.Plan]:
     """Change every mask of every stack."""
 
-    def changed(block: ir.Block) -> ir.Block:
+    def changed(site: ir.Attention) -> ir.Attention:
         groups = tuple(
             replace(group, masks=tuple((q, k, change(mask)) for q, k, mask in group.masks))
-            for group in block.attention.groups
+            for group in site.groups
         )
-        return replace(block, attention=replace(block.attention, groups=groups))
+        return replace(site, groups=groups)
 
-    return blocks(changed)
+    return mixers(ir.Attention, changed)
 
 
 def _paired(query: str, key: str, mask: str) -> Callable[[ir.Plan], ir.Plan]:
     """Give one ordered pair of segments another mask."""
 
-    def changed(block: ir.Block) -> ir.Block:
+    def changed(site: ir.Attention) -> ir.Attention:
         groups = []
-        for group in block.attention.groups:
+        for group in site.groups:
             others = [pair for pair in group.masks if pair[:2] != (query, key)]
             groups.append(replace(group, masks=(*others, (query, key, masks.parse(mask)))))
-        return replace(block, attention=replace(block.attention, groups=tuple(groups)))
+        return replace(site, groups=tuple(groups))
 
-    return blocks(changed)
+    return mixers(ir.Attention, changed)
 
 
 def widened() -> Callable[[ir.Plan], ir.Plan]:
@@ -81,13 +81,12 @@ def _grouped(
 ) -> Callable[[ir.Plan], ir.Plan]:
     """Change which group of heads sees what."""
 
-    def changed(block: ir.Block) -> ir.Block:
-        shown = change([group.masks for group in block.attention.groups])
-        pairs = zip(block.attention.groups, shown, strict=True)
-        groups = tuple(replace(group, masks=masks) for group, masks in pairs)
-        return replace(block, attention=replace(block.attention, groups=groups))
+    def changed(site: ir.Attention) -> ir.Attention:
+        shown = change([group.masks for group in site.groups])
+        pairs = zip(site.groups, shown, strict=True)
+        return replace(site, groups=tuple(replace(group, masks=masks) for group, masks in pairs))
 
-    return blocks(changed)
+    return mixers(ir.Attention, changed)
 
 
 FAULTS: tuple[Fault, ...] = (

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, blocks, nodes, plan, source, stacks
+from mmspec.verify.faults.fault import Fault, nodes, plan, source, stacks, sublayers
 from mmspec.verify.faults.specs import CAPTION, CROSSED, DROPPED, JOINED, PONDERED, ROUTED
 
 
-def _post(block: ir.Block) -> ir.Block:
+def _post(one: ir.Sublayer) -> ir.Sublayer:
     """Norms after, not before, in blocks of layer norms."""
-    return replace(block, norm=replace(block.norm, placement="post"))
+    return replace(one, post=True)
 
 
-def _eps(block: ir.Block) -> ir.Block:
-    return replace(block, norm=replace(block.norm, eps=1e-5))
+def _eps(one: ir.Sublayer) -> ir.Sublayer:
+    return replace(one, norm=replace(one.norm, eps=1e-5))
 
 
 def _exchanged(node: ir.Node) -> ir.Node:
     """The first two sources of a fusion by a transformer change places."""
-    if isinstance(node, ir.Fuse) and node.kind == "transformer":
+    if isinstance(node, ir.Fuse) and isinstance(node.fusion, ir.Transformer):
         return replace(node, sources=(node.sources[1], node.sources[0], *node.sources[2:]))
     return node
 
@@ -43,14 +43,14 @@ FAULTS: tuple[Fault, ...] = (
         "norms stand after the block and not before it",
         CAPTION,
         ("P59",),
-        plan(blocks(_post)),
+        plan(sublayers(_post)),
     ),
     Fault(
         "norm-eps",
         "norms use the usual eps and not the one that is given",
         PONDERED,
         ("P59", "R1"),
-        plan(blocks(_eps)),
+        plan(sublayers(_eps)),
     ),
     Fault(
         "norm-unweighted",
@@ -145,7 +145,7 @@ FAULTS: tuple[Fault, ...] = (
         "a stack has a block more than its depth",
         ROUTED,
         ("P59", "P54"),
-        plan(stacks(lambda stack: replace(stack, depth=stack.depth + 1))),
+        plan(stacks(lambda stack: replace(stack, repeat=stack.repeat + 1))),
     ),
     Fault(
         "sources-exchanged",

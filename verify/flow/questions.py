@@ -132,11 +132,8 @@ def _listed(lengths: Lengths) -> str:
 
 def _draws(plan: ir.Plan) -> bool:
     """Whether some mask of the plan is a table."""
-    attentions = [node.block.attention.groups for node in plan.stacks()]
-    attentions += [node.groups for node in plan.nodes if isinstance(node, ir.Fuse)]
-    return any(
-        has_tables(mask) for groups in attentions for group in groups for *_, mask in group.masks
-    )
+    groups = [group for site in plan.sites() for group in site.groups]
+    return any(has_tables(mask) for group in groups for *_, mask in group.masks)
 
 
 def _capped(plan: ir.Plan, cap: int) -> dict[str, int]:

@@ -78,7 +78,7 @@ def walk(plan: ir.Plan, origin: Origin, algebra: Algebra[R]) -> State[R]:
     """How the origin reaches every segment of every value."""
     walker = _Walk(origin, algebra)
     for node in plan.nodes:
-        walker.step(node, plan)
+        walker.step(node)
     return walker.state
 
 
@@ -88,7 +88,7 @@ class _Walk(Generic[R]):
     algebra: Algebra[R]
     state: State[R] = field(default_factory=dict)
 
-    def step(self, node: ir.Node, plan: ir.Plan) -> None:
+    def step(self, node: ir.Node) -> None:
         """Follow one node."""
         if isinstance(node, ir.Embed):
             self._embed(node)
@@ -97,7 +97,7 @@ class _Walk(Generic[R]):
         elif isinstance(node, ir.Fuse):
             self._put(node.out, self._fused(node))
         else:
-            self._put(node.out, self._stacked(node, _head_of(node, plan)))
+            self._put(node.out, self._stacked(node))
 
     def _embed(self, node: ir.Embed) -> None:
         is_origin = self.origin == Origin("modality", node.modality)
@@ -127,26 +127,29 @@ class _Walk(Generic[R]):
         return [Reach(see(query, key, mask, reach.relation), path) for query in queries]
 
     def _fused(self, node: ir.Fuse) -> list[Reach[R]]:
-        segments = [s for value in node.sources for s in value.segments]
-        row = [reach for value in node.sources for reach in self._row(value)]
-        if node.kind == "gated":
-            if sum(self.algebra.has_tokens(value) for value in node.sources) < 2:
-                return row
-            how = f"the gates of stream `{node.stream}` pool {{key}}"
-            return self._mixed(node.out.segments, row, segments, row, how)
-        if node.kind == "attention":
-            none = [Reach(self.algebra.nothing(segment)) for segment in node.out.segments]
-            how = f"the queries of stream `{node.stream}` see {{key}}"
-            return self._mixed(node.out.segments, none, segments, row, how)
-        if node.kind == "cross-attention":
-            own = len(node.sources[0].segments)
-            context = dict(zip([s.name for s in segments[own:]], row[own:], strict=True))
-            known = {s.name: s for s in segments[own:]}
-            return self._attended(node, node.groups, row[:own], (known, context))
-        if node.kind == "transformer":
-            for block in node.blocks:
-                row = self._block(node, block, row)
+        row = [reach for value in node.kept for reach in self._row(value)]
+        if not node.kept:
+            row = [Reach(self.algebra.nothing(segment)) for segment in node.out.segments]
+        for reading in node.readings():
+            if isinstance(reading, ir.Pool):
+                row = self._pooled(node.out.segments, row, reading)
+            elif reading.own:
+                row = self._attended(node, reading, row, row)
+            else:
+                others = node.others
+                context = [reach for value in others for reach in self._row(value)]
+                row = self._attended(node, reading, row, context)
         return row
+
+    def _pooled(
+        self, queries: tuple[ir.Segment, ...], row: list[Reach[R]], pool: ir.Pool
+    ) -> list[Reach[R]]:
+        """What is read of all tokens of some values, in the words of the pool."""
+        if sum(map(self.algebra.has_tokens, pool.values)) <= pool.several:
+            return row
+        keys = [segment for value in pool.values for segment in value.segments]
+        reaches = [reach for value in pool.values for reach in self._row(value)]
+        return self._mixed(queries, row, keys, reaches, pool.how)
 
     def _mixed(
         self,
@@ -165,64 +168,47 @@ class _Walk(Generic[R]):
     def _attended(
         self,
         node: ir.Fuse | ir.Stack,
-        groups: tuple[ir.Group, ...],
+        site: ir.Attention,
         row: list[Reach[R]],
-        context: tuple[dict[str, ir.Segment], dict[str, Reach[R]]],
+        context: list[Reach[R]],
     ) -> list[Reach[R]]:
         """The residual, and all that the masks let each query see of the context."""
-        queries = {segment.name: segment for segment in node.out.segments}
+        queries = {segment.name: segment for segment in site.queries}
+        keys = {segment.name: segment for segment in site.keys}
         found = dict(zip(queries, row, strict=True))
-        known, reaches = context
-        shown = dict.fromkeys(pair for group in groups for pair in group.masks)
+        reaches = dict(zip(keys, context, strict=True))
+        shown = dict.fromkeys(pair for group in site.groups for pair in group.masks)
         for query, key, mask in shown:
             how = f"in stream `{node.stream}`, {query} sees {key} (`{unparse(mask)}`)"
-            (seen,) = self._see((queries[query],), known[key], mask, reaches[key], how)
+            (seen,) = self._see((queries[query],), keys[key], mask, reaches[key], how)
             found[query] = self._better(queries[query], found[query], seen)
         return list(found.values())
 
-    def _block(
-        self, node: ir.Fuse | ir.Stack, block: ir.Block, row: list[Reach[R]]
-    ) -> list[Reach[R]]:
-        known = {segment.name: segment for segment in node.out.segments}
-        context = dict(zip(known, row, strict=True))
-        return self._attended(node, block.attention.groups, row, (known, context))
-
-    def _stacked(self, node: ir.Stack, head: ir.Head | None) -> list[Reach[R]]:
+    def _stacked(self, node: ir.Stack) -> list[Reach[R]]:
         if self.origin == Origin("stream", node.stream):
             return [Reach(self.algebra.own(segment)) for segment in node.out.segments]
-        row = self._row(node.source)
-        halting = node.halting
-        if isinstance(halting, ir.Ponder):
-            row = self._blocks(node, row, node.depth * (halting.at_most - 1))
-            pooled = row if halting.at_most > 1 else []
-            row = self._blocks(node, row, node.depth)
-            how = f"the halting of stream `{node.stream}` pools {{key}}"
-            return self._mixed(
-                node.out.segments, row, list(node.out.segments)[: len(pooled)], pooled, how
-            )
-        if isinstance(halting, ir.Exit) and len(halting.after) > 1:
-            assert head is not None
-            row = self._blocks(node, row, halting.after[-2])
-            pooled = row
-            row = self._blocks(node, row, node.depth - halting.after[-2])
-            how = f"head `{head.name}` decides from {{key}} when stream `{node.stream}` is left"
-            return self._mixed(node.out.segments, row, list(node.out.segments), pooled, how)
-        return self._blocks(node, row, node.depth)
+        segments, row = node.out.segments, self._row(node.source)
+        pooled: list[Reach[R]] = []
+        for first, count in node.passes():
+            before, row = row, self._layers(node, row, first, count)
+            pooled = before if first else pooled
+        decision = node.decision()
+        if decision is None:
+            return row
+        return self._mixed(segments, row, list(segments), pooled, decision.how)
 
-    def _blocks(self, node: ir.Stack, row: list[Reach[R]], depth: int) -> list[Reach[R]]:
-        """After so many blocks; stops early where a block adds nothing."""
-        for _ in range(depth):
-            after = self._block(node, node.block, row)
+    def _layers(
+        self, node: ir.Stack, row: list[Reach[R]], first: int, count: int
+    ) -> list[Reach[R]]:
+        """After so many layers; stops early where all variants in turn add nothing."""
+        idle = 0
+        for block in node.layers(first, count):
+            after = row
+            for site in block.attentions:
+                after = self._attended(node, site, after, after)
             ends = zip(row, after, strict=True)
-            if all(self.algebra.same(a.relation, b.relation) for a, b in ends):
-                return after
-            row = after
+            same = all(self.algebra.same(a.relation, b.relation) for a, b in ends)
+            idle, row = (idle + 1 if same else 0), after
+            if idle == len(node.order):
+                break
         return row
-
-
-def _head_of(stack: ir.Stack, plan: ir.Plan) -> ir.Head | None:
-    """The head that decides about a stack's exits."""
-    if not isinstance(stack.halting, ir.Exit):
-        return None
-    name = stack.halting.head
-    return next(head for head in plan.heads if head.name == name)

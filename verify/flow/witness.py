@@ -134,7 +134,7 @@ def _sharpen(model: nn.Module, plan: ir.Plan, factor: float) -> None:
     """Make the heads that decide about exits more certain, so that some decision is close."""
     heads = {head.name: head.module for head in plan.heads}
     for stack in plan.stacks():
-        if isinstance(stack.halting, ir.Exit):
+        if stack.halting is not None and stack.halting.head is not None:
             head: Any = model.get_submodule(heads[stack.halting.head])
             head.output.weight.data.mul_(factor)
 

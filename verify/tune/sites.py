@@ -8,7 +8,7 @@ from functools import cached_property
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import sparse
-from mmspec.compiler.emit.masks import FULL, NONE, simplify
+from mmspec.compiler.emit.masks import FULL, NONE, is_causal, simplify
 from mmspec.compiler.relations.meaning.sequence import SequenceMask
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.costs.visible import undivided, visible_pairs_of
@@ -187,13 +187,16 @@ def attentions(plan: ir.Plan, lengths: Mapping[str, int]) -> Iterator[Attention]
     """In the order they run; lengths in tokens by modality, the longest where not named."""
     for node in plan.nodes:
         if isinstance(node, ir.Stack):
-            yield from _groups(node.stream, "stream", sparse.of_stack(node), lengths)
-        elif isinstance(node, ir.Fuse) and node.kind == "cross-attention":
-            yield from _groups(node.stream, "fusion", sparse.of_fusion(node), lengths)
+            for site in node.attentions:
+                yield from _groups(node.stream, "stream", site, lengths)
+        elif isinstance(node, ir.Fuse):
+            for reading in node.readings():
+                if isinstance(reading, ir.Attention) and not reading.own:
+                    yield from _groups(node.stream, "fusion", reading, lengths)
 
 
 def _groups(
-    stream: str, kind: str, site: sparse.Site, lengths: Mapping[str, int]
+    stream: str, kind: str, site: ir.Attention, lengths: Mapping[str, int]
 ) -> Iterator[Attention]:
     known = [{segment.name: segment for segment in side} for side in site.sides]
     places = [tuple(side(segment, lengths) for segment in segments) for segments in site.sides]
@@ -202,9 +205,9 @@ def _groups(
     for group, sequence in zip(site.groups, sparse.sequences(site), strict=True):
         shown = tuple(_shown(group.masks, known, lengths))
         yield Attention(
-            *(stream, kind, (first, first + group.heads), site.heads, site.width),
+            *(stream, kind, (first, first + group.heads), site.heads, site.head_width),
             *(places[0], places[1], shown, sequence, passes),
-            is_causal=site.is_causal,
+            is_causal=is_causal(site),
         )
         first += group.heads
 

@@ -223,22 +223,23 @@ def panels(plan: ir.Plan, stream: str, lengths: Mapping[str, int]) -> list[Panel
     """The masks of a stream's attention and of its fusion; lengths by modality, in tokens."""
     found: list[Panel] = []
     for node in plan.nodes:
-        if isinstance(node, ir.Fuse) and node.stream == stream and node.groups:
-            context = [s for value in node.sources[1:] for s in value.segments]
-            between = _axis(node.sources[0].segments, lengths), _axis(context, lengths)
-            found += _panels(stream, "cross-attention", node.groups, between)
-    stack = stack_of(plan, stream)
-    own = _axis(stack.source.segments, lengths)
-    return found + list(_panels(stream, "attention", stack.block.attention.groups, (own, own)))
+        if isinstance(node, ir.Fuse) and node.stream == stream:
+            for site in node.readings():
+                if isinstance(site, ir.Attention) and not site.own:
+                    found += _panels(stream, "cross-attention", site, lengths)
+    for site in stack_of(plan, stream).attentions:
+        found += _panels(stream, "attention", site, lengths)
+    return found
 
 
 def _panels(
-    stream: str, kind: str, groups: tuple[ir.Group, ...], ends: tuple[Axis, Axis]
+    stream: str, kind: str, site: ir.Attention, lengths: Mapping[str, int]
 ) -> Iterator[Panel]:
-    first, every = 0, sum(group.heads for group in groups)
-    for group in groups:
+    first, queries, keys = 0, _axis(site.queries, lengths), _axis(site.keys, lengths)
+    for group in site.groups:
         masks = {(query, key): mask for query, key, mask in group.masks}
-        yield Panel(stream, kind, (first, first + group.heads, every), *ends, masks)
+        heads = first, first + group.heads, site.heads
+        yield Panel(stream, kind, heads, queries, keys, masks)
         first += group.heads
 
 

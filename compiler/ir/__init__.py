@@ -1,0 +1,80 @@
+"""The Plan and what it is made of, one file a concern.
+
+    plan       = Plan(name, about, inputs*, nodes*, heads*, spans)
+    input      = Input(name, kind, shape, length, optional)
+    node       = Embed(value, modality, ...) | Project(value, source)
+               | Fuse(value, fusion, sources*)
+               | Stack(value, source, variants*, order*, repeat, final_norm, halting)
+    value      = Value(name, segments*, width)              -- tokens [B, sum of lengths, width]
+    segment    = Segment(name, tokens, geometry, modality, rotary)
+    variant    = Block(width, sublayers*)
+    sublayer   = Sublayer(name, mixer, norm, post, dropout)
+    mixer      = Attention | Mlp | Glu | Experts | ByModality
+    attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width, ...)
+    groups     = Group(heads, masks)*                       -- heads that share masks, in order
+    masks      = (query, key, mask)*                        -- a pair not listed sees nothing
+    fusion     = Concat | Gated | Latents | CrossAttention | Transformer
+    halting    = Ponder | Exit | None
+    head       = Head(name, kind, sources*, ...)
+
+Sizes are ints; a length is `Tokens(symbol, max)` (a symbol: tokens of that modality, at most max)
+or `Tokens(None, n)` (always n); symbols of a geometry count what its axes say. Node order is
+execution order. Every node carries its span. An `Attention` is a site: a stream's blocks and a
+fusion attend by the same record, and whatever is asked of attention is asked of it.
+"""
+
+from mmspec.compiler.ir.attention import Attention, Group, Pairs
+from mmspec.compiler.ir.fusion import (
+    Concat,
+    CrossAttention,
+    Fuse,
+    Fusion,
+    Gated,
+    Latents,
+    Transformer,
+)
+from mmspec.compiler.ir.halting import Exit, Halting, Ponder
+from mmspec.compiler.ir.head import Head
+from mmspec.compiler.ir.modality import Embed, Input
+from mmspec.compiler.ir.plan import Node, Plan
+from mmspec.compiler.ir.reading import Pool, Reading
+from mmspec.compiler.ir.routing import ByModality, Experts, FeedForward, Glu, Mlp
+from mmspec.compiler.ir.stream import Block, Mixer, Norm, Project, Stack, Sublayer
+from mmspec.compiler.ir.tokens import Segment, Tokens, Value
+
+__all__ = [
+    "Attention",
+    "Block",
+    "ByModality",
+    "Concat",
+    "CrossAttention",
+    "Embed",
+    "Exit",
+    "Experts",
+    "FeedForward",
+    "Fuse",
+    "Fusion",
+    "Gated",
+    "Glu",
+    "Group",
+    "Halting",
+    "Head",
+    "Input",
+    "Latents",
+    "Mixer",
+    "Mlp",
+    "Node",
+    "Norm",
+    "Pairs",
+    "Plan",
+    "Ponder",
+    "Pool",
+    "Project",
+    "Reading",
+    "Segment",
+    "Stack",
+    "Sublayer",
+    "Tokens",
+    "Transformer",
+    "Value",
+]

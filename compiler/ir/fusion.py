@@ -1,0 +1,157 @@
+"""Fusions: several sources, already of one width, become one value.
+
+A fusion is a record of its sizes, and says what others ask of it: which sources' tokens it keeps,
+what these read (`readings`), its part, its sites of attention, and the statistics it gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from mmspec.compiler.ir.attention import Attention
+from mmspec.compiler.ir.reading import Pool, Reading
+from mmspec.compiler.ir.stream import Block
+from mmspec.compiler.ir.tokens import Value
+from mmspec.diagnostics import Span
+
+Keeps = Literal["all", "first", "none"]
+"""Whose tokens a fusion gives: all sources', the first one's, or tokens of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What every fusion says; a new one overrides what is otherwise with it."""
+
+    name: ClassVar[str]
+    """As the language has it."""
+    part: ClassVar[str | None] = None
+    """Its class in `compiler/parts/fusion.py`; None: it has no parameters and joins tokens."""
+    keeps: ClassVar[Keeps] = "all"
+    statistics: ClassVar[tuple[str, ...]] = ()
+    """What its part gives besides tokens, by name."""
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """Its sites of attention, in order."""
+        return ()
+
+    def readings(self, node: Fuse) -> Iterator[Reading]:
+        """What the tokens that it gives read of others, in order."""
+        return iter(self.attentions)
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Kind):
+    """All sources' tokens, one after the other."""
+
+    name = "concat"
+
+
+@dataclass(frozen=True, slots=True)
+class Gated(Kind):
+    """Each source scaled by a softmax gate, made from the means of all."""
+
+    name = "gated"
+    part = "GatedFusion"
+    statistics = ("gates",)
+
+    def readings(self, node: Fuse) -> Iterator[Reading]:
+        """The gates are of the means; the gate of a source alone is 1."""
+        yield Pool(f"the gates of stream `{node.stream}` pool {{key}}", node.sources, several=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Latents(Kind):
+    """Learned queries read all sources."""
+
+    name = "attention"
+    part = "AttentionFusion"
+    keeps = "none"
+
+    queries: int
+    attention: Attention
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """Of the queries to all sources."""
+        return (self.attention,)
+
+    def readings(self, node: Fuse) -> Iterator[Reading]:
+        """Every query sees everything."""
+        yield Pool(f"the queries of stream `{node.stream}` see {{key}}", node.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class CrossAttention(Kind):
+    """The first source reads the others."""
+
+    name = "cross-attention"
+    part = "CrossAttentionFusion"
+    keeps = "first"
+
+    attention: Attention
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """Of the first source to the others."""
+        return (self.attention,)
+
+
+@dataclass(frozen=True, slots=True)
+class Transformer(Kind):
+    """Blocks over all tokens, each source marked."""
+
+    name = "transformer"
+    part = "TransformerFusion"
+
+    block: Block
+    depth: int
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """Of each block."""
+        return self.block.attentions * self.depth
+
+
+Fusion = Concat | Gated | Latents | CrossAttention | Transformer
+
+
+@dataclass(frozen=True, slots=True)
+class Fuse:
+    """Sources -> one value; `module` is None for a fusion without parameters."""
+
+    module: str | None
+    out: Value
+    fusion: Fusion
+    sources: tuple[Value, ...]
+    stream: str
+    span: Span | None
+
+    @property
+    def kept(self) -> tuple[Value, ...]:
+        """The sources whose tokens it gives."""
+        return {"all": self.sources, "first": self.sources[:1], "none": ()}[self.fusion.keeps]
+
+    @property
+    def others(self) -> tuple[Value, ...]:
+        """The sources whose tokens it does not give, if it gives any source's."""
+        return self.sources[len(self.kept) :]
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """Its sites of attention, in order."""
+        return self.fusion.attentions
+
+    @property
+    def mixes(self) -> bool:
+        """Whether each token that leaves it depends on all that go in."""
+        return any(
+            reading.own if isinstance(reading, Attention) else reading.is_read
+            for reading in self.readings()
+        )
+
+    def readings(self) -> Iterator[Reading]:
+        """What the tokens that it gives read of others, in order."""
+        return self.fusion.readings(self)

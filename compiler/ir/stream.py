@@ -1,0 +1,127 @@
+"""Streams: sub-layers in layers, variants of layers in a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mmspec.compiler.ir.attention import Attention
+from mmspec.compiler.ir.halting import Halting
+from mmspec.compiler.ir.reading import Pool
+from mmspec.compiler.ir.routing import FeedForward
+from mmspec.compiler.ir.tokens import Value
+from mmspec.diagnostics import Span
+
+Mixer = Attention | FeedForward
+"""What a sub-layer computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Linear with bias between widths."""
+
+    module: str
+    out: Value
+    source: Value
+    stream: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """kind `layer` (with bias or not) or `rms`; where it stands is the sub-layer's."""
+
+    kind: str
+    eps: float
+    bias: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sublayer:
+    """x + mixer(norm(x)); where `post`, norm(x + mixer(x)). Dropout is of what is added."""
+
+    name: str
+    """Its attribute in a block; the norm's is `<name>_norm`."""
+    mixer: Mixer
+    norm: Norm
+    post: bool
+    dropout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One layer of width `width`: its sub-layers, in order."""
+
+    width: int
+    sublayers: tuple[Sublayer, ...]
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """Its sites of attention, in order."""
+        mixers = (one.mixer for one in self.sublayers)
+        return tuple(mixer for mixer in mixers if isinstance(mixer, Attention))
+
+    @property
+    def feed_forwards(self) -> tuple[FeedForward, ...]:
+        """What else its sub-layers compute, in order."""
+        mixers = (one.mixer for one in self.sublayers)
+        return tuple(mixer for mixer in mixers if not isinstance(mixer, Attention))
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stream's layers, final norm and halting.
+
+    `order` names the variants of so many layers, one after the other; all of them stand there
+    `repeat` times.
+    """
+
+    module: str
+    out: Value
+    source: Value
+    variants: tuple[Block, ...]
+    order: tuple[int, ...]
+    repeat: int
+    final_norm: Norm | None
+    halting: Halting | None
+    stream: str
+    span: Span | None
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return len(self.order) * self.repeat
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """The sites of attention of each variant, in order."""
+        return tuple(site for block in self.variants for site in block.attentions)
+
+    @property
+    def feed_forwards(self) -> tuple[FeedForward, ...]:
+        """What else the sub-layers of each variant compute, in order."""
+        return tuple(layer for block in self.variants for layer in block.feed_forwards)
+
+    def runs(self) -> Iterator[tuple[Block, int]]:
+        """Each variant, and how many layers are of it."""
+        for number, block in enumerate(self.variants):
+            yield block, self.order.count(number) * self.repeat
+
+    def layers(self, first: int, count: int) -> Iterator[Block]:
+        """So many layers from one on (from 0); after the last comes the first again."""
+        for place in range(first, first + count):
+            yield self.variants[self.order[place % len(self.order)]]
+
+    def decision(self) -> Pool | None:
+        """What is read where it is decided whether a sample goes on; None: nothing is."""
+        if self.halting is None or len(self.halting.passes(self.depth)) == 1:
+            return None
+        names = {"stream": self.stream, "head": self.halting.head, "key": "{key}"}
+        return Pool(self.halting.decides.format(**names), (self.out,))
+
+    def passes(self) -> Iterator[tuple[int, int]]:
+        """The layers as (first, count) between which `decision` is read."""
+        first = 0
+        for count in self.halting.passes(self.depth) if self.halting else (self.depth,):
+            yield first, count
+            first += count
