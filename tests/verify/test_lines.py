@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse
 from mmspec.verify.costs.cuts import lengths
 from mmspec.verify.costs.lines import count, counted
+from mmspec.verify.costs.touched import touched
 from mmspec.verify.seen import Side, seen
 from mmspec.verify.uncounted import NotCountedError
 
@@ -92,3 +94,45 @@ def test_what_is_cut_too_often_is_not_counted() -> None:
         counted(parse(text), LONG, LONG)
     (problem,) = caught.value.diagnostics
     assert problem.code == "MM620" and problem.help
+
+
+@pytest.mark.parametrize("tile", [(4, 4), (8, 4), (4, 1), (16, 16), (3, 5)])
+def test_tiles_are_those_of_a_table(tile: tuple[int, int]) -> None:
+    """Most masks without steps are told, unless blocks are much smaller than a tile."""
+    rng, geometry, told = random.Random(tile[0]), line("n"), 0
+    for _ in range(250):
+        one, queries, keys = mask(rng, 3), rng.randint(1, 150), rng.randint(1, 150)
+        sides = (Side(geometry, 0, tokens, 150) for tokens in (queries, keys))
+        found = touched(one, (queries, keys), tile)
+        table = seen(one, *sides)
+        for axis, size in enumerate(tile):
+            places = np.arange(0, table.shape[axis], size)
+            table = np.logical_or.reduceat(table, places, axis=axis)
+        assert found in (None, int(table.sum())), (one, queries, keys)
+        told += found is not None
+    assert told > 120
+
+
+def test_tiles_of_blocks_of_any_number() -> None:
+    """Three blocks of a billion and seven, of which the last is cut short; two tiles hold cuts."""
+    size, side = 10**9 + 7, 64
+    ends = [0, size, 2 * size, LONG]
+    spans = [(a // side, -(-b // side)) for a, b in pairwise(ends)]
+    shared = sum(a[1] - b[0] for a, b in pairwise(spans))
+    expected = sum((b - a) ** 2 for a, b in spans) - shared
+    assert shared == 2
+    assert touched(parse("block(1000000007)"), (LONG, LONG), (side, side)) == expected
+
+
+def test_tiles_of_blocks_repeat() -> None:
+    """From one least multiple of both sizes and the tile's to the next there are as many."""
+    period, text = 100 * 77 * 16, parse("block(100) | block(77)")
+    one, more = (touched(text, (n * period, n * period), (64, 64)) for n in (1, 9000))
+    assert one is not None and more == 9000 * one
+    queries = np.arange(period)
+    found = 0
+    for first in range(0, period, 64):
+        q = queries[first : first + 64]
+        spans = [(int(x), int(x) + n) for n in (100, 77) for x in np.unique(q // n * n)]
+        found += len({j for a, b in spans for j in range(a // 64, -(-min(b, period) // 64))})
+    assert one == found

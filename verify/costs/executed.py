@@ -80,6 +80,12 @@ def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> 
     """
     if query.stop * key.stop <= _SMALL:
         return _by_table(mask, query, key, tile)
+    if all(len(place.geometry.axes) == 1 for place in (query, key)):
+        from mmspec.verify.costs.touched import touched
+
+        found = touched(undivided(mask), (query.stop, key.stop), tile)
+        if found is not None:
+            return found
     from mmspec.compiler.relations.meaning.terms import settled
 
     mask = settled(undivided(mask), key.most)

@@ -19,7 +19,7 @@ from mmspec.verify.costs.cuts import Ints, TooManyCutsError, around, lengths
 from mmspec.verify.distances import DISTANCES, Blocks, Ends, Part, pairs_between, parts
 from mmspec.verify.uncounted import NotCountedError
 
-__all__ = ["LINES", "count", "counted"]
+__all__ = ["LINES", "count", "counted", "first_tokens", "settled"]
 
 LINES: Final = DISTANCES | {"block", "shifted_window", "global", "prefix"}
 """Patterns that are counted here."""
@@ -33,10 +33,9 @@ def count(mask: Mask, queries: int, keys: int) -> int:
 
     Raises TooManyCutsError, and OverflowError where steps divide distances in too many ways.
     """
-    rows = _cuts(mask, queries, {"global"})
-    columns = _cuts(mask, keys, {"global", "prefix"})
+    rows, columns = (first_tokens(mask, (queries, keys), place) for place in (0, 1))
     return sum(
-        _rectangle(_settled(mask, q, k), q, k) for q in pairwise(rows) for k in pairwise(columns)
+        _rectangle(settled(mask, q, k), q, k) for q in pairwise(rows) for k in pairwise(columns)
     )
 
 
@@ -50,13 +49,15 @@ def counted(mask: Mask, queries: int, keys: int) -> int:
         raise NotCountedError(message, advice) from None
 
 
-def _cuts(mask: Mask, tokens: int, names: set[str]) -> list[int]:
-    """Where the first tokens of patterns end, between the ends of a line."""
+def first_tokens(mask: Mask, tokens: tuple[int, int], place: int) -> list[int]:
+    """Where the first tokens of patterns end, between the ends of queries (0) or keys (1)."""
+    names = ("global", "prefix") if place else ("global",)
     ends = {value for p in patterns(mask) if p.name in names for _, value in p.arguments}
-    return sorted({0, tokens, *(x for x in ends if isinstance(x, int) and 0 < x < tokens)})
+    most = tokens[place]
+    return sorted({0, most, *(x for x in ends if isinstance(x, int) and 0 < x < most)})
 
 
-def _settled(mask: Mask, queries: Ends, keys: Ends) -> Mask:
+def settled(mask: Mask, queries: Ends, keys: Ends) -> Mask:
     """The mask in a rectangle that first tokens are all of or none of."""
     for pattern in patterns(mask):
         if pattern.name == "prefix":

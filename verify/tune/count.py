@@ -1,7 +1,8 @@
 """How many tiles of a mask hold a visible pair, and how many no hidden one: exact, and quick.
 
-Short segments are counted pair by pair. Long ones by closed forms of isl, or by the loops over
-tiles, evaluated for many tiles at once; so the time does not grow with the length.
+Short segments are counted pair by pair. Long lines by the intervals that a tile sees
+(`verify/costs/touched.py`), all else by closed forms of isl, or by the loops over tiles, evaluated
+for many tiles at once; so the time does not grow with the length.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ from mmspec.verify.chance import undrawn
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, met_by_pairs, related
 from mmspec.verify.tune.drawn import by_drawn_blocks
+from mmspec.verify.tune.intervals import by_intervals, seen_by_intervals
 from mmspec.verify.tune.near import near
 from mmspec.verify.tune.order import Tiling, windows
 from mmspec.verify.tune.rows import by_rows
 
 __all__ = ["met", "tiles"]
 
+_FEW: Final = 2**14
+"""Pairs that are looked at one by one in any case."""
+
 _SMALL: Final = 2**20
-"""Pairs that are looked at one by one, whatever the mask."""
+"""Pairs that are, whatever the mask, where it is no line of intervals."""
 
 _LARGE: Final = 2**28
 """Pairs that are, where nothing else answers."""
@@ -48,6 +53,9 @@ def tiles(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | None:
         return Tiles(0, 0)
     if _is_split(mask, query, key, tilings):
         return _of_parts(query, tilings)
+    found = by_intervals(mask, query, key, tilings) if pairs > _FEW else None
+    if found is not None:
+        return found
     if pairs <= _SMALL:
         return by_pairs(mask, query, key, tilings)
     found = _quickly(mask, query, key, tilings)
@@ -68,6 +76,10 @@ def met(
     ways = [(group, single) for group in groups]
     if not pairs or _is_split(mask, query, key, ways[0]):
         return _touched(tiles(mask, query, key, way) for way in ways)
+    if pairs > _FEW:
+        each = [seen_by_intervals(mask, query, key, way) for way in ways]
+        if None not in each:
+            return tuple(number for number in each if number is not None)
     if pairs > _SMALL:
         found = _touched(_quickly(mask, query, key, way) for way in ways)
         if found is not None:
