@@ -142,12 +142,14 @@ def halting_text(item: halting.Halting | None) -> str:
 def fusion_lines(stream: Stream) -> tuple[str, ...]:
     """What is special about a fusion."""
     item = stream.source
-    if isinstance(item, fusion.Latents):
-        return (f"{item.queries} queries",)
-    if isinstance(item, fusion.CrossAttention):
-        sees = attention_lines(item.attention)
-        return (f"{item.of[0]} reads {', '.join(item.of[1:])}", *sees)
-    return (f"{item.depth} deep",) if isinstance(item, fusion.Transformer) else ()
+    said = [f"{item.own_tokens} queries"] if item.own_tokens else []
+    if item.keeps == "first":
+        said.append(f"{item.of[0]} reads {', '.join(item.of[1:])}")
+    if item.context is not None:
+        said += attention_lines(item.context)
+    if item.depth_of_blocks:
+        said.append(f"{item.depth_of_blocks} deep")
+    return tuple(said)
 
 
 def head_lines(item: head.Head) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from mmspec.diagnostics import MOST, Diagnostic, MmspecError, listed, shortened
 from mmspec.expressions import claim as claims
 from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema import check_attention
-from mmspec.schema import fusion as fusions
 from mmspec.schema import head as heads
 from mmspec.schema import modality as modalities
 from mmspec.schema.halting import Exit
@@ -121,8 +120,8 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     for name, stream in spec.streams.items():
         source = stream.source
         at = ("streams", name, "from")
-        count = getattr(source, "heads", None) or stream.heads
-        if not isinstance(source, fusions.Concat | fusions.Gated) and stream.width % count:
+        count = source.attending(stream.heads)
+        if count is not None and stream.width % count:
             yield problem(
                 spec,
                 "MM309",

@@ -8,7 +8,6 @@ from typing import Any
 
 from mmspec.diagnostics import MmspecError, listed, suggest
 from mmspec.expressions import mask as masks
-from mmspec.schema import fusion as fusions
 from mmspec.schema.attention import FULL, Attention
 from mmspec.schema.coordinates import ANYWHERE, Coordinates, coordinates, misfit
 from mmspec.schema.spec import Spec
@@ -33,10 +32,9 @@ def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 def of_fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """What is wrong with what fusions see of their context."""
     for name, stream in spec.streams.items():
-        source = stream.source
-        if not isinstance(source, fusions.CrossAttention):
+        attended, count = stream.source.context, stream.source.attending(stream.heads)
+        if attended is None or count is None:
             continue
-        count = source.heads or stream.heads
         first, *rest = (wiring.source_segments(x) for x in wiring.sources[name])
         queries = _named(spec, first)
         keys = _named(spec, tuple(s for group in rest for s in group))
@@ -51,8 +49,8 @@ def of_fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 help="name each modality once among the context",
             )
         at = ("streams", name, "from", "attention")
-        yield from _heads_of(spec, source.attention, (count, count), at)
-        for place, attention in _groups(source.attention, count):
+        yield from _heads_of(spec, attended, (count, count), at)
+        for place, attention in _groups(attended, count):
             yield from _mask(spec, attention, queries, keys, (*at, *place))
 
 

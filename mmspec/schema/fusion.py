@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -12,50 +12,122 @@ from mmspec.schema.attention import FULL, Attention
 from mmspec.schema.base import Model, Refused, Size
 from mmspec.schema.names import Name
 
+T = TypeVar("T")
+Keeps = Literal["all", "first", "none"]
+"""Whose tokens a fusion gives: all sources', the first one's, or tokens of its own."""
+Pools = Literal["none", "all", "others"]
+"""Sources of which every token that a fusion gives reads all tokens at once."""
 
-class _Common(Model):
-    """Keys of every fusion; `heads` None means the stream's."""
+
+class Fusing(Model):
+    """Keys of every fusion, and what a reader may know of one without its name."""
+
+    keeps: ClassVar[Keeps] = "all"
+    pools: ClassVar[Pools] = "none"
+    least: ClassVar[int] = 1
+    """Of how many pooled sources at least there must be tokens for anything to be read."""
 
     of: tuple[Name, ...] = Field(min_length=1)
 
+    @property
+    def own_tokens(self) -> int:
+        """How many tokens of its own it gives."""
+        return 0
 
-class Concat(_Common):
+    @property
+    def depth_of_blocks(self) -> int:
+        """How many blocks it runs over the tokens of all its sources."""
+        return 0
+
+    @property
+    def context(self) -> Attention | None:
+        """What the first source sees of the others, where it attends to them."""
+        return None
+
+    def attending(self, heads: int) -> int | None:
+        """The number of its heads in a stream of so many; None: it has none."""
+        if "heads" not in type(self).model_fields:
+            return None
+        own: int | None = getattr(self, "heads", None)
+        return own or heads
+
+    def kept(self, sources: tuple[T, ...]) -> tuple[T, ...]:
+        """Those of its sources whose tokens it gives."""
+        return {"all": sources, "first": sources[:1], "none": ()}[self.keeps]
+
+    def pooled(self, sources: tuple[T, ...]) -> tuple[T, ...]:
+        """Those of its sources that every token which it gives reads all of."""
+        return {"none": (), "all": sources, "others": sources[1:]}[self.pools]
+
+    @classmethod
+    def fewest(cls) -> int:
+        """How many sources it takes at least."""
+        limits = (getattr(x, "min_length", None) for x in cls.model_fields["of"].metadata)
+        return next(int(least) for least in limits if least is not None)
+
+
+class Concat(Fusing):
     """All tokens of all sources, in order."""
 
     fusion: Literal["concat"] = "concat"
 
 
-class Gated(_Common):
+class Gated(Fusing):
     """Each source scaled by a learned softmax gate over the sources present (after GMU, 2017)."""
+
+    pools = "all"
+    least = 2
 
     fusion: Literal["gated"]
     of: tuple[Name, ...] = Field(min_length=2)
 
 
-class Latents(_Common):
+class Latents(Fusing):
     """Learned queries attend to all tokens (Perceiver, 2021)."""
+
+    keeps = "none"
+    pools = "all"
 
     fusion: Literal["attention"]
     queries: Size
     heads: Size | None = None
 
+    @property
+    def own_tokens(self) -> int:
+        """What its queries have read."""
+        return self.queries
 
-class CrossAttention(_Common):
+
+class CrossAttention(Fusing):
     """The first source attends to the others."""
+
+    keeps = "first"
 
     fusion: Literal["cross-attention"]
     of: tuple[Name, ...] = Field(min_length=2)
     heads: Size | None = None
     attention: Attention = FULL
 
+    @property
+    def context(self) -> Attention:
+        """What the first source sees of the others."""
+        return self.attention
 
-class Transformer(_Common):
+
+class Transformer(Fusing):
     """Full-attention blocks over all tokens, each source marked by a learned embedding."""
+
+    pools = "all"
 
     fusion: Literal["transformer"]
     of: tuple[Name, ...] = Field(min_length=2)
     depth: Size = 1
     heads: Size | None = None
+
+    @property
+    def depth_of_blocks(self) -> int:
+        """Its depth."""
+        return self.depth
 
 
 def _as_fusion(value: Any) -> Any:
@@ -64,12 +136,18 @@ def _as_fusion(value: Any) -> Any:
         return {"fusion": "concat", "of": (value,)}
     if isinstance(value, tuple | list):
         return {"fusion": "concat", "of": tuple(value)}
-    if not isinstance(value, Mapping | _Common):
+    if not isinstance(value, Mapping | Fusing):
         message = "`from` names what the stream reads"
         advice = "write a modality, a stream, a list of them, or {fusion: ..., of: [...]}"
         raise Refused(Diagnostic("MM104", message, help=advice))
     return value
 
+
+KINDS: dict[str, type[Fusing]] = {
+    get_args(kind.model_fields["fusion"].annotation)[0]: kind
+    for kind in (Concat, Gated, Latents, CrossAttention, Transformer)
+}
+"""Every fusion by its name."""
 
 Fusion = Annotated[
     Annotated[

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 from mmspec.diagnostics import Diagnostic, MmspecError, Span, listed, suggest
-from mmspec.schema import fusion as fusions
 from mmspec.schema.spec import Spec
 
 
@@ -187,10 +186,11 @@ def _segments(
     known: dict[str, tuple[Segment, ...]],
 ) -> tuple[Segment, ...]:
     fusion = spec.streams[stream].source
-    if isinstance(fusion, fusions.Latents):
-        return (Segment(stream, None, fusion.queries),)
-    kept = sources[:1] if isinstance(fusion, fusions.CrossAttention) else sources
-    found = [s for x in kept for s in (known[x.name] if x.is_stream else (_own(x.name),))]
+    if fusion.own_tokens:
+        return (Segment(stream, None, fusion.own_tokens),)
+    found = [
+        s for x in fusion.kept(sources) for s in (known[x.name] if x.is_stream else (_own(x.name),))
+    ]
     seen = set[str]()
     for name in (segment.name for segment in found):
         if name in seen:

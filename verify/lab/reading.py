@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mmspec.schema.fusion import KINDS
 from mmspec.verify.lab.drawing import Bools, Ints, Places, evaluate
 
 Data = Mapping[str, Any]
@@ -38,10 +39,10 @@ def is_stream(data: Data, name: str, reader: str) -> bool:
 
 def segments(data: Data, stream: str) -> list[str]:
     """Names of a stream's runs of tokens, in order: modalities, or itself for latents."""
-    kind, sources = fusion(data, stream), names(data, stream)
-    if kind == "attention":
+    keeps, sources = KINDS[fusion(data, stream)].keeps, names(data, stream)
+    if keeps == "none":
         return [stream]
-    kept = sources[:1] if kind == "cross-attention" else sources
+    kept = sources[:1] if keeps == "first" else sources
     return [segment for name in kept for segment in of_source(data, name, stream)]
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmspec.schema import fusion as fusions
-from mmspec.schema.stream import Stream
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case
 from mmspec.verify.reference import context_pairs_by_head, pairs_by_head
@@ -48,31 +46,23 @@ def sites(subject: Subject) -> list[Site]:
 
 def _of_stream(subject: Subject, name: str) -> Iterator[Site]:
     config = subject.spec.streams[name]
-    fusion = config.source
-    if isinstance(fusion, fusions.Transformer):
-        heads = fusion.heads or config.heads
-        for i in range(fusion.depth):
-            yield _block(
-                f"{name}_fusion.blocks.{i}", "all", name, (heads, heads, config.width // heads)
-            )
-    if isinstance(fusion, fusions.Latents | fusions.CrossAttention):
-        yield _context(name, config, fusion)
+    fusion, heads = config.source, config.source.attending(config.heads)
+    if heads is not None:
+        sizes = heads, heads, config.width // heads
+        for i in range(fusion.depth_of_blocks):
+            yield _block(f"{name}_fusion.blocks.{i}", "all", name, sizes)
+        if not fusion.depth_of_blocks:
+            kind = "context" if fusion.context is not None else "latents"
+            inner = f"{name}_fusion.attention"
+            yield Site(f"{inner}.key_value", f"{inner}.output", kind, name, *sizes)
     for i in range(config.depth):
-        sizes = (config.heads, config.kv_heads, config.head_width)
-        yield _block(f"{name}_stream.blocks.{i}", "own", name, sizes)
+        own = config.heads, config.kv_heads, config.head_width
+        yield _block(f"{name}_stream.blocks.{i}", "own", name, own)
 
 
 def _block(module: str, kind: str, stream: str, sizes: tuple[int, int, int]) -> Site:
     inner = f"{module}.attention"
     return Site(f"{inner}.qkv", f"{inner}.output", kind, stream, *sizes)
-
-
-def _context(name: str, config: Stream, fusion: fusions.Latents | fusions.CrossAttention) -> Site:
-    heads = fusion.heads or config.heads
-    kind = "latents" if isinstance(fusion, fusions.Latents) else "context"
-    inner = f"{name}_fusion.attention"
-    sizes = (heads, heads, config.width // heads)
-    return Site(f"{inner}.key_value", f"{inner}.output", kind, name, *sizes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ def _counts(subject: Subject, case: Case, sample: int | None, reader: str = "") 
         else:
             found[name] = token_count(modality, int(case.batch.lengths[name][sample]))
     for name, stream in spec.streams.items():
-        if stream.source.fusion == "attention" and name != reader:
-            found[name] = int(getattr(stream.source, "queries", 0))
+        if stream.source.own_tokens and name != reader:
+            found[name] = stream.source.own_tokens
     return found
 
 
@@ -96,7 +96,7 @@ def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tenso
     of = [reading.of_source(data, name, stream) for name in reading.names(data, stream)]
     if site.kind in ("latents", "all"):
         total = sum(counts[name] for names in of for name in names)
-        latents = getattr(subject.spec.streams[stream].source, "queries", 0)
+        latents = subject.spec.streams[stream].source.own_tokens
         rows = latents if site.kind == "latents" else total
         return torch.ones(site.heads, rows, total, dtype=torch.bool)
 
@@ -116,7 +116,7 @@ def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tenso
 def _held(subject: Subject, case: Case, sample: int, run: tuple[str, int]) -> Places:
     """How the tokens of a segment stand in a sample; run: its name and how many there are."""
     (name, count), data = run, subject.document.data
-    if name in data["streams"] and reading.fusion(data, name) == "attention":
+    if name in data["streams"] and reading.segments(data, name) == [name]:
         return Places(count, count)
     ids = case.batch.documents.get(name)
     documents = None if ids is None else ids[sample, :count].numpy()

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mmspec.expressions.mask import Mask, Pattern
 from mmspec.schema.attention import Attention
-from mmspec.schema.fusion import CrossAttention
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, resolve
 from mmspec.verify.reference.arithmetic import softmax
@@ -95,11 +94,12 @@ def context_pairs_by_head(
     """Who sees whom in each head of the cross-attention fusion of a stream: bool [H, n, m]."""
     config, wiring = spec.streams[stream], resolve(spec)
     fusion = config.source
-    assert isinstance(fusion, CrossAttention)
+    heads = fusion.attending(config.heads)
+    assert fusion.context is not None and heads is not None
     first, *rest = (wiring.source_segments(source) for source in wiring.sources[stream])
     context = tuple(segment for segments in rest for segment in segments)
     queries, keys = (_sides(spec, side, lengths, documents or {}) for side in (first, context))
-    return matrices(fusion.attention, fusion.heads or config.heads, queries, keys)
+    return matrices(fusion.context, heads, queries, keys)
 
 
 def _sides(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -32,25 +34,32 @@ from mmspec.verify.reference.stream import (
 EPS = 1e-5
 
 
-def fuse(
-    name: str, stream: Stream, w: Weights, sources: list[Sequence]
-) -> tuple[Sequence, Tensor | None]:
-    """The sequence of stream `name` from its sources (of its width), and gates [n, D] if gated."""
-    fusion = stream.source
-    everything = tuple(run for source in sources for run in source)
-    if isinstance(fusion, kinds.Gated):
-        return _gated(w, sources)
-    if isinstance(fusion, kinds.Latents):
-        read = _context(w, w["queries"], joined(everything), fusion.heads or stream.heads, None)
-        return (Run(name, w["queries"] + read, Layout(read.shape[0])),), None
-    if isinstance(fusion, kinds.CrossAttention):
-        return _cross(fusion, w, sources, fusion.heads or stream.heads), None
-    if isinstance(fusion, kinds.Transformer):
-        return _transformer(fusion, stream, w, sources), None
-    return everything, None
+Fused = tuple[Sequence, dict[str, Tensor]]
+"""A sequence, and statistics by name."""
 
 
-def _gated(w: Weights, sources: list[Sequence]) -> tuple[Sequence, Tensor]:
+def fuse(name: str, stream: Stream, w: Weights, sources: list[Sequence]) -> Fused:
+    """The sequence of stream `name` from its sources (of its width), and what it tells of it."""
+    fusion, heads = stream.source, stream.source.attending(stream.heads) or 0
+    match fusion:
+        case kinds.Concat():
+            return _all(sources), {}
+        case kinds.Gated():
+            return _gated(w, sources)
+        case kinds.Latents():
+            read = _context(w, w["queries"], joined(_all(sources)), heads, None)
+            return (Run(name, w["queries"] + read, Layout(read.shape[0])),), {}
+        case kinds.CrossAttention():
+            return _cross(fusion, w, sources, heads), {}
+        case kinds.Transformer():
+            return _transformer(fusion, stream, w, sources), {}
+
+
+def _all(sources: Iterable[Sequence]) -> Sequence:
+    return tuple(run for source in sources for run in source)
+
+
+def _gated(w: Weights, sources: list[Sequence]) -> Fused:
     """Sources times a softmax, per feature, over those that have a token."""
     tokens = [joined(source) for source in sources]
     pooled = torch.stack([mean_or_zero(x) for x in tokens])
@@ -65,7 +74,7 @@ def _gated(w: Weights, sources: list[Sequence]) -> tuple[Sequence, Tensor]:
     scaled = (
         with_tokens(source, x * g) for source, x, g in zip(sources, tokens, gates, strict=True)
     )
-    return tuple(run for source in scaled for run in source), gates
+    return _all(scaled), {"gates": gates}
 
 
 def _context(w: Weights, x: Tensor, context: Tensor, heads: int, seen: Tensor | None) -> Tensor:
@@ -87,7 +96,7 @@ def _context(w: Weights, x: Tensor, context: Tensor, heads: int, seen: Tensor | 
 def _cross(
     fusion: kinds.CrossAttention, w: Weights, sources: list[Sequence], heads: int
 ) -> Sequence:
-    first, context = sources[0], tuple(run for source in sources[1:] for run in source)
+    first, context = sources[0], _all(sources[1:])
     queries, keys = (tuple(run.side for run in runs) for runs in (first, context))
     seen = attention.matrices(fusion.attention, heads, queries, keys)
     x = joined(first)
@@ -106,7 +115,7 @@ def _transformer(
         with_tokens(source, joined(source) + mark)
         for source, mark in zip(sources, w["source"], strict=True)
     ]
-    sequence = tuple(run for source in marked for run in source)
+    sequence = _all(marked)
     layer = _layer(stream.width, fusion.heads or stream.heads)
     place = place_of(sequence, FULL, layer.heads, rotary=False)
     x = joined(sequence)
@@ -117,21 +126,25 @@ def _transformer(
 
 def shapes(stream: Stream) -> Shapes:
     """Names and shapes of the weights of a stream's fusion."""
-    fusion, width = stream.source, stream.width
-    count = len(fusion.of)
-    if isinstance(fusion, kinds.Gated):
-        return linear_shapes("gate", count * width, count * width)
-    if isinstance(fusion, kinds.Latents):
-        return {"queries": (fusion.queries, width)} | _context_shapes(width)
-    if isinstance(fusion, kinds.CrossAttention):
-        return _context_shapes(width)
-    found: Shapes = {}
-    if isinstance(fusion, kinds.Transformer):
-        found["source"] = (count, width)
-        inner = block_shapes(_layer(width, fusion.heads or stream.heads), ())
-        for i in range(fusion.depth):
-            found |= {f"blocks.{i}.{name}": shape for name, shape in inner.items()}
-    return found
+    fusion, width, count = stream.source, stream.width, len(stream.source.of)
+    match fusion:
+        case kinds.Concat():
+            return {}
+        case kinds.Gated():
+            return linear_shapes("gate", count * width, count * width)
+        case kinds.Latents(queries=queries):
+            return {"queries": (queries, width)} | _context_shapes(width)
+        case kinds.CrossAttention():
+            return _context_shapes(width)
+        case kinds.Transformer(depth=depth, heads=heads):
+            inner = block_shapes(_layer(width, heads or stream.heads), ())
+            blocks = (
+                {f"blocks.{i}.{name}": shape for name, shape in inner.items()} for i in range(depth)
+            )
+            found: Shapes = {"source": (count, width)}
+            for block_ in blocks:
+                found |= block_
+            return found
 
 
 def _context_shapes(width: int) -> Shapes:

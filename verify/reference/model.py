@@ -129,7 +129,8 @@ class _Meaning:
 
     def add_stream(self, name: str) -> None:
         """Run stream `name` over every sample, and note what is counted over the batch."""
-        config, gates = self.spec.streams[name], []
+        config = self.spec.streams[name]
+        told: dict[str, list[Tensor]] = {}
         self.sequences[name], self.outcomes[name] = [], []
         fused_samples = []
         for sample in range(self.batch):
@@ -137,16 +138,16 @@ class _Meaning:
                 self.weights.passed.sample = sample
             sources = [self._source(name, source, sample) for source in self.wiring.sources[name]]
             joins, runs = (self.weights.at(f"{name}_{module}") for module in ("fusion", "stream"))
-            fused, gate = fusion.fuse(name, config, joins, sources)
+            fused, said = fusion.fuse(name, config, joins, sources)
             runs.note(joins.note(joined(fused)), INPUT)
             outcome = self._run(name, fused)
             runs.note(outcome.tokens)
             fused_samples.append(joined(fused))
-            gates += [] if gate is None else [gate]
+            for key, value in said.items():
+                told.setdefault(key, []).append(value)
             self.outcomes[name].append(outcome)
             self.sequences[name].append(with_tokens(fused, outcome.tokens))
-        if gates:
-            self.statistics[f"{name}.gates"] = torch.stack(gates)
+        self.statistics |= {f"{name}.{key}": torch.stack(rows) for key, rows in told.items()}
         self._note_routing(name)
         self._note_halting(name)
         self._note_trace(name, fused_samples)

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Final
 
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
-from mmspec.schema import fusion as fusions
 from mmspec.schema.attention import Attention
 from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.spec import Spec
@@ -48,15 +47,13 @@ def _mixes(spec: Spec, wiring: Wiring, name: str, asked: frozenset[str]) -> bool
     """Whether something in a stream reads several documents."""
     config = spec.streams[name]
     sources = [wiring.source_segments(source) for source in wiring.sources[name]]
-    read = tuple(segment for group in sources for segment in group)
-    own = wiring.segments[name]
-    if _any(read, asked) and isinstance(config.source, fusions.Latents | fusions.Transformer):
+    pooled = config.source.pooled(tuple(sources))
+    own, seen = wiring.segments[name], config.source.context
+    if len(pooled) >= config.source.least and any(_any(group, asked) for group in pooled):
         return True
-    if _any(read, asked) and isinstance(config.source, fusions.Gated) and len(sources) > 1:
-        return True
-    if isinstance(config.source, fusions.CrossAttention):
+    if seen is not None:
         context = tuple(segment for group in sources[1:] for segment in group)
-        if _meets(spec, config.source.attention, (sources[0], context), asked):
+        if _meets(spec, seen, (sources[0], context), asked):
             return True
     if _any(own, asked) and _pools(config):
         return True
@@ -111,10 +108,10 @@ def moves(spec: Spec) -> bool:
     for name, config in spec.streams.items():
         sides = wiring.segments[name], wiring.segments[name]
         found = [_move(spec, config.attention, sides, asked)]
-        if isinstance(config.source, fusions.CrossAttention):
+        if config.source.context is not None:
             first, *rest = (wiring.source_segments(source) for source in wiring.sources[name])
             context = tuple(segment for group in rest for segment in group)
-            found.append(_move(spec, config.source.attention, (first, context), asked))
+            found.append(_move(spec, config.source.context, (first, context), asked))
         if not all(found):
             return False
     return True
@@ -195,10 +192,10 @@ def spec_masks(spec: Spec) -> Masks:
     for name, stream in spec.streams.items():
         own = sizes(spec, wiring.segments[name])
         yield from _masks(stream.attention, own, own)
-        if isinstance(stream.source, fusions.CrossAttention):
+        if stream.source.context is not None:
             first, *rest = (wiring.source_segments(source) for source in wiring.sources[name])
             keys = tuple(segment for segments in rest for segment in segments)
-            yield from _masks(stream.source.attention, sizes(spec, first), sizes(spec, keys))
+            yield from _masks(stream.source.context, sizes(spec, first), sizes(spec, keys))
 
 
 def _masks(attention: Attention, queries: Sizes, keys: Sizes) -> Masks:

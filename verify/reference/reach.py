@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmspec.schema import fusion as fusions
 from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
@@ -64,16 +63,15 @@ class _Walk:
         return Reach(columns, found)
 
     def _fused(self, name: str, sources: list[Tensor]) -> Tensor:
-        fusion, rows = self.spec.streams[name].source, torch.cat(sources)
-        if isinstance(fusion, fusions.Latents):
-            return _some(rows).expand(fusion.queries, -1)
-        if isinstance(fusion, fusions.CrossAttention):
+        fusion, width = self.spec.streams[name].source, sources[0].shape[1]
+        own = torch.zeros(fusion.own_tokens, width, dtype=torch.bool)
+        rows = torch.cat([own, *fusion.kept(tuple(sources))])
+        if fusion.context is not None:
             seen = context_pairs_by_head(self.spec, name, self.raw, self.documents).any(0)
-            return sources[0] | _through(seen, torch.cat(sources[1:]))
-        if isinstance(fusion, fusions.Transformer):
-            return rows | _some(rows)
-        if isinstance(fusion, fusions.Gated) and sum(len(source) > 0 for source in sources) > 1:
-            return rows | _some(rows)
+            rows = rows | _through(seen, torch.cat(sources[1:]))
+        pooled = [source for source in fusion.pooled(tuple(sources)) if len(source)]
+        if pooled and len(pooled) >= fusion.least:
+            rows = rows | _some(torch.cat(pooled))
         return rows
 
     def _stream(self, name: str, rows: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from typing import Final
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
 from mmspec.schema import modality as modalities
 from mmspec.schema.attention import Attention
-from mmspec.schema.fusion import CrossAttention
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import resolve
@@ -90,11 +89,11 @@ def _widest(spec: Spec, name: str, unknown: Patterns) -> Stream:
     """A stream with masks that show all that its own may show."""
     stream, wiring = spec.streams[name], resolve(spec)
     own, source = packing.sizes(spec, wiring.segments[name]), stream.source
-    if isinstance(source, CrossAttention):
+    if source.context is not None:
         first, *rest = (wiring.source_segments(x) for x in wiring.sources[name])
         keys = tuple(segment for segments in rest for segment in segments)
         sides = packing.sizes(spec, first), packing.sizes(spec, keys)
-        opened = _attention(source.attention, sides, unknown)
+        opened = _attention(source.context, sides, unknown)
         source = source.model_copy(update={"attention": opened})
     attention = _attention(stream.attention, (own, own), unknown)
     return stream.model_copy(update={"source": source, "attention": attention})

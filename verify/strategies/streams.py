@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from mmspec.schema.fusion import KINDS
 from mmspec.verify.strategies import masks
 
 WIDTHS = (3, 5, 7)
@@ -38,13 +39,12 @@ class Node:
 
 def fits(fusion: str, sources: list[Node]) -> bool:
     """Whether a fusion may hold these sources: each segment once."""
-    names = [name for source in sources for name in source.segments]
-    if fusion == "attention":
+    kind = KINDS[fusion]
+    if kind.keeps == "none":
         return True
-    if fusion == "cross-attention":
-        own, context = sources[0].segments, names[len(sources[0].segments) :]
-        return len(sources) > 1 and len(set(own)) == len(own) and _once(context)
-    return _once(names) and (fusion == "concat" or len(sources) > 1)
+    parts = (sources[:1], sources[1:]) if kind.keeps == "first" else (sources,)
+    names = ([name for source in part for name in source.segments] for part in parts)
+    return len(sources) >= kind.fewest() and all(map(_once, names))
 
 
 def _once(names: list[str]) -> bool:
@@ -54,15 +54,13 @@ def _once(names: list[str]) -> bool:
 @st.composite
 def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, Any], Node]:
     """A stream over these sources, in this order, and the node that it is to others."""
-    kinds = ["concat", "gated", "cross-attention", "transformer", "attention"]
-    if len(sources) == 1:
-        kinds = ["concat"] * 5 + ["attention"]
+    kinds = [*KINDS] if len(sources) > 1 else ["concat"] * 5 + ["attention"]
     fusion = draw(st.sampled_from([kind for kind in kinds if fits(kind, sources)]))
     sizes = draw(_sizes(lcm(*(source.divisor for source in sources)), _rotary(sources)))
     held = tuple(one for source in sources for one in source.held)
-    if fusion == "attention":
+    if KINDS[fusion].keeps == "none":
         held = (masks.Held(name, f"latents of {name}"),)
-    elif fusion == "cross-attention":
+    elif KINDS[fusion].keeps == "first":
         held = sources[0].held
     segments = frozenset(one.name for one in held)
     body: dict[str, Any] = {"from": draw(_source(fusion, sources, sizes)), **sizes}
@@ -71,7 +69,7 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
         heads = sizes["heads"], sizes.get("kv_heads", sizes["heads"])
         body["attention"] = draw(masks.attention(held, held, *heads))
     body |= draw(_blocks())
-    if fusion == "attention":
+    if KINDS[fusion].keeps == "none":
         return body, Node(name, held, True, latents=segments)
     rotary = _rotary(sources) & segments
     latents = frozenset[str]().union(*(source.latents for source in sources))
@@ -107,18 +105,19 @@ def _source(draw: st.DrawFn, fusion: str, sources: list[Node], sizes: dict[str, 
     if fusion == "concat" and draw(st.sampled_from([True, True, False])):
         return names if len(names) > 1 or draw(st.booleans()) else names[0]
     body: dict[str, Any] = {"fusion": fusion, "of": names}
-    if fusion in ("concat", "gated"):
+    keys = KINDS[fusion].model_fields
+    if "heads" not in keys:
         return body
     width, heads = sizes["width"], sizes["heads"]
     allowed = [n for n in (heads, 1, 2, 3) if width % n == 0]
     chosen = draw(st.sampled_from(allowed))
     if chosen != heads or draw(st.booleans()):
         body["heads"] = chosen
-    if fusion == "attention":
+    if "queries" in keys:
         body["queries"] = draw(st.integers(1, 5))
-    if fusion == "transformer" and draw(st.booleans()):
+    if "depth" in keys and draw(st.booleans()):
         body["depth"] = 2
-    if fusion == "cross-attention" and draw(st.booleans()):
+    if "attention" in keys and draw(st.booleans()):
         context = tuple(one for source in sources[1:] for one in source.held)
         body["attention"] = draw(masks.attention(sources[0].held, context, chosen, chosen))
     return body
