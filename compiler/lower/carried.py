@@ -1,37 +1,65 @@
-"""Which segments hold anything of a modality: value by value, and layer by layer within one.
+"""What tokens hold of a modality: value by value, from first to last, and layer by layer.
 
-What a row reads elsewhere says nothing of that modality, and is not followed.
+What a row reads of segments that hold nothing of it says nothing of it, and is not followed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.definitions import widest
 from mmspec.compiler.relations.meaning.terms import put
 from mmspec.expressions.mask import Mask, Pattern
 
-Names = frozenset[str]
+R = TypeVar("R")
+Row = dict[str, R]
+"""What is held or read, by segment."""
+
 _FULL: Final = Pattern("full")
 _NONE: Final = Pattern("none")
 _DOCUMENT: Final = Pattern("document")
 
 
+class Holding(Protocol[R]):
+    """What tokens of a segment hold, and how that grows on the way."""
+
+    def own(self, segment: ir.Segment) -> R:
+        """Each token of the modality holds itself."""
+        ...
+
+    def through(self, held: R, query: ir.Segment, key: ir.Segment, mask: Mask) -> R | None:
+        """What queries hold that see keys which hold something; None: nothing at any length."""
+        ...
+
+    def pooled(self, held: Iterable[R], segment: ir.Segment) -> R:
+        """Every token of a segment holds all of what others hold."""
+        ...
+
+    def join(self, one: R, other: R) -> R:
+        """Both."""
+        ...
+
+    def same(self, one: R, other: R) -> bool:
+        """Whether they are equal."""
+        ...
+
+
 @dataclass(slots=True)
-class Carried:
-    """Names of the segments that hold something of a modality, by value.
+class Carried(Generic[R]):
+    """What the segments of each value hold of a modality; those that hold nothing are left out.
 
     separate: whether its documents never meet, so that only tokens of one are looked at; layers:
-    of what leaves a stack or a transformer fusion, before each layer that changes them.
+    of what leaves a stack or a transformer fusion, before each layer that changes it.
     """
 
     modality: str
     separate: bool
-    values: dict[str, Names] = field(default_factory=dict)
-    layers: dict[str, tuple[Names, ...]] = field(default_factory=dict)
+    algebra: Holding[R]
+    values: dict[str, Row[R]] = field(default_factory=dict)
+    layers: dict[str, tuple[Row[R], ...]] = field(default_factory=dict)
 
     def shown(self, mask: Mask) -> Mask | None:
         """All that a mask may show, of a query's own document where they never meet; None: none."""
@@ -39,12 +67,12 @@ class Carried:
         found = put(widest(inside), _FULL, _FULL)
         return None if found == _NONE else found
 
-    def of(self, values: Iterable[ir.Value]) -> Names:
-        """Those of some values, one beside another."""
-        return frozenset[str]().union(*(self.values[value.name] for value in values))
+    def of(self, values: Iterable[ir.Value]) -> Row[R]:
+        """What values hold that have no segment in common."""
+        return {name: held for value in values for name, held in self.values[value.name].items()}
 
-    def before(self, value: ir.Value, layer: int) -> Names:
-        """Those before a layer, from 0, of the node that makes a value."""
+    def before(self, value: ir.Value, layer: int) -> Row[R]:
+        """What is held before a layer, from 0, of the node that makes a value."""
         layers = self.layers[value.name]
         return layers[min(layer, len(layers) - 1)]
 
@@ -52,60 +80,93 @@ class Carried:
         """Follow one node."""
         out = node.out
         if isinstance(node, ir.Embed):
-            found = frozenset({self.modality} if node.modality == self.modality else ())
+            own = (segment for segment in out.segments if segment.name == self.modality)
+            found = {segment.name: self.algebra.own(segment) for segment in own}
         elif isinstance(node, ir.Project):
             found = self.of((node.source,))
         elif isinstance(node, ir.Stack):
             layers = (block.attentions for block in node.layers(0, node.depth))
             found = self._deep(out, self.of((node.source,)), layers, len(node.order))
-            found = _all(out) if found and node.decision() is not None else found
+            found = found if node.decision() is None else self._pooled(out, found)
         else:
             found = self._fused(node)
         self.values[out.name] = found
 
-    def _fused(self, node: ir.Fuse) -> Names:
+    def _fused(self, node: ir.Fuse) -> Row[R]:
         held = self.of(node.kept)
         for reading in node.readings():
             if isinstance(reading, ir.Pool):
-                pooled = reading.is_read and self.of(reading.values)
-                held = _all(node.out) if pooled else held
+                pooled = self.of(reading.values) if reading.is_read else {}
+                held = self._pooled(node.out, pooled) if pooled else held
             elif not reading.own:
-                held |= self._reading(reading, self.of(node.others))
+                held = self._reading(held, self.of(node.others), reading)
         return self._deep(node.out, held, ((site,) for site in node.attentions if site.own))
+
+    def _pooled(self, value: ir.Value, held: Row[R]) -> Row[R]:
+        segments = value.segments if held else ()
+        return {segment.name: self.algebra.pooled(held.values(), segment) for segment in segments}
 
     def _deep(
         self,
         value: ir.Value,
-        held: Names,
+        held: Row[R],
         sites: Iterable[tuple[ir.Attention, ...]],
         period: int = 1,
-    ) -> Names:
+    ) -> Row[R]:
         """After layers of attention; period: so many in a row that add nothing end it."""
         layers, idle = [held], 0
         for layer in sites:
             after = held
             for site in layer:
-                after |= self._reading(site, after)
-            idle = idle + 1 if after == held else 0
+                after = self._reading(after, after, site)
+            idle = idle + 1 if self._same(held, after) else 0
             if idle == period:
                 break
             layers.append(held := after)
         self.layers[value.name] = tuple(layers)
         return held
 
-    def _reading(self, site: ir.Attention, held: Names) -> Names:
-        """Segments that see one of these."""
-        pairs = (pair for group in site.groups for pair in group.masks)
-        return frozenset(query for query, key, mask in pairs if key in held and self.shown(mask))
+    def _same(self, one: Row[R], other: Row[R]) -> bool:
+        """Whether the other, which holds all that one does, holds no more."""
+        return all(name in one and self.algebra.same(one[name], x) for name, x in other.items())
+
+    def _reading(self, own: Row[R], held: Row[R], site: ir.Attention) -> Row[R]:
+        """What queries hold that see what keys hold."""
+        found = dict(own)
+        queries, keys = ({segment.name: segment for segment in side} for side in site.sides)
+        pairs = dict.fromkeys(pair for group in site.groups for pair in group.masks)
+        for name, other, mask in pairs:
+            shown = self.shown(mask) if other in held else None
+            if shown is None:
+                continue
+            more = self.algebra.through(held[other], queries[name], keys[other], shown)
+            if more is not None:
+                found[name] = self.algebra.join(found[name], more) if name in found else more
+        return found
 
 
-def carried(nodes: Iterable[ir.Node], modality: str, separate: bool) -> Carried:
-    """What holds anything of a modality, after all these nodes."""
-    found = Carried(modality, separate)
+class _Anything:
+    """Whether something is held at all: what is in a row is."""
+
+    def own(self, segment: ir.Segment) -> bool:
+        return True
+
+    def through(self, held: bool, query: ir.Segment, key: ir.Segment, mask: Mask) -> bool:
+        return True
+
+    def pooled(self, held: Iterable[bool], segment: ir.Segment) -> bool:
+        return True
+
+    def join(self, one: bool, other: bool) -> bool:
+        return True
+
+    def same(self, one: bool, other: bool) -> bool:
+        return True
+
+
+def carried(nodes: Iterable[ir.Node], modality: str, separate: bool) -> Carried[bool]:
+    """Which segments hold anything of a modality, after all these nodes."""
+    found = Carried(modality, separate, _Anything())
     for node in nodes:
         found.step(node)
     return found
-
-
-def _all(value: ir.Value) -> Names:
-    return frozenset(segment.name for segment in value.segments)

@@ -21,14 +21,14 @@ class Context:
     """Output of each stream, by name."""
     separate: tuple[str, ...] = ()
     """Modalities whose documents never meet, once all streams are lowered."""
-    holders: dict[str, Carried] = field(default_factory=dict)
+    holders: dict[str, Carried[bool]] = field(default_factory=dict)
 
     def add(self, node: ir.Node) -> ir.Value:
         """Append a node and return what it makes."""
         self.nodes.append(node)
         return node.out
 
-    def carried(self, modality: str) -> Carried:
+    def carried(self, modality: str) -> Carried[bool]:
         """What holds anything of a modality, once all streams are lowered."""
         if modality not in self.holders:
             self.holders[modality] = carried(self.nodes, modality, modality in self.separate)

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower.carried import Carried, Names
+from mmspec.compiler.lower.algebras import PAST, Algebra, Classes, Held, Maps
+from mmspec.compiler.lower.carried import Carried, Row
 from mmspec.diagnostics import MmspecError
-from mmspec.expressions.mask import And, Mask, Not, Or, unparse
+from mmspec.expressions.mask import Mask, unparse
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import problem
-
-if TYPE_CHECKING:
-    from mmspec.compiler.relations.isl import isl
 
 K = TypeVar("K")
 R = TypeVar("R")
 _OPERATIONS: Final = 4_000_000
-_PAST, _ANY = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +33,10 @@ class _Step:
 
 
 class _AllTold(Exception):
-    """Every token is read by the row before it."""
+    """Every token is read by the row before it; where, if that is known."""
 
-    def __init__(self, step: _Step) -> None:
-        super().__init__(step.words)
+    def __init__(self, step: _Step | None) -> None:
+        super().__init__(step.words if step else "")
         self.step = step
 
 
@@ -48,7 +45,7 @@ def told(
     name: str,
     nodes: tuple[ir.Node, ...],
     at: tuple[ir.Value, ir.Segment],
-    carried: Carried,
+    carried: Carried[bool],
 ) -> str:
     """The tokens k of a segment that carry no loss, as Python reads it; "" where all of them do.
 
@@ -58,22 +55,66 @@ def told(
     value, segment = at
     if segment.tokens.max == 1:
         return ""
-    if _Back(segment, _Classes(segment), nodes, carried).run(value) in (None, _PAST):
+    if _Back(segment, Classes(segment), nodes, carried).run(value) in (None, PAST):
         return ""
-    from mmspec.compiler.relations.limit import TooHardError, limited
+    from mmspec.compiler.relations.limit import TooHardError
+
+    words = "what they see through all layers is too much to follow"
+    for follow in (_from_the_head, _from_the_tokens):
+        try:
+            return follow(nodes, at, carried)
+        except _AllTold as all_told:
+            if all_told.step is not None:
+                raise _refused(spec, name, all_told.step) from None
+            words = "through all layers each sees the next"
+            break
+        except TooHardError:  # what grows from one end may be few from the other
+            continue
+    step = _Step(words, ("heads", name), "write `attention: causal` where a mask looks ahead")
+    raise _refused(spec, name, step)
+
+
+def _from_the_head(
+    nodes: tuple[ir.Node, ...], at: tuple[ir.Value, ir.Segment], carried: Carried[bool]
+) -> str:
+    """The tokens without a loss, by what the head's rows read. Raises _AllTold, TooHardError."""
+    from mmspec.compiler.relations.limit import limited
     from mmspec.compiler.relations.meaning import reads
 
-    try:
-        with limited(_OPERATIONS):
-            maps = _Maps(segment, carried.separate)
-            found = _Back(segment, maps, nodes, carried).run(value)
-            return "" if found is None else reads.told(found, segment.tokens.max)
-    except _AllTold as all_told:
-        raise _refused(spec, name, all_told.step) from None
-    except TooHardError:
-        words = "what they see through all layers is too much to follow"
-        step = _Step(words, ("heads", name), "write `attention: causal` where a mask looks ahead")
-        raise _refused(spec, name, step) from None
+    value, segment = at
+    with limited(_OPERATIONS):
+        found = _Back(segment, Maps(segment, carried.separate), nodes, carried).run(value)
+        return "" if found is None else reads.told(found, segment.tokens.max)
+
+
+def _from_the_tokens(
+    nodes: tuple[ir.Node, ...], at: tuple[ir.Value, ir.Segment], carried: Carried[bool]
+) -> str:
+    """The same by what holds each token. Raises _AllTold, TooHardError."""
+    from mmspec.compiler.relations.limit import limited
+    from mmspec.compiler.relations.meaning import reads
+
+    value, segment = at
+    holding = Carried(segment.name, carried.separate, Held(segment, carried.separate))
+    with limited(_OPERATIONS):
+        for node in _behind(nodes, value):
+            holding.step(node)
+        found = holding.of((value,)).get(segment.name)
+        if found is not None and reads.tells_all(found, segment.tokens.max):
+            raise _AllTold(None)
+        return "" if found is None else reads.told(found, segment.tokens.max)
+
+
+def _behind(nodes: tuple[ir.Node, ...], value: ir.Value) -> tuple[ir.Node, ...]:
+    """The nodes that a value is made by."""
+    needed, found = {value.name}, list[ir.Node]()
+    for node in reversed(nodes):
+        if node.out.name in needed:
+            found.insert(0, node)
+            sources = node.sources if isinstance(node, ir.Fuse) else ()
+            sources = (node.source,) if isinstance(node, ir.Project | ir.Stack) else sources
+            needed |= {source.name for source in sources}
+    return tuple(found)
 
 
 def told_tokens(condition: str, most: int, begin: int = 0) -> frozenset[int]:
@@ -93,116 +134,6 @@ def _refused(spec: Spec, name: str, step: _Step) -> MmspecError:
     return problem(spec, "MM324", message, *keys, help=advice)
 
 
-class _Algebra(Protocol[R]):
-    """What rows read of a segment, and how that grows on the way back."""
-
-    def own(self) -> R:
-        """Each row reads its own token."""
-        ...
-
-    def all(self, reads: R, segment: ir.Segment) -> R:
-        """Rows that read anything read all tokens of a segment."""
-        ...
-
-    def through(self, reads: R, query: ir.Segment, key: ir.Segment, mask: Mask) -> R | None:
-        """What is read of keys by rows that read queries; None: nothing at any length."""
-        ...
-
-    def join(self, one: R, other: R) -> R:
-        """Both."""
-        ...
-
-    def same(self, one: R, other: R) -> bool:
-        """Whether they are equal."""
-        ...
-
-    def tells_all(self, reads: R) -> bool:
-        """Whether every token is read by the row before it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Classes:
-    """Only the past of the segment itself, or anything: decided without a look at numbers."""
-
-    segment: ir.Segment
-
-    def own(self) -> int:
-        return _PAST
-
-    def all(self, reads: int, segment: ir.Segment) -> int:
-        return _ANY
-
-    def through(self, reads: int, query: ir.Segment, key: ir.Segment, mask: Mask) -> int:
-        past = reads == _PAST and query == key and _is_past(mask)
-        return _PAST if past else _ANY
-
-    def join(self, one: int, other: int) -> int:
-        return max(one, other)
-
-    def same(self, one: int, other: int) -> bool:
-        return one == other
-
-    def tells_all(self, reads: int) -> bool:
-        return False
-
-
-@dataclass(frozen=True, slots=True)
-class _Maps:
-    """Sets of integers; separate: of the tokens of one document."""
-
-    segment: ir.Segment
-    separate: bool
-
-    def own(self) -> isl.Map:
-        from mmspec.compiler.relations.meaning.reads import document, itself
-
-        found = itself(self.segment.geometry)
-        return found.intersect_domain(document()) if self.separate else found
-
-    def all(self, reads: isl.Map, segment: ir.Segment) -> isl.Map:
-        from mmspec.compiler.relations.meaning.reads import everything
-
-        return everything(reads, segment.geometry)
-
-    def through(
-        self, reads: isl.Map, query: ir.Segment, key: ir.Segment, mask: Mask
-    ) -> isl.Map | None:
-        from mmspec.compiler.relations.meaning.reads import document, through
-
-        found = through(reads, mask, query.geometry, key.geometry)
-        if self.separate and key == self.segment:
-            found = found.intersect_range(document()).detect_equalities().coalesce()
-        return None if found.is_empty() else found
-
-    def join(self, one: isl.Map, other: isl.Map) -> isl.Map:
-        return one if one.plain_is_equal(other) else one.union(other).detect_equalities().coalesce()
-
-    def same(self, one: isl.Map, other: isl.Map) -> bool:
-        return bool(one.is_equal(other))
-
-    def tells_all(self, reads: isl.Map) -> bool:
-        from mmspec.compiler.relations.meaning.reads import tells_all
-
-        return tells_all(reads, self.segment.tokens.max)
-
-
-def _is_past(mask: Mask) -> bool:
-    """Whether the names of patterns say that no key is later than its query."""
-    if isinstance(mask, And):
-        return _is_past(mask.left) or _is_past(mask.right)
-    if isinstance(mask, Or):
-        return _is_past(mask.left) and _is_past(mask.right)
-    if isinstance(mask, Not):
-        return False
-    ends = mask.name == "window" and mask.size("after") == 0
-    return ends or mask.name in ("causal", "none")
-
-
-Row = dict[str, R]
-"""What is read, by segment."""
-
-
 @dataclass(slots=True)
 class _Back(Generic[R]):
     """Nodes from last to first: what the rows of a head read of each segment of each value.
@@ -212,9 +143,9 @@ class _Back(Generic[R]):
     """
 
     segment: ir.Segment
-    algebra: _Algebra[R]
+    algebra: Algebra[R]
     nodes: tuple[ir.Node, ...]
-    carried: Carried
+    carried: Carried[bool]
     reads: dict[tuple[str, str], R] = field(default_factory=dict)
 
     def run(self, value: ir.Value) -> R | None:
@@ -317,7 +248,7 @@ class _Back(Generic[R]):
         rows: tuple[Row[R], Row[R]],
         site: ir.Attention,
         node: ir.Fuse | ir.Stack,
-        held: Names,
+        held: Row[bool],
     ) -> Row[R]:
         """What is read of these keys, besides the second row, by rows that read the queries."""
         row, found = rows[0], {name: reads for name, reads in rows[1].items() if name in held}

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 
 import mmspec
 from mmspec.compiler import driver
+from mmspec.compiler.lower import objective
 from mmspec.compiler.lower.carried import carried
 from mmspec.compiler.lower.lower import lower
 from mmspec.compiler.lower.objective import told_tokens
+from mmspec.compiler.relations.limit import TooHardError
 from mmspec.diagnostics import MmspecError
 from mmspec.schema.modality import Tokens
 from mmspec.train.feed import Inputs
@@ -144,6 +146,58 @@ def test_what_never_reads_the_tokens_is_not_followed(source: str, attention: str
     assert told(behind, "last", "text", 24) == set(range(1, 24))
     with pytest.raises(MmspecError, match=r"tags sees text|tags sees tags|text sees tags"):
         lower(behind)
+
+
+MANY_STEPS = """
+mmspec: 1
+name: steps
+modalities:
+  text: {kind: tokens, vocab: 7, length: {max: 24}}
+  tags: {kind: tokens, vocab: 5, length: {max: 24}}
+streams:
+  first:
+    from: {fusion: cross-attention, of: [tags, text], attention: {tags -> text: prefix(3)}}
+    depth: 3
+    width: 8
+    heads: 2
+    attention: shifted_window(size=5, shift=1) & strided(3)
+  last:
+    from: [text, first]
+    depth: 2
+    width: 8
+    heads: 2
+    attention:
+      text -> text: causal
+      text -> tags: dilated(step=4, reach=7)
+      tags -> tags: shifted_window(size=4, shift=0) | dilated(step=5, reach=10)
+heads: {next: {from: last, kind: language-model, modality: text, tied: false}}
+"""
+
+
+def test_what_is_too_much_from_the_head_is_followed_from_the_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(objective, "_OPERATIONS", 1_000_000)
+    spec = load(MANY_STEPS)
+    (head,) = lower(spec).heads
+    assert told_tokens(head.told, 24) == {1, 2} == told(spec, "last", "text", 24)
+
+
+@pytest.mark.parametrize("name", [*SOME, *ALL])
+def test_from_the_tokens_the_same_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = load(alone(*SOME[name][:2]) if name in SOME else alone(*ALL[name]))
+    monkeypatch.setattr(objective, "_from_the_head", _too_hard)
+    if name in SOME:
+        (head,) = lower(spec).heads
+        assert told_tokens(head.told, 24) == SOME[name][2]
+        return
+    with pytest.raises(MmspecError, match="through all layers each sees the next") as caught:
+        lower(spec)
+    assert [problem.where for problem in caught.value.diagnostics] == ["heads.next"]
+
+
+def _too_hard(*_: object) -> str:
+    raise TooHardError
 
 
 def test_attention_that_is_left_out_is_full_and_said_to_be(tmp_path: Path) -> None:

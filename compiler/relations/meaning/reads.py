@@ -17,7 +17,18 @@ from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.syntax import replaced
 from mmspec.expressions.mask import Mask, Pattern
 
-__all__ = ["document", "everything", "itself", "tells_all", "through", "told"]
+__all__ = [
+    "document",
+    "everything",
+    "itself",
+    "join",
+    "later",
+    "onward",
+    "pooled",
+    "tells_all",
+    "through",
+    "told",
+]
 
 _FULL: Final = Pattern("full")
 _BEGIN: Final = "begin"
@@ -33,6 +44,13 @@ def document() -> isl.Set:
     return isl.Set(f"[{_BEGIN}] -> {{ [t] : 0 <= {_BEGIN} <= t }}")
 
 
+def later(separate: bool) -> isl.Set:
+    """Tokens that are predicted at all: those behind the first, of a document or of a sample."""
+    return isl.Set(
+        f"[{_BEGIN}] -> {{ [t] : 0 <= {_BEGIN} < t }}" if separate else "{ [t] : t > 0 }"
+    )
+
+
 def everything(rows: isl.Map, segment: Geometry) -> isl.Map:
     """Each of these rows reads all tokens of a segment."""
     return isl.Map.from_domain_and_range(rows.domain(), _tokens(segment))
@@ -42,6 +60,24 @@ def through(reads: isl.Map, mask: Mask, query: Geometry, key: Geometry) -> isl.M
     """What rows read of the keys that those tokens see which they read already."""
     found = reads.apply_range(relation(widest(mask), query, key).visible)
     return found.detect_equalities().coalesce()
+
+
+def onward(mask: Mask, query: Geometry, key: Geometry, reads: isl.Map) -> isl.Map:
+    """What queries read that see keys which read something already."""
+    found = relation(widest(mask), query, key).visible.apply_range(reads)
+    return found.detect_equalities().coalesce()
+
+
+def pooled(rows: Geometry, reads: isl.Map) -> isl.Map:
+    """Each row reads all that any of others does."""
+    return isl.Map.from_domain_and_range(_tokens(rows), reads.range())
+
+
+def join(one: isl.Map, other: isl.Map) -> isl.Map:
+    """What rows read by one and by the other."""
+    if one.plain_is_equal(other):
+        return one
+    return one.union(other).detect_equalities().coalesce()
 
 
 def tells_all(reads: isl.Map, most: int) -> bool:
