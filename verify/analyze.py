@@ -15,7 +15,6 @@ from mmspec.verify.costs.polynomial import total, write_orders
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
 Figures = dict[str, Any]
@@ -57,7 +56,8 @@ class Analysis:
 
     def render(self, console: Console) -> None:
         """Print the parts as a table, then totals and visible pairs as closed forms."""
-        for row in _trimmed(console, self._table(narrow=console.width < _WIDE)):
+        narrow = console.width < _WIDE
+        for row in _lines([*self._rows(narrow)], narrow, console):
             console.print(row, soft_wrap=True)
         console.print()
         for line in self._closed_forms(console.width if console.is_terminal else 0):
@@ -136,28 +136,19 @@ class Analysis:
         """Pairs in tiles that are not empty, at the longest lengths; None: not counted."""
         return costing.executed_pairs(self.plan, stack.stream, self.longest)
 
-    def _table(self, narrow: bool) -> Table:
-        """Parts by stream; without their kinds where the screen is narrow."""
-        from rich.table import Table
-
-        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", header_style="bold")
-        table.add_column(self.plan.name, no_wrap=True)
-        if not narrow:
-            table.add_column("", style="dim", no_wrap=True)
-        for name in ("parameters", "dense", "useful", "kept"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("growth of dense", overflow="fold")
+    def _rows(self, narrow: bool) -> Iterator[tuple[str, ...]]:
+        """Names of columns, parts by stream, their sum; no kinds where the screen is narrow."""
+        kinds = 0 if narrow else 1
+        figures = ("parameters", "dense", "useful", "kept", "growth of dense")
+        yield (self.plan.name, *[""] * kinds, *figures)
         above: str | None = None
         for part in self.costs.parts:
             if part.owner != above and part.owner:
-                table.add_row(part.owner)
-            kind = () if narrow else (part.kind,)
+                yield (part.owner, *[""] * (kinds + len(figures)))
             name = f"  {_label(part)}" if part.owner else _label(part)
-            table.add_row(name, *kind, *self._cells((part,)))
+            yield (name, *[part.kind] * kinds, *self._cells((part,)))
             above = part.owner
-        kind = () if narrow else ("",)
-        table.add_row("all", *kind, *self._cells(self.costs.parts), style="bold")
-        return table
+        yield ("all", *[""] * kinds, *self._cells(self.costs.parts))
 
     def _cells(self, parts: tuple[Part, ...]) -> tuple[str, ...]:
         longest = self.longest
@@ -202,10 +193,48 @@ class Analysis:
         return [line for row in lines for line in _hanging(*row, indent, width)]
 
 
-def _trimmed(console: Console, table: Table) -> Iterator[Text]:
-    """The lines of a table, without blanks at their ends."""
+def _lines(rows: list[tuple[str, ...]], narrow: bool, console: Console) -> Iterator[Text]:
+    """The lines of a table, as rich lays it out, which takes seconds over thousands of rows.
+
+    So it is asked only where the screen is too narrow for the last column.
+    """
     from rich.text import Text
 
+    texts = 1 if narrow else 2
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if sum(widths) + 2 * len(widths) > console.width:
+        yield from _trimmed(console, rows, texts)
+        return
+    for place, row in enumerate(rows):
+        cells = [
+            cell.rjust(width) if texts <= at < len(row) - 1 else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        line = Text("  ".join(cells).rstrip(), style="bold" * (place in (0, len(rows) - 1)))
+        if texts == 2 and place:
+            line.stylize("dim", widths[0] + 2, widths[0] + 2 + widths[1])
+        yield line
+
+
+def _trimmed(console: Console, rows: list[tuple[str, ...]], texts: int) -> Iterator[Text]:
+    """By rich, which folds the last column; without blanks at the ends of lines."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", header_style="bold")
+    for at, name in enumerate(rows[0]):
+        last = at == len(rows[0]) - 1
+        number, style = texts <= at and not last, "dim" if at == 1 and texts == 2 else ""
+        table.add_column(
+            name,
+            style=style,
+            justify="right" if number else "left",
+            no_wrap=not last,
+            overflow="fold" if last else "ellipsis",
+        )
+    for row in rows[1:-1]:
+        table.add_row(*row)
+    table.add_row(*rows[-1], style="bold")
     for line in console.render_lines(table, pad=False):
         text = Text.assemble(*((piece.text, piece.style or "") for piece in line))
         text.rstrip()

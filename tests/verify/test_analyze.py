@@ -19,6 +19,7 @@ from test_costs_visible import mask_blocks
 import mmspec
 from mmspec.compiler import ir
 from mmspec.expressions.mask import Pattern
+from mmspec.verify import analyze as analyzing
 from mmspec.verify import costs as costing
 from mmspec.verify.analyze import analyze, human
 
@@ -260,3 +261,20 @@ def test_what_is_not_counted_of_a_segment_of_fixed_length(tmp_path: Path) -> Non
     figures = analyze(mmspec.plan(path)).as_dict()
     assert figures["pairs"]["s"]["at_longest"] is None
     assert figures["totals"]["parameters"] > 0
+
+
+@pytest.mark.parametrize("name", ["gated", "video"])
+def test_a_table_is_laid_out_as_rich_would(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it fits the screen: at its full width, and where kinds are left out."""
+    for width in (99, 160):
+        shown = []
+        for way in (
+            analyzing._lines,
+            lambda rows, narrow, to: analyzing._trimmed(to, rows, 2 - narrow),
+        ):
+            monkeypatch.setattr(analyzing, "_lines", way)
+            text = io.StringIO()
+            analyze(plan(name)).render(Console(file=text, width=width))
+            shown.append(text.getvalue())
+        monkeypatch.undo()
+        assert shown[0] == shown[1]
