@@ -187,14 +187,18 @@ def _first(
             continue
         for lost in missing:
             if order[lost] < order[name]:
-                return Difference(lost, "is not run", tuple(before))
+                return Difference(lost.removesuffix(INPUT), "is not run", tuple(before))
         found = _apart(subject, case, name, calls[name], x, expected[name])
         if found is not None:
             return replace(found, before=tuple(before), call=calls[name])
         calls[name] += 1
         before.append(name)
-    for name, x in seen.heads.items():
-        found = _worst(f"{name}_head", x, heads[name], range(case.batch.batch))
+    if missing:
+        return Difference(missing[0].removesuffix(INPUT), "is not run", tuple(before))
+    for name, theirs in heads.items():
+        if name not in seen.heads:
+            return Difference(f"{name}_head", "is not among the outputs", tuple(before))
+        found = _worst(f"{name}_head", seen.heads[name], theirs, range(case.batch.batch))
         if found is not None:
             return replace(found, before=tuple(before))
         before.append(f"{name}_head")
@@ -218,7 +222,7 @@ def _apart(
     running = [sample for sample, calls in enumerate(samples) if len(calls) > call]
     pieces = passing.split(subject, case, name, x, running)
     if isinstance(pieces, str):
-        return Difference(name, pieces, ())
+        return Difference(name.removesuffix(INPUT), pieces, ())
     for sample, piece in zip(running, pieces, strict=True):
         found = _worst(name, piece[None], samples[sample][call][None], [sample])
         if found is not None:

@@ -21,7 +21,7 @@ from mmspec.verify.lab import lab, passing
 from mmspec.verify.lab.case import Case, cases
 from mmspec.verify.lab.search import search
 from mmspec.verify.law import Law, Search
-from mmspec.verify.outcome import not_checked
+from mmspec.verify.outcome import Broken, not_checked
 from mmspec.verify.reference.model import Mode
 from mmspec.verify.strategies import Inputs
 from mmspec.verify.subject import Subject
@@ -180,7 +180,7 @@ def test_a_block_that_is_not_run() -> None:
     for other in (None, sound("gated")):
         found = first_difference(spec("gated"), model, other, examples=4)
         assert found is not None
-        assert found.place == "text_stream.blocks.1.attention_norm.input"
+        assert found.place == "text_stream.blocks.1.attention_norm"
         assert found.what == "is not run"
         assert found.before[-1] == "text_stream.blocks.0"
 
@@ -266,6 +266,31 @@ def test_weights_that_differ_are_named() -> None:
     assert first_difference(spec("gated"), model, None, batch()) is None
 
 
+def test_a_head_that_is_not_there() -> None:
+    model = copy.deepcopy(sound("gated"))
+
+    def wrong(_module: Any, _given: Any, out: Any) -> Any:
+        return out._replace(heads=())
+
+    model.register_forward_hook(wrong)
+    found = first_difference(spec("gated"), model, sound("gated"), batch())
+    assert found is not None
+    assert (found.place, found.before[-1]) == ("label_head", "joint_stream")
+    assert "`label_head` is not among the outputs; before it " in str(found)
+
+
+def test_more_than_a_law_asks_never_hides_what_it_found() -> None:
+    def check(_case: Case) -> None:
+        raise Broken("it is wrong")
+
+    def explain(_case: Case) -> str:
+        raise ZeroDivisionError
+
+    drawn = cases(subject("gated"))
+    found = search(NOTHING, subject("gated"), Search(2, 0), drawn, check, explain)
+    assert (found.status, found.detail) == ("refuted", "it is wrong")
+
+
 def test_a_model_that_fails_raises_as_it_does_alone() -> None:
     model = copy.deepcopy(sound("gated"))
 
@@ -283,9 +308,16 @@ def test_a_model_of_another_spec_is_told() -> None:
 
 
 TOLD = [
-    ("P59", "gate-applied-twice", r"the first that differs: `\w+_fusion` is .*off by .*before it"),
-    ("R1", "penalty-detached", "; all that passes between modules agrees$"),
+    ("P59", "patch-channel-last", "`image_embedding` is .*; it is the first$"),
+    ("P59", "one-block-fewer", r"`text_stream\.blocks\.1\.attention_norm` is not run; before it"),
+    ("P59", "blocks-shared", r"`text_stream\.blocks\.0\.attention_norm` in call 2 is called too"),
+    ("P59", "scale-by-width", r"`joint_stream\.blocks\.0\.attention` is .*attention_norm`$"),
+    ("P59", "gelu-approximated", r"`digits_stream\.blocks\.0\.feed_forward` is .*off by"),
+    ("P59", "gate-applied-twice", "`joint_fusion` is .*off by .*before it"),
+    ("P59", "pool-first-is-last", "`first_head` is .*off by"),
+    ("R1", "penalty-detached", ""),
 ]
+"""A law, a fault planted in the text of a package, and what the report names."""
 
 
 @pytest.mark.parametrize(("law", "fault", "told"), TOLD)
@@ -293,4 +325,5 @@ def test_a_law_that_is_refuted_says_where_it_begins(law: str, fault: str, told: 
     planted = next(f for f in FAULTS if f.id == fault).planted()
     found = check_law(law_of(law), planted, Search(20, 0))
     assert found.status == "refuted"
-    assert re.search(told, found.detail), found.detail
+    where = f"; the first that differs: {told}" if told else "; all that passes .* agrees$"
+    assert re.search(where, found.detail), found.detail

@@ -40,7 +40,8 @@ def run(subject: Subject, case: Case, model: nn.Module) -> Run:
     seen = Run(frozenset(name for name, _ in model.named_modules()))
     with _noting(model, seen), lab.dry(model.train(case.mode == "train")), torch.no_grad():
         out = lab.call(model, case)
-    seen.heads = {name: getattr(out.heads, name) for name in subject.spec.heads}
+    said = {name: getattr(out.heads, name, None) for name in subject.spec.heads}
+    seen.heads = {name: x for name, x in said.items() if x is not None}
     seen.statistics = dict(out.statistics)
     return seen
 
@@ -130,8 +131,10 @@ def split(
     subject: Subject, case: Case, name: str, x: Tensor, running: list[int]
 ) -> list[Tensor] | str:
     """The valid tokens of each sample that is still at work, in order; else why not, in words."""
+    if not running:
+        return "is called too often"
     if len(x) != len(running):
-        return f"is called for {len(x)} samples, not {len(running)}"
+        return f"has rows of {len(x)} samples, not of {len(running)}"
     valid = _valid(subject, case, name)
     if valid is None:
         return list(x)

@@ -124,7 +124,7 @@ def _more(tally: _Tally[T], explain: Callable[[T], str] | None) -> str:
         return ""
     try:
         return f"; {explain(tally.last[0])}"
-    except (Broken, RuntimeError):  # as it may fail in other ways than the law saw
+    except Exception:  # noqa: BLE001 - a model that is wrong may fail in any way, and more is asked
         return ""
 
 
