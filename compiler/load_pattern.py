@@ -13,8 +13,8 @@ from mmspec.compiler.relations.loops.emitted import pattern_source
 from mmspec.compiler.relations.loops.token_tables import Documents
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
-from mmspec.compiler.relations.meaning.terms import asks
 from mmspec.compiler.runtime import sparse_pattern, tables
+from mmspec.expressions.mask import is_packed
 
 _HEADER = """from collections.abc import Iterator
 from itertools import pairwise, product
@@ -76,7 +76,7 @@ class _Bound:
             return replace(side, most=tokens)
 
         queries, keys = (tuple(map(held, some)) for some in (self.mask.queries, self.mask.keys))
-        asking = (pair[:2] for pair in self.mask.pairs if asks(pair[2], "document"))
+        asking = (pair[:2] for pair in self.mask.pairs if is_packed(pair[2]))
         packed = frozenset(name for pair in asking for name in pair)
         name = "_".join((self.name, *map(str, lengths)))
         mask = SequenceMask(queries, keys, self.mask.pairs, packed)

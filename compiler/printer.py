@@ -90,7 +90,7 @@ def _text(value: Any) -> str:
         return f"{axes}, every {clock.period} ms from {clock.offset}" if clock else axes
     if isinstance(value, ir.Tokens):
         return str(value.max) if value.symbol is None else f"{value.symbol}<={value.max}"
-    if isinstance(value, masks.Pattern | masks.And | masks.Or | masks.Not):
+    if isinstance(value, masks.Mask):
         return masks.unparse(value)
     if isinstance(value, tuple):
         return ", ".join(map(_text, value))

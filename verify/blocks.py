@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec.diagnostics import Diagnostic, MmspecError
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.expressions.mask import Mask, Pattern, drawn, fold
 from mmspec.verify import boxes
 from mmspec.verify.boxes import Ends
-from mmspec.verify.distances import DISTANCES, Distances
+from mmspec.verify.distances import Distances, of_distance
 from mmspec.verify.seen import BLOCK, Bools, Ints, Side, Times, draws, seen, seen_at
 
 Shades = npt.NDArray[np.int8]
@@ -48,8 +48,6 @@ _AND: Final = np.array(
     np.int8,
 )
 
-_IN_SPACE: Final = frozenset({"window2d", "window3d", "axial", "frame"})
-
 
 def shades(mask: Mask, query: Side, key: Side, rows: Ints, columns: Ints) -> Shades:
     """Of each block; rows and columns: where blocks begin, and the end of the last one.
@@ -67,7 +65,7 @@ def shades(mask: Mask, query: Side, key: Side, rows: Ints, columns: Ints) -> Sha
 
 def is_sampled(mask: Mask, query: Side, key: Side, rows: Ints, columns: Ints) -> bool:
     """Whether there are too many pairs to look at, or blocks to draw, for each to be looked at."""
-    if any(_every(p, rows, key) > 1 for p in patterns(mask) if p.name == "random"):
+    if any(_every(pattern, rows, key) > 1 for pattern in drawn(mask)):
         return True
     return _sides(_told(mask, query, key, rows, columns), (rows, columns)) is not None
 
@@ -84,19 +82,22 @@ def _told(mask: Mask, query: Side, key: Side, rows: Ints, columns: Ints) -> Shad
 
 def block_shades(mask: Mask, query: Side, key: Side, ends: tuple[Ends, Ends]) -> Shades:
     """What is told of blocks by their ends alone, which are broadcast against each other."""
-    if {pattern.name for pattern in patterns(mask)} <= DISTANCES:
-        return _by_distance(mask, query, key, ends)
-    if isinstance(mask, Not):
-        found: Shades = _NOT[block_shades(mask.operand, query, key, ends)]
-        return found
-    if isinstance(mask, And | Or):
-        left, right = (block_shades(part, query, key, ends) for part in (mask.left, mask.right))
-        if isinstance(mask, And):
-            found = _AND[left, right]
-        else:
-            found = _NOT[_AND[_NOT[left], _NOT[right]]]
-        return found
-    return _coded(*_pattern(mask, query, key, ends))
+
+    def by_distance(part: Mask) -> Shades | None:
+        return _by_distance(part, query, key, ends) if of_distance(part) else None
+
+    return fold(
+        mask,
+        lambda pattern: _coded(*_pattern(pattern, query, key, ends)),
+        _hidden,
+        lambda one, other: np.asarray(_AND[one, other]),
+        lambda one, other: _hidden(np.asarray(_AND[_hidden(one), _hidden(other)])),
+        whole=by_distance,
+    )
+
+
+def _hidden(shades: Shades) -> Shades:
+    return np.asarray(_NOT[shades])
 
 
 def _coded(some: Bools, every: Bools) -> Shades:
@@ -107,9 +108,7 @@ def _pattern(
     pattern: Pattern, query: Side, key: Side, ends: tuple[Ends, Ends]
 ) -> tuple[Bools, Bools]:
     """Whether any pair of a block is visible, and whether all are."""
-    if pattern.name in _IN_SPACE or (
-        pattern.name == "shifted_window" and len(query.geometry.axes) > 1
-    ):
+    if pattern.facts.by == "grid" and len(query.geometry.axes) > 1:
         return boxes.decided(pattern, (query, key), ends)
     if pattern.name in ("block", "shifted_window"):
         size = pattern.size("size")
@@ -117,11 +116,11 @@ def _pattern(
         return boxes.near(ends[0].parts(size, shift), ends[1].parts(size, shift), 0)
     if pattern.name in ("global", "prefix"):
         return _first(pattern, ends)
-    if pattern.name == "within":
+    if pattern.facts.by == "clock":
         return _in_time(pattern, query, key, ends)
-    if pattern.name == "random":
+    if pattern.facts.is_drawn:
         return _by_chance(pattern, query, key, ends)
-    assert pattern.name == "document", pattern
+    assert pattern.facts.is_packed, pattern
     return np.ones((1, 1), np.bool_), np.ones((1, 1), np.bool_)
 
 
@@ -223,7 +222,7 @@ def _look(found: Shades, mask: Mask, sides: tuple[Side, Side], cuts: tuple[Ints,
     rows, columns = cuts
     unknown = np.flatnonzero((found == _UNKNOWN).any(axis=1))
     if taken:
-        draws_each = sum(p.size("blocks") for p in patterns(mask) if p.name == "random")
+        draws_each = sum(pattern.size("blocks") for pattern in drawn(mask))
         most = max(_DRAWN // max(draws_each * len(unknown), 1), 2)
         taken = min(taken[0], most), taken[1]
     for row in unknown:

@@ -11,11 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from mmspec.compiler.relations.meaning.terms import put
-from mmspec.expressions.mask import Mask, Pattern, patterns
-from mmspec.verify.blocks import ALL, NONE, block_shades
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, drawn, rewrite
+from mmspec.verify import blocks
 from mmspec.verify.boxes import Ends
-from mmspec.verify.distances import DISTANCES, at
+from mmspec.verify.distances import at, of_distance
 from mmspec.verify.seen import BLOCK, Ints, Side, draws, seen_at
 from mmspec.verify.uncounted import NotCountedError
 
@@ -27,12 +26,10 @@ _MOST: Final = 2**20
 _CHUNK: Final = 256
 """Blocks whose pairs are held at a time."""
 
-_FULL, _NONE = Pattern("full"), Pattern("none")
-
 
 def undrawn(mask: Mask) -> Mask:
     """The mask where random patterns show nothing."""
-    return _put(mask, dict.fromkeys(_chances(mask), _NONE))
+    return rewrite(mask, lambda pattern: NONE if pattern.facts.is_drawn else pattern)
 
 
 def changed(mask: Mask, query: Side, key: Side) -> tuple[int, int]:
@@ -40,7 +37,7 @@ def changed(mask: Mask, query: Side, key: Side) -> tuple[int, int]:
 
     Raises NotCountedError where too many blocks are drawn.
     """
-    chances, there = _chances(mask), -(-key.most // BLOCK)
+    chances, there = drawn(mask), -(-key.most // BLOCK)
     rows = -(-query.stop // BLOCK)
     many = rows * sum(min(chance.size("blocks"), there) for chance in chances)
     if many > _MOST:
@@ -56,30 +53,23 @@ def changed(mask: Mask, query: Side, key: Side) -> tuple[int, int]:
     every = every[every % there * BLOCK < key.stop]
     holds = {chance: np.isin(every, codes[chance]) for chance in chances}
     pairs = tiles = 0
-    for values in product((_NONE, _FULL), repeat=len(chances)):
+    for values in product((NONE, FULL), repeat=len(chances)):
+        by = dict(zip(chances, values, strict=True))
+        shown = _put(mask, by)
         chosen = np.ones(len(every), np.bool_)
-        for chance, value in zip(chances, values, strict=True):
-            chosen &= holds[chance] == (value == _FULL)
+        for chance, value in by.items():
+            chosen &= holds[chance] == (value == FULL)
         where = every[chosen] // there, every[chosen] % there
-        for sign, one in (
-            (1, _put(mask, dict(zip(chances, values, strict=True)))),
-            (-1, undrawn(mask)),
-        ):
+        for sign, one in ((1, shown), (-1, undrawn(mask))):
             found = _visible(one, (query, key), *where)
             pairs += sign * int(found.sum())
             tiles += sign * int(np.count_nonzero(found))
     return pairs, tiles
 
 
-def _chances(mask: Mask) -> tuple[Pattern, ...]:
-    return tuple(dict.fromkeys(p for p in patterns(mask) if p.name == "random"))
-
-
 def _put(mask: Mask, by: Mapping[Pattern, Pattern]) -> Mask:
     """The mask with `full` or `none` for what is drawn."""
-    for pattern, value in by.items():
-        mask = put(mask, pattern, value)
-    return mask
+    return rewrite(mask, lambda pattern: by.get(pattern, pattern))
 
 
 def _visible(mask: Mask, sides: tuple[Side, Side], rows: Ints, columns: Ints) -> Ints:
@@ -88,15 +78,15 @@ def _visible(mask: Mask, sides: tuple[Side, Side], rows: Ints, columns: Ints) ->
         np.minimum(side.stop - at_ * BLOCK, BLOCK)
         for side, at_ in zip(sides, (rows, columns), strict=True)
     )
-    if mask in (_FULL, _NONE) or not len(rows):
-        return tall * wide * (mask == _FULL)
+    if mask in (FULL, NONE) or not len(rows):
+        return tall * wide * (mask == FULL)
     ends = (
         Ends((rows * BLOCK)[None], (rows * BLOCK + tall - 1)[None]),
         Ends((columns * BLOCK)[None], (columns * BLOCK + wide - 1)[None]),
     )
-    shades = np.broadcast_to(block_shades(mask, *sides, ends), (1, len(rows)))[0]
-    found: Ints = np.where(shades == ALL, tall * wide, 0)
-    partly = np.flatnonzero((shades != ALL) & (shades != NONE))
+    shades = np.broadcast_to(blocks.block_shades(mask, *sides, ends), (1, len(rows)))[0]
+    found: Ints = np.where(shades == blocks.ALL, tall * wide, 0)
+    partly = np.flatnonzero((shades != blocks.ALL) & (shades != blocks.NONE))
     for part in _chunks(partly):
         found[part] = _looked_at(mask, sides, (rows[part], columns[part]), (tall[part], wide[part]))
     return found
@@ -111,7 +101,7 @@ def _looked_at(
 ) -> Ints:
     """By each distance in a block, if that is all that counts; otherwise pair by pair."""
     tall, wide = (size[:, None] for size in sizes)
-    if {pattern.name for pattern in patterns(mask)} <= DISTANCES:
+    if of_distance(mask):
         apart = np.arange(1 - BLOCK, BLOCK)
         number = np.minimum(tall, wide + apart) - np.maximum(apart, 0)
         shown = at(mask, (where[0] - where[1])[:, None] * BLOCK + apart)

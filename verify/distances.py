@@ -13,17 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 from math import lcm
+from operator import and_, invert, or_
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.expressions.mask import FULL, Mask, Pattern, fold, patterns
 from mmspec.verify.seen import Bools, Ints, in_order
 
-__all__ = ["DISTANCES", "Blocks", "Distances", "Ends", "Part", "at", "pairs_between", "parts"]
-
-DISTANCES: Final = frozenset({"full", "none", "causal", "window", "dilated", "strided"})
-"""Patterns that depend on q - k alone."""
+__all__ = ["Blocks", "Distances", "Ends", "Part", "at", "of_distance", "pairs_between", "parts"]
 
 _MOST: Final = 4096
 """Terms of a sum."""
@@ -54,6 +52,11 @@ def parts(mask: Mask, lowest: int, stop: int) -> tuple[Part, ...]:
     """Those of the distances from `lowest` up to `stop`. Raises OverflowError."""
     ends = sorted({lowest, stop, *(x for x in _ends(mask) if lowest < x < stop)})
     return tuple(Part(a, b, _terms(mask, a)) for a, b in pairwise(ends))
+
+
+def of_distance(mask: Mask) -> bool:
+    """Whether a mask depends on q - k alone."""
+    return all(pattern.facts.of_distance for pattern in patterns(mask))
 
 
 class Distances:
@@ -122,13 +125,13 @@ def _ends(mask: Mask) -> list[int]:
 
 def _terms(mask: Mask, distance: int) -> Terms:
     """What a mask shows between two ends, of which a distance is within."""
-    if isinstance(mask, Pattern):
-        return _of_pattern(mask, distance)
-    if isinstance(mask, Not):
-        return _sum({(1, _ANY): 1}, _terms(mask.operand, distance), -1)
-    left, right = _terms(mask.left, distance), _terms(mask.right, distance)
-    both = _product(left, right)
-    return both if isinstance(mask, And) else _sum(_sum(left, right, 1), both, -1)
+    return fold(
+        mask,
+        lambda pattern: _of_pattern(pattern, distance),
+        lambda operand: _sum({(1, _ANY): 1}, operand, -1),
+        _product,
+        lambda one, other: _sum(_sum(one, other, 1), _product(one, other), -1),
+    )
 
 
 def _of_pattern(pattern: Pattern, distance: int) -> Terms:
@@ -162,11 +165,11 @@ def _product(left: Terms, right: Terms) -> Terms:
 
 def at(mask: Mask, distance: Ints) -> Bools:
     """Whether pairs at these distances are visible."""
-    if isinstance(mask, Not):
-        return ~at(mask.operand, distance)
-    if isinstance(mask, And | Or):
-        left, right = at(mask.left, distance), at(mask.right, distance)
-        return left & right if isinstance(mask, And) else left | right
-    if mask.name in ("full", "none"):
-        return np.full(distance.shape, mask.name == "full")
-    return in_order(mask, distance, np.zeros_like(distance))
+    origin = np.zeros_like(distance)
+
+    def of_pattern(pattern: Pattern) -> Bools:
+        if pattern.facts.by == "nothing":
+            return np.full(distance.shape, pattern == FULL)
+        return in_order(pattern, distance, origin)
+
+    return fold(mask, of_pattern, invert, and_, or_)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import floor, lcm, prod
+from operator import and_, invert, or_
 from typing import Final
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+from mmspec.expressions.mask import NONE, Mask, Pattern, fold
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -88,21 +89,20 @@ def seen(mask: Mask, query: Side, key: Side) -> Bools:
 
 def seen_at(mask: Mask, sides: tuple[Side, Side], q: Ints, k: Ints) -> Bools:
     """Who sees whom of these tokens of two segments, which are broadcast against each other."""
-    if isinstance(mask, And):
-        return seen_at(mask.left, sides, q, k) & seen_at(mask.right, sides, q, k)
-    if isinstance(mask, Or):
-        return seen_at(mask.left, sides, q, k) | seen_at(mask.right, sides, q, k)
-    if isinstance(mask, Not):
-        return ~seen_at(mask.operand, sides, q, k)
-    if mask.name in ("full", "none", "document"):
-        return np.full((1,) * q.ndim, mask.name != "none")
-    if mask.name in ("window2d", "window3d", "axial", "frame", "shifted_window"):
-        return _in_space(mask, sides[0].coordinates(q), sides[1].coordinates(k))
-    if mask.name == "within":
-        return _in_time(mask, sides, q, k)
-    if mask.name == "random":
-        return _by_chance(mask, sides[1], q, k)
-    return in_order(mask, q, k)
+
+    def of_pattern(pattern: Pattern) -> Bools:
+        by = pattern.facts.by
+        if by == "order":
+            return in_order(pattern, q, k)
+        if by == "grid":
+            return _in_space(pattern, sides[0].coordinates(q), sides[1].coordinates(k))
+        if by == "clock":
+            return _in_time(pattern, sides, q, k)
+        if by == "draws":
+            return _by_chance(pattern, sides[1], q, k)
+        return np.full((1,) * q.ndim, pattern != NONE)
+
+    return fold(mask, of_pattern, invert, and_, or_)
 
 
 def in_order(pattern: Pattern, q: Ints, k: Ints) -> Bools:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit.masks import NONE, simplify
 from mmspec.compiler.relations.meaning.definitions import widest
-from mmspec.expressions.mask import Mask, Pattern, patterns, unparse
+from mmspec.expressions.mask import NONE, Mask, Pattern, is_packed, unparse
 
 FREE: Final = "free"
 """Tokens that the modality never reaches: they are there before its first token is."""
@@ -146,9 +145,9 @@ def _seen(
     """What a query is that sees a key; same: both are of one sequence."""
     query, key = states
     names = f"{pair[0].name} sees {pair[1].name} in {where}"
-    if simplify(widest(mask)) == NONE:
+    if widest(mask) == NONE:
         return query
-    if query == OWN and any(pattern.name == "document" for pattern in patterns(mask)):
+    if query == OWN and is_packed(mask):
         return f"{names} by documents, which come with a whole batch"
     if query not in (FREE, OWN) or key == FREE:
         return query

@@ -4,56 +4,31 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.loops.arrangement import coordinates
-from mmspec.compiler.relations.meaning.definitions import TABLES, meaning
+from mmspec.compiler.relations.meaning.definitions import meaning
 from mmspec.compiler.relations.meaning.formula import Formula, as_source, as_statements, balanced
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions import mask as masks
+from mmspec.expressions.mask import FULL, NONE
 
 _LONG = 60
 _LINE = 90
 """Characters of a name and its condition in the body of a function."""
 _ROOM = 68
 """Characters of a part of a condition that is longer."""
-FULL = masks.Pattern("full", ())
-NONE = masks.Pattern("none", ())
 Pairs = ir.Pairs
 Groups = tuple[ir.Group, ...]
 Segments = tuple[ir.Segment, ...]
 
-_OF_INDICES: Final = frozenset(
-    {"causal", "window", "dilated", "strided", "block", "global", "prefix"}
-)
-"""Patterns that take a grid for a line."""
-
-
-def simplify(mask: masks.Mask) -> masks.Mask:
-    """Remove `full` and `none` from inside an expression."""
-    if isinstance(mask, masks.Not):
-        operand = simplify(mask.operand)
-        if operand in (FULL, NONE):
-            return NONE if operand == FULL else FULL
-        return masks.Not(operand)
-    if isinstance(mask, masks.And | masks.Or):
-        unit, zero = (FULL, NONE) if isinstance(mask, masks.And) else (NONE, FULL)
-        left, right = simplify(mask.left), simplify(mask.right)
-        if zero in (left, right):
-            return zero
-        if unit in (left, right):
-            return right if left == unit else left
-        return type(mask)(left, right)
-    return mask
-
 
 def is_causal(site: ir.Attention) -> bool:
     """Whether it is self-attention of one segment under plain `causal`, which SDPA knows."""
-    shown = [simplify(mask) for group in site.groups for *_, mask in group.masks]
+    shown = [mask for group in site.groups for *_, mask in group.masks]
     alone = site.own and len(site.queries) == len(site.groups) == 1 and site.queries == site.keys
-    return alone and shown == [masks.Pattern("causal", ())]
+    return alone and shown == [masks.Pattern("causal")]
 
 
 def is_full(site: ir.Attention) -> bool:
@@ -62,7 +37,7 @@ def is_full(site: ir.Attention) -> bool:
 
 
 def _is_full(pairs: Pairs, queries: Segments, keys: Segments) -> bool:
-    shown = {(query, key) for query, key, mask in pairs if simplify(mask) == FULL}
+    shown = {(query, key) for query, key, mask in pairs if mask == FULL}
     return all((query.name, key.name) in shown for query in queries for key in keys)
 
 
@@ -74,7 +49,12 @@ def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[st
     if len(whole) <= _LONG or isinstance(mask, masks.Pattern):
         return [], whole
     names: dict[masks.Pattern, str] = {}
-    joined = _joined(mask, names)
+
+    def word(pattern: masks.Pattern) -> str:
+        number = sum(known.name == pattern.name for known in names) + 1
+        return names.setdefault(pattern, f"{pattern.name}{number if number > 1 else ''}_qk")
+
+    joined = masks.write(mask, word)
     named = (_named(name, one, query, key) for one, name in names.items())
     return [statement for statements in named for statement in statements], joined
 
@@ -82,46 +62,53 @@ def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[st
 def _named(name: str, pattern: masks.Pattern, query: ir.Segment, key: ir.Segment) -> list[str]:
     """Statements that give a name to what a pattern says."""
     whole = expression(pattern, query, key)
-    if len(name) + len(whole) <= _LINE or pattern.name in TABLES:
+    if len(name) + len(whole) <= _LINE or not pattern.facts.is_formula:
         return [f"{name} = {whole}"]
     return as_statements(_formula(pattern, query, key), name, _ROOM)
 
 
 def expression(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> str:
-    """A mask over the coordinates, as Python source; `&` and `|` of what is in parentheses.
+    """A mask over the coordinates, as Python source.
 
     `q` is a column and `k` a row of indices; in grids also `q_row`, `k_column` and so on.
     """
-    if isinstance(mask, masks.Not):
-        return f"~({expression(mask.operand, query, key)})"
-    if isinstance(mask, masks.And | masks.Or):
-        sign = "&" if isinstance(mask, masks.And) else "|"
-        left, right = (expression(side, query, key) for side in (mask.left, mask.right))
-        return f"({left}) {sign} ({right})"
-    if mask.name == "document":
-        return "q_document == k_document"
-    if mask.name == "random":
-        draws = mask.size("blocks"), -(-key.tokens.max // 64)
-        return f"random_blocks({query.name}, {key.name}, {draws}, {mask.size('seed')}, device)"
-    return as_source(_formula(mask, query, key))
+
+    def of_pattern(pattern: masks.Pattern) -> str:
+        if pattern.facts.is_packed:
+            return "q_document == k_document"
+        if pattern.facts.is_drawn:
+            return f"random_blocks({query.name}, {key.name}, {drawn(pattern, key)}, device)"
+        return as_source(_formula(pattern, query, key))
+
+    return combined(mask, of_pattern)
+
+
+def drawn(pattern: masks.Pattern, key: ir.Segment) -> str:
+    """The arguments of what draws blocks: how many, of how many there can be, and the seed."""
+    draws = pattern.size("blocks"), -(-key.tokens.max // 64)
+    return f"{draws}, {pattern.size('seed')}"
+
+
+def combined(mask: masks.Mask, word: Callable[[masks.Pattern], str]) -> str:
+    """A mask as Python source, by that of its patterns; `&` and `|` of what is in parentheses."""
+    return masks.fold(mask, word, "~({})".format, "({}) & ({})".format, "({}) | ({})".format)
 
 
 def _formula(pattern: masks.Pattern, query: ir.Segment, key: ir.Segment) -> Formula:
-    flat = pattern.name in _OF_INDICES
+    flat = pattern.facts.by == "order"
     ends = (line("n") if flat else segment.geometry for segment in (query, key))
     return balanced(meaning(pattern, *ends))
 
 
 def _coordinates(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> Iterator[str]:
     """What names the coordinates that the patterns of a mask use."""
-    names = {pattern.name for pattern in masks.patterns(mask)} - {"random"}
-    if "document" in names:
+    if masks.is_packed(mask):
         sides = f"{query.name}_document_bt[:, :, None]", f"{key.name}_document_bt[:, None]"
         yield f"q_document, k_document = {', '.join(sides)}"
-    names -= {"document"}
-    if names - {"prefix"}:
+    formulas = [one.facts for one in masks.patterns(mask) if one.facts.is_formula]
+    if any(facts.looks_at != "key" for facts in formulas):
         yield f"q = torch.arange({query.name}, device=device)[:, None]"
-    if names:
+    if formulas:
         yield f"k = torch.arange({key.name}, device=device)"
     used = set(re.findall(r"\b[qk]_[a-z]+", expression(mask, query, key)))
     known = dict([*coordinates(query.geometry, "q"), *coordinates(key.geometry, "k")])
@@ -129,24 +116,6 @@ def _coordinates(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> Iterat
         found = {name: known[name] for name in (f"q_{axis}", f"k_{axis}") if name in used}
         if found:
             yield f"{', '.join(found)} = {', '.join(found.values())}"
-
-
-def _joined(mask: masks.Mask, names: dict[masks.Pattern, str]) -> str:
-    if isinstance(mask, masks.Pattern):
-        number = sum(pattern.name == mask.name for pattern in names) + 1
-        names.setdefault(mask, f"{mask.name}{number if number > 1 else ''}_qk")
-        return names[mask]
-    if isinstance(mask, masks.Not):
-        inner = _joined(mask.operand, names)
-        return f"~{inner}" if isinstance(mask.operand, masks.Pattern) else f"~({inner})"
-    sign = "&" if isinstance(mask, masks.And) else "|"
-    sides = [
-        f"({_joined(side, names)})"
-        if isinstance(side, masks.Or) and sign == "&"
-        else _joined(side, names)
-        for side in (mask.left, mask.right)
-    ]
-    return f" {sign} ".join(sides)
 
 
 def function(
@@ -174,7 +143,7 @@ def documents(groups: Groups) -> tuple[str, ...]:
         segment
         for group in groups
         for query, key, mask in group.masks
-        if any(pattern.name == "document" for pattern in masks.patterns(simplify(mask)))
+        if masks.is_packed(mask)
         for segment in (query, key)
     ]
     return tuple(dict.fromkeys(found))
@@ -225,7 +194,7 @@ def _function(
 
 
 def _mask(pairs: Pairs, query: str, key: str) -> masks.Mask:
-    return next((simplify(m) for a, b, m in pairs if (a, b) == (query, key)), NONE)
+    return next((m for a, b, m in pairs if (a, b) == (query, key)), NONE)
 
 
 def _block(
@@ -243,9 +212,9 @@ def _block(
         yield f"    {statement}"
     before, last = terms(mask, query, key)
     yield from (f"    {statement}" for statement in before)
-    names = {pattern.name for pattern in masks.patterns(mask)}
-    spread = f".expand({query.name}, -1)" if names == {"prefix"} else ""
-    if batch and "document" not in names:
+    of_keys = all(one.facts.looks_at == "key" for one in masks.patterns(mask))
+    spread = f".expand({query.name}, -1)" if of_keys else ""
+    if batch and not masks.is_packed(mask):
         spread = f".expand({batch}, {query.name}, {key.name})"
     if spread and len(last) > _LONG:
         yield f"    seen_qk = {last}"

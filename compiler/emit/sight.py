@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit.masks import FULL, NONE, simplify
+from mmspec.compiler.emit.masks import combined, drawn
 from mmspec.compiler.relations.meaning.definitions import is_closed, meaning
 from mmspec.compiler.relations.meaning.formula import ALWAYS, NEVER, as_source, both
 from mmspec.compiler.relations.meaning.geometry import Geometry, line
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, unparse
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, unparse
 
 if TYPE_CHECKING:
     from mmspec.compiler.relations.meaning.alive import Alive
@@ -30,7 +30,7 @@ def seen(
 
 def _mask(group: ir.Group, query: ir.Segment, key: ir.Segment) -> Mask:
     pairs = {(one, other): mask for one, other, mask in group.masks}
-    return simplify(pairs.get((query.name, key.name), NONE))
+    return pairs.get((query.name, key.name), NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +136,13 @@ def _places(segment: ir.Segment) -> str:
 
 def _tabled(mask: Mask, query: ir.Segment, key: ir.Segment) -> str:
     """A mask with drawn blocks."""
-    if isinstance(mask, Not):
-        return f"~({_tabled(mask.operand, query, key)})"
-    if isinstance(mask, And | Or):
-        sign = "&" if isinstance(mask, And) else "|"
-        sides = (_tabled(side, query, key) for side in (mask.left, mask.right))
-        return f" {sign} ".join(f"({side})" for side in sides)
-    if mask.name == "random":
-        draws = mask.size("blocks"), -(-key.tokens.max // 64)
-        return f"drawn_blocks(q, k, {draws}, {mask.size('seed')})"
-    formula = meaning(mask, query.geometry, _flat(key))
-    if formula in (ALWAYS, NEVER):
-        return "q + k >= -1" if formula == ALWAYS else "q + k < -1"
-    return as_source(formula)
+
+    def of_pattern(pattern: Pattern) -> str:
+        if pattern.facts.is_drawn:
+            return f"drawn_blocks(q, k, {drawn(pattern, key)})"
+        formula = meaning(pattern, query.geometry, _flat(key))
+        if formula in (ALWAYS, NEVER):
+            return "q + k >= -1" if formula == ALWAYS else "q + k < -1"
+        return as_source(formula)
+
+    return combined(mask, of_pattern)

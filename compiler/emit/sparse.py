@@ -7,21 +7,17 @@ computes all pairs under a mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit.masks import (
-    NONE,
     documents,
     is_causal,
     is_full,
-    simplify,
 )
 from mmspec.compiler.kernels import kernel_mask
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
-from mmspec.expressions.mask import Mask
 
 Backend = str
 """auto: tiles where they may pay, else SDPA. tiles: where a mask hides anything. sdpa: nowhere."""
@@ -84,10 +80,7 @@ def sequences(site: ir.Attention) -> list[SequenceMask]:
     """The mask of each group of heads, over all segments."""
     sides = [tuple(map(_side, segments)) for segments in site.sides]
     packed = frozenset(documents(site.groups))
-    return [
-        SequenceMask(sides[0], sides[1], tuple(_shown(group.masks)), packed)
-        for group in site.groups
-    ]
+    return [SequenceMask(sides[0], sides[1], group.masks, packed) for group in site.groups]
 
 
 def _side(segment: ir.Segment) -> Side:
@@ -103,12 +96,6 @@ def _side(segment: ir.Segment) -> Side:
         )
         geometry = replace(geometry, axes=tuple(axes))
     return Side(segment.name, geometry, f"n_{segment.name}", segment.tokens.max)
-
-
-def _shown(pairs: ir.Pairs) -> Iterator[tuple[str, str, Mask]]:
-    """Pairs of segments that see anything."""
-    found = ((query, key, simplify(mask)) for query, key, mask in pairs)
-    return (pair for pair in found if pair[2] != NONE)
 
 
 def _has_loops(mask: SequenceMask) -> bool:

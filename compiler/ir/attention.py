@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmspec.compiler.ir.tokens import Segment
-from mmspec.expressions.mask import Mask, patterns
+from mmspec.expressions.mask import Mask, is_packed
 
 Pairs = tuple[tuple[str, str, Mask], ...]
 """(query segment, key segment, mask); a pair not listed sees nothing"""
@@ -50,4 +50,4 @@ class Attention:
     def packed(self) -> bool:
         """Whether a mask asks for the documents of tokens."""
         masks = (mask for group in self.groups for *_, mask in group.masks)
-        return any(pattern.name == "document" for mask in masks for pattern in patterns(mask))
+        return any(map(is_packed, masks))

@@ -10,18 +10,17 @@ from typing import Final
 from mmspec.compiler.kernels import places
 from mmspec.compiler.kernels.places import BoxPlace, ClassPlace, LinePlace, Place
 from mmspec.compiler.relations.loops.schedule import Schedule, schedule
-from mmspec.compiler.relations.meaning.definitions import TABLES, is_closed
+from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.formula import ALWAYS, Formula, as_statements
 from mmspec.compiler.relations.meaning.geometry import Geometry, line
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.compiler.relations.meaning.terms import terms
+from mmspec.expressions.mask import FULL, NONE
 from mmspec.expressions.mask import Mask as Expression
-from mmspec.expressions.mask import Pattern, patterns
 
-__all__ = ["FULL", "Mask", "Tiles", "padded", "seen_lines", "tiles_of"]
+__all__ = ["Mask", "Tiles", "padded", "seen_lines", "tiles_of"]
 
-FULL: Final = Pattern("full")
 _WIDEST: Final = 2**31
 _ROOM: Final = 56
 """Characters of one condition."""
@@ -67,7 +66,7 @@ class Mask:
     @property
     def has_tables(self) -> bool:
         """Whether a part of it is no formula."""
-        return any(p.name in TABLES for *_, mask in self.sequence.pairs for p in patterns(mask))
+        return not all(is_closed(mask) for *_, mask in self.sequence.pairs)
 
     def positions(self, side: tuple[Side, ...]) -> tuple[int, ...]:
         """Where the lengths of queries or of keys are among all."""
@@ -77,14 +76,14 @@ class Mask:
         """What a segment of queries sees."""
         for key in self.sequence.keys:
             mask = self.sequence.mask(query.name, key.name)
-            if mask != Pattern("none"):
+            if mask != NONE:
                 yield key, mask
 
     def seeing(self, key: Side) -> Iterator[tuple[Side, Expression]]:
         """The segments of queries that see a segment of keys."""
         for query in self.sequence.queries:
             mask = self.sequence.mask(query.name, key.name)
-            if mask != Pattern("none"):
+            if mask != NONE:
                 yield query, mask
 
     def place(self, side: Side, tile: int) -> Place:

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mmspec.compiler.kernels.kernel_mask import FULL, Mask, seen_lines
+from mmspec.compiler.kernels.kernel_mask import Mask, seen_lines
 from mmspec.compiler.kernels.kernel_mask import loops as formula_loops
 from mmspec.compiler.kernels.places import LinePlace, Place
 from mmspec.compiler.relations.meaning.definitions import meaning
 from mmspec.compiler.relations.meaning.formula import ALWAYS, Both, Formula, Named, as_source, both
 from mmspec.compiler.relations.meaning.sequence import Side
-from mmspec.compiler.relations.meaning.terms import BLOCK, Term, asks, draw_of, terms
+from mmspec.compiler.relations.meaning.terms import BLOCK, Term, draw_of, terms
+from mmspec.expressions.mask import FULL, is_packed
 from mmspec.expressions.mask import Mask as Expression
-from mmspec.expressions.mask import Pattern
 
 if TYPE_CHECKING:
     from mmspec.compiler.relations.loops.loops import Block, Loop, Run
@@ -48,7 +48,7 @@ def draws(mask: Mask) -> tuple[Draw, ...]:
         for key, shown in mask.seen_by(query)
         for term in terms(shown, key)
         for pattern, _ in term.literals
-        if pattern.name == "random"
+        if pattern.facts.is_drawn
     )
     return tuple(dict.fromkeys(found))
 
@@ -81,7 +81,7 @@ def loops(mask: Mask, pair: Pair, body: Body, turned: bool = False) -> list[str]
     site = _Site(mask, query, key, turned)
     nests = [_Nest(site, term, body) for term in terms(shown, key.side)]
     lines: list[str] = []
-    if asks(shown, "document"):
+    if is_packed(shown):
         lines += site.document(any(nest.shared for nest in nests))
     return [*lines, *(line for nest in nests for line in nest.lines())]
 
@@ -165,7 +165,7 @@ class _Nest:
     @property
     def lead(self) -> Draw | None:
         """The drawn blocks that its loops go through."""
-        found = (p for p, holds in self.term.literals if holds and p.name == "random")
+        found = (p for p, holds in self.term.literals if holds and p.facts.is_drawn)
         pattern = next(found, None)
         return (
             None if pattern is None else draw_of(pattern, self.site.query.side, self.site.key.side)
@@ -174,7 +174,7 @@ class _Nest:
     @property
     def shared(self) -> bool:
         """Whether query and key are of one document."""
-        return any(holds and pattern.name == "document" for pattern, holds in self.term.literals)
+        return any(holds and pattern.facts.is_packed for pattern, holds in self.term.literals)
 
     def _tiles(self) -> Iterator[str]:
         """Loops over the tiles of the formula that the tables leave.
@@ -194,7 +194,7 @@ class _Nest:
             yield from self._apart(block)
             return
         hull = replace(runs[0], stop=runs[-1].stop)
-        if whole and self.term.literals == ((Pattern("document"), True),):
+        if whole and self.shared and len(self.term.literals) == 1:
             yield from self._split(hull, whole[0])
         else:
             yield from self._loop(hull, self._border(self.term.closed))
@@ -296,7 +296,7 @@ class _Nest:
         site = self.site
         parts, named = [_condition(closed, site.query, site.key)], list[str]()
         for pattern, holds in self.term.literals:
-            if pattern.name == "document":
+            if pattern.facts.is_packed:
                 parts.append(Named("document", holds))
                 named.append(f"document = (begin <= {site.other}) & ({site.other} < end)")
                 continue

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from mmspec.compiler.kernels import tabled
-from mmspec.compiler.kernels.kernel_mask import FULL, Mask, loops, padded, seen_lines
+from mmspec.compiler.kernels.kernel_mask import Mask, loops, padded, seen_lines
 from mmspec.compiler.kernels.places import ClassPlace, LinePlace, Place
 from mmspec.compiler.kernels.prune import pruned
 from mmspec.compiler.kernels.tabled import Body, Pair
@@ -20,7 +20,7 @@ from mmspec.compiler.relations.meaning.definitions import is_closed, meaning
 from mmspec.compiler.relations.meaning.formula import ALWAYS, Formula, as_source
 from mmspec.compiler.relations.meaning.sequence import Side
 from mmspec.compiler.specialise.tidy import tidy
-from mmspec.expressions.mask import unparse
+from mmspec.expressions.mask import FULL, unparse
 
 _STRIDES: Final = "bht"
 _NUMBERS: Final = ("total", "delta")

@@ -7,8 +7,6 @@ from mmspec.compiler.relations.meaning.terms import settled
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import Attention
 
-_FULL = masks.Pattern("full", ())
-
 
 def lower(
     attention: Attention,
@@ -29,7 +27,7 @@ def lower(
 def lower_masks(
     attention: Attention, queries: tuple[ir.Segment, ...], keys: tuple[ir.Segment, ...]
 ) -> ir.Pairs:
-    """Masks by pair of segment names, in sequence order; pairs that see nothing are left out.
+    """Simplified masks by pair of segment names, in sequence order, of pairs that see something.
 
     `random` is left out where fewer blocks can be there than it asks for: all are seen.
     """
@@ -38,18 +36,18 @@ def lower_masks(
         for column, key in enumerate(keys):
             order = row - column if queries == keys else 0
             found = _mask(attention, query.name, key.name, order)
-            mask = None if found is None else settled(found, key.tokens.max)
-            if mask is not None and mask != masks.Pattern("none", ()):
+            mask = settled(found, key.tokens.max)
+            if mask != masks.NONE:
                 pairs.append((query.name, key.name, mask))
     return tuple(pairs)
 
 
-def _mask(attention: Attention, query: str, key: str, order: int) -> masks.Mask | None:
+def _mask(attention: Attention, query: str, key: str, order: int) -> masks.Mask:
     """The mask of one pair; `order` > 0: the key's segment comes before the query's in a stream."""
     if attention.pairs is not None:
-        found: masks.Mask | None = attention.pairs.get((query, key))
+        found: masks.Mask = attention.pairs.get((query, key), masks.NONE)
         return found
-    mask = attention.mask
-    if isinstance(mask, masks.Pattern) and mask.name == "causal" and order != 0:
-        return _FULL if order > 0 else None
-    return mask
+    assert attention.mask is not None, attention
+    if attention.mask == masks.Pattern("causal") and order != 0:
+        return masks.FULL if order > 0 else masks.NONE
+    return attention.mask

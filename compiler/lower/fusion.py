@@ -80,8 +80,7 @@ def _read(
     stream: str, width: int, heads: int, sides: tuple[Segments, Segments], *, own: bool = False
 ) -> ir.Attention:
     """Attention that sees everything."""
-    full = masks.Pattern("full", ())
-    pairs = tuple((query.name, key.name, full) for query in sides[0] for key in sides[1])
+    pairs = tuple((query.name, key.name, masks.FULL) for query in sides[0] for key in sides[1])
     return _site(stream, width, heads, sides, (ir.Group(heads, pairs),), own=own)
 
 

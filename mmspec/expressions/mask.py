@@ -9,29 +9,44 @@ argument:= [NAME "="] (whole number | duration | NAME)
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Final
+from operator import add
+from typing import Final, TypeVar
 
 from mmspec.diagnostics import MmspecError, Span, shortened
 from mmspec.expressions import quantity
-from mmspec.expressions.mask_arguments import SIGNATURES, Call, Value
+from mmspec.expressions.mask_arguments import Call, Value
+from mmspec.expressions.mask_patterns import PATTERNS, Facts
 from mmspec.expressions.scanner import Scanner, did_you_mean
 
 __all__ = [
+    "FULL",
     "LATER",
-    "SIGNATURES",
+    "NONE",
     "And",
     "Mask",
     "Not",
     "Or",
     "Pattern",
     "Value",
+    "complement",
+    "drawn",
+    "fold",
+    "is_packed",
+    "meet",
     "parse",
     "parse_pair",
     "patterns",
+    "rewrite",
+    "simplify",
+    "union",
     "unparse",
+    "write",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +55,11 @@ class Pattern:
 
     name: str
     arguments: tuple[tuple[str, Value], ...] = ()
+
+    @property
+    def facts(self) -> Facts:
+        """What is true of a pattern of that name."""
+        return PATTERNS[self.name]
 
     def get(self, name: str) -> Value:
         """The argument of that name; KeyError where the pattern has none."""
@@ -77,6 +97,8 @@ class Not:
 
 Mask = Pattern | And | Or | Not
 
+FULL: Final = Pattern("full")
+NONE: Final = Pattern("none")
 LATER: Final = frozenset({"learned", "routed"})
 """Patterns that depend on what tokens hold: they have a place here, and are not compiled yet."""
 
@@ -122,30 +144,114 @@ def parse_pair(text: str, span: Span | None = None) -> tuple[str, str]:
     return query.text, key.text
 
 
-def unparse(mask: Mask) -> str:
-    """The canonical text of a mask: every argument by name, no parentheses that are not needed."""
-    return _write(mask, 0)
+def fold(
+    mask: Mask,
+    pattern: Callable[[Pattern], T],
+    negate: Callable[[T], T],
+    both: Callable[[T, T], T],
+    either: Callable[[T, T], T],
+    whole: Callable[[Mask], T | None] = lambda part: None,
+) -> T:
+    """What a mask is: of what each pattern is, what `~` makes of one, and `&` and `|` of two.
+
+    whole: what a part is that is not to be taken apart; None: it is.
+    """
+
+    def of(part: Mask) -> T:
+        known = whole(part)
+        if known is not None:
+            return known
+        if isinstance(part, Pattern):
+            return pattern(part)
+        if isinstance(part, Not):
+            return negate(of(part.operand))
+        left, right = of(part.left), of(part.right)
+        return both(left, right) if isinstance(part, And) else either(left, right)
+
+    return of(mask)
 
 
 def patterns(mask: Mask) -> tuple[Pattern, ...]:
     """The patterns of a mask, in the order they are written."""
-    if isinstance(mask, Pattern):
-        return (mask,)
-    if isinstance(mask, Not):
-        return patterns(mask.operand)
-    return patterns(mask.left) + patterns(mask.right)
+    found: tuple[Pattern, ...] = fold(
+        mask, lambda pattern: (pattern,), lambda operand: operand, add, add
+    )
+    return found
 
 
-def _write(mask: Mask, tightness: int) -> str:
-    """Text of a mask within an operator that binds as tightly as this (1 `|`, 2 `&`, 3 `~`)."""
-    if isinstance(mask, Pattern):
-        given = ", ".join(f"{name}={_write_value(value)}" for name, value in mask.arguments)
-        return f"{mask.name}({given})" if given else mask.name
-    if isinstance(mask, Not):
-        return f"~{_write(mask.operand, 3)}"
-    own, sign = (1, "|") if isinstance(mask, Or) else (2, "&")
-    text = f"{_write(mask.left, own)} {sign} {_write(mask.right, own + 1)}"
-    return f"({text})" if own < tightness else text
+def drawn(mask: Mask) -> tuple[Pattern, ...]:
+    """The patterns of a mask that draw blocks, each once."""
+    return tuple(dict.fromkeys(one for one in patterns(mask) if one.facts.is_drawn))
+
+
+def is_packed(mask: Mask) -> bool:
+    """Whether a mask asks for the documents of tokens."""
+    return any(one.facts.is_packed for one in patterns(mask))
+
+
+def complement(mask: Mask) -> Mask:
+    """`~` of a mask, without `full` and `none` inside."""
+    if mask in (FULL, NONE):
+        return NONE if mask == FULL else FULL
+    return Not(mask)
+
+
+def meet(one: Mask, other: Mask) -> Mask:
+    """`&` of two masks, without `full` and `none` inside, nor the same mask on both sides."""
+    if NONE in (one, other):
+        return NONE
+    if one == FULL or one == other:
+        return other
+    return one if other == FULL else And(one, other)
+
+
+def union(one: Mask, other: Mask) -> Mask:
+    """`|` of two masks, without `full` and `none` inside, nor the same mask on both sides."""
+    if FULL in (one, other):
+        return FULL
+    if one == NONE or one == other:
+        return other
+    return one if other == NONE else Or(one, other)
+
+
+def rewrite(mask: Mask, by: Callable[[Pattern], Mask]) -> Mask:
+    """The simplified mask with another mask in place of each pattern."""
+    return fold(mask, by, complement, meet, union)
+
+
+def simplify(mask: Mask) -> Mask:
+    """The mask without `full` and `none` inside, and with one of two sides that are the same."""
+    return rewrite(mask, lambda pattern: pattern)
+
+
+def unparse(mask: Mask) -> str:
+    """The canonical text of a mask: every argument by name, no parentheses that are not needed."""
+    return write(mask, _write_pattern)
+
+
+_PATTERN, _TIGHTEST, _TIGHT, _LOOSE = 4, 3, 2, 1
+"""How tightly a text holds together: of a pattern, of `~`, of `&`, of `|`."""
+
+
+def write(mask: Mask, word: Callable[[Pattern], str]) -> str:
+    """The text of a mask whose patterns are written as `word` says."""
+
+    def within(part: tuple[str, int], tightness: int) -> str:
+        return f"({part[0]})" if part[1] < tightness else part[0]
+
+    text, _ = fold(
+        mask,
+        lambda pattern: (word(pattern), _PATTERN),
+        lambda operand: (f"~{within(operand, _TIGHTEST)}", _TIGHTEST),
+        lambda one, other: (f"{within(one, _TIGHT)} & {within(other, _TIGHTEST)}", _TIGHT),
+        lambda one, other: (f"{within(one, _LOOSE)} | {within(other, _TIGHT)}", _LOOSE),
+    )
+    return text
+
+
+def _write_pattern(pattern: Pattern) -> str:
+    given = ", ".join(f"{name}={_write_value(value)}" for name, value in pattern.arguments)
+    return f"{pattern.name}({given})" if given else pattern.name
 
 
 def _write_value(value: Value) -> str:
@@ -196,15 +302,15 @@ class _Parser:
             mask = self.scanner.nested(self._union)
             self.scanner.expect(")")
             return mask
-        name = self.scanner.name("a pattern", f"patterns: {', '.join(SIGNATURES)}")
+        name = self.scanner.name("a pattern", f"patterns: {', '.join(PATTERNS)}")
         if name.text in LATER:
-            advice = f"compiled today: {', '.join(SIGNATURES)}"
+            advice = f"compiled today: {', '.join(PATTERNS)}"
             self.scanner.fail(f"mask `{name.text}` is not compiled yet", advice, name, "MM401")
-        if name.text not in SIGNATURES:
+        if name.text not in PATTERNS:
             joins = name.text.lower() in _JOINS
             self.scanner.fail(
                 f"`{name.text}` is no mask",
-                lambda: _JOINED if joins else did_you_mean(name.text, SIGNATURES, "patterns"),
+                lambda: _JOINED if joins else did_you_mean(name.text, PATTERNS, "patterns"),
                 name,
                 "MM221",
             )

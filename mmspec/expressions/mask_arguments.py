@@ -1,55 +1,16 @@
-"""The patterns of the mask language: what arguments each takes, and how they are read."""
+"""The arguments of a pattern, as they are read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final, Literal, NoReturn
+from typing import Final, NoReturn
 
 from mmspec.expressions import quantity
+from mmspec.expressions.mask_patterns import AXES, PATTERNS, Parameter, usage
 from mmspec.expressions.scanner import Scanner, Token, did_you_mean
 
 Value = int | str | Fraction
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """An argument a pattern takes: its kind, smallest value, and default if it has one."""
-
-    name: str
-    kind: Literal["size", "duration", "axis"] = "size"
-    least: int = 1
-    default: int | None = None
-
-
-SIGNATURES: Final[dict[str, tuple[Parameter, ...]]] = {
-    "full": (),
-    "none": (),
-    "causal": (),
-    "window": (Parameter("before", least=0, default=0), Parameter("after", least=0, default=0)),
-    "dilated": (Parameter("step"), Parameter("reach")),
-    "block": (Parameter("size"),),
-    "global": (Parameter("count"),),
-    "strided": (Parameter("step"),),
-    "prefix": (Parameter("length"),),
-    "random": (Parameter("blocks"), Parameter("seed", least=0, default=0)),
-    "window2d": (Parameter("radius"),),
-    "window3d": (Parameter("radius"),),
-    "shifted_window": (Parameter("size"), Parameter("shift", least=0)),
-    "axial": (Parameter("axis", kind="axis"),),
-    "frame": (),
-    "within": (Parameter("duration", kind="duration"),),
-    "document": (),
-}
-AXES: Final = ("row", "column", "frame")
 LIMIT: Final = 2**31
-_EXAMPLES: Final = {"axis": "row", "duration": "500 ms", "size": "8"}
-
-
-def usage(name: str) -> str:
-    """An example of a pattern with every argument by name."""
-    given = ", ".join(f"{p.name}={_EXAMPLES[p.kind]}" for p in SIGNATURES[name])
-    return f"{name}({given})" if given else name
 
 
 class Call:
@@ -57,7 +18,7 @@ class Call:
 
     def __init__(self, scanner: Scanner, name: Token) -> None:
         self.scanner, self.name = scanner, name
-        self.signature = SIGNATURES[name.text]
+        self.signature = PATTERNS[name.text].parameters
         self.given: dict[str, Value] = {}
         self.by_place = 0
 

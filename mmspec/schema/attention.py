@@ -16,7 +16,7 @@ def parse_mask(value: Any, *keys: str) -> masks.Mask:
 
     keys: of the value, below `attention`.
     """
-    if isinstance(value, masks.Pattern | masks.And | masks.Or | masks.Not):
+    if isinstance(value, masks.Mask):
         return value
     if not isinstance(value, str):
         message = "a mask is an expression such as `causal & window(before=15)`"
@@ -93,4 +93,4 @@ class Heads(Model):
 
 
 Attention.model_rebuild()
-FULL = Attention.model_construct(mask=masks.Pattern("full", ()))
+FULL = Attention.model_construct(mask=masks.FULL)

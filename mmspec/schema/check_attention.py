@@ -9,7 +9,7 @@ from typing import Any
 from mmspec.diagnostics import MmspecError, listed, suggest
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.coordinates import ANYWHERE, Coordinates, coordinates, misfit
+from mmspec.schema.coordinates import Coordinates, coordinates, fits_anywhere, misfit
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, Wiring, problem
 
@@ -110,9 +110,9 @@ def _flat(
     spec: Spec, mask: masks.Mask, queries: Named, keys: Named, at: tuple[Any, ...]
 ) -> Iterator[MmspecError]:
     """One mask for every pair of segments; `causal` alone is the order of a whole sequence."""
-    if isinstance(mask, masks.Pattern) and mask.name == "causal" and queries == keys:
+    if mask == masks.Pattern("causal") and queries == keys:
         return
-    if all(pattern.name in ANYWHERE for pattern in masks.patterns(mask)):
+    if all(map(fits_anywhere, masks.patterns(mask))):
         return
     kinds = [dict.fromkeys(coordinates for _, coordinates in side) for side in (queries, keys)]
     for pair in product(kinds[0], kinds[1]):

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
 
 from mmspec.expressions.mask import Pattern
 from mmspec.schema import modality as modalities
 from mmspec.schema.modality import Modality
-
-ANYWHERE: Final = frozenset({"full", "none", "global", "prefix", "random"})
-"""Patterns that ask nothing of the two segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +48,20 @@ def coordinates(name: str, modality: Modality | None) -> Coordinates:
     return Coordinates(f"table {name}")
 
 
+def fits_anywhere(pattern: Pattern) -> bool:
+    """Whether it asks nothing of the two segments."""
+    return pattern.facts.looks_at != "both"
+
+
 def misfit(pattern: Pattern, query: Coordinates, key: Coordinates) -> tuple[str, str] | None:
     """Why a pattern means nothing between two segments, and what to write; None: it means much."""
-    if pattern.name in ANYWHERE:
+    if fits_anywhere(pattern):
         return None
-    if pattern.name == "within":
+    if pattern.facts.by == "clock":
         if query.period is not None and key.period is not None:
             return None
         return "compares times, and a segment here has no rate", "write a mask without times"
-    if pattern.name == "document":
+    if pattern.facts.is_packed:
         if query.packs and key.packs:
             return None
         return "joins packed samples, and a segment here cannot be packed", "packed: tokens, frames"

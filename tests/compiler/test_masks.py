@@ -167,10 +167,10 @@ def test_a_fusion_between_segments(data: st.DataObject) -> None:
 @settings(max_examples=200)
 @given(expressions(WITHIN))
 def test_simplify_keeps_the_meaning(mask: Mask) -> None:
-    simple = emitted.simplify(mask)
+    simple = masks.simplify(mask)
     for q, k in product(range(2 * W + 1), repeat=2):
         assert sees(simple, q, k) == sees(mask, q, k)
-    constants = [p for p in masks.patterns(simple) if p in (emitted.FULL, emitted.NONE)]
+    constants = [p for p in masks.patterns(simple) if p in (masks.FULL, masks.NONE)]
     assert not constants or isinstance(simple, Pattern)
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from mmspec.diagnostics import MmspecError, Span
 from mmspec.expressions.mask import (
     LATER,
-    SIGNATURES,
     And,
     Mask,
     Not,
@@ -22,6 +21,7 @@ from mmspec.expressions.mask import (
     patterns,
     unparse,
 )
+from mmspec.expressions.mask_patterns import PATTERNS
 
 FULL, NONE, CAUSAL = Pattern("full"), Pattern("none"), Pattern("causal")
 
@@ -161,7 +161,7 @@ def test_pairs() -> None:
 
 
 def test_what_comes_later_is_refused_by_name() -> None:
-    assert len(SIGNATURES) == 17
+    assert len(PATTERNS) == 17
     for name in sorted(LATER):
         with pytest.raises(MmspecError, match=r"MM401.*not compiled yet"):
             parse(f"causal & {name}(size=4)")
@@ -173,12 +173,12 @@ def _values(name: str) -> st.SearchStrategy[Mask]:
         "axis": st.sampled_from(["row", "column", "frame"]),
         "duration": st.fractions(0, 100, max_denominator=999),
     }
-    given_values = [st.tuples(st.just(p.name), kinds[p.kind]) for p in SIGNATURES[name]]
+    given_values = [st.tuples(st.just(p.name), kinds[p.kind]) for p in PATTERNS[name].parameters]
     return st.tuples(*given_values).map(lambda arguments: Pattern(name, tuple(arguments)))
 
 
 MASKS = st.recursive(
-    st.sampled_from(sorted(SIGNATURES)).flatmap(_values),
+    st.sampled_from(sorted(PATTERNS)).flatmap(_values),
     lambda inner: (
         st.builds(And, inner, inner) | st.builds(Or, inner, inner) | st.builds(Not, inner)
     ),

@@ -441,7 +441,7 @@ def test_executed_tiles_of_random_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_all_patterns_are_tried() -> None:
     """The lists above leave none out."""
-    from mmspec.expressions.mask import SIGNATURES
+    from mmspec.expressions.mask_patterns import PATTERNS
 
     numbers = {"a": 1, "b": 1, "d": 1}
     tried = {
@@ -450,7 +450,7 @@ def test_all_patterns_are_tried() -> None:
         for text in texts
         for pattern in patterns(parse(text.format(**numbers)))
     }
-    assert tried | {"random", "document"} == set(SIGNATURES)
+    assert tried | {"random", "document"} == set(PATTERNS)
 
 
 def test_figures_of_the_longest_segments_that_there_can_be() -> None:

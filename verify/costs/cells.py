@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import lcm
 
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+from mmspec.expressions.mask import Mask, Pattern, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,13 @@ def _canonical(
 @lru_cache(maxsize=1024)
 def cells(mask: Mask) -> Cells:
     """A mask as a signed sum of cells; () when no pair is ever visible."""
-    if isinstance(mask, Pattern):
-        return _pattern(mask)
-    if isinstance(mask, Not):
-        return _sum(EVERYTHING, cells(mask.operand), -1)
-    left, right = cells(mask.left), cells(mask.right)
-    both = _product(left, right)
-    if isinstance(mask, And):
-        return both
-    assert isinstance(mask, Or)
-    return _sum(_sum(left, right, 1), both, -1)
+    return fold(
+        mask,
+        _pattern,
+        lambda operand: _sum(EVERYTHING, operand, -1),
+        _product,
+        lambda one, other: _sum(_sum(one, other, 1), _product(one, other), -1),
+    )
 
 
 def _pattern(mask: Pattern) -> Cells:

@@ -13,19 +13,20 @@ from typing import Final
 
 import numpy as np
 
-from mmspec.compiler.relations.meaning.terms import put
-from mmspec.expressions.mask import Mask, Pattern, patterns, unparse
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, patterns, rewrite, unparse
 from mmspec.verify.costs.cuts import Ints, TooManyCutsError, around, lengths
-from mmspec.verify.distances import DISTANCES, Blocks, Ends, Part, pairs_between, parts
+from mmspec.verify.distances import Blocks, Ends, Part, pairs_between, parts
 from mmspec.verify.uncounted import NotCountedError
 
-__all__ = ["LINES", "count", "counted", "first_tokens", "settled"]
-
-LINES: Final = DISTANCES | {"block", "shifted_window", "global", "prefix"}
-"""Patterns that are counted here."""
+__all__ = ["count", "counted", "first_tokens", "is_counted", "settled"]
 
 _WIDE: Final = 2**31
 """Tokens up to which twice a number of pairs fits 64 bits."""
+
+
+def is_counted(mask: Mask) -> bool:
+    """Whether a mask between two lines is counted here: it has neither times nor tables."""
+    return all(one.facts.by in ("nothing", "order", "grid") for one in patterns(mask))
 
 
 def count(mask: Mask, queries: int, keys: int) -> int:
@@ -59,15 +60,17 @@ def first_tokens(mask: Mask, tokens: tuple[int, int], place: int) -> list[int]:
 
 def settled(mask: Mask, queries: Ends, keys: Ends) -> Mask:
     """The mask in a rectangle that first tokens are all of or none of."""
-    for pattern in patterns(mask):
+
+    def of_pattern(pattern: Pattern) -> Mask:
         if pattern.name == "prefix":
             first = keys[0] < pattern.size("length")
         elif pattern.name == "global":
             first = min(queries[0], keys[0]) < pattern.size("count")
         else:
-            continue
-        mask = put(mask, pattern, Pattern("full" if first else "none"))
-    return mask
+            return pattern
+        return FULL if first else NONE
+
+    return rewrite(mask, of_pattern)
 
 
 def _rectangle(mask: Mask, queries: Ends, keys: Ends) -> int:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from mmspec.compiler import ir
-from mmspec.expressions.mask import Mask, patterns, unparse
+from mmspec.expressions.mask import Mask, unparse
 from mmspec.verify.chance import changed
-from mmspec.verify.costs.lines import LINES, counted
+from mmspec.verify.costs.lines import counted, is_counted
 from mmspec.verify.costs.polynomial import (
     Order,
     Polynomial,
@@ -131,7 +131,7 @@ def _evaluated(atom: Tabled, known: tuple[tuple[str, int], ...]) -> int:
 def _looked_at(mask: Mask, query: Side, key: Side) -> int:
     """Pair by pair, where the mask is not one of lines. Raises NotCountedError."""
     of_lines = all(len(place.geometry.axes) == 1 for place in (query, key))
-    if of_lines and {pattern.name for pattern in patterns(mask)} <= LINES:
+    if of_lines and is_counted(mask):
         return counted(mask, query.stop, key.stop)
     pairs = query.stop * key.stop
     if pairs > _MOST:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.expressions.mask import FULL, Mask, drawn, patterns, rewrite
 from mmspec.verify.costs import pairs
 from mmspec.verify.costs.polynomial import Polynomial, constant, known_or_named, variable
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _ACROSS: Final = frozenset({"full", "none", "global"})
 _WITHIN: Final = frozenset({*_ACROSS, "causal", "window", "dilated", "block"})
-FULL: Final = Pattern("full")
 
 Sizes = tuple[int | str, int | str]
 """Tokens of queries and keys: a number, or the name of a symbol."""
@@ -38,7 +37,7 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Pol
     names = {pattern.name for pattern in patterns(mask)}
     if names <= (_WITHIN if query.geometry == key.geometry else _ACROSS):
         return pairs.visible(query, key, mask, sizes)
-    if "random" in names:
+    if drawn(mask):
         from mmspec.compiler.relations.meaning.terms import settled
         from mmspec.verify.chance import undrawn
 
@@ -85,10 +84,5 @@ def _tabled(
 
 
 def undivided(mask: Mask) -> Mask:
-    """The mask in a sample that is one document."""
-    if isinstance(mask, Pattern):
-        return FULL if mask.name == "document" else mask
-    if isinstance(mask, Not):
-        return Not(undivided(mask.operand))
-    kind = And if isinstance(mask, And) else Or
-    return kind(undivided(mask.left), undivided(mask.right))
+    """The simplified mask in a sample that is one document."""
+    return rewrite(mask, lambda pattern: FULL if pattern.facts.is_packed else pattern)

@@ -16,26 +16,22 @@ Change = Callable[[masks.Mask], masks.Mask]
 def _sized(name: str, argument: str, by: int) -> Change:
     """Change a number of every pattern of that name."""
 
-    def change(mask: masks.Mask) -> masks.Mask:
-        if isinstance(mask, masks.Pattern):
-            if mask.name != name:
-                return mask
-            given = dict(mask.arguments)
-            size = given[argument]
-            assert isinstance(size, int)
-            return masks.Pattern(name, tuple((given | {argument: size + by}).items()))
-        if isinstance(mask, masks.Not):
-            return masks.Not(change(mask.operand))
-        return type(mask)(change(mask.left), change(mask.right))
+    def change(pattern: masks.Pattern) -> masks.Mask:
+        if pattern.name != name:
+            return pattern
+        given = dict(pattern.arguments)
+        return masks.Pattern(name, tuple((given | {argument: pattern.size(argument) + by}).items()))
 
-    return change
+    return lambda mask: masks.rewrite(mask, change)
 
 
 def united(mask: masks.Mask) -> masks.Mask:
     """Intersections become unions."""
-    if isinstance(mask, masks.And | masks.Or):
-        return masks.Or(united(mask.left), united(mask.right))
-    return mask
+
+    def of_pattern(pattern: masks.Pattern) -> masks.Mask:
+        return pattern
+
+    return masks.fold(mask, of_pattern, masks.Not, masks.Or, masks.Or)
 
 
 def masked(change: Change) -> Callable[[ir.Plan], ir.Plan]:

@@ -14,9 +14,6 @@ from mmspec.verify.flow.walk import Origin, Reach, walk
 from mmspec.verify.seen import Bools, side
 from mmspec.verify.seen import seen as table
 
-_UNKNOWN = frozenset({"document"})
-"""Patterns that the batch decides: they may show anything."""
-
 
 @dataclass(frozen=True, slots=True)
 class Matrices:
@@ -48,7 +45,7 @@ class Matrices:
 
     def see(self, query: ir.Segment, key: ir.Segment, mask: Mask, reach: Bools) -> Bools:
         """The product of two relations."""
-        shown = widest(mask, _UNKNOWN)
+        shown = widest(mask, lambda pattern: pattern.facts.is_packed)  # that is for the batch
         seen = table(shown, side(query, self.lengths), side(key, self.lengths))
         counts = seen.astype(np.float32) @ reach.astype(np.float32)
         return counts > 0

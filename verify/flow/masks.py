@@ -6,9 +6,9 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from mmspec.compiler.relations.meaning.definitions import TABLES, widest
+from mmspec.compiler.relations.meaning.definitions import looks_back, widest
 from mmspec.compiler.relations.meaning.geometry import Geometry
-from mmspec.expressions.mask import And, Mask, Not, Or, patterns
+from mmspec.expressions.mask import NONE, Mask
 
 if TYPE_CHECKING:
     from mmspec.compiler.relations.meaning.relation import Relation as Pairs
@@ -23,11 +23,6 @@ class Relation(IntEnum):
     PAST = 1
     """Tokens of the same segment, none of them later."""
     ANY = 2
-
-
-def has_tables(mask: Mask) -> bool:
-    """Whether some pattern of it is no formula."""
-    return any(pattern.name in TABLES for pattern in patterns(mask))
 
 
 @lru_cache(maxsize=1024)
@@ -60,14 +55,7 @@ def relation(mask: Mask, query: Geometry, key: Geometry) -> Relation:
 
 
 def bound_of(mask: Mask) -> Relation:
-    """What a mask within a segment connects at most, without a look at numbers."""
-    if isinstance(mask, And):
-        return min(bound_of(mask.left), bound_of(mask.right))
-    if isinstance(mask, Or):
-        return max(bound_of(mask.left), bound_of(mask.right))
-    if isinstance(mask, Not):
-        return Relation.ANY
-    if mask.name == "none":
+    """What a simplified mask within a segment connects at most, without a look at numbers."""
+    if mask == NONE:
         return Relation.NONE
-    behind = mask.name == "causal" or (mask.name == "window" and mask.size("after") == 0)
-    return Relation.PAST if behind else Relation.ANY
+    return Relation.PAST if looks_back(mask) else Relation.ANY

@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from mmspec.compiler import ir
+from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.verify.flow.exact import longest, matrices
-from mmspec.verify.flow.masks import Relation, has_tables
+from mmspec.verify.flow.masks import Relation
 from mmspec.verify.flow.symbolic import Classes
 from mmspec.verify.flow.walk import Origin, walk
 from mmspec.verify.seen import Bools
@@ -133,7 +134,7 @@ def _listed(lengths: Lengths) -> str:
 def _draws(plan: ir.Plan) -> bool:
     """Whether some mask of the plan is a table."""
     groups = [group for site in plan.sites() for group in site.groups]
-    return any(has_tables(mask) for group in groups for *_, mask in group.masks)
+    return any(not is_closed(mask) for group in groups for *_, mask in group.masks)
 
 
 def _capped(plan: ir.Plan, cap: int) -> dict[str, int]:

@@ -14,13 +14,12 @@ from mmspec.compiler import ir
 from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.meaning.geometry import Geometry
-from mmspec.expressions.mask import Mask, Pattern
+from mmspec.expressions.mask import FULL, Mask
 from mmspec.verify.flow.masks import pairs
 from mmspec.verify.flow.walk import Origin, walk
 
 _OPERATIONS: Final = 400_000
 _MOST_PARTS: Final = 200
-_FULL = Pattern("full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Sets:
         if self.geometry is None:
             space = _tokens(segment.geometry)
             return isl.Map.from_domain(space.subtract(space))
-        everything = pairs(_FULL, segment.geometry, self.geometry).visible
+        everything = pairs(FULL, segment.geometry, self.geometry).visible
         return everything.subtract(everything)
 
     def own(self, segment: ir.Segment) -> isl.Map:
@@ -69,7 +68,7 @@ class Sets:
 
 
 def _tokens(geometry: Geometry) -> isl.Set:
-    return pairs(_FULL, geometry, geometry).visible.domain()
+    return pairs(FULL, geometry, geometry).visible.domain()
 
 
 def _checked(found: isl.Map) -> isl.Map:

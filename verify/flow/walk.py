@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
 from mmspec.compiler import ir
-from mmspec.expressions.mask import Mask, Pattern, unparse
+from mmspec.expressions.mask import FULL, Mask, unparse
 
 R = TypeVar("R")
-FULL = Pattern("full")
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,9 +138,9 @@ def shortened(spec: Spec, tokens: int) -> Spec:
 
 def _far(pattern: masks.Pattern, shortest: Fraction) -> int:
     """How many tokens a pattern speaks of; shortest: seconds from a token to the next."""
-    if pattern.name == "random":
+    if pattern.facts.is_drawn:
         return 64
-    if pattern.name == "within":
+    if pattern.facts.by == "clock":
         duration = pattern.get("duration")
         assert not isinstance(duration, str)
         return ceil(duration / shortest)

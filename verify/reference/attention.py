@@ -8,17 +8,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mmspec.expressions.mask import Mask, Pattern
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, resolve
 from mmspec.verify.reference.arithmetic import softmax
-from mmspec.verify.reference.masks import visible
+from mmspec.verify.reference.masks import sight
 from mmspec.verify.reference.modality import longest, token_count
 from mmspec.verify.reference.places import Layout, Side, layout
 
-FULL = Pattern("full")
-NONE = Pattern("none")
 CAUSAL = Pattern("causal")
 Counts = tuple[tuple[str, int], ...]
 """Segments by name with their numbers of tokens, in the order of the sequence."""
@@ -64,8 +62,8 @@ def matrices(attention: Attention, heads: int, queries: Sides, keys: Sides) -> T
 
 @lru_cache(maxsize=512)
 def _piece(mask: Mask, query: Side, key: Side) -> Tensor:
-    keys = key.tokens
-    seen = [[visible(mask, q, k) for k in keys] for q in query.tokens]
+    keys, sees = key.tokens, sight(mask)
+    seen = [[sees(q, k) for k in keys] for q in query.tokens]
     return torch.tensor(seen, dtype=torch.bool).reshape(query.count, key.count)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+from mmspec.expressions.mask import Mask, Pattern, fold
 from mmspec.verify.reference.places import Token
 
 BLOCK: Final = 64
@@ -13,21 +14,37 @@ BLOCK: Final = 64
 _WORD: Final = 2**64
 
 
+Sees = Callable[[Token, Token], bool]
+
+
 def visible(mask: Mask, q: Token | int, k: Token | int) -> bool:
     """Whether a query sees a key; an int is the index of a token that stands on a line."""
     query = Token(q) if isinstance(q, int) else q
     key = Token(k) if isinstance(k, int) else k
-    if isinstance(mask, And):
-        return visible(mask.left, query, key) and visible(mask.right, query, key)
-    if isinstance(mask, Or):
-        return visible(mask.left, query, key) or visible(mask.right, query, key)
-    if isinstance(mask, Not):
-        return not visible(mask.operand, query, key)
-    if mask.name in ("window2d", "window3d", "axial", "frame", "shifted_window"):
-        return _in_space(mask, query, key)
-    if mask.name in ("within", "document", "random"):
-        return _beyond_order(mask, query, key)
-    return _in_order(mask, query.index, key.index)
+    return sight(mask)(query, key)
+
+
+def sight(mask: Mask) -> Sees:
+    """Whether a query sees a key, for many of them."""
+
+    def hidden(operand: Sees) -> Sees:
+        return lambda q, k: not operand(q, k)
+
+    def both(one: Sees, other: Sees) -> Sees:
+        return lambda q, k: one(q, k) and other(q, k)
+
+    def either(one: Sees, other: Sees) -> Sees:
+        return lambda q, k: one(q, k) or other(q, k)
+
+    return fold(mask, _of_pattern, hidden, both, either)
+
+
+def _of_pattern(pattern: Pattern) -> Sees:
+    if pattern.name in ("window2d", "window3d", "axial", "frame", "shifted_window"):
+        return lambda q, k: _in_space(pattern, q, k)
+    if pattern.name in ("within", "document", "random"):
+        return lambda q, k: _beyond_order(pattern, q, k)
+    return lambda q, k: _in_order(pattern, q.index, k.index)
 
 
 def _in_order(pattern: Pattern, q: int, k: int) -> bool:

@@ -6,19 +6,19 @@ begin anew in each document, and no token is trained on the first of the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Collection, Iterator
+from functools import lru_cache, partial
 from typing import Final
 
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.expressions.mask import FULL, NONE, And, Mask, Not, Or, Pattern, drawn, fold, patterns
 from mmspec.schema.attention import Attention
 from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Segment, Wiring, resolve
 from mmspec.verify.reference.attention import mask_of_pair
-from mmspec.verify.reference.masks import BLOCK, visible
-from mmspec.verify.reference.places import Layout, Side, Token, layout
+from mmspec.verify.reference.masks import BLOCK, sight
+from mmspec.verify.reference.places import Layout, Side, layout
 
 Masks = Iterator[tuple[str, str, Mask]]
 Segments = tuple[Segment, ...]
@@ -93,11 +93,11 @@ def _layout(spec: Spec, segment: Segment) -> Layout:
 @lru_cache(maxsize=256)
 def _shows(mask: Mask, query: Layout, key: Layout, packed: bool, own: bool) -> bool:
     """Whether any key of another document may be shown; own: to queries of its own segment."""
-    most = _bound(mask)
+    most, may_see = _bound(mask), sight(at_most(settled(mask, key.most), drawn(mask)))
     keys = [key.token(i, 1) for i in range(min(key.most, most))]
     for i in range(min(query.most, most)):
         q = query.token(i, 0 if packed else 1)
-        if any(may_see(mask, q, k) for k in keys if not (own and k.index == i)):
+        if any(may_see(q, k) for k in keys if not (own and k.index == i)):
             return True
     return False
 
@@ -144,14 +144,14 @@ def _by_pair(
 @lru_cache(maxsize=256)
 def _same(mask: Mask, query: Layout, key: Layout, shift: tuple[int, int]) -> bool:
     """Whether a mask shows within a document what it shows when queries and keys are moved."""
-    most = _bound(mask)
+    most, shown = _bound(mask), settled(mask, key.most)
+    may_see, must_see = sight(at_most(shown, drawn(mask))), sight(at_least(shown, drawn(mask)))
     tokens = range(min(query.most, most) - shift[0]), range(min(key.most, most) - shift[1])
     for i in tokens[0]:
         q, moved = query.token(i), query.token(i + shift[0])
         for j in tokens[1]:
             k, other = key.token(j), key.token(j + shift[1])
-            seen = {may_see(mask, q, k, most) for most in (True, False)}
-            if len(seen | {may_see(mask, moved, other)}) > 1:
+            if len({may_see(q, k), must_see(q, k), may_see(moved, other)}) > 1:
                 return False
     return True
 
@@ -162,17 +162,27 @@ def _bound(mask: Mask) -> int:
     return _NEAR + 2 * max(numbers, default=0)
 
 
-def may_see(mask: Mask, q: Token, k: Token, most: bool = True) -> bool:
-    """Whether a query sees a key whatever blocks are drawn, or for some draw (`most`)."""
-    if isinstance(mask, And):
-        return may_see(mask.left, q, k, most) and may_see(mask.right, q, k, most)
-    if isinstance(mask, Or):
-        return may_see(mask.left, q, k, most) or may_see(mask.right, q, k, most)
-    if isinstance(mask, Not):
-        return not may_see(mask.operand, q, k, not most)
-    if mask.name == "random" and mask.size("blocks") * BLOCK < k.most:
-        return most
-    return visible(mask, q, k)
+def at_most(mask: Mask, tables: Collection[Pattern]) -> Mask:
+    """A mask that shows all that one may show, whatever some of its patterns do."""
+    return _bounds(mask, tables)[1]
+
+
+def at_least(mask: Mask, tables: Collection[Pattern]) -> Mask:
+    """A mask that shows what one shows whatever some of its patterns do."""
+    return _bounds(mask, tables)[0]
+
+
+def _bounds(mask: Mask, tables: Collection[Pattern]) -> tuple[Mask, Mask]:
+    def of_pattern(pattern: Pattern) -> tuple[Mask, Mask]:
+        return (NONE, FULL) if pattern in tables else (pattern, pattern)
+
+    return fold(
+        mask,
+        of_pattern,
+        lambda operand: (Not(operand[1]), Not(operand[0])),
+        lambda one, other: (And(one[0], other[0]), And(one[1], other[1])),
+        lambda one, other: (Or(one[0], other[0]), Or(one[1], other[1])),
+    )
 
 
 def packed(spec: Spec) -> list[str]:
@@ -180,7 +190,7 @@ def packed(spec: Spec) -> list[str]:
     found = {
         name
         for query, key, mask in spec_masks(spec)
-        if "document" in asked(mask)
+        if any(pattern.facts.is_packed for pattern in deciding(mask))
         for name in (query, key)
     }
     return [name for name in spec.modalities if name in found]
@@ -216,34 +226,35 @@ def sizes(spec: Spec, segments: Segments) -> Sizes:
 
 def settled(mask: Mask, most: int) -> Mask:
     """The mask where `random` is `full` if it draws all the blocks of so many keys."""
-    if isinstance(mask, Not):
-        return Not(settled(mask.operand, most))
-    if isinstance(mask, And):
-        return And(settled(mask.left, most), settled(mask.right, most))
-    if isinstance(mask, Or):
-        return Or(settled(mask.left, most), settled(mask.right, most))
-    every = mask.name == "random" and mask.size("blocks") * BLOCK >= most
-    return Pattern("full") if every else mask
+
+    def known(pattern: Pattern) -> Mask:
+        every = pattern.facts.is_drawn and pattern.size("blocks") * BLOCK >= most
+        return FULL if every else pattern
+
+    return fold(mask, known, Not, And, Or)
 
 
-def asked(mask: Mask) -> frozenset[str]:
-    """Names of the patterns that decide what a mask shows."""
-    found = _left(mask)
+def deciding(mask: Mask) -> frozenset[Pattern]:
+    """The patterns that decide what a mask shows: those left when `full` and `none` are gone."""
+    found = fold(mask, _left, _negated, partial(_joined, False), partial(_joined, True))
     return frozenset() if isinstance(found, bool) else found
 
 
-def _left(mask: Mask) -> bool | frozenset[str]:
-    """The patterns that are left when `full` and `none` are; or what they make of the mask."""
-    if isinstance(mask, Not):
-        operand = _left(mask.operand)
-        return not operand if isinstance(operand, bool) else operand
-    if isinstance(mask, And | Or):
-        sides = _left(mask.left), _left(mask.right)
-        decisive = isinstance(mask, Or)
-        if any(side is decisive for side in sides):
-            return decisive
-        names = [side for side in sides if not isinstance(side, bool)]
-        return frozenset[str]().union(*names) if names else not decisive
-    if mask.name in ("full", "none"):
-        return mask.name == "full"
-    return frozenset({mask.name})
+_Left = bool | frozenset[Pattern]
+"""Patterns that are left, or what is shown anyway."""
+
+
+def _left(pattern: Pattern) -> _Left:
+    return frozenset({pattern}) if pattern not in (FULL, NONE) else pattern == FULL
+
+
+def _negated(operand: _Left) -> _Left:
+    return not operand if isinstance(operand, bool) else operand
+
+
+def _joined(decisive: bool, one: _Left, other: _Left) -> _Left:
+    """Of two sides, one of which suffices where it is decisive."""
+    if decisive in (one, other):
+        return decisive
+    names = [side for side in (one, other) if not isinstance(side, bool)]
+    return frozenset[Pattern]().union(*names) if names else not decisive

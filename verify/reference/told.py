@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.schema import modality as modalities
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
@@ -20,9 +20,6 @@ from mmspec.verify.reference import packing
 from mmspec.verify.reference.modality import longest, step, token_count
 from mmspec.verify.reference.reach import reach
 
-_OPEN: Final = frozenset({"random", "document"})
-"""Patterns that may show anything; documents that stay apart are known."""
-Patterns = frozenset[str]
 _NEAR: Final = 16
 _FAR: Final = 512
 
@@ -63,8 +60,7 @@ def _told(asked: _Asked) -> frozenset[int]:
     raw = {name: _raw(modality, most) for name, modality in spec.modalities.items()}
     raw[asked.segment] = most
     apart = packing.separate(spec)
-    known = _OPEN - {"document"} if asked.segment in apart else _OPEN
-    streams = {name: _widest(spec, name, known) for name in spec.streams}
+    streams = {name: _widest(spec, name, asked.segment in apart) for name in spec.streams}
     documents = {name: [0] * most for name in apart}
     documents[asked.segment] = [1] * asked.begin + [0] * (most - asked.begin)
     connections = reach(spec.model_copy(update={"streams": streams}), raw, documents, False)
@@ -85,46 +81,44 @@ def _raw(modality: modalities.Modality, most: int) -> int:
     return count if isinstance(modality, modalities.Varying) else min(longest(modality), count)
 
 
-def _widest(spec: Spec, name: str, unknown: Patterns) -> Stream:
-    """A stream with masks that show all that its own may show."""
+def _widest(spec: Spec, name: str, apart: bool) -> Stream:
+    """A stream with masks that show all that its own may show; apart: its documents are known."""
     stream, wiring = spec.streams[name], resolve(spec)
     own, source = packing.sizes(spec, wiring.segments[name]), stream.source
     if source.context is not None:
         first, *rest = (wiring.source_segments(x) for x in wiring.sources[name])
         keys = tuple(segment for segments in rest for segment in segments)
         sides = packing.sizes(spec, first), packing.sizes(spec, keys)
-        opened = _attention(source.context, sides, unknown)
+        opened = _attention(source.context, sides, apart)
         source = source.model_copy(update={"attention": opened})
-    attention = _attention(stream.attention, (own, own), unknown)
+    attention = _attention(stream.attention, (own, own), apart)
     return stream.model_copy(update={"source": source, "attention": attention})
 
 
-def _attention(
-    of: Attention, sides: tuple[packing.Sizes, packing.Sizes], unknown: Patterns
-) -> Attention:
+def _attention(of: Attention, sides: tuple[packing.Sizes, packing.Sizes], apart: bool) -> Attention:
     queries, keys = sides
     groups = of.groups and tuple(
-        group.model_copy(update={"mask": _attention(group.mask, sides, unknown)})
+        group.model_copy(update={"mask": _attention(group.mask, sides, apart)})
         for group in of.groups
     )
     masks = dict(of.pairs or {})
-    if of.mask is not None and any(pattern.name in unknown for pattern in patterns(of.mask)):
+    if of.mask is not None and _open(of.mask, apart):
         masks = {(query, key): of.mask for query in queries for key in keys}
-    shown = {
-        pair: _shown(packing.settled(mask, keys[pair[1]]), unknown) for pair, mask in masks.items()
-    }
+    shown = {pair: _shown(mask, keys[pair[1]], apart) for pair, mask in masks.items()}
     mask = None if shown else of.mask
     return of.model_copy(update={"groups": groups, "pairs": shown or None, "mask": mask})
 
 
-def _shown(mask: Mask, unknown: Patterns, most: bool = True) -> Mask:
-    """A mask that shows what this one may show; most: else what it shows in any case."""
-    if isinstance(mask, And):
-        return And(_shown(mask.left, unknown, most), _shown(mask.right, unknown, most))
-    if isinstance(mask, Or):
-        return Or(_shown(mask.left, unknown, most), _shown(mask.right, unknown, most))
-    if isinstance(mask, Not):
-        return Not(_shown(mask.operand, unknown, not most))
-    if mask.name in unknown:
-        return Pattern("full" if most else "none")
-    return mask
+def _open(mask: Mask, apart: bool) -> list[Pattern]:
+    """Its patterns that may show anything: what is drawn, and documents that are not known."""
+    return [
+        pattern
+        for pattern in patterns(mask)
+        if pattern.facts.is_drawn or (pattern.facts.is_packed and not apart)
+    ]
+
+
+def _shown(mask: Mask, most: int, apart: bool) -> Mask:
+    """A mask that shows all that one may show of so many keys at most."""
+    settled = packing.settled(mask, most)
+    return packing.at_most(settled, _open(settled, apart))

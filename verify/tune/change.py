@@ -11,38 +11,31 @@ from itertools import product
 from typing import Final
 
 from mmspec.compiler.relations.meaning.geometry import Geometry
-from mmspec.expressions.mask import SIGNATURES, And, Mask, Not, Or, Pattern, Value, patterns
+from mmspec.expressions.mask import Mask, Pattern, Value, meet, patterns, rewrite
 from mmspec.verify.tune.order import Tiling
 
-__all__ = ["SLIDING", "moved", "replaced", "substituted"]
+__all__ = ["SLIDING", "moved", "replaced"]
 
 SLIDING: Final = frozenset({"window", "dilated", "window2d", "window3d", "within"})
 """Patterns whose border moves on with every query: it runs through tiles, whatever their size."""
 
 
-def substituted(mask: Mask, by: dict[Pattern, Mask]) -> Mask:
-    """The mask with other masks in place of patterns; of two sides that become one, one is left."""
-    if isinstance(mask, Pattern):
-        return by.get(mask, mask)
-    if isinstance(mask, Not):
-        return Not(substituted(mask.operand, by))
-    kind = And if isinstance(mask, And) else Or
-    left, right = substituted(mask.left, by), substituted(mask.right, by)
-    return left if left == right else kind(left, right)
+def _substituted(mask: Mask, by: dict[Pattern, Mask]) -> Mask:
+    return rewrite(mask, lambda pattern: by.get(pattern, pattern))
 
 
 def moved(mask: Mask, geometry: Geometry, tile: Tiling) -> Iterator[Mask]:
     """The mask with the numbers of one pattern moved to multiples below or above; then of all."""
     options = {p: _options(p, geometry, tile) for p in dict.fromkeys(patterns(mask))}
     for pattern, found in options.items():
-        yield from (substituted(mask, {pattern: one}) for one in found)
+        yield from (_substituted(mask, {pattern: one}) for one in found)
     for place in (0, -1):
-        yield substituted(mask, {p: found[place] for p, found in options.items() if found})
+        yield _substituted(mask, {p: found[place] for p, found in options.items() if found})
 
 
 def _options(pattern: Pattern, geometry: Geometry, tile: Tiling) -> tuple[Pattern, ...]:
     """All numbers below first, all above last, and between them some moved and some not."""
-    least = {p.name: p.least for p in SIGNATURES[pattern.name]}
+    least = {p.name: p.least for p in pattern.facts.parameters}
     choices: list[list[Value]] = []
     for name, value in pattern.arguments:
         unit = _unit(pattern.name, name, geometry, tile)
@@ -96,7 +89,7 @@ def replaced(mask: Mask, geometry: Geometry, tile: Tiling) -> Mask | None:
         else:
             options = _options(pattern, geometry, tile)
             by[pattern] = options[-1] if options else pattern
-    return substituted(mask, by)
+    return _substituted(mask, by)
 
 
 def _blocky(pattern: Pattern, geometry: Geometry, tile: Tiling) -> Mask | None:
@@ -109,7 +102,7 @@ def _blocky(pattern: Pattern, geometry: Geometry, tile: Tiling) -> Mask | None:
     if pattern.name == "dilated" and tile.kind == "classes" and tile.pattern is not None:
         step = pattern.size("step")
         wide = _nearest(2 * pattern.size("reach") + 1, step * tile.tokens)
-        return And(tile.pattern, Pattern("block", (("size", wide),)))
+        return meet(tile.pattern, Pattern("block", (("size", wide),)))
     return None
 
 

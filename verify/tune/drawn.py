@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from math import lcm
 from typing import Final
 
-from mmspec.expressions.mask import Mask, patterns
+from mmspec.expressions.mask import Mask
+from mmspec.expressions.mask import drawn as drawing
 from mmspec.verify.chance import undrawn
 from mmspec.verify.seen import BLOCK, Side, drawn
 from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs
@@ -30,7 +31,7 @@ def by_drawn_blocks(
     if {tiling.kind for tiling in tilings} != {"rows"}:
         return None
     tall, wide = (lcm(2 * BLOCK, tiling.tokens) for tiling in tilings)
-    draws = sum(p.size("blocks") for p in patterns(mask) if p.name == "random")
+    draws = sum(pattern.size("blocks") for pattern in drawing(mask))
     if -(-query.stop // BLOCK) * draws > _MOST:
         return None
     found = [*_changed(mask, query, key, (tall, wide))]
@@ -45,7 +46,7 @@ def _changed(
 ) -> Iterator[tuple[Side, Side]]:
     """Parts of the segments, of whole tiles and whole blocks, with a block that is drawn."""
     tall, wide = sides
-    chances = [pattern for pattern in patterns(mask) if pattern.name == "random"]
+    chances = drawing(mask)
     blocks = -(-key.most // BLOCK)
     for first in range(0, query.stop, tall):
         places = range(first // BLOCK, -(-min(first + tall, query.stop) // BLOCK))

@@ -9,7 +9,7 @@ from typing import Final
 
 from mmspec.compiler.relations.loops.intervals import Intervals, joined
 from mmspec.compiler.relations.meaning.geometry import Geometry
-from mmspec.expressions.mask import And, Mask, Not, Pattern
+from mmspec.expressions.mask import Mask, Pattern, fold
 
 __all__ = ["Near", "near"]
 
@@ -38,18 +38,25 @@ class Near:
 
 def near(mask: Mask, geometry: Geometry) -> Near | None:
     """Within one segment of known size; None where keys may be anywhere."""
-    if isinstance(mask, Pattern):
-        rule = _RULES.get(mask.name)
-        return rule(mask, geometry) if rule else None
-    if isinstance(mask, Not):
+
+    def of_pattern(pattern: Pattern) -> Near | None:
+        rule = _RULES.get(pattern.name)
+        return rule(pattern, geometry) if rule else None
+
+    return fold(mask, of_pattern, lambda operand: None, _nearer, _farther)
+
+
+def _nearer(one: Near | None, other: Near | None) -> Near | None:
+    """What holds where both do."""
+    found = [side for side in (one, other) if side is not None]
+    return min(found, key=lambda side: side.reach + side.keys + side.queries, default=None)
+
+
+def _farther(one: Near | None, other: Near | None) -> Near | None:
+    """What holds where either does."""
+    if one is None or other is None:
         return None
-    sides = [near(side, geometry) for side in (mask.left, mask.right)]
-    found = [side for side in sides if side is not None]
-    if isinstance(mask, And):
-        return min(found, key=lambda one: one.reach + one.keys + one.queries, default=None)
-    if len(found) < 2:
-        return None
-    return Near(*(max(getattr(one, x) for one in found) for x in ("reach", "keys", "queries")))
+    return Near(*(max(getattr(one, x), getattr(other, x)) for x in ("reach", "keys", "queries")))
 
 
 def _space(geometry: Geometry, frames: int, rows: int, columns: int) -> Near:

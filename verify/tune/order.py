@@ -53,8 +53,6 @@ ROWS: Final = Order()
 _WIDEST: Final = 64
 """Columns of a grid whose rows are boxes of their own."""
 
-_SPATIAL: Final = frozenset({"window2d", "window3d", "shifted_window", "axial", "frame"})
-
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
@@ -202,7 +200,7 @@ def _orders(geometry: Geometry, shown: frozenset[Pattern]) -> Iterator[Order]:
             yield Order("classes", _classes_of(pattern))
         return
     columns = geometry.axes[-1].size
-    if any(pattern.name in _SPATIAL for pattern in named):
+    if any(pattern.facts.by == "grid" for pattern in named):
         yield Order("boxes")
     elif geometry.symbols and isinstance(columns, int) and columns <= _WIDEST:
         yield Order("bands")

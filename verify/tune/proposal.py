@@ -10,9 +10,9 @@ from math import prod
 from typing import Literal
 
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.meaning.definitions import is_closed
+from mmspec.compiler.relations.meaning.definitions import is_closed, looks_back
 from mmspec.compiler.relations.meaning.relation import relation
-from mmspec.expressions.mask import And, Mask, Not, Pattern, patterns
+from mmspec.expressions.mask import Mask, Pattern, complement, meet, patterns
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.change import SLIDING, moved, replaced
 from mmspec.verify.tune.count import tiles
@@ -158,7 +158,7 @@ def _measure(
     exactness: Exactness = "exact" if found.exact else "partly"
     if not found.exact and shown.is_own and Pattern("causal") in patterns(mask):
         diagonal = _diagonal(tilings)
-        rest = diagonal and tiles(And(mask, Not(diagonal)), *shown.sides, tilings)
+        rest = diagonal and tiles(meet(mask, complement(diagonal)), *shown.sides, tilings)
         exactness = "exact off the diagonal" if rest and rest.exact else "partly"
     area = tilings[0].tokens * tilings[1].tokens
     try:
@@ -175,26 +175,20 @@ def _diagonal(tilings: Tilings) -> Mask | None:
         return None
     if query.kind == "classes" and query.pattern is not None:
         size = query.tokens * query.pattern.size("step")
-        return And(query.pattern, Pattern("block", (("size", size),)))
+        return meet(query.pattern, Pattern("block", (("size", size),)))
     return Pattern("block", (("size", query.tokens),))
 
 
 @lru_cache(maxsize=1024)
 def _is_causal(mask: Mask, place: Side) -> bool:
-    """Whether no token sees a later one; told by `&` alone where isl does not tell."""
+    """Whether no token sees a later one; told by the names of patterns where isl does not."""
     if is_closed(mask):
         try:
             with limited(_OPERATIONS):
                 return relation(mask, known(place), known(place)).is_causal()
         except TooHardError:
             pass
-    return _has_causal(mask)
-
-
-def _has_causal(mask: Mask) -> bool:
-    if isinstance(mask, And):
-        return _has_causal(mask.left) or _has_causal(mask.right)
-    return mask == Pattern("causal")
+    return looks_back(mask)
 
 
 def _reasons(shown: Shown) -> Iterator[str]:

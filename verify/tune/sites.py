@@ -8,9 +8,9 @@ from functools import cached_property
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import sparse
-from mmspec.compiler.emit.masks import FULL, NONE, is_causal, simplify
+from mmspec.compiler.emit.masks import is_causal
 from mmspec.compiler.relations.meaning.sequence import SequenceMask
-from mmspec.expressions.mask import Mask, Pattern, patterns
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, patterns
 from mmspec.verify.costs.visible import undivided, visible_pairs_of
 from mmspec.verify.seen import Side, side
 from mmspec.verify.tune.arranged import arranged
@@ -217,7 +217,7 @@ def _shown(
 ) -> Iterator[Shown]:
     for query, key, mask in masks:
         segments = known[0][query], known[1][key]
-        simple = simplify(undivided(mask))
+        simple = undivided(mask)
         if simple != NONE:
             places = side(segments[0], lengths), side(segments[1], lengths)
             yield Shown(*segments, simple, places)

@@ -6,7 +6,6 @@ none of another class stand together, and within a class another mask holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Final
@@ -15,17 +14,12 @@ from mmspec.compiler.relations.loops.tiles import Tile
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.geometry import Geometry, Size
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
-from mmspec.expressions.mask import And, Mask, Pattern, patterns
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, fold, meet, patterns
 
 __all__ = ["TILE", "Boxes", "Classes", "Layout", "Line", "coordinates", "layout", "product"]
 
 TILE: Final = 64
 """Queries and keys of a tile of a line."""
-
-FULL: Final = Pattern("full")
-
-_NEAR: Final = frozenset({"window2d", "window3d", "axial", "frame", "shifted_window"})
-"""Patterns of grids that boxes suit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +57,29 @@ def layout(mask: SequenceMask, side: Side) -> Layout:
     own = mask.mask(side.name, side.name)
     if not all(map(is_closed, (own, *others))):
         return Line()
-    if side in mask.queries and side in mask.keys and set(others) <= {FULL, Pattern("none")}:
+    if side in mask.queries and side in mask.keys and set(others) <= {FULL, NONE}:
         found = _classes(own, side.geometry)
         if found is not None:
             return found
     geometry = side.geometry
-    plain = set(others) | {own} <= {FULL, Pattern("none")}
+    plain = set(others) | {own} <= {FULL, NONE}
     if plain or len(geometry.axes) == 1 or not geometry.symbols:
-        near = not plain and len(geometry.axes) > 1 and _names((own, *others)) & _NEAR
-        return _boxes(geometry, _names((own, *others))) if near else Line()
-    return _boxes(geometry, _names((own, *others)))
+        near = not plain and len(geometry.axes) > 1 and _in_space(own, *others)
+        return _boxes(geometry, (own, *others)) if near else Line()
+    return _boxes(geometry, (own, *others))
 
 
-def _names(masks: Iterable[Mask]) -> frozenset[str]:
-    return frozenset(pattern.name for mask in masks for pattern in patterns(mask))
+def _in_space(*masks: Mask) -> bool:
+    """Whether patterns of grids are among them, which boxes suit."""
+    return any(pattern.facts.by == "grid" for mask in masks for pattern in patterns(mask))
 
 
-def _boxes(geometry: Geometry, shown: frozenset[str]) -> Boxes:
+def _boxes(geometry: Geometry, masks: tuple[Mask, ...]) -> Boxes:
     """Of 8 x 8 in one frame, or 4 x 4 x 4; of whole rows where no neighbours are sought."""
     columns = geometry.axes[-1].size
-    every: tuple[int, int, int] = (4, 4, 4) if "window3d" in shown else (1, 8, 8)
-    if isinstance(columns, int) and 0 < columns <= TILE and not shown & _NEAR:
+    deep = any(pattern.name == "window3d" for mask in masks for pattern in patterns(mask))
+    every: tuple[int, int, int] = (4, 4, 4) if deep else (1, 8, 8)
+    if isinstance(columns, int) and 0 < columns <= TILE and not _in_space(*masks):
         every = 1, TILE // columns, columns
     sides: Tile = every[-len(geometry.axes) :]
     names = geometry.names("t")
@@ -109,29 +105,33 @@ def _joined(parts: list[str], counts: list[str]) -> str:
 
 
 def _classes(mask: Mask, geometry: Geometry) -> Classes | None:
-    parts = list(_conjuncts(mask))
-    if any(not isinstance(part, Pattern) for part in parts):
+    found = _conjuncts(mask)
+    if found is None:
         return None
-    found = [part for part in parts if isinstance(part, Pattern)]
     if len(geometry.axes) == 1:
         steps = {p.size("step") for p in found if p.name in ("dilated", "strided")}
         inner = [_within_class(part, min(steps)) for part in found] if len(steps) == 1 else [None]
         if None in inner:
             return None
-        kept = [part for part in inner if part not in (FULL, None)]
-        within = _all([part for part in kept if part is not None])
+        within: Mask = FULL
+        for part in inner:
+            within = within if part is None else meet(within, part)
         return Classes(f"t % {min(steps)}", within, min(steps))
     if len(found) == 1 and found[0].name in ("shifted_window", "axial"):
         return Classes(_class_of(found[0], geometry), FULL)
     return None
 
 
-def _conjuncts(mask: Mask) -> Iterator[Mask]:
-    if isinstance(mask, And):
-        yield from _conjuncts(mask.left)
-        yield from _conjuncts(mask.right)
-    else:
-        yield mask
+def _conjuncts(mask: Mask) -> tuple[Pattern, ...] | None:
+    """The patterns of which a mask is the meet; None: it is none."""
+
+    def both(one: _Patterns, other: _Patterns) -> _Patterns:
+        return None if one is None or other is None else one + other
+
+    return fold(mask, lambda pattern: (pattern,), lambda _: None, both, lambda *_: None)
+
+
+_Patterns = tuple[Pattern, ...] | None
 
 
 def _within_class(pattern: Pattern, step: int) -> Pattern | None:
@@ -149,13 +149,6 @@ def _within_class(pattern: Pattern, step: int) -> Pattern | None:
         ends = (("before", pattern.size("before")), ("after", pattern.size("after")))
         return Pattern("window", tuple((name, size // step) for name, size in ends))
     return None
-
-
-def _all(masks: list[Pattern]) -> Mask:
-    whole: Mask = masks[0] if masks else FULL
-    for mask in masks[1:]:
-        whole = And(whole, mask)
-    return whole
 
 
 def _class_of(pattern: Pattern, geometry: Geometry) -> str:

@@ -34,11 +34,10 @@ from mmspec.compiler.relations.meaning.geometry import Geometry, line, renamed
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.compiler.relations.meaning.terms import Term
-from mmspec.expressions.mask import Mask, Pattern, unparse
+from mmspec.expressions.mask import FULL, Mask, unparse
 
 __all__ = ["computed_pairs", "pair_schedule", "pattern_definitions", "pattern_source"]
 
-FULL = Pattern("full")
 _ROOM = 72
 
 

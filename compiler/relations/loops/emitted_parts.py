@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 from mmspec.compiler.relations.loops.arrangement import Layout, product
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
-from mmspec.expressions.mask import Mask, Pattern
+from mmspec.expressions.mask import NONE, Mask
 
 __all__ = ["Segment", "Source", "tokens_of", "used"]
-
-NONE = Pattern("none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from mmspec.compiler.relations.meaning.definitions import is_closed, meaning
 from mmspec.compiler.relations.meaning.formula import Formula, Named, both, either, negate
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.compiler.relations.meaning.terms import Term, draw_of, put, terms
-from mmspec.expressions.mask import And, Mask, Not, Pattern, patterns
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, drawn, fold
 
 __all__ = ["has_loops", "literals", "seen_formula", "terms_of", "touched_pairs"]
 
@@ -48,21 +48,21 @@ def seen_formula(mask: SequenceMask, query: Side, key: Side) -> tuple[list[str],
 
 
 def _formula(mask: Mask, query: Side, key: Side, names: dict[Pattern, str]) -> Formula:
-    if is_closed(mask):
-        return meaning(mask, query.geometry, key.geometry)
-    if isinstance(mask, Pattern):
-        number = sum(table.name == mask.name for table in names) + 1
-        word = {"document": "shared", "random": "drawn"}[mask.name]
-        return Named(names.setdefault(mask, word if number == 1 else f"{word}_{number}"))
-    if isinstance(mask, Not):
-        return negate(_formula(mask.operand, query, key, names))
-    sides = (_formula(side, query, key, names) for side in (mask.left, mask.right))
-    return both(*sides) if isinstance(mask, And) else either(*sides)
+    """The formula of a mask, in which tables have names."""
+
+    def of_pattern(pattern: Pattern) -> Formula:
+        if pattern.facts.is_formula:
+            return meaning(pattern, query.geometry, key.geometry)
+        number = sum(table.name == pattern.name for table in names) + 1
+        word = "drawn" if pattern.facts.is_drawn else "shared"
+        return Named(names.setdefault(pattern, word if number == 1 else f"{word}_{number}"))
+
+    return fold(mask, of_pattern, negate, both, either)
 
 
 def _table(mask: SequenceMask, query: Side, key: Side, pattern: Pattern) -> str:
     """Source: a table of two segments."""
-    if pattern.name == "random":
+    if pattern.facts.is_drawn:
         rows, blocks, there, seed = draw_of(pattern, query, key)
         return f"Draw({rows=}, {blocks=}, {there=}, {seed=})"
     own = [*_packed(mask, mask.queries)]
@@ -91,13 +91,12 @@ def touched_pairs(mask: Mask, query: Side, key: Side, tokens: Mapping[str, int])
     from mmspec.compiler.relations.loops.totals import TooManyRunsError
 
     draws = 0
-    for pattern in patterns(mask):
-        if pattern.name == "random":
-            _, blocks, there, _ = draw_of(pattern, query, key)
-            if blocks <= _DRAWN:
-                draws += blocks
-                continue
-            mask = put(mask, pattern, Pattern("full" if 2 * blocks >= there else "none"))
+    for pattern in drawn(mask):
+        _, blocks, there, _ = draw_of(pattern, query, key)
+        if blocks <= _DRAWN:
+            draws += blocks
+        else:
+            mask = put(mask, pattern, FULL if 2 * blocks >= there else NONE)
     rows = -(-tokens[query.name] // TILE)
     if rows * (1 + draws) > _WORK and rows > 1:
         raise TooManyRunsError(f"{rows} rows of tiles, {draws} blocks each")

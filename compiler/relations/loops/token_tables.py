@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, groupby
+from operator import add
 from typing import Final, Protocol
 
 from mmspec.compiler.relations.loops.intervals import Intervals, common, joined, without
@@ -18,7 +19,7 @@ from mmspec.compiler.relations.loops.schedule import Schedule, schedule
 from mmspec.compiler.relations.meaning.definitions import MeaninglessError, is_closed
 from mmspec.compiler.relations.meaning.geometry import Geometry, Lengths
 from mmspec.compiler.relations.meaning.relation import relation
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+from mmspec.expressions.mask import Mask, Pattern, fold
 
 __all__ = ["BLOCK", "Documents", "Table", "chosen_blocks", "table"]
 
@@ -177,19 +178,30 @@ class Table:
 
     def _tiles(self, mask: Mask, index: int, tiles: tuple[int, int]) -> tuple[Intervals, Intervals]:
         """What is touched at most, and what is whole at least."""
-        if mask in self.leaves:
-            return self.leaves[mask].runs(index, tiles)
-        if isinstance(mask, Not):
-            touched, inside = self._tiles(mask.operand, index, tiles)
-            keys, wide = self.tokens[1], tiles[1]
-            all_tiles = joined([(0, -(-keys // wide))])
-            complete = joined([(0, keys // wide)])
-            return without(all_tiles, inside), without(complete, touched)
-        assert isinstance(mask, And | Or), mask
-        sides = [self._tiles(side, index, tiles) for side in (mask.left, mask.right)]
-        if isinstance(mask, And):
-            return common(sides[0][0], sides[1][0]), common(sides[0][1], sides[1][1])
-        return joined((*sides[0][0], *sides[1][0])), joined((*sides[0][1], *sides[1][1]))
+        keys, wide = self.tokens[1], tiles[1]
+
+        def leaf(part: Mask) -> _Reach | None:
+            found = self.leaves.get(part)
+            return None if found is None else found.runs(index, tiles)
+
+        def hidden(operand: _Reach) -> _Reach:
+            every, complete = joined([(0, -(-keys // wide))]), joined([(0, keys // wide)])
+            return without(every, operand[1]), without(complete, operand[0])
+
+        def both(one: _Reach, other: _Reach) -> _Reach:
+            return common(one[0], other[0]), common(one[1], other[1])
+
+        def either(one: _Reach, other: _Reach) -> _Reach:
+            return joined((*one[0], *other[0])), joined((*one[1], *other[1]))
+
+        return fold(mask, _unknown, hidden, both, either, whole=leaf)
+
+
+_Reach = tuple[Intervals, Intervals]
+
+
+def _unknown(pattern: Pattern) -> _Reach:
+    raise AssertionError(pattern)
 
 
 def table(
@@ -216,25 +228,26 @@ def table(
     return Table(mask, tokens, leaves)
 
 
-def _parts(mask: Mask) -> Iterator[Mask]:
+def _parts(mask: Mask) -> tuple[Mask, ...]:
     """The largest parts that are formulas, and the patterns that are tables."""
-    if is_closed(mask) or isinstance(mask, Pattern):
-        yield mask
-    elif isinstance(mask, Not):
-        yield from _parts(mask.operand)
-    else:
-        yield from _parts(mask.left)
-        yield from _parts(mask.right)
+    return fold(
+        mask,
+        lambda table: (table,),
+        lambda operand: operand,
+        add,
+        add,
+        whole=lambda part: (part,) if is_closed(part) else None,
+    )
 
 
 def _tabled(
     pattern: Pattern, tokens: tuple[int, int], documents: Documents | None, most: int
 ) -> _Leaf:
-    if pattern.name == "document":
+    if pattern.facts.is_packed:
         if documents is None:
             raise MeaninglessError("document needs the documents that are packed")
         return _grouped(tokens, _sharing(documents), _sharing(documents.inverse()))
-    assert pattern.name == "random", pattern
+    assert pattern.facts.is_drawn, pattern
     there = list(_random(pattern, *tokens, most))
     return _grouped(tokens, there, _turned(there, *tokens))
 

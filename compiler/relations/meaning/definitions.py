@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
+from operator import and_, or_
 from typing import Final
 
 from mmspec.compiler.relations.meaning.formula import (
@@ -23,13 +24,19 @@ from mmspec.compiler.relations.meaning.formula import (
     negate,
 )
 from mmspec.compiler.relations.meaning.geometry import Geometry
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.expressions.mask import (
+    FULL,
+    NONE,
+    Mask,
+    Pattern,
+    complement,
+    fold,
+    meet,
+    patterns,
+    union,
+)
 
-__all__ = ["TABLES", "MeaninglessError", "Pair", "is_closed", "meaning", "widest"]
-
-TABLES: Final = frozenset({"random", "document"})
-"""Patterns that are no formula: they are tables."""
-
+__all__ = ["MeaninglessError", "Pair", "is_closed", "looks_back", "meaning", "widest"]
 
 _MILLISECONDS: Final = 1000
 """In one second, the unit of durations in masks; clocks count milliseconds."""
@@ -94,35 +101,46 @@ def _between(q: Linear, k: Linear, before: int, after: int) -> Formula:
 
 def is_closed(mask: Mask) -> bool:
     """Whether isl can decide it: no pattern is a table."""
-    return not any(pattern.name in TABLES for pattern in patterns(mask))
+    return all(pattern.facts.is_formula for pattern in patterns(mask))
 
 
-def widest(mask: Mask, tables: Set[str] = TABLES, most: bool = True) -> Mask:
-    """A mask that shows all that this one may show, whatever the tables hold.
+def _is_table(pattern: Pattern) -> bool:
+    return not pattern.facts.is_formula
 
-    most: else all that it shows at least.
-    """
-    if isinstance(mask, Pattern):
-        if mask.name not in tables:
-            return mask
-        return Pattern("full" if most else "none")
-    if isinstance(mask, Not):
-        return Not(widest(mask.operand, tables, not most))
-    sides = widest(mask.left, tables, most), widest(mask.right, tables, most)
-    return And(*sides) if isinstance(mask, And) else Or(*sides)
+
+def widest(mask: Mask, is_open: Callable[[Pattern], bool] = _is_table) -> Mask:
+    """A mask that shows all that this one may show, whatever its open patterns show: tables."""
+    _, most = fold(
+        mask,
+        lambda pattern: (NONE, FULL) if is_open(pattern) else (pattern, pattern),
+        lambda operand: (complement(operand[1]), complement(operand[0])),
+        lambda one, other: (meet(one[0], other[0]), meet(one[1], other[1])),
+        lambda one, other: (union(one[0], other[0]), union(one[1], other[1])),
+    )
+    return most
+
+
+def looks_back(mask: Mask) -> bool:
+    """Whether the names of its patterns tell that no key is later than its query."""
+
+    def of_pattern(pattern: Pattern) -> bool:
+        ends = pattern.name == "window" and pattern.size("after") == 0
+        return ends or pattern.name in ("causal", "none")
+
+    found: bool = fold(mask, of_pattern, lambda operand: False, or_, and_)
+    return found
 
 
 def meaning(mask: Mask, query: Geometry, key: Geometry) -> Formula:
     """When a key is visible to a query, both within their segments. Raises MeaninglessError."""
-    if isinstance(mask, And):
-        return both(meaning(mask.left, query, key), meaning(mask.right, query, key))
-    if isinstance(mask, Or):
-        return either(meaning(mask.left, query, key), meaning(mask.right, query, key))
-    if isinstance(mask, Not):
-        return negate(meaning(mask.operand, query, key))
-    if mask.name in TABLES:
-        raise MeaninglessError(f"{mask.name} is a table")
-    return _MEANINGS[mask.name](mask, Pair(query, key))
+    pair = Pair(query, key)
+    return fold(mask, lambda pattern: _meaning(pattern, pair), negate, both, either)
+
+
+def _meaning(pattern: Pattern, pair: Pair) -> Formula:
+    if not pattern.facts.is_formula:
+        raise MeaninglessError(f"{pattern.name} is a table")
+    return _MEANINGS[pattern.name](pattern, pair)
 
 
 def _causal(pattern: Pattern, pair: Pair) -> Formula:

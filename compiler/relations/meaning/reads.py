@@ -15,7 +15,7 @@ from mmspec.compiler.relations.meaning.definitions import widest
 from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.syntax import replaced
-from mmspec.expressions.mask import Mask, Pattern
+from mmspec.expressions.mask import FULL, Mask
 
 __all__ = [
     "document",
@@ -30,7 +30,6 @@ __all__ = [
     "told",
 ]
 
-_FULL: Final = Pattern("full")
 _BEGIN: Final = "begin"
 
 
@@ -131,4 +130,4 @@ def _next(reads: isl.Map) -> isl.Set:
 
 
 def _tokens(geometry: Geometry) -> isl.Set:
-    return relation(_FULL, geometry, geometry).visible.domain()
+    return relation(FULL, geometry, geometry).visible.domain()

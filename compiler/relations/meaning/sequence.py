@@ -8,14 +8,12 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from mmspec.compiler.relations.meaning.geometry import Geometry, Lengths
-from mmspec.expressions.mask import Mask, Pattern
+from mmspec.expressions.mask import NONE, Mask
 
 if TYPE_CHECKING:
     from mmspec.compiler.relations.meaning.relation import Relation
 
 __all__ = ["SequenceMask", "Side"]
-
-_NONE = Pattern("none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class SequenceMask:
 
     def mask(self, query: str, key: str) -> Mask:
         """Of a pair of segments."""
-        return next((mask for a, b, mask in self.pairs if (a, b) == (query, key)), _NONE)
+        return next((mask for a, b, mask in self.pairs if (a, b) == (query, key)), NONE)
 
     def relation(self, query: Side, key: Side) -> Relation:
         """Of a pair of segments whose mask is no table."""

@@ -11,17 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mmspec.compiler.relations.meaning.definitions import TABLES
 from mmspec.compiler.relations.meaning.sequence import Side
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, patterns
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, drawn, patterns, rewrite, simplify
 
-__all__ = ["BLOCK", "Term", "asks", "draw_of", "put", "settled", "terms"]
+__all__ = ["BLOCK", "Term", "draw_of", "put", "settled", "terms"]
 
 BLOCK: Final = 64
 """Tokens in a block of the random pattern, whatever the tiles of a kernel."""
-
-_FULL: Final = Pattern("full")
-_NONE: Final = Pattern("none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +35,10 @@ def asks(mask: Mask, name: str) -> bool:
 
 def terms(mask: Mask, key: Side) -> tuple[Term, ...]:
     """Terms that are a mask together, of which no two have a pair in common."""
-    if asks(mask, "random"):
-        assert key.most is not None, key
-        mask = settled(mask, key.most)
-    return tuple(_terms(put(mask, _FULL, _FULL)))
+    if not drawn(mask):
+        return tuple(_terms(simplify(mask)))
+    assert key.most is not None, key
+    return tuple(_terms(settled(mask, key.most)))
 
 
 def draw_of(pattern: Pattern, query: Side, key: Side) -> tuple[int, int, int, int]:
@@ -58,19 +54,21 @@ def _blocks(side: Side) -> int:
 
 
 def settled(mask: Mask, most: int) -> Mask:
-    """The mask where `random` is `full` if it draws all the blocks that so many keys can have."""
-    for pattern in patterns(mask):
-        if pattern.name == "random" and pattern.size("blocks") * BLOCK >= most:
-            mask = put(mask, pattern, _FULL)
-    return mask
+    """The simplified mask where `random` is `full` if it draws all blocks of so many keys."""
+
+    def known(pattern: Pattern) -> Mask:
+        every = pattern.facts.is_drawn and pattern.size("blocks") * BLOCK >= most
+        return FULL if every else pattern
+
+    return rewrite(mask, known)
 
 
 def _terms(mask: Mask) -> Iterator[Term]:
-    table = next((pattern for pattern in patterns(mask) if pattern.name in TABLES), None)
+    table = next((pattern for pattern in patterns(mask) if not pattern.facts.is_formula), None)
     if table is None:
-        yield from () if mask == _NONE else (Term(mask),)
+        yield from () if mask == NONE else (Term(mask),)
         return
-    seen, hidden = put(mask, table, _FULL), put(mask, table, _NONE)
+    seen, hidden = put(mask, table, FULL), put(mask, table, NONE)
     if seen == hidden:
         yield from _terms(seen)
         return
@@ -80,22 +78,5 @@ def _terms(mask: Mask) -> Iterator[Term]:
 
 
 def put(mask: Mask, pattern: Pattern, value: Pattern) -> Mask:
-    """The mask with `full` or `none` for a pattern, neither of which stays inside it."""
-    if isinstance(mask, Pattern):
-        return value if mask == pattern else mask
-    if isinstance(mask, Not):
-        operand = put(mask.operand, pattern, value)
-        if operand in (_FULL, _NONE):
-            return _NONE if operand == _FULL else _FULL
-        return Not(operand)
-    unit, zero = (_FULL, _NONE) if isinstance(mask, And) else (_NONE, _FULL)
-    left, right = (put(side, pattern, value) for side in (mask.left, mask.right))
-    if zero in (left, right):
-        return zero
-    if unit in (left, right):
-        return right if left == unit else left
-    return left if left == right else _joined(mask, left, right)
-
-
-def _joined(mask: And | Or, left: Mask, right: Mask) -> Mask:
-    return And(left, right) if isinstance(mask, And) else Or(left, right)
+    """The simplified mask with `full` or `none` for a pattern."""
+    return rewrite(mask, lambda one: value if one == pattern else one)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from mmspec.compiler import ir
-from mmspec.expressions.mask import Mask, patterns
+from mmspec.expressions.mask import Mask, is_packed
 from mmspec.verify.blocks import ALL, NONE, SOME, Shades, is_sampled, shades
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import visible_pairs_of
@@ -107,7 +107,7 @@ class Panel:
     @property
     def packed(self) -> bool:
         """Whether documents decide what is visible."""
-        return any(p.name == "document" for mask in self.masks.values() for p in patterns(mask))
+        return any(map(is_packed, self.masks.values()))
 
     def blocks(self, tall: int, wide: int) -> Shades:
         """None, some or all of each block's pairs; blocks begin anew with every segment."""

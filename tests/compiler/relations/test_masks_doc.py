@@ -13,7 +13,7 @@ from mmspec.compiler.relations.loops.schedule import schedule
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import parse
-from mmspec.expressions.mask_arguments import SIGNATURES
+from mmspec.expressions.mask_patterns import PATTERNS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "masks.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```\n(.*?)```", TEXT, re.DOTALL)
@@ -57,9 +57,9 @@ def test_videos() -> None:
 
 
 def test_every_pattern_has_its_formula_and_but_tables_its_picture() -> None:
-    assert all(f"`{name}" in TEXT for name in SIGNATURES)
+    assert all(f"`{name}" in TEXT for name in PATTERNS)
     pictured = " ".join(BLOCKS)
-    assert not [n for n in SIGNATURES if n not in pictured and n not in ("random", "document")]
+    assert not [n for n in PATTERNS if n not in pictured and n not in ("random", "document")]
 
 
 def test_the_schedule_that_is_shown() -> None:
