@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks as emitted
+from mmspec.compiler.lower.attention import lower
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.compiler.specialise.tidy import tidy
 from mmspec.expressions import mask as masks
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+from mmspec.schema.attention import Attention
 
 W = 4
 """The size at which most drawn patterns begin to hide something."""
@@ -119,12 +122,18 @@ def brute(
     ]
 
 
+def lowered(pairs: emitted.Pairs) -> emitted.Pairs:
+    """As a Plan has them."""
+    found = ((query, key, masks.simplify(mask)) for query, key, mask in pairs)
+    return tuple(pair for pair in found if pair[2] != masks.NONE)
+
+
 @settings(max_examples=200)
 @given(expressions(WITHIN), st.sampled_from(LENGTHS))
 def test_a_stream_of_one_segment(mask: Mask, length: int) -> None:
     pairs = (("text", "text", mask),)
     text = segment("text")
-    source = tidy(emitted.function("text_mask", "stream text", pairs, ((text,), (text,))))
+    source = tidy(emitted.function("text_mask", "stream text", lowered(pairs), ((text,), (text,))))
     expected = brute(pairs, [("text", length)], [("text", length)])
     assert run(source, "text_mask", [length]) == expected
 
@@ -140,7 +149,9 @@ def test_a_stream_of_several_segments(data: st.DataObject) -> None:
     )
     lengths = [data.draw(st.sampled_from(LENGTHS)) for _ in names]
     segments = tuple(map(segment, names))
-    source = tidy(emitted.function("joint_mask", "stream joint", pairs, (segments, segments)))
+    source = tidy(
+        emitted.function("joint_mask", "stream joint", lowered(pairs), (segments, segments))
+    )
     sizes = list(zip(names, lengths, strict=True))
     assert emitted.parameters(segments, segments) == names
     assert run(source, "joint_mask", lengths) == brute(pairs, sizes, sizes)
@@ -157,7 +168,7 @@ def test_a_fusion_between_segments(data: st.DataObject) -> None:
     names = emitted.parameters(one, other)
     assert names == tuple(dict.fromkeys([*queries, *keys]))
     lengths = {name: data.draw(st.sampled_from(LENGTHS)) for name in names}
-    source = tidy(emitted.function("a_fusion_mask", "fusion a", pairs, (one, other)))
+    source = tidy(emitted.function("a_fusion_mask", "fusion a", lowered(pairs), (one, other)))
     expected = brute(
         pairs, [(name, lengths[name]) for name in queries], [(n, lengths[n]) for n in keys]
     )
@@ -179,7 +190,7 @@ def test_simplify_keeps_the_meaning(mask: Mask) -> None:
 def test_what_is_called_full_or_causal_is(mask: Mask) -> None:
     pairs, text = (("text", "text", mask),), (segment("text"),)
     rows = brute(pairs, [("text", 5)], [("text", 5)])
-    site = attending(pairs, text)
+    site = attending(lowered(pairs), text)
     if emitted.is_full(site):
         assert all(map(all, rows))
     if emitted.is_causal(site):
@@ -205,7 +216,7 @@ def test_full_means_every_pair(data: st.DataObject) -> None:
     segments = tuple(map(segment, names))
     sizes = [("image", 3), ("text", 2)]
     expected = all(map(all, brute(pairs, sizes, sizes)))
-    site = attending(pairs, segments)
+    site = attending(lowered(pairs), segments)
     assert emitted.is_full(site) is expected
     assert not emitted.is_causal(site)
 
@@ -217,15 +228,15 @@ PREFIXES = And(pattern("prefix", length=123), pattern("prefix", length=1234))
 @settings(max_examples=100)
 @given(expressions(WITHIN))
 def test_long_masks_are_written_in_short_lines(mask: Mask) -> None:
-    text = segment("text")
+    text, shown = segment("text"), masks.simplify(mask)
     source = tidy(
-        emitted.function("m", "stream text", (("text", "text", mask),), ((text,), (text,)))
+        emitted.function("m", "stream text", (("text", "text", shown),), ((text,), (text,)))
     )
     assert max(map(len, source.splitlines())) <= 100
     (function,) = ast.parse(source).body
     assert isinstance(function, ast.FunctionDef)
     documented = " ".join((ast.get_docstring(function) or "").split())
-    assert f"text sees text: {masks.unparse(mask)}" in documented
+    assert f"text sees text: {masks.unparse(shown)}" in documented
 
 
 @pytest.mark.parametrize("length", [W - 1, W, W + 1, 2 * W])
@@ -252,3 +263,37 @@ def test_how_many_keys_each_query_sees(
     pairs, one = (("text", "text", masks.parse(text)),), (segment("text"),)
     rows = run(emitted.function("m", "stream text", pairs, (one, one)), "m", [length])
     assert [sum(row) for row in rows] == [counts(t, length) for t in range(length)]
+
+
+NAMES = ("text", "note")
+
+
+@pytest.mark.parametrize(
+    ("count", "attention", "expected"),
+    [
+        (1, "causal & full", ["text text causal"]),
+        (1, "~(causal | full)", []),
+        (1, "random(3, seed=2) & block(4) | ~full", ["text text block(size=4)"]),
+        (
+            2,
+            {"text -> text": "none | causal", "text -> note": "causal & none"},
+            ["text text causal"],
+        ),
+        (2, "causal", ["text text causal", "note text full", "note note causal"]),
+        (2, "causal | ~full", [f"{q} {k} causal" for q in NAMES for k in NAMES]),
+    ],
+)
+def test_a_plan_has_simplified_masks_of_pairs_that_see(
+    count: int, attention: Any, expected: list[str]
+) -> None:
+    """Of 99 tokens, which are two blocks of 64. `causal` as it stands is the order of segments."""
+    segments = tuple(map(segment, NAMES[:count]))
+    (group,) = lower(Attention.model_validate(attention), 4, segments, segments)
+    assert [f"{q} {k} {masks.unparse(mask)}" for q, k, mask in group.masks] == expected
+
+
+def test_groups_whose_masks_are_the_same_when_simplified_are_one() -> None:
+    said = ({"heads": 1, "mask": "causal"}, {"heads": 3, "mask": "causal & (full | block(2))"})
+    one = (segment("text"),)
+    (group,) = lower(Attention.model_validate(said), 4, one, one)
+    assert (group.heads, group.masks) == (4, (("text", "text", masks.parse("causal")),))

@@ -19,7 +19,7 @@ from mmspec.compiler.emit import masks as emitted
 from mmspec.compiler.parts.attention import by_head, document_ids, mixed, random_blocks
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.compiler.specialise.tidy import tidy
-from mmspec.expressions.mask import And, Mask, Not, Or, Pattern
+from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, simplify
 
 WORD = 2**64
 
@@ -133,7 +133,7 @@ def segment(name: str, geometry: Geometry, most: int = 999) -> ir.Segment:
 
 def run(mask: Mask, query: ir.Segment, key: ir.Segment, counts: dict[str, int]) -> Tensor:
     """What the emitted function of a mask between two segments returns."""
-    pairs = ((query.name, key.name, mask),)
+    pairs = ((query.name, key.name, simplify(mask)),)
     source = tidy(emitted.function("m", "fusion f", pairs, ((query,), (key,))))
     found: dict[str, Any] = {"torch": torch, "Tensor": Tensor, "random_blocks": random_blocks}
     exec(compile(source, "<mask>", "exec"), found)

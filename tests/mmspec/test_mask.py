@@ -16,9 +16,11 @@ from mmspec.expressions.mask import (
     Not,
     Or,
     Pattern,
+    fold,
     parse,
     parse_pair,
     patterns,
+    simplify,
     unparse,
 )
 from mmspec.expressions.mask_patterns import PATTERNS
@@ -210,3 +212,58 @@ def test_any_words_are_a_mask_or_refused(text: str) -> None:
     except MmspecError:
         return
     assert parse(unparse(mask)) == mask
+
+
+@given(MASKS)
+def test_a_fold_is_told_each_part_once_from_left_to_right(mask: Mask) -> None:
+    told: list[str] = []
+
+    def note(text: str) -> str:
+        told.append(text)
+        return text
+
+    written = fold(
+        mask,
+        lambda pattern: note(unparse(pattern)),
+        lambda operand: note(f"~({operand})"),
+        lambda one, other: note(f"({one}) & ({other})"),
+        lambda one, other: note(f"({one}) | ({other})"),
+    )
+    assert parse(written) == mask
+    assert told[-1] == written
+    assert [text for text in told if parse(text) in patterns(mask)] == list(
+        map(unparse, patterns(mask))
+    )
+
+
+def test_a_part_that_is_told_as_a_whole_is_not_taken_apart() -> None:
+    def whole(part: Mask) -> str | None:
+        return "W" if isinstance(part, And) else None
+
+    mask = parse("~(causal & full) | block(3)")
+    found = fold(
+        mask, lambda one: one.name, "~{}".format, "{} & {}".format, "{} | {}".format, whole
+    )
+    assert found == "~W | block"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("~full", "none"),
+        ("~none & causal", "causal"),
+        ("causal & full", "causal"),
+        ("full & causal", "causal"),
+        ("causal & none", "none"),
+        ("none | causal", "causal"),
+        ("causal | none", "causal"),
+        ("full | causal", "full"),
+        ("causal | ~(causal & none)", "full"),
+        ("causal & causal", "causal"),
+        ("(causal | none) | causal", "causal"),
+        ("~~causal", "~~causal"),
+        ("causal & block(2) | block(2)", "causal & block(size=2) | block(size=2)"),
+    ],
+)
+def test_simplified_masks_have_no_constants_inside(text: str, expected: str) -> None:
+    assert unparse(simplify(parse(text))) == expected

@@ -47,14 +47,15 @@ def masked(change: Change) -> Callable[[ir.Plan], ir.Plan]:
     return mixers(ir.Attention, changed)
 
 
-def _paired(query: str, key: str, mask: str) -> Callable[[ir.Plan], ir.Plan]:
-    """Give one ordered pair of segments another mask."""
+def _paired(query: str, key: str, mask: str | None) -> Callable[[ir.Plan], ir.Plan]:
+    """Give one ordered pair of segments another mask, or none."""
 
     def changed(site: ir.Attention) -> ir.Attention:
         groups = []
         for group in site.groups:
             others = [pair for pair in group.masks if pair[:2] != (query, key)]
-            groups.append(replace(group, masks=(*others, (query, key, masks.parse(mask)))))
+            given = [] if mask is None else [(query, key, masks.parse(mask))]
+            groups.append(replace(group, masks=(*others, *given)))
         return replace(site, groups=tuple(groups))
 
     return mixers(ir.Attention, changed)
@@ -140,7 +141,7 @@ FAULTS: tuple[Fault, ...] = (
         "a pair of modalities that is named sees nothing",
         CAPTION,
         ("P2", "P3"),
-        plan(_paired("text", "image", "none")),
+        plan(_paired("text", "image", None)),
     ),
     Fault(
         "heads-swapped",
