@@ -54,7 +54,7 @@ def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[st
         number = sum(known.name == pattern.name for known in names) + 1
         return names.setdefault(pattern, f"{pattern.name}{number if number > 1 else ''}_qk")
 
-    joined = masks.write(mask, word)
+    joined = masks.write(mask, word, grouped=False)
     named = (_named(name, one, query, key) for one, name in names.items())
     return [statement for statements in named for statement in statements], joined
 

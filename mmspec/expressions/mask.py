@@ -233,18 +233,25 @@ _PATTERN, _TIGHTEST, _TIGHT, _LOOSE = 4, 3, 2, 1
 """How tightly a text holds together: of a pattern, of `~`, of `&`, of `|`."""
 
 
-def write(mask: Mask, word: Callable[[Pattern], str]) -> str:
-    """The text of a mask whose patterns are written as `word` says."""
+def write(mask: Mask, word: Callable[[Pattern], str], grouped: bool = True) -> str:
+    """The text of a mask whose patterns are written as `word` says.
+
+    grouped: parentheses also say which of several equal signs was written first.
+    """
 
     def within(part: tuple[str, int], tightness: int) -> str:
         return f"({part[0]})" if part[1] < tightness else part[0]
+
+    def joined(one: tuple[str, int], sign: str, other: tuple[str, int]) -> tuple[str, int]:
+        own = _TIGHT if sign == "&" else _LOOSE
+        return f"{within(one, own)} {sign} {within(other, own + grouped)}", own
 
     text, _ = fold(
         mask,
         lambda pattern: (word(pattern), _PATTERN),
         lambda operand: (f"~{within(operand, _TIGHTEST)}", _TIGHTEST),
-        lambda one, other: (f"{within(one, _TIGHT)} & {within(other, _TIGHTEST)}", _TIGHT),
-        lambda one, other: (f"{within(one, _LOOSE)} | {within(other, _TIGHT)}", _LOOSE),
+        lambda one, other: joined(one, "&", other),
+        lambda one, other: joined(one, "|", other),
     )
     return text
 

@@ -22,6 +22,7 @@ from mmspec.expressions.mask import (
     patterns,
     simplify,
     unparse,
+    write,
 )
 from mmspec.expressions.mask_patterns import PATTERNS
 
@@ -267,3 +268,17 @@ def test_a_part_that_is_told_as_a_whole_is_not_taken_apart() -> None:
 )
 def test_simplified_masks_have_no_constants_inside(text: str, expected: str) -> None:
     assert unparse(simplify(parse(text))) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("causal & (full & none)", "causal & full & none"),
+        ("causal | (full | none & causal)", "causal | full | none & causal"),
+        ("causal & (full | none)", "causal & (full | none)"),
+        ("~(causal & full)", "~(causal & full)"),
+    ],
+)
+def test_equal_signs_need_no_parentheses_to_mean_the_same(text: str, expected: str) -> None:
+    assert write(parse(text), lambda one: one.name, grouped=False) == expected
+    assert write(parse(text), lambda one: one.name) == text
