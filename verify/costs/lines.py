@@ -25,8 +25,9 @@ _WIDE: Final = 2**31
 
 
 def is_counted(mask: Mask) -> bool:
-    """Whether a mask between two lines is counted here: it has neither times nor tables."""
-    return all(one.facts.by in ("nothing", "order", "grid") for one in patterns(mask))
+    """Whether a mask is counted here: all of it goes by the order of tokens on a line."""
+    found = patterns(mask)
+    return all(p.facts.by in ("nothing", "order") or p.name == "shifted_window" for p in found)
 
 
 def count(mask: Mask, queries: int, keys: int) -> int:

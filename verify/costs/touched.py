@@ -21,7 +21,7 @@ import numpy.typing as npt
 from mmspec.compiler.relations.meaning.terms import put
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.verify.costs.cuts import Ints
-from mmspec.verify.costs.lines import LINES, first_tokens, settled
+from mmspec.verify.costs.lines import first_tokens, is_counted, settled
 from mmspec.verify.distances import Ends, Part, parts
 
 __all__ = ["touched"]
@@ -66,7 +66,7 @@ class _Interval:
 @lru_cache(maxsize=4096)
 def touched(mask: Mask, tokens: tuple[int, int], tile: tuple[int, int]) -> int | None:
     """Of so many queries and keys, in tiles of so many; None where it is not told here."""
-    if not {pattern.name for pattern in patterns(mask)} <= LINES:
+    if not is_counted(mask):
         return None
     try:
         intervals = tuple(_intervals(mask, tokens, tile[0]))

@@ -172,17 +172,23 @@ def at_least(mask: Mask, tables: Collection[Pattern]) -> Mask:
     return _bounds(mask, tables)[0]
 
 
-def _bounds(mask: Mask, tables: Collection[Pattern]) -> tuple[Mask, Mask]:
-    def of_pattern(pattern: Pattern) -> tuple[Mask, Mask]:
+_Bounds = tuple[Mask, Mask]
+
+
+def _bounds(mask: Mask, tables: Collection[Pattern]) -> _Bounds:
+    def of_pattern(pattern: Pattern) -> _Bounds:
         return (NONE, FULL) if pattern in tables else (pattern, pattern)
 
-    return fold(
-        mask,
-        of_pattern,
-        lambda operand: (Not(operand[1]), Not(operand[0])),
-        lambda one, other: (And(one[0], other[0]), And(one[1], other[1])),
-        lambda one, other: (Or(one[0], other[0]), Or(one[1], other[1])),
-    )
+    def hidden(operand: _Bounds) -> _Bounds:
+        return Not(operand[1]), Not(operand[0])
+
+    def both(one: _Bounds, other: _Bounds) -> _Bounds:
+        return And(one[0], other[0]), And(one[1], other[1])
+
+    def either(one: _Bounds, other: _Bounds) -> _Bounds:
+        return Or(one[0], other[0]), Or(one[1], other[1])
+
+    return fold(mask, of_pattern, hidden, both, either)
 
 
 def packed(spec: Spec) -> list[str]:
