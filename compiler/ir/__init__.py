@@ -13,7 +13,7 @@
     attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width, ...)
     groups     = Group(heads, masks)*                       -- heads that share masks, in order
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
-    fusion     = Concat | Gated | Latents | CrossAttention | Transformer
+    fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
     halting    = Ponder | Exit | None
     head       = Head(name, kind, sources*, ...)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from mmspec.compiler.ir.attention import Attention
 from mmspec.compiler.ir.reading import Pool, Reading
@@ -100,6 +100,19 @@ class CrossAttention(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class Film(Kind):
+    """The first source, scaled and shifted by the mean of the others."""
+
+    name = "film"
+    part = "FilmFusion"
+    keeps = "first"
+
+    def readings(self, node: Fuse) -> Iterator[Reading]:
+        """The scale and shift of every token are made from all tokens of the others."""
+        yield Pool(f"the scale and shift of stream `{node.stream}` pool {{key}}", node.others)
+
+
+@dataclass(frozen=True, slots=True)
 class Transformer(Kind):
     """Blocks over all tokens, each source marked."""
 
@@ -115,7 +128,13 @@ class Transformer(Kind):
         return self.block.attentions * self.depth
 
 
-Fusion = Concat | Gated | Latents | CrossAttention | Transformer
+Fusion = Concat | Gated | Latents | CrossAttention | Film | Transformer
+
+
+def named(name: str) -> Fusion:
+    """A fusion that has no sizes of its own, by its name in the language."""
+    found: Fusion = next(kind for kind in get_args(Fusion) if kind.name == name)()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
+from mmspec.compiler.ir.fusion import named
 from mmspec.compiler.lower import attention
 from mmspec.compiler.lower.context import Context
 from mmspec.compiler.relations.meaning.geometry import line
@@ -40,10 +41,6 @@ def _fusion(stream: str, spec: Stream, sources: Values) -> ir.Fusion:
     """The record of a fusion; it has the heads of its stream unless it names its own."""
     every = tuple(segment for value in sources for segment in value.segments)
     match spec.source:
-        case schema.Concat():
-            return ir.Concat()
-        case schema.Gated():
-            return ir.Gated()
         case schema.Latents(queries=count, heads=heads):
             read = (ir.Segment(stream, ir.Tokens(None, count), line(count), None, False, False),)
             return ir.Latents(count, _read(stream, spec.width, heads or spec.heads, (read, every)))
@@ -57,6 +54,8 @@ def _fusion(stream: str, spec: Stream, sources: Values) -> ir.Fusion:
         case schema.Transformer(depth=depth, heads=heads):
             block = _block(stream, spec.width, heads or spec.heads, every)
             return ir.Transformer(block, depth)
+        case other:
+            return named(other.fusion)
 
 
 def _site(

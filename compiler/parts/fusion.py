@@ -82,6 +82,26 @@ class CrossAttentionFusion(nn.Module):
         return parts[0] + read_btd
 
 
+class FilmFusion(nn.Module):
+    """Scale and shift the first source by the mean of the others (FiLM, Perez et al. 2018)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.modulation = nn.Linear(width, 2 * width)
+
+    def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
+        """The tokens of the first source, as they are in samples that have no others."""
+        context_btd = torch.cat(parts[1:], dim=1)
+        valid_bt = join_valid(parts[1:], valids[1:])
+        change_bd: Tensor = self.modulation(mean_pool(context_btd, valid_bt))
+        if valid_bt is not None:
+            change_bd = change_bd.masked_fill(~valid_bt.any(dim=1, keepdim=True), 0.0)
+        elif context_btd.shape[1] == 0:
+            change_bd = torch.zeros_like(change_bd)
+        scale_b1d, shift_b1d = change_bd[:, None].chunk(2, dim=-1)
+        return parts[0] * (1 + scale_b1d) + shift_b1d
+
+
 class TransformerFusion(nn.Module):
     """Full attention over all tokens, {depth} deep, each source marked by an embedding."""
 

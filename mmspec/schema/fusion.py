@@ -114,6 +114,16 @@ class CrossAttention(Fusing):
         return self.attention
 
 
+class Film(Fusing):
+    """The first source scaled and shifted by the mean of the others (FiLM, 2018)."""
+
+    keeps = "first"
+    pools = "others"
+
+    fusion: Literal["film"]
+    of: tuple[Name, ...] = Field(min_length=2)
+
+
 class Transformer(Fusing):
     """Full-attention blocks over all tokens, each source marked by a learned embedding."""
 
@@ -145,13 +155,14 @@ def _as_fusion(value: Any) -> Any:
 
 KINDS: dict[str, type[Fusing]] = {
     get_args(kind.model_fields["fusion"].annotation)[0]: kind
-    for kind in (Concat, Gated, Latents, CrossAttention, Transformer)
+    for kind in (Concat, Gated, Latents, CrossAttention, Film, Transformer)
 }
 """Every fusion by its name."""
 
 Fusion = Annotated[
     Annotated[
-        Concat | Gated | Latents | CrossAttention | Transformer, Field(discriminator="fusion")
+        Concat | Gated | Latents | CrossAttention | Film | Transformer,
+        Field(discriminator="fusion"),
     ],
     BeforeValidator(_as_fusion),
 ]

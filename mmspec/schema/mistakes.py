@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from mmspec.diagnostics import MOST, Diagnostic, dotted, shortened, suggest
 from mmspec.expressions import words
 from mmspec.expressions.scanner import inside
-from mmspec.schema import places, remedies
+from mmspec.schema import fusion, places, remedies
 from mmspec.schema.base import Refused
 from mmspec.text import Document
 
@@ -29,11 +29,10 @@ _WORDS: Final = {
 
 _TAGS: Final = frozenset(
     """
-    tokens image video audio series table mlp glu experts switch by-modality ponder exit concat
-    gated attention cross-attention transformer classifier regressor language-model
-    contrastive
+    tokens image video audio series table mlp glu experts switch by-modality ponder exit
+    classifier regressor language-model contrastive
     """.split()
-)
+) | frozenset(fusion.KINDS)
 
 
 _OF_SIZES: Final = ("MM200", "MM201", "MM202")

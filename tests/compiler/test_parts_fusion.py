@@ -12,6 +12,7 @@ from mmspec.compiler.parts.attention import visible, visible_keys
 from mmspec.compiler.parts.fusion import (
     AttentionFusion,
     CrossAttentionFusion,
+    FilmFusion,
     GatedFusion,
     TransformerFusion,
 )
@@ -163,3 +164,38 @@ def test_a_transformer_over_marked_sources(padded: bool) -> None:
             x = layer(x, torch.tensor(sees)[None, None, None], turn, None, SIZES, routing)
         same_gradients(found[b], x[0], [*parts, *part.parameters()])
     assert routing == []
+
+
+def filmed(part: FilmFusion, x: Tensor, others: list[Tensor]) -> Tensor:
+    """y = x (1 + scale) + shift of one sample, x where there is nothing else."""
+    tokens = [row for other in others for row in naive.vectors(other)]
+    if not tokens:
+        return x
+    change = naive.linear(weights(part), "modulation", naive.mean(tokens, [True] * len(tokens), D))
+    scale, shift = change[:D], change[D:]
+    rows = [
+        [value * (1 + a) + b for value, a, b in zip(row, scale, shift, strict=True)]
+        for row in naive.vectors(x)
+    ]
+    return naive.stacked(rows)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_film_scales_and_shifts_by_the_mean_of_the_others(told: bool) -> None:
+    part, parts = filled(FilmFusion(D)), sources()
+    lengths = LENGTHS if told else tuple([size] * B for size in SIZES)
+    out = part(parts, valids() if told else (None, None, None))
+    expected = [
+        filmed(
+            part, parts[0][b], [x[b, : n[b]] for x, n in zip(parts[1:], lengths[1:], strict=True)]
+        )
+        for b in range(B)
+    ]
+    same_gradients(out, torch.stack(expected), [*parts, *part.parameters()])
+
+
+def test_film_of_nothing_is_the_first_source() -> None:
+    part, x = filled(FilmFusion(D)), normal(B, 3, D)
+    empty = torch.zeros(B, 0, D, dtype=torch.float64)
+    assert torch.equal(part((x, empty), (None, None)), x)
+    assert torch.equal(part((x, normal(B, 2, D)), (None, valid_until([0] * B, 2))), x)

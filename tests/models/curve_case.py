@@ -43,6 +43,7 @@ CASES: Final = {
     "cross_attention": Case(),
     "early_exit": Case(edits=(("threshold: 0.8", "threshold: 0.27"),)),
     "experts_top2": Case(40, (("before=31", "before=9"),)),
+    "film": Case(edits=(("attention: window(before=5, after=5)", "attention: window(before=2)"),)),
     "gpt2": Case(
         70,
         (

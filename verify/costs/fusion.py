@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mmspec.compiler import ir
+from mmspec.compiler.ir.fusion import Film
 from mmspec.verify.costs import attention, stream
 from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
 from mmspec.verify.costs.polynomial import BATCH, total
@@ -23,6 +24,8 @@ def costs(sizes: Sizes, node: ir.Fuse) -> Iterator[Part]:
             yield _whole(node, learned + attention.cross(sizes, node, site))
         case ir.CrossAttention(attention=site):
             yield _whole(node, attention.cross(sizes, node, site))
+        case Film():
+            yield _whole(node, _film(sizes, node))
         case ir.Transformer(block=block, depth=depth):
             yield _whole(node, weights(len(node.sources) * node.out.width))
             joined = replace(node.out, name=f"{node.out.name}.marked")
@@ -42,6 +45,13 @@ def _gated(sizes: Sizes, node: ir.Fuse) -> Cost:
     width = node.out.width * len(node.sources)
     gates = keeps(2 * BATCH * width)
     return linear(BATCH, width, width, bias=True) + gates + _kept(sizes, node.sources)
+
+
+def _film(sizes: Sizes, node: ir.Fuse) -> Cost:
+    """Scale and shift from the mean of the other sources; tokens times the scale keep both."""
+    width = node.out.width
+    change = linear(BATCH, width, 2 * width, bias=True)
+    return change + keeps(BATCH * width) + _kept(sizes, node.kept)
 
 
 def _kept(sizes: Sizes, values: tuple[ir.Value, ...]) -> Cost:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.verify.faults.fault import Fault, nodes, plan, source
-from mmspec.verify.faults.specs import CROSSED, JOINED, TOWERS
+from mmspec.verify.faults.specs import CROSSED, FILMED, JOINED, TOWERS
 
 
 def _other_heads(node: ir.Node) -> ir.Node:
@@ -174,6 +174,35 @@ FAULTS: tuple[Fault, ...] = (
         CROSSED,
         ("P59",),
         plan(nodes(_other_heads)),
+    ),
+    Fault(
+        "film-of-the-absent",
+        "where no other source is there, the bias of the modulation is still added",
+        FILMED,
+        ("P59", "R1", "P30"),
+        source(
+            (r"change_bd\.masked_fill\(~valid_bt\.any\(dim=1, keepdim=True\), 0\.0\)", "change_bd")
+        ),
+    ),
+    Fault(
+        "film-scales-by-itself",
+        "tokens are scaled by the scale and not by one more",
+        FILMED,
+        ("P59", "R1"),
+        source((r"\* \(1 \+ scale_b1d\)", "* scale_b1d")),
+    ),
+    Fault(
+        "film-of-the-first-source",
+        "scale and shift are made from all sources, the first one's tokens among them",
+        FILMED,
+        ("P1", "P59"),
+        source(
+            (
+                r"context_btd = torch\.cat\(parts\[1:\], dim=1\)",
+                "context_btd = torch.cat(parts, dim=1)",
+            ),
+            (r"join_valid\(parts\[1:\], valids\[1:\]\)", "join_valid(parts, valids)"),
+        ),
     ),
     Fault(
         "mark-of-the-first-source",

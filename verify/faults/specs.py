@@ -136,6 +136,26 @@ streams:
 heads:
   match: {from: [image, audio], kind: contrastive, width: 6, temperature: 0.2}
 """
+FILMED: Final = """\
+mmspec: 1
+name: filmed
+modalities:
+  text: {kind: tokens, vocab: 13, length: {max: 12}, position: learned}
+  image: {kind: image, size: [4, 6], channels: 1, patch: 2, position: learned, optional: true}
+  pulse: {kind: series, features: 2, rate: 10 Hz, length: {max: 9}, optional: true}
+streams:
+  text: {from: text, depth: 1, width: 6, heads: 2, attention: causal}
+  joint:
+    from: {fusion: film, of: [text, image, pulse]}
+    depth: 1
+    width: 10
+    heads: 2
+    attention: causal
+heads:
+  next: {from: joint, kind: language-model, tied: false}
+  label: {from: joint, kind: classifier, classes: 3}
+"""
+
 CROSSED: Final = """\
 mmspec: 1
 name: crossed
@@ -259,6 +279,7 @@ ALL: Final = {
     "leaving": LEAVING,
     "towers": TOWERS,
     "crossed": CROSSED,
+    "filmed": FILMED,
     "dropped": DROPPED,
     "placed": PLACED,
     "heard": HEARD,

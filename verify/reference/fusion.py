@@ -51,6 +51,8 @@ def fuse(name: str, stream: Stream, w: Weights, sources: list[Sequence]) -> Fuse
             return (Run(name, w["queries"] + read, Layout(read.shape[0])),), {}
         case kinds.CrossAttention():
             return _cross(fusion, w, sources, heads), {}
+        case kinds.Film():
+            return _film(w, sources), {}
         case kinds.Transformer():
             return _transformer(fusion, stream, w, sources), {}
 
@@ -103,6 +105,15 @@ def _cross(
     return with_tokens(first, x + _context(w, x, joined(context), heads, seen))
 
 
+def _film(w: Weights, sources: list[Sequence]) -> Sequence:
+    """x (1 + scale) + shift, both of the mean of all other tokens; x where there are none."""
+    x, others = joined(sources[0]), joined(_all(sources[1:]))
+    if not others.shape[0]:
+        return sources[0]
+    scale, shift = linear(mean_or_zero(others), w.at("modulation")).reshape(2, -1)
+    return with_tokens(sources[0], x * (1 + scale) + shift)
+
+
 def _layer(width: int, heads: int) -> Layer:
     """The block of a transformer fusion."""
     return Layer(width, heads, heads, width // heads, Mlp(), Norm(eps=EPS), True)
@@ -136,6 +147,8 @@ def shapes(stream: Stream) -> Shapes:
             return {"queries": (queries, width)} | _context_shapes(width)
         case kinds.CrossAttention():
             return _context_shapes(width)
+        case kinds.Film():
+            return linear_shapes("modulation", width, 2 * width)
         case kinds.Transformer(depth=depth, heads=heads):
             inner = block_shapes(_layer(width, heads or stream.heads), ())
             blocks = (
