@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import FULL, Mask, drawn, patterns, rewrite
-from mmspec.verify.costs import pairs
+from mmspec.verify.costs import lines, pairs
 from mmspec.verify.costs.polynomial import Polynomial, constant, known_or_named, variable
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def visible_pairs_of(
     tokens = sides[0].stop, sides[1].stop
     if tokens[0] * tokens[1] <= _FEW:
         return int(seen(mask, *sides).sum())
+    plain, on_lines = undivided(mask), all(len(side.geometry.axes) == 1 for side in sides)
+    if on_lines and {pattern.name for pattern in patterns(plain)} <= lines.LINES:
+        return lines.counted(plain, *tokens)
     sizes = [segment.tokens.symbol or segment.tokens.max for segment in segments]
     lengths = {str(size): count for size, count in zip(sizes, tokens, strict=True)}
     return int(visible(*segments, mask, (sizes[0], sizes[1])).evaluate(lengths))
