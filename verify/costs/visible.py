@@ -58,7 +58,7 @@ def visible_pairs_of(
     if tokens[0] * tokens[1] <= _FEW:
         return int(seen(mask, *sides).sum())
     plain, on_lines = undivided(mask), all(len(side.geometry.axes) == 1 for side in sides)
-    if on_lines and {pattern.name for pattern in patterns(plain)} <= lines.LINES:
+    if on_lines and lines.is_counted(plain):
         return lines.counted(plain, *tokens)
     sizes = [segment.tokens.symbol or segment.tokens.max for segment in segments]
     lengths = {str(size): count for size, count in zip(sizes, tokens, strict=True)}
