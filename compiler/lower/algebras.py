@@ -11,7 +11,8 @@ from functools import reduce
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from mmspec.compiler import ir
-from mmspec.expressions.mask import And, Mask, Not, Or
+from mmspec.compiler.relations.meaning.definitions import looks_back
+from mmspec.expressions.mask import Mask
 
 if TYPE_CHECKING:
     from mmspec.compiler.relations.isl import isl
@@ -65,7 +66,7 @@ class Classes:
 
     def through(self, reads: int, query: ir.Segment, key: ir.Segment, mask: Mask) -> int:
         """What is read of keys by rows that read queries."""
-        past = reads == PAST and query == key and _is_past(mask)
+        past = reads == PAST and query == key and looks_back(mask)
         return PAST if past else _ANY
 
     def join(self, one: int, other: int) -> int:
@@ -162,15 +163,3 @@ class Held(_Sets):
         from mmspec.compiler.relations.meaning.reads import pooled
 
         return reduce(self.join, (pooled(segment.geometry, reads) for reads in held))
-
-
-def _is_past(mask: Mask) -> bool:
-    """Whether the names of patterns say that no key is later than its query."""
-    if isinstance(mask, And):
-        return _is_past(mask.left) or _is_past(mask.right)
-    if isinstance(mask, Or):
-        return _is_past(mask.left) and _is_past(mask.right)
-    if isinstance(mask, Not):
-        return False
-    ends = mask.name == "window" and mask.size("after") == 0
-    return ends or mask.name in ("causal", "none")

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.definitions import widest
-from mmspec.compiler.relations.meaning.terms import put
-from mmspec.expressions.mask import Mask, Pattern
+from mmspec.compiler.relations.meaning.terms import with_documents
+from mmspec.expressions.mask import FULL, NONE, Mask
 
 R = TypeVar("R")
 Row = dict[str, R]
 """What is held or read, by segment."""
-
-_FULL: Final = Pattern("full")
-_NONE: Final = Pattern("none")
-_DOCUMENT: Final = Pattern("document")
 
 
 class Holding(Protocol[R]):
@@ -63,9 +59,8 @@ class Carried(Generic[R]):
 
     def shown(self, mask: Mask) -> Mask | None:
         """All that a mask may show, of a query's own document where they never meet; None: none."""
-        inside = put(mask, _DOCUMENT, _FULL) if self.separate else mask
-        found = put(widest(inside), _FULL, _FULL)
-        return None if found == _NONE else found
+        found = widest(with_documents(mask, FULL) if self.separate else mask)
+        return None if found == NONE else found
 
     def of(self, values: Iterable[ir.Value]) -> Row[R]:
         """What values hold that have no segment in common."""

@@ -8,22 +8,11 @@ from typing import Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.definitions import widest
-from mmspec.compiler.relations.meaning.terms import asks, put
+from mmspec.compiler.relations.meaning.terms import with_documents
 from mmspec.diagnostics import Span
-from mmspec.expressions.mask import Mask, Pattern, patterns, unparse
+from mmspec.expressions.mask import NONE, Mask, is_packed, patterns, unparse
 
-_FULL: Final = Pattern("full")
-_NONE: Final = Pattern("none")
-_DOCUMENT: Final = Pattern("document")
 _OPERATIONS: Final = 200_000
-
-_RELATIVE: Final = frozenset(
-    {"full", "none", "document", "causal", "window", "dilated", "strided", "within"}
-)
-"""Patterns that show the same when query and key move on by as many tokens."""
-
-_OF_KEYS: Final = frozenset({"full", "none", "prefix"})
-"""Patterns that show every query the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +71,7 @@ def _asked(nodes: tuple[ir.Node, ...]) -> tuple[str, ...]:
         segment.modality
         for node in nodes
         for sight in _sights(node)
-        if asks(put(sight.mask, _FULL, _FULL), "document")
+        if is_packed(sight.mask)
         for segment in (sight.query, sight.key)
     }
     names = (node.modality for node in nodes if isinstance(node, ir.Embed))
@@ -123,9 +112,8 @@ def _crossings(nodes: tuple[ir.Node, ...], asked: tuple[str, ...]) -> Iterator[N
 
 def _crosses(sight: _Sight, packed: bool) -> bool:
     """Whether a query may see a key of another document; packed: whether it is of one itself."""
-    outside = put(sight.mask, _DOCUMENT, _NONE) if packed else sight.mask
-    outside = put(widest(outside), _FULL, _FULL)
-    if outside == _NONE:
+    outside = widest(with_documents(sight.mask, NONE) if packed else sight.mask)
+    if outside == NONE:
         return False
     from mmspec.compiler.relations.isl import isl
     from mmspec.compiler.relations.limit import TooHardError, limited
@@ -147,9 +135,9 @@ def _crosses(sight: _Sight, packed: bool) -> bool:
 
 def _moves(sight: _Sight, packed: bool) -> bool:
     """Whether a document sees the same wherever it begins; packed: the keys are of documents."""
-    names = {pattern.name for pattern in patterns(put(sight.mask, _FULL, _FULL))}
+    every = [pattern.facts for pattern in patterns(sight.mask)]
     if not packed:
-        return names <= _OF_KEYS
+        return all(facts.looks_at in ("neither", "key") for facts in every)
     if sight.query != sight.key:
-        return names <= {"full", "none", "document"}
-    return names <= _RELATIVE
+        return all(facts.by in ("nothing", "documents") for facts in every)
+    return all(facts.moves for facts in every)

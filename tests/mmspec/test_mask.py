@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_tree import modules
 
 from mmspec.diagnostics import MmspecError, Span
 from mmspec.expressions.mask import (
@@ -282,3 +286,43 @@ def test_simplified_masks_have_no_constants_inside(text: str, expected: str) -> 
 def test_equal_signs_need_no_parentheses_to_mean_the_same(text: str, expected: str) -> None:
     assert write(parse(text), lambda one: one.name, grouped=False) == expected
     assert write(parse(text), lambda one: one.name) == text
+
+
+def asked_kinds(tree: ast.AST) -> Iterator[ast.expr]:
+    """What `isinstance` and `match` ask for."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            yield from node.args[1:]
+        elif isinstance(node, ast.MatchClass):
+            yield node.cls
+
+
+def walks(sources: Iterable[tuple[str, str]]) -> list[str]:
+    """Modules that ask by hand which kind of part of a mask they have."""
+    return [
+        name
+        for name, text in sources
+        if any(
+            ast.unparse(node).removeprefix("masks.") in ("And", "Or", "Not")
+            for asked in asked_kinds(ast.parse(text))
+            for node in ast.walk(asked)
+        )
+    ]
+
+
+def test_only_the_fold_takes_masks_apart() -> None:
+    texts = {name: module.text for name, module in modules().items()}
+    sources = [pair for pair in texts.items() if re.search(r"\b(And|Or|Not)\b", pair[1])]
+    assert walks(sources) == ["mmspec.expressions.mask"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "isinstance(mask, And)",
+        "isinstance(mask, masks.Or | masks.And)",
+        "match mask:\n  case Not(operand=x): pass",
+    ],
+)
+def test_a_walk_by_hand_is_seen(text: str) -> None:
+    assert walks([("a", text), ("b", "isinstance(node.op, ast.Not)")]) == ["a"]

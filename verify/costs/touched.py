@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec.compiler.relations.meaning.terms import put
-from mmspec.expressions.mask import Mask, Pattern, patterns
+from mmspec.expressions.mask import FULL, NONE, Mask, patterns
 from mmspec.verify.costs.cuts import Ints
 from mmspec.verify.costs.lines import first_tokens, is_counted, settled
 from mmspec.verify.distances import Ends, Part, parts
@@ -36,8 +36,6 @@ _LONGEST: Final = 2**18
 """Tiles of queries in a period."""
 
 _CHUNK: Final = 2**14
-
-_FULL, _NONE = Pattern("full"), Pattern("none")
 
 Bools = npt.NDArray[np.bool_]
 
@@ -99,7 +97,7 @@ def _split(mask: Mask, interval: _Interval, tall: int) -> Iterator[tuple[Mask, _
     size = block.size("size")
     begin = block.size("shift") % size if block.name == "shifted_window" else 0
     whole = size % tall == 0 and begin % tall == 0
-    inside, outside = put(mask, block, _FULL), put(mask, block, _NONE)
+    inside, outside = put(mask, block, FULL), put(mask, block, NONE)
     if inside == outside:
         yield from _split(inside, interval, tall)
         return
@@ -114,7 +112,7 @@ def _split(mask: Mask, interval: _Interval, tall: int) -> Iterator[tuple[Mask, _
             (outside, ends[0], (*ends[1], start)),
             (outside, (*ends[0], stop), ends[1]),
         ):
-            if shown != _NONE:
+            if shown != NONE:
                 yield from _split(shown, replace(part, keys_after=after, keys_before=before), tall)
 
 

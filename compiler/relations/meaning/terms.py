@@ -14,7 +14,7 @@ from typing import Final
 from mmspec.compiler.relations.meaning.sequence import Side
 from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, drawn, patterns, rewrite, simplify
 
-__all__ = ["BLOCK", "Term", "draw_of", "put", "settled", "terms"]
+__all__ = ["BLOCK", "Term", "draw_of", "put", "settled", "terms", "with_documents"]
 
 BLOCK: Final = 64
 """Tokens in a block of the random pattern, whatever the tiles of a kernel."""
@@ -26,11 +26,6 @@ class Term:
 
     closed: Mask
     literals: tuple[tuple[Pattern, bool], ...] = ()
-
-
-def asks(mask: Mask, name: str) -> bool:
-    """Whether a mask has a pattern of that name."""
-    return any(pattern.name == name for pattern in patterns(mask))
 
 
 def terms(mask: Mask, key: Side) -> tuple[Term, ...]:
@@ -80,3 +75,8 @@ def _terms(mask: Mask) -> Iterator[Term]:
 def put(mask: Mask, pattern: Pattern, value: Pattern) -> Mask:
     """The simplified mask with `full` or `none` for a pattern."""
     return rewrite(mask, lambda one: value if one == pattern else one)
+
+
+def with_documents(mask: Mask, value: Pattern) -> Mask:
+    """The simplified mask where all tokens are of one document (`full`), or no two (`none`)."""
+    return rewrite(mask, lambda one: value if one.facts.is_packed else one)
