@@ -189,9 +189,11 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
 
 def _site(node: ir.Stack, steps: Steps) -> Site:
     classes = steps.classes(node.module)
-    (layer,) = node.feed_forwards
-    called = classes[type(layer).__name__].signatures["forward"]
-    calls = {"feed_forward": (called.before, called.after)}
+    calls = {}
+    for one in node.variants[0].sublayers:
+        if not isinstance(one.mixer, ir.Attention):
+            called = classes[type(one.mixer).__name__].signatures["forward"]
+            calls[one.name] = (called.before, called.after)
     return Site(node.stream, {part: item.handle.name for part, item in classes.items()}, calls)
 
 

@@ -167,7 +167,10 @@ def _file(
     own = {item.name for item in definitions}
     needed = [line for line in imports if _bound(line) & used - own]
     needed += [f"from .{homes[name]} import {name}" for name in sorted(used & homes.keys() - own)]
-    head = model.header(plan, what) + "\nfrom __future__ import annotations\n"
+    head = model.header(plan, what)
+    if "nn" in used and what != inputs.SUMMARY:
+        head += "# mypy: no-warn-return-any\n"  # torch types what modules give as Any
+    head += "\nfrom __future__ import annotations\n"
     block = import_block(_narrowed(needed, used))
     constants = list(takewhile(lambda item: item.name.isupper(), definitions))
     block += "\n" * bool(constants) + "".join(f"\n{item.source}" for item in constants)

@@ -56,6 +56,14 @@ class Block:
     sublayers: tuple[Sublayer, ...]
 
     @property
+    def words(self) -> str:
+        """What it does, in words."""
+        names = ", then ".join(one.name.replace("_", "-") for one in self.sublayers)
+        if self.sublayers[0].post:
+            return f"{names.capitalize()}: each is added to its input, and the sum is normed"
+        return f"{names.capitalize()}: each reads its input normed, and is added to it"
+
+    @property
     def attentions(self) -> tuple[Attention, ...]:
         """Its sites of attention, in order."""
         mixers = (one.mixer for one in self.sublayers)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention, CrossAttention, mixed, rotate, rotation
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding
-from mmspec.compiler.parts.stream import Block, Stack
+from mmspec.compiler.parts.stream import Stack
 
 
 class KeyValue(NamedTuple):
@@ -234,24 +234,27 @@ def next_stacked(
     for layer, block in enumerate(stack.blocks):
         assert isinstance(block, Block)
         around = tuple(known.layers[layer] for known in context)
-        y_bcd, kept = next_attended(
-            block.attention,
-            block.attention_norm(x_bcd) if not of.sublayers[0].post else x_bcd,
-            mask,
-            turn,
-            own.layers[layer],
-            around,
-            of=of.attentions[0],
-            segment=segment,
-            joint=joint,
-        )
-        layers.append(kept)
-        x_bcd = x_bcd + y_bcd
-        if not of.sublayers[0].post:
-            x_bcd = x_bcd + fed(block, block.feed_forward_norm(x_bcd), of=of, segment=segment)
-        else:
-            x_bcd = block.attention_norm(x_bcd)
-            x_bcd = block.feed_forward_norm(x_bcd + fed(block, x_bcd, of=of, segment=segment))
+        for one in of.sublayers:
+            norm, mixer = getattr(block, f"{one.name}_norm"), getattr(block, one.name)
+            h_bcd = x_bcd if one.post else norm(x_bcd)
+            if isinstance(one.mixer, ir.Attention):
+                y_bcd, kept = next_attended(
+                    mixer,
+                    h_bcd,
+                    mask,
+                    turn,
+                    own.layers[layer],
+                    around,
+                    of=one.mixer,
+                    segment=segment,
+                    joint=joint,
+                )
+                layers.append(kept)
+            elif isinstance(one.mixer, ir.ByModality):
+                y_bcd = getattr(mixer, f"{segment.name}_mlp")(h_bcd)
+            else:
+                y_bcd = mixer(h_bcd, None, turn, None, (), [])
+            x_bcd = norm(x_bcd + y_bcd) if one.post else x_bcd + y_bcd
     if final_norm:
         x_bcd = stack.norm(x_bcd)
     cached = CachedKeys(place_bs, tuple(layers))
@@ -290,15 +293,6 @@ def next_attended(
     )
     y_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
     return y_bcd, kept
-
-
-def fed(block: Block, x_bcd: Tensor, *, of: ir.Block, segment: ir.Segment) -> Any:
-    """What the feed-forward layer of a block makes of the next tokens."""
-    if isinstance(of.feed_forwards[0], ir.ByModality):
-        return getattr(block.feed_forward, f"{segment.name}_mlp")(x_bcd)
-    if isinstance(of.feed_forwards[0], ir.Experts):
-        return block.feed_forward(x_bcd, None, (), [])
-    return block.feed_forward(x_bcd)
 
 
 def next_read(

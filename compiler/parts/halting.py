@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Patterns, Rotation
+from mmspec.compiler.parts.attention import Patterns
 from mmspec.compiler.parts.routing import Routing
-from mmspec.compiler.parts.stream import Block, RmsNorm, mean_pool
+from mmspec.compiler.parts.stream import Layers, mean_pool
 
 
 def rows(tensor: Tensor | None, keep_b: Tensor) -> Tensor | None:
@@ -28,7 +28,7 @@ def of_one_depth(x: Tensor) -> bool:
     return torch.compiler.is_compiling() or is_functorch_wrapped_tensor(x)
 
 
-class PonderStack(nn.Module):
+class PonderStack(Layers):
     """A step of depth {depth}, taken up to {rule.at_most} times until halted (PonderNet 2021)."""
 
     def __init__(
@@ -41,21 +41,10 @@ class PonderStack(nn.Module):
         rule: ir.Ponder,
         positions: int = 0,
     ) -> None:
-        super().__init__()
-        self.final_norm = final_norm is not None
-        self.rotary = block.attentions[0].rotary
-        if self.rotary:
-            self.rotation = Rotation(positions, block.attentions[0].head_width)
+        super().__init__(block, depth, final_norm, shown, causal, positions)
         self.at_most = rule.at_most
         self.threshold = rule.threshold
         self.prior = rule.prior
-        self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
-        self.norm: nn.Module
-        if final_norm is not None:
-            if final_norm.kind == "rms":
-                self.norm = RmsNorm(block.width, final_norm.eps)
-            else:
-                self.norm = nn.LayerNorm(block.width, eps=final_norm.eps, bias=final_norm.bias)
         self.halt = nn.Linear(block.width, 1)
 
     def forward(
@@ -68,9 +57,7 @@ class PonderStack(nn.Module):
         routing: list[Routing],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The expected state, the halting probabilities [B, N] and the steps [B]."""
-        turn = x_btd, x_btd  # read by nobody
-        if self.rotary:
-            turn = self.rotation(positions_t)
+        turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         batch = x_btd.shape[0]
         y_btd = torch.zeros_like(x_btd)
         running_r = torch.arange(batch, device=x_btd.device)
@@ -81,9 +68,7 @@ class PonderStack(nn.Module):
         for step in range(1, self.at_most + 1):
             for block in self.blocks:
                 x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
-            h_btd = x_btd
-            if self.final_norm:
-                h_btd = self.norm(x_btd)
+            h_btd = self.norm(x_btd) if self.final_norm else x_btd
             p_r = remaining_r
             if step < self.at_most:
                 score_r = self.halt(mean_pool(h_btd, valid_bt)).squeeze(-1).to(precise)
@@ -119,7 +104,7 @@ def ponder_penalty(p_bn: Tensor, prior: float) -> Tensor:
     return divergence / max(p_bn.shape[0], 1)
 
 
-class ExitStack(nn.Module):
+class ExitStack(Layers):
     """Depth {depth}; in evaluation a sample leaves once the head is confident."""
 
     def __init__(
@@ -132,20 +117,9 @@ class ExitStack(nn.Module):
         rule: ir.Exit,
         positions: int = 0,
     ) -> None:
-        super().__init__()
-        self.final_norm = final_norm is not None
-        self.rotary = block.attentions[0].rotary
-        if self.rotary:
-            self.rotation = Rotation(positions, block.attentions[0].head_width)
+        super().__init__(block, depth, final_norm, shown, causal, positions)
         self.after = rule.after
         self.threshold = rule.threshold
-        self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
-        self.norm: nn.Module
-        if final_norm is not None:
-            if final_norm.kind == "rms":
-                self.norm = RmsNorm(block.width, final_norm.eps)
-            else:
-                self.norm = nn.LayerNorm(block.width, eps=final_norm.eps, bias=final_norm.bias)
 
     def forward(
         self,
@@ -158,9 +132,7 @@ class ExitStack(nn.Module):
         head: Callable[[Tensor, Tensor | None], Tensor],
     ) -> tuple[list[Tensor], Tensor]:
         """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
-        turn = x_btd, x_btd  # read by nobody
-        if self.rotary:
-            turn = self.rotation(positions_t)
+        turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         states: list[Tensor] = []
         y_btd = torch.zeros_like(x_btd)
         depth_b = x_btd.new_zeros(x_btd.shape[0])
@@ -169,9 +141,7 @@ class ExitStack(nn.Module):
             x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
             if depth not in self.after:
                 continue
-            h_btd = x_btd
-            if self.final_norm:
-                h_btd = self.norm(x_btd)
+            h_btd = self.norm(x_btd) if self.final_norm else x_btd
             if self.training:
                 states.append(h_btd)
                 continue

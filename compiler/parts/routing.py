@@ -45,6 +45,8 @@ class Mlp(nn.Module):
     def forward(
         self,
         x_btd: Tensor,
+        mask: Tensor | None = None,
+        turn: tuple[Tensor, Tensor] | None = None,
         valid_bt: Tensor | None = None,
         counts: tuple[int, ...] = (),
         routing: list[Routing] | None = None,
@@ -67,6 +69,8 @@ class Glu(nn.Module):
     def forward(
         self,
         x_btd: Tensor,
+        mask: Tensor | None = None,
+        turn: tuple[Tensor, Tensor] | None = None,
         valid_bt: Tensor | None = None,
         counts: tuple[int, ...] = (),
         routing: list[Routing] | None = None,
@@ -102,6 +106,8 @@ class Experts(nn.Module):
     def forward(
         self,
         x_btd: Tensor,
+        mask: Tensor | None,
+        turn: tuple[Tensor, Tensor],
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],
@@ -152,6 +158,8 @@ class ByModality(nn.Module):
     def forward(
         self,
         x_btd: Tensor,
+        mask: Tensor | None,
+        turn: tuple[Tensor, Tensor],
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],

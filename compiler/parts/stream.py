@@ -47,34 +47,36 @@ def mean_pool(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
     return x_btd.masked_fill(~valid_bt[..., None], 0.0).sum(dim=1) / count_b1
 
 
+def norm_layer(width: int, norm: ir.Norm) -> nn.Module:
+    """A norm of the features of each token (inlined by the emitter: one return is left)."""
+    if norm.kind == "rms":
+        return RmsNorm(width, norm.eps)
+    return nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
+
+
+def mixer_layer(width: int, mixer: ir.Mixer, shown: Patterns, causal: bool) -> nn.Module:
+    """What a sub-layer computes (inlined by the emitter: one return is left)."""
+    if isinstance(mixer, ir.Attention):
+        return Attention(width, mixer, shown, causal)
+    if isinstance(mixer, ir.Mlp):
+        return Mlp(width, mixer)
+    if isinstance(mixer, ir.Glu):
+        return Glu(width, mixer)
+    if isinstance(mixer, ir.Experts):
+        return Experts(width, mixer)
+    return ByModality(width, mixer)
+
+
 class Block(nn.Module):
-    """Attention, then feed-forward, each normed and added to its input."""
+    """{block.words}."""
 
     def __init__(self, block: ir.Block, shown: Patterns = (), causal: bool = False) -> None:
         super().__init__()
-        self.post = block.sublayers[0].post
-        self.rate = block.sublayers[0].dropout
-        self.attention_norm: nn.Module
-        self.feed_forward_norm: nn.Module
-        self.feed_forward: nn.Module
-        width, norm, kind = block.width, block.sublayers[0].norm, block.feed_forwards[0]
-        if norm.kind == "rms":
-            self.attention_norm = RmsNorm(width, norm.eps)
-        else:
-            self.attention_norm = nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
-        self.attention = Attention(width, block.attentions[0], shown, causal)
-        if norm.kind == "rms":
-            self.feed_forward_norm = RmsNorm(width, norm.eps)
-        else:
-            self.feed_forward_norm = nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
-        if isinstance(kind, ir.Mlp):
-            self.feed_forward = Mlp(width, kind)
-        elif isinstance(kind, ir.Glu):
-            self.feed_forward = Glu(width, kind)
-        elif isinstance(kind, ir.Experts):
-            self.feed_forward = Experts(width, kind)
-        else:
-            self.feed_forward = ByModality(width, kind)
+        self.sublayers = block.sublayers
+        for one in block.sublayers:
+            setattr(self, f"{one.name}_norm", norm_layer(block.width, one.norm))
+            setattr(self, one.name, mixer_layer(block.width, one.mixer, shown, causal))
+        self.rate = max(one.dropout for one in block.sublayers)
         if self.rate > 0:
             self.dropout = nn.Dropout(self.rate)
 
@@ -87,29 +89,18 @@ class Block(nn.Module):
         counts: tuple[int, ...],
         routing: list[Routing],
     ) -> Tensor:
-        if not self.post:
-            y_btd = self.attention(self.attention_norm(x_btd), mask, turn, valid_bt, counts)
-            if self.rate > 0:
+        for one in self.sublayers:
+            norm, mixer = getattr(self, f"{one.name}_norm"), getattr(self, one.name)
+            y_btd = x_btd if one.post else norm(x_btd)
+            y_btd = mixer(y_btd, mask, turn, valid_bt, counts, routing)
+            if one.dropout > 0:
                 y_btd = self.dropout(y_btd)
-            x_btd = x_btd + y_btd
-            y_btd = self.feed_forward(self.feed_forward_norm(x_btd), valid_bt, counts, routing)
-            if self.rate > 0:
-                y_btd = self.dropout(y_btd)
-            x_btd = x_btd + y_btd
-        else:
-            y_btd = self.attention(x_btd, mask, turn, valid_bt, counts)
-            if self.rate > 0:
-                y_btd = self.dropout(y_btd)
-            x_btd = self.attention_norm(x_btd + y_btd)
-            y_btd = self.feed_forward(x_btd, valid_bt, counts, routing)
-            if self.rate > 0:
-                y_btd = self.dropout(y_btd)
-            x_btd = self.feed_forward_norm(x_btd + y_btd)
+            x_btd = norm(x_btd + y_btd) if one.post else x_btd + y_btd
         return x_btd
 
 
-class Stack(nn.Module):
-    """Blocks one after the other, {depth} in all."""
+class Layers(nn.Module):
+    """The blocks of a stream, what turns their queries and keys, and the norm after them."""
 
     def __init__(
         self,
@@ -126,12 +117,12 @@ class Stack(nn.Module):
         if self.rotary:
             self.rotation = Rotation(positions, block.attentions[0].head_width)
         self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
-        self.norm: nn.Module
         if final_norm is not None:
-            if final_norm.kind == "rms":
-                self.norm = RmsNorm(block.width, final_norm.eps)
-            else:
-                self.norm = nn.LayerNorm(block.width, eps=final_norm.eps, bias=final_norm.bias)
+            self.norm = norm_layer(block.width, final_norm)
+
+
+class Stack(Layers):
+    """Blocks one after the other, {depth} in all."""
 
     def forward(
         self,
@@ -142,11 +133,7 @@ class Stack(nn.Module):
         counts: tuple[int, ...],
         routing: list[Routing],
     ) -> Tensor:
-        turn = x_btd, x_btd  # read by nobody
-        if self.rotary:
-            turn = self.rotation(positions_t)
+        turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         for block in self.blocks:
             x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
-        if self.final_norm:
-            x_btd = self.norm(x_btd)
-        return x_btd
+        return self.norm(x_btd) if self.final_norm else x_btd

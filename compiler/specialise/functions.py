@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from mmspec.compiler.specialise.fold import Scope, fold
 from mmspec.compiler.specialise.fragment import unused
 from mmspec.compiler.specialise.inline import substituted
+from mmspec.compiler.specialise.joining import join
 from mmspec.compiler.specialise.nodes import names_read, rebuild, with_fields
 from mmspec.compiler.specialise.partial import Folder
 from mmspec.compiler.specialise.source import Library, Statement, walk
@@ -61,7 +62,7 @@ class Functions:
     def request(self, helper: str, constants: Mapping[str, object], site: Site) -> Function:
         """A helper with its constants; an expression may stand for a constant."""
         statement = self.library.helpers[helper].statement
-        folded = _without_idle(self._folded(statement, constants, site))
+        folded = join(_without_idle(self._folded(statement, constants, site)))
         folded = _renamed(without(folded, set(parameters(folded)) - _read(folded)), site.classes)
         made = Function(helper, parameters(folded), folded)
         return self.made.setdefault(made.source, self._named(made, site))
@@ -95,11 +96,12 @@ class Functions:
 
     def _call(self, node: ast.Call, scope: Scope, site: Site) -> ast.expr | None:
         """A call of a function with constants, or of a module whose forward takes less now."""
-        if isinstance(node.func, ast.Attribute) and node.func.attr in site.calls:
-            before, left = site.calls[node.func.attr]
+        func = fold(node.func, scope)
+        if isinstance(func, ast.Attribute) and func.attr in site.calls:
+            before, left = site.calls[func.attr]
             pairs = zip(before, node.args, strict=False)
             kept = [fold(value, scope) for name, value in pairs if name in left]
-            return ast.Call(fold(node.func, scope), kept, [])
+            return ast.Call(func, kept, [])
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         helper = self.library.helpers.get(name)
         given = helper.statement.node if helper else None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from mmspec.compiler.specialise.evaluate import NotStatic, literal
 from mmspec.compiler.specialise.fold import Scope, fold
 from mmspec.compiler.specialise.nodes import descend, is_self, names_read, rebuild
 from mmspec.compiler.specialise.partial import Folder
+from mmspec.compiler.specialise.purity import BUILTINS
 from mmspec.compiler.specialise.source import Library, Statement, walk
 from mmspec.compiler.specialise.trim import real, without
 
@@ -57,8 +59,9 @@ class Inliner:
                 literal(values[mode])
         except (NotStatic, KeyError):
             return None
+        values |= _static({k: v for k, v in arguments.items() if k not in values}, scope)
         body = self._folded(helper.statement, values, scope)
-        rest = {k: v for k, v in arguments.items() if k not in modes}
+        rest = {k: v for k, v in arguments.items() if k not in values}
         return substituted(body, rest) or self._variant(name, body, values, rest)
 
     def _modes(self, name: str, statement: Statement) -> frozenset[str]:
@@ -68,6 +71,7 @@ class Inliner:
             assert isinstance(node, ast.FunctionDef)
             own = {item.arg for item in (*node.args.args, *node.args.kwonlyargs)}
             read = {n for test in _tests(statement) for n in names_read(test)}
+            read -= {*BUILTINS, *self.library.imports}
             self.modes[name] = frozenset(read) if read <= own else frozenset()
         return self.modes[name]
 
@@ -105,6 +109,16 @@ def _tests(statement: Statement) -> Iterator[ast.expr]:
             yield inner.node.test
         for node in inner.header():
             yield from (item.test for item in descend(node) if isinstance(item, ast.IfExp))
+
+
+def _static(arguments: Mapping[str, ast.expr], scope: Scope) -> dict[str, object]:
+    """The arguments that are constants, with their values."""
+    found: dict[str, object] = {}
+    for name, argument in arguments.items():
+        with suppress(NotStatic):
+            found[name] = scope.value(argument)
+            literal(found[name])
+    return found
 
 
 def _bound(node: ast.FunctionDef, call: ast.Call, scope: Scope) -> dict[str, ast.expr]:

@@ -12,6 +12,7 @@ from mmspec.compiler.specialise.evaluate import NotStatic, dotted
 from mmspec.compiler.specialise.fold import Scope, fold
 from mmspec.compiler.specialise.fragment import Class, Specialised
 from mmspec.compiler.specialise.inline import Inliner
+from mmspec.compiler.specialise.joining import join
 from mmspec.compiler.specialise.liveness import Body
 from mmspec.compiler.specialise.nodes import descend, is_self, rebuild, with_fields
 from mmspec.compiler.specialise.partial import Folder, without_none
@@ -63,6 +64,7 @@ class Maker:
         body = self._body(methods)
         signatures = body.shrink()
         _drop_empty_init(body.methods)
+        body.methods.update({name: join(method) for name, method in body.methods.items()})
         left = self._members(members, body.methods, scope)
         return self._result(left, signatures, scope)
 

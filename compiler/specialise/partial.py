@@ -109,7 +109,7 @@ class Folder:
         out: list[Statement] = []
         for names in rounds:
             self.scope.names.update(names)
-            out += self.block(statement.body)
+            out += [replace(item, repeated=True) for item in self.block(statement.body)]
         if out:
             out[0] = replace(out[0], above=statement.above + out[0].above)
         return tuple(out)
@@ -168,12 +168,14 @@ class Folder:
             return (statement,)
         value = fold(node.value, self.scope)
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        whole = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+        named = all(_is_getattr(item) for item in whole)
         static = self._static(value) and (self.init or value is not node.value)
-        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and static:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and (static or named):
             pairs = list(zip(target.elts, value.elts, strict=True))
         else:
             pairs = [(target, value)]
-        done = [self._bind(to, what, static) for to, what in pairs]
+        done = [self._alias(to, what, named) or self._bind(to, what, static) for to, what in pairs]
         if all(done):
             return ()
         if isinstance(node, ast.AnnAssign) and (self.init or value is not node.value):
@@ -181,6 +183,15 @@ class Folder:
         if value is node.value:
             return (statement.changed(node),)
         return (statement.changed(with_fields(node, {"value": value})),)
+
+    def _alias(self, target: ast.expr, value: ast.expr, named: bool) -> bool:
+        """Whether a local stands for an attribute that `getattr` names: it is written instead."""
+        if not (named and isinstance(target, ast.Name) and isinstance(value, ast.Attribute)):
+            return False
+        if not isinstance(value.value, ast.Name):
+            return False
+        self.scope.names[target.id] = value
+        return True
 
     def _bind(self, target: ast.expr, value: ast.expr, static: bool) -> bool:
         """Record what a target now holds; True if the assignment need not be printed."""
@@ -209,6 +220,10 @@ class Folder:
         except NotStatic:
             return False
         return not isinstance(found, range | zip | enumerate | list)
+
+
+def _is_getattr(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and dotted(node.func) == "getattr"
 
 
 def _known(value: ast.expr, scope: Scope) -> object:

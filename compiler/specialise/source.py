@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
@@ -24,6 +24,7 @@ class Statement:
     """A statement; of a compound one, `node` stands for the header and the blocks lie beside it.
 
     `lines` is the original text (header only), dedented; empty once the statement was changed.
+    `repeated`: it is of a loop that was written out.
     """
 
     node: ast.stmt
@@ -33,6 +34,7 @@ class Statement:
     comment: str = ""
     column: int = 0
     chained: bool = False
+    repeated: bool = False
     body: tuple[Statement, ...] = ()
     orelse: tuple[Statement, ...] = ()
 
@@ -56,14 +58,18 @@ class Part:
 
     name: str
     members: tuple[Statement, ...]
+    base: str = ""
+    """The part that it derives from, if it is not `nn.Module`."""
 
     @property
     def init(self) -> ast.FunctionDef | None:
         """The constructor, if the part defines one."""
-        for member in self.members:
-            if isinstance(member.node, ast.FunctionDef) and member.node.name == "__init__":
-                return member.node
-        return None
+        found = self.named("__init__")
+        return found.node if found and isinstance(found.node, ast.FunctionDef) else None
+
+    def named(self, name: str) -> Statement | None:
+        """The method of that name, if the part defines one."""
+        return next((member for member in self.members if _name(member) == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,44 @@ def library(modules: Sequence[ModuleType]) -> Library:
         parts.update(read.parts)
         helpers.update(read.helpers)
     own = parts.keys() | helpers.keys()
+    parts = {name: inherited(part, parts) for name, part in parts.items()}
     return Library(parts, helpers, {k: v for k, v in imports.items() if k not in own})
+
+
+def inherited(part: Part, parts: Mapping[str, Part]) -> Part:
+    """A part with what it has of the part that it derives from, as if it were written there."""
+    if part.base not in parts:
+        return part
+    above = inherited(parts[part.base], parts)
+    own = {_name(member): member for member in part.members}
+    init, there = own.get("__init__"), above.named("__init__")
+    if init is not None and there is not None:
+        own["__init__"] = replace(init, body=tuple(_begun(init.body, there)))
+    members = (own.pop(_name(member), member) for member in above.members)
+    return Part(part.name, (*members, *own.values()))
+
+
+def _begun(body: Iterable[Statement], above: Statement) -> Iterator[Statement]:
+    """A constructor's statements, where `super().__init__` is called those of the one above it."""
+    assert isinstance(above.node, ast.FunctionDef)
+    taken = [item.arg for item in above.node.args.args][1:]
+    for statement in body:
+        call = statement.node.value if isinstance(statement.node, ast.Expr) else None
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
+            given = [getattr(item, "id", "") for item in call.args]
+            assert given == taken and not call.keywords, f"{ast.unparse(call)}: not {taken}"
+            yield from above.body
+        else:
+            yield statement
+
+
+def _name(member: Statement) -> str:
+    """A method's name; the docstring's is empty; of anything else its text."""
+    node = member.node
+    if isinstance(node, ast.FunctionDef):
+        return node.name
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return "" if text else "\n".join(member.lines)
 
 
 @cache
@@ -117,9 +160,10 @@ def read_module(module: ModuleType) -> Library:
     for node in ast.parse(text).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports.update(_import_lines(node))
-        elif isinstance(node, ast.ClassDef) and _is_part(node):
+        elif isinstance(node, ast.ClassDef) and _is_part(node, {*parts, *_ours(imports)}):
             assert not node.decorator_list, f"{node.name}: parts take no decorator"
-            parts[node.name] = Part(node.name, parse_block(node.body, lines))
+            base = ast.unparse(node.bases[0])
+            parts[node.name] = Part(node.name, parse_block(node.body, lines), base)
         else:
             _keep(node, lines, helpers)
     return Library(parts, helpers, imports)
@@ -187,8 +231,15 @@ def _trailing_comment(node: ast.stmt, line: str) -> str:
     return rest if rest.startswith("#") else ""
 
 
-def _is_part(node: ast.ClassDef) -> bool:
-    return [ast.unparse(base) for base in node.bases] in (["nn.Module"], ["torch.nn.Module"])
+def _ours(imports: Mapping[str, str]) -> Iterator[str]:
+    """Names that come from other modules of parts."""
+    return (name for name, line in imports.items() if line.startswith("from mmspec."))
+
+
+def _is_part(node: ast.ClassDef, known: Container[str]) -> bool:
+    """Whether a class derives from torch's module or another part, and from nothing else."""
+    bases = [ast.unparse(base) for base in node.bases]
+    return bases in (["nn.Module"], ["torch.nn.Module"]) or (len(bases) == 1 and bases[0] in known)
 
 
 def _import_lines(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:

@@ -259,3 +259,45 @@ class Named(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         setattr(self, name, nn.Linear(2, 2))
+
+
+def linear(width: int, kind: str) -> nn.Module:
+    """A layer by name."""
+    if isinstance(kind, str) and kind.startswith("b"):
+        return nn.Linear(width, width)
+    return nn.Linear(width, width, bias=False)
+
+
+class Chain(nn.Module):
+    """Named layers one after the other."""
+
+    def __init__(self, names: tuple[str, ...], width: int, last: bool) -> None:
+        super().__init__()
+        self.names = names
+        self.last = last
+        for name in names:
+            setattr(self, name, linear(width, name))
+
+    def forward(self, x_bd: Tensor) -> Tensor:
+        for name in self.names:
+            layer = getattr(self, name)
+            y_bd = x_bd.sin() if self.last else x_bd
+            y_bd = layer(y_bd)
+            x_bd = x_bd + y_bd
+        return x_bd
+
+
+class Summed(Chain):
+    """The layers of a chain, and all that they gave."""
+
+    def __init__(self, names: tuple[str, ...], width: int, last: bool) -> None:
+        super().__init__(names, width, last)
+        self.width = width
+
+    def forward(self, x_bd: Tensor) -> Tensor:
+        all_bd = x_bd * self.width
+        for name in self.names:
+            y_bd = getattr(self, name)(x_bd)
+            x_bd = x_bd + y_bd
+            all_bd = all_bd + y_bd.cos()
+        return all_bd

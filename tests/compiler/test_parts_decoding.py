@@ -14,7 +14,7 @@ from mmspec.compiler.emit.decoding import parts
 from mmspec.compiler.emit.requests import stack as stack_part
 from mmspec.compiler.lower.lower import lower
 from mmspec.compiler.parts import decoding
-from mmspec.compiler.parts.attention import mixed, random_blocks, rotation
+from mmspec.compiler.parts.attention import Attention, mixed, random_blocks, rotation
 from mmspec.compiler.parts.stream import Block, Stack
 from mmspec.compiler.specialise.functions import Functions, Site
 from mmspec.schema.validate import validate
@@ -129,7 +129,7 @@ class Folded:
 def test_folded_functions_say_the_same_and_take_only_what_they_read() -> None:
     node, stack = lowered("kv_heads: 1")
     block, segment = stack.blocks[0], node.source.segments[0]
-    assert isinstance(block, Block)
+    assert isinstance(block, Block) and isinstance(block.attention, Attention)
     x = torch.randn(2, 3, 12, dtype=torch.float64)
     past = decoding.KeyValue(*torch.randn(2, 2, 1, 4, 6, dtype=torch.float64))
     at = torch.tensor([[4, 5, 6], [3, 4, 5]])

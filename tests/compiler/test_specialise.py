@@ -212,6 +212,39 @@ def test_parts_in_one_list_keep_the_same_parameters() -> None:
     assert len(forwards) == 2
 
 
+@given(st.lists(st.sampled_from(["a", "b", "b2", "c"]), unique=True, min_size=1), st.booleans())
+@pytest.mark.parametrize("part", ["Chain", "Summed"])
+def test_named_layers_mean_the_same(part: str, names: list[str], last: bool) -> None:
+    found = made(part, names=tuple(names), width=D, last=last)
+    plain, special = found.both({"x_bd": normal(B, D)})
+    assert torch.equal(plain, special)
+
+
+def test_what_the_next_statement_reads_stands_in_it() -> None:
+    text = text_of("Chain", names=("a", "b"), width=D, last=True)
+    assert [line.strip() for line in text.splitlines()[-2:]] == [
+        "x_bd = x_bd + self.a(x_bd.sin())",
+        "return x_bd + self.b(x_bd.sin())",
+    ]
+    assert "self.a = nn.Linear(6, 6, bias=False)\n        self.b = nn.Linear(6, 6)\n" in text
+
+
+def test_what_is_read_twice_keeps_its_name() -> None:
+    text = text_of("Summed", names=("a",), width=D, last=True)
+    assert [line.strip() for line in text.splitlines()[-4:]] == [
+        "all_bd = x_bd * 6",
+        "y_bd = self.a(x_bd)",
+        "x_bd = x_bd + y_bd",
+        "return all_bd + y_bd.cos()",
+    ]
+
+
+def test_a_part_has_what_it_derives_from() -> None:
+    text = text_of("Summed", names=("b",), width=D, last=False)
+    assert text.startswith('class Summed(nn.Module):\n    """The layers of a chain, and all')
+    assert "self.b = nn.Linear(6, 6)" in text and text.count("super().__init__()") == 1
+
+
 def test_methods_that_nothing_calls_are_removed() -> None:
     constants: dict[str, object] = {"names": ("a",), "widths": (5,), "width": 2}
     specialiser = Specialiser([sample_parts])

@@ -31,12 +31,7 @@ FAULTS: tuple[Fault, ...] = (
         "the feed-forward replaces its input and is not added to it",
         CAPTION,
         ("P59", "R1"),
-        source(
-            (
-                r"(self\.feed_forward\(self\.feed_forward_norm\(x_btd\)\)\n +)x_btd = x_btd \+ ",
-                r"\1x_btd = ",
-            )
-        ),
+        source((r"return x_btd \+ self\.feed_forward\(", "return self.feed_forward(")),
     ),
     Fault(
         "norm-after",
@@ -64,7 +59,7 @@ FAULTS: tuple[Fault, ...] = (
         "the norm after the last block is left out",
         ROUTED,
         ("P59", "R1"),
-        source((r"x_btd = self\.norm\(x_btd\)\n", "self.norm(x_btd)\n")),
+        source((r"return self\.norm\(x_btd\)", "return x_btd")),
     ),
     Fault(
         "one-block-fewer",
@@ -87,7 +82,7 @@ FAULTS: tuple[Fault, ...] = (
         "dropout is active in evaluation",
         DROPPED,
         ("P49", "P59"),
-        source((r"self\.dropout\(y_btd\)", "F.dropout(y_btd, 0.25, training=True)")),
+        source((r"self\.dropout\(", "nn.Dropout(0.25)(")),
     ),
     Fault(
         "dropout-not-rescaled",
@@ -110,9 +105,7 @@ FAULTS: tuple[Fault, ...] = (
         "the feed-forward is not dropped from",
         DROPPED,
         ("P49",),
-        source(
-            (r"(y_btd = self\.feed_forward\(.*\)\n +)y_btd = self\.dropout\(y_btd\)", r"\1pass")
-        ),
+        source((r"self\.dropout\((self\.feed_forward\()", r"(\1")),
     ),
     Fault(
         "dropout-rate",
