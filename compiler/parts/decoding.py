@@ -18,7 +18,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention, CrossAttention, mixed, rotate, rotation
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding
-from mmspec.compiler.parts.stream import Stack
+from mmspec.compiler.parts.stream import Block, Stack
 
 
 class KeyValue(NamedTuple):

@@ -168,8 +168,13 @@ class Printer:
         match node:
             case ast.BoolOp():
                 word = "and " if isinstance(node.op, ast.And) else "or "
-                level = _level(node) + 1
-                return [(word if i else "", item, level) for i, item in enumerate(node.values)]
+                found: list[tuple[str, ast.expr, int]] = []
+                for item in node.values:
+                    # `and` within `or` needs no parentheses: a chain of both is broken at each.
+                    chain = isinstance(item, ast.BoolOp) and _level(item) > _level(node)
+                    first, *rest = self.pieces(item) if chain else [("", item, _level(node) + 1)]
+                    found += [(word if found else "", *first[1:]), *rest]
+                return found
             case ast.Compare():
                 pairs = zip(node.ops, node.comparators, strict=True)
                 rest = [(f"{_COMPARISONS[type(op)]} ", item, 7) for op, item in pairs]
