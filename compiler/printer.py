@@ -17,6 +17,8 @@ def show(plan: ir.Plan) -> str:
     lines = [f"plan {plan.name} ({plan.class_name})"]
     if plan.separate:
         lines.append(f"separate documents: {', '.join(plan.separate)}")
+    if plan.init is not None:
+        lines.append(f"init: {_text(plan.init)}")
     for part in (*plan.inputs, *plan.nodes, *plan.heads):
         lines.extend(_node(part))
     return "\n".join(lines) + "\n"

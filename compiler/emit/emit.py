@@ -34,6 +34,7 @@ STANDARD = (
     "from collections.abc import Iterator, Mapping",
     "from itertools import pairwise, product",
     "from typing import NamedTuple",
+    "import math",
     "import torch",
     "import torch.nn.functional as F",
     "from torch import Tensor, nn",
@@ -68,7 +69,9 @@ class _Definitions:
 
 def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     """Emit the package of a plan; the same spec, backend and version give the same bytes."""
-    specialiser = Specialiser(model.part_modules(), reserved=model.reserved(plan))
+    specialiser = Specialiser(
+        model.part_modules(), model.reserved(plan), {"STARTS": plan.init is None}
+    )
     requests = Requests(plan, specialiser, backend)
     lines = Lines(requests)
     model.forward(plan, lines)

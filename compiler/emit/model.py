@@ -9,7 +9,7 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import inputs, objective, wiring
+from mmspec.compiler.emit import init, inputs, objective, wiring
 from mmspec.compiler.emit.package import BANNER
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.wiring import Lines
@@ -18,6 +18,7 @@ from mmspec.version import __version__
 LEGEND = "b batch, t tokens, d width, h heads, w head width, f hidden width, e experts, r rows"
 
 PARTS = (
+    "init",
     "inputs",
     "modality",
     "attention",
@@ -116,6 +117,9 @@ def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[st
     yield "        super().__init__()"
     for statement in wiring.constructor(plan, requests):
         yield f"        {statement}"
+    started = tuple(init.method(plan))
+    if started:
+        yield from ("        self.initialise()", "", *started)
     yield ""
     yield "    def forward("
     yield "        self,"

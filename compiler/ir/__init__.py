@@ -1,6 +1,7 @@
 """The Plan and what it is made of, one file a concern.
 
-    plan       = Plan(name, about, inputs*, nodes*, heads*, spans)
+    plan       = Plan(name, about, init, inputs*, nodes*, heads*, spans)
+    init       = Normal | None                              -- None: each part starts by itself
     input      = Input(name, kind, shape, length, optional)
     node       = Embed(value, modality, ...) | Project(value, source)
                | Fuse(value, fusion, sources*)
@@ -35,6 +36,7 @@ from mmspec.compiler.ir.fusion import (
 )
 from mmspec.compiler.ir.halting import Exit, Halting, Ponder
 from mmspec.compiler.ir.head import Head
+from mmspec.compiler.ir.init import Normal
 from mmspec.compiler.ir.modality import Embed, Input
 from mmspec.compiler.ir.plan import Node, Plan
 from mmspec.compiler.ir.reading import Pool, Reading
@@ -65,6 +67,7 @@ __all__ = [
     "Mlp",
     "Node",
     "Norm",
+    "Normal",
     "Pairs",
     "Plan",
     "Ponder",

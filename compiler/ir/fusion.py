@@ -37,6 +37,11 @@ class Kind:
         """Its sites of attention, in order."""
         return ()
 
+    @property
+    def layers(self) -> int:
+        """How many blocks its tokens pass."""
+        return 0
+
     def readings(self, node: Fuse) -> Iterator[Reading]:
         """What the tokens that it gives read of others, in order."""
         return iter(self.attentions)
@@ -121,6 +126,11 @@ class Transformer(Kind):
 
     block: Block
     depth: int
+
+    @property
+    def layers(self) -> int:
+        """Its own."""
+        return self.depth
 
     @property
     def attentions(self) -> tuple[Attention, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mmspec.compiler.ir.attention import Attention
 from mmspec.compiler.ir.fusion import Fuse
 from mmspec.compiler.ir.head import Head
+from mmspec.compiler.ir.init import Normal
 from mmspec.compiler.ir.modality import Embed, Input
 from mmspec.compiler.ir.stream import Project, Stack
 
@@ -26,6 +27,8 @@ class Plan:
     heads: tuple[Head, ...]
     separate: tuple[str, ...] = ()
     """Modalities whose documents never meet: positions begin anew in each, losses stop."""
+    init: Normal | None = None
+    """None: fan-in, which torch's layers and the parts do by themselves."""
     source: str = field(default="", compare=False)
 
     def stacks(self) -> tuple[Stack, ...]:

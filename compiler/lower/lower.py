@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower import fusion, head, modality, packing, stream
+from mmspec.compiler.lower import fusion, head, init, modality, packing, stream
 from mmspec.compiler.lower.context import Context
 from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.schema.spec import Spec
@@ -30,6 +30,7 @@ def lower(spec: Spec) -> ir.Plan:
         nodes=tuple(context.nodes),
         heads=heads,
         separate=context.separate,
+        init=init.lower(spec.init),
     )
 
 

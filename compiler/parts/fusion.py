@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import CrossAttention, Patterns, visible_keys
+from mmspec.compiler.parts.init import STARTS
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, join_valid, mean_pool
 
@@ -51,7 +52,8 @@ class AttentionFusion(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        nn.init.normal_(self.queries, std=0.02)
+        if STARTS:
+            nn.init.normal_(self.queries, std=0.02)
 
     def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
         context_btd = torch.cat(parts, dim=1)
@@ -112,7 +114,8 @@ class TransformerFusion(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        nn.init.normal_(self.source, std=0.02)
+        if STARTS:
+            nn.init.normal_(self.source, std=0.02)
 
     def forward(
         self,

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec.compiler.parts.init import STARTS
+
 
 def sincos(positions: Tensor, width: int) -> Tensor:
     """Sine and cosine of each position at `width` / 2 frequencies, interleaved: [..., width]."""
@@ -96,8 +98,9 @@ class TokenEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        nn.init.normal_(self.table.weight, std=0.02)
-        if self.placing == "learned":
+        if STARTS:
+            nn.init.normal_(self.table.weight, std=0.02)
+        if STARTS and self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
     def forward(self, ids_bt: Tensor, places_bt: Tensor) -> Tensor:
@@ -142,7 +145,7 @@ class ImageEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if self.placing == "learned":
+        if STARTS and self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
     def forward(self, pixels_bchw: Tensor) -> Tensor:
@@ -190,7 +193,7 @@ class VideoEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if self.placing == "learned":
+        if STARTS and self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
     def forward(self, video_bfchw: Tensor, length_b: Tensor | None) -> Tensor:
@@ -243,7 +246,7 @@ class FrameEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if self.placing == "learned":
+        if STARTS and self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
     def forward(self, frames_bfc: Tensor, length_b: Tensor | None, places_bt: Tensor) -> Tensor:
@@ -287,10 +290,10 @@ class TableEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if self.numbers:
+        if STARTS and self.numbers:
             nn.init.normal_(self.weight)
             nn.init.zeros_(self.bias)
-        if self.placing == "learned":
+        if STARTS and self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
     def forward(self, row_bc: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
+from mmspec.compiler.parts.init import STARTS
 from mmspec.compiler.runtime.grouped import grouped_matmul
 
 
@@ -100,8 +101,9 @@ class Experts(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        nn.init.normal_(self.up, std=self.up.shape[1] ** -0.5)
-        nn.init.normal_(self.down, std=self.down.shape[1] ** -0.5)
+        if STARTS:
+            nn.init.normal_(self.up, std=self.up.shape[1] ** -0.5)
+            nn.init.normal_(self.down, std=self.down.shape[1] ** -0.5)
 
     def forward(
         self,

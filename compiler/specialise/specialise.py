@@ -19,13 +19,20 @@ from mmspec.compiler.specialise.source import Library, Part, library
 
 
 class Specialiser:
-    """Collects requests; `finish` turns them into source. `reserved` names are left to others."""
+    """Collects requests; `finish` turns them into source. `reserved` names are left to others.
+
+    constants: of the part modules, where their value is another than there.
+    """
 
     def __init__(
-        self, modules: Sequence[ModuleType], reserved: frozenset[str] = frozenset()
+        self,
+        modules: Sequence[ModuleType],
+        reserved: frozenset[str] = frozenset(),
+        constants: Mapping[str, object] | None = None,
     ) -> None:
         self.library: Library = library(modules)
-        self.constants: Mapping[str, object] = dict(_literals(self.library))
+        given = constants or {}
+        self.constants: Mapping[str, object] = {**dict(_literals(self.library)), **given}
         self.inliner = Inliner(self.library)
         self.classes: dict[str, Class] = {}
         self._reserved = reserved

@@ -9,7 +9,7 @@ from mmspec.cli import output
 from mmspec.cli.diagram import Box, Graph
 from mmspec.expressions import mask as masks
 from mmspec.expressions.scanner import write
-from mmspec.schema import fusion, halting, head, modality, routing
+from mmspec.schema import fusion, halting, head, init, modality, routing
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
@@ -130,6 +130,14 @@ def routing_text(item: Stream) -> str:
     if isinstance(layer, routing.Switch):
         return f"{layer.experts} experts, switch"
     return "" if isinstance(layer, routing.Mlp) else f"{layer.kind} feed-forward"
+
+
+def init_text(item: init.Init) -> str:
+    """How weights start, nothing where it is the default."""
+    if isinstance(item, init.FanIn):
+        return ""
+    std = "" if isinstance(item, init.Gpt2) else f"({item.std:g})"
+    return f"{item.kind}{std}"
 
 
 def halting_text(item: halting.Halting | None) -> str:

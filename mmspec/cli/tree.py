@@ -126,6 +126,8 @@ def _rows(spec: Spec, parameters: Mapping[str, int]) -> Iterator[Row]:
     about = [spec.about] if spec.about else []
     about += [f"{total:,} parameters"] if total is not None else []
     yield Row(0, spec.name, "bold", words=", ".join(about))
+    if start := graph.init_text(spec.init):
+        yield Row(1, "init", "bold", words=start)
     yield Row(1, "modalities", "bold")
     for name, modality in spec.modalities.items():
         words = ", ".join(graph.modality_lines(modality))

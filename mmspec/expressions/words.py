@@ -90,6 +90,10 @@ objectives: losses loss objective
 about: description desc doc title comment
 name: id title model model_name
 dims: params variables sizes dimensions constants vars
+init: initialization initialisation initializer initialiser weight_init init_method init_weights
+init: weights_init parameter_init init_scheme initialize initialise reset_parameters
+init: initializer_range init_std init_method_std initialization_std initializer_std
+std: initializer_range stddev sigma scale standard_deviation init_std deviation
 claims: claim assertions properties asserts checks
 mmspec: version
 """
@@ -135,6 +139,10 @@ gated: gate gmu
 transformer: encoder self-attention merged
 ponder: pondernet act adaptive
 exit: early_exit early-exit
+fan-in: default torch pytorch lecun kaiming_uniform he_uniform
+gpt2: gpt nanogpt gpt2_init gpt3
+normal: gaussian normal_ randn random_normal
+truncated-normal: trunc_normal trunc_normal_ truncnorm
 number: float int integer numeric real num
 full: bidirectional all dense none_masked global_attention full_attention encoder
 causal: autoregressive decoder triangular tril lower_triangular unidirectional

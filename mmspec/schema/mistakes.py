@@ -30,7 +30,7 @@ _WORDS: Final = {
 _TAGS: Final = frozenset(
     """
     tokens image video audio series table mlp glu experts switch by-modality ponder exit
-    classifier regressor language-model contrastive
+    classifier regressor language-model contrastive fan-in gpt2 normal truncated-normal
     """.split()
 ) | frozenset(fusion.KINDS)
 

@@ -106,9 +106,11 @@ _PLACES: Final = {
     "halting": "`halting`",
     "from": "a fusion",
     "norm": "`norm`",
+    "init": "`init`",
     "length": "`length`",
     "columns": "a column of categories",
 }
+_OF_KINDS: Final = ("a modality", "a head", "a fusion", "`feed_forward`", "`halting`", "`init`")
 
 
 def _all() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -122,7 +124,7 @@ def _all() -> Iterator[tuple[str, type[BaseModel]]]:
             annotation = fields(owner)[name].annotation
             for model in (*_models([annotation]), *_models(_items([annotation]))):
                 tags = [value for tag in _TAGS for value in tag_values(model, tag)]
-                many = words in ("a modality", "a head", "a fusion", "`feed_forward`", "`halting`")
+                many = words in _OF_KINDS
                 yield (f"{words} of kind {' or '.join(tags)}" if tags and many else words), model
 
 

@@ -10,6 +10,7 @@ from mmspec.diagnostics import Diagnostic, Span
 from mmspec.schema.base import Model, Refused, Size
 from mmspec.schema.claim import Claim
 from mmspec.schema.head import Head
+from mmspec.schema.init import FAN_IN, Init
 from mmspec.schema.modality import Modality
 from mmspec.schema.names import DimName, Name, PackageName, PartName
 from mmspec.schema.objective import Objective
@@ -39,6 +40,7 @@ class Spec(Model):
     name: PackageName
     about: str = Field(default="", max_length=500)
     dims: dict[DimName, Size] = Field(default_factory=dict)
+    init: Init = FAN_IN
     modalities: dict[PartName, Modality] = Field(min_length=1)
     streams: dict[PartName, Stream] = Field(min_length=1)
     heads: dict[PartName, Head] = Field(min_length=1)

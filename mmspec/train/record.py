@@ -220,7 +220,7 @@ def changes(stored: Run) -> tuple[str, ...]:
 def check_same(stored: Run, settings: Settings, spec: Spec) -> None:
     """Raise MM612 where the settings or the spec are not those of the run."""
     differences = settings.differences(stored.settings)
-    if resolved(spec) != stored.content["spec"]:
+    if resolved(spec) != resolved(stored.spec):
         differences.append("the spec is not the one the run was begun with")
     _refuse(settings, differences)
 

@@ -160,6 +160,14 @@ def test_the_tree_names_shapes_and_parameters() -> None:
     assert any("label" in line and "[B, 9]" in line and " 89 " in line for line in shown)
     assert all(line.isascii() for line in shown)
     assert all(not line.endswith(" ") for line in shown)
+    assert not any("init" in line for line in shown)
+
+
+@pytest.mark.parametrize("said", ["gpt2", "normal(0.03)", "truncated-normal(0.5)"])
+def test_the_tree_says_how_weights_start(said: str) -> None:
+    written = (ROOT / "specs" / "gpt2.yaml").read_text().replace("init: gpt2", f"init: {said}")
+    shown = [line.plain for line in tree.lines(validate(text.parse(written, "")), {}, 100, True)]
+    assert f"|- init  {said}" in shown
 
 
 def test_a_layer_that_cannot_fit_is_told_before_anything_is_ordered(

@@ -180,6 +180,17 @@ def test_each_key_of_the_record_is_missed_when_it_is_changed(out: Path) -> None:
             assert {d.code for d in error.diagnostics} <= {"MM612", "MM613"}, error
 
 
+def test_a_run_of_before_a_word_of_the_language_goes_on(out: Path, resumed: dict[str, Any]) -> None:
+    """Its record does not have what is left out: `init`, which is then what it was."""
+    path = out / record.NAME
+    content = json.loads(path.read_text())
+    assert content["spec"].pop("init") == {"kind": "fan-in"}
+    del content["sha256"]
+    path.write_text(json.dumps(content | {"sha256": record._digest(content)}))
+    go(out)
+    assert result(out) == resumed
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 10**5, "1" * 10**5, "\xff", "NaN"])
 def test_a_record_that_is_none(out: Path, text: str) -> None:
     (out / record.NAME).write_bytes(text.encode("latin-1"))

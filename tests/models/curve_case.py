@@ -42,8 +42,10 @@ class Case:
 CASES: Final = {
     "cross_attention": Case(),
     "early_exit": Case(edits=(("threshold: 0.8", "threshold: 0.27"),)),
+    "experts_by_modality": Case(24, (("dims:", "init: normal(0.05)\ndims:"),)),
     "experts_top2": Case(40, (("before=31", "before=9"),)),
     "film": Case(edits=(("attention: window(before=5, after=5)", "attention: window(before=2)"),)),
+    "gated": Case(24, (("dims:", "init: truncated-normal(0.1)\ndims:"),)),
     "gpt2": Case(
         70,
         (
@@ -127,7 +129,7 @@ def _the_same_everywhere() -> Generator[None]:
 def _header(spec: Spec, case: Case) -> Iterator[str]:
     yield f"# specs/{spec.name}.yaml: {STEPS} steps of AdamW in float64; weights of seed {_SEED}"
     for old, new in case.edits:
-        yield f"# {old} -> {'; '.join(new.split(chr(10) + '    '))}"
+        yield f"# {old} -> {'; '.join(map(str.strip, new.splitlines()))}"
     hidden = [name for name, modality in spec.modalities.items() if modality.optional]
     yield f"# {SAMPLES} samples a step, of {case.most} tokens or frames at most"
     yield f"# now and then absent: {', '.join(hidden) or 'nothing'}"

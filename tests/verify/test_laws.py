@@ -115,3 +115,21 @@ def test_the_self_test_counts_what_is_caught_and_what_is_not(
     assert [case.attrib["classname"] for case in sound] == ["P41", "P9", "false alarm"]
     caught = SelfTest((replace(report.trials[0], caught=True),), (), ()).junit()
     assert ElementTree.fromstring(caught)[0].attrib["failures"] == "0"
+
+
+def test_a_prompt_of_text_that_another_stream_packs() -> None:
+    """Its documents are cut with it."""
+    subject = Subject.of_text("""\
+mmspec: 1
+name: both
+modalities:
+  text: {kind: tokens, vocab: 5, length: {max: 6}}
+streams:
+  said: {from: text, depth: 1, width: 6, heads: 2, attention: causal}
+  sorted: {from: text, depth: 1, width: 6, heads: 2, attention: document}
+heads:
+  next: {from: said, kind: language-model, tied: false}
+  kind: {from: sorted, kind: classifier, classes: 3}
+""")
+    outcome = check_law(BY_ID["P17"], subject, Search(20, 0))
+    assert outcome.status == "held", outcome.detail

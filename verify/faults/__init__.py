@@ -9,6 +9,7 @@ from mmspec.verify.faults import (
     fusion,
     halting,
     head,
+    init,
     language,
     masks,
     modality,
@@ -22,6 +23,7 @@ __all__ = ["FAULTS", "Fault"]
 
 FAULTS: tuple[Fault, ...] = (
     *language.FAULTS,
+    *init.FAULTS,
     *modality.FAULTS,
     *stream.FAULTS,
     *masks.FAULTS,

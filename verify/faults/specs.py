@@ -271,6 +271,42 @@ streams:
 heads:
   next: {from: joint, kind: language-model}
 """
+STARTED: Final = """\
+mmspec: 1
+name: started
+init: gpt2
+modalities:
+  text: {kind: tokens, vocab: 13, length: {max: 7}, position: learned}
+  row: {kind: table, columns: {age: number, side: {categories: 3}}}
+streams:
+  text:
+    from: text
+    depth: 2
+    width: 12
+    heads: 2
+    feed_forward: {kind: experts, experts: 3, choose: 2, width: 14}
+  asked: {from: {fusion: attention, of: [row], queries: 3}, depth: 1, width: 12, heads: 2}
+  joint:
+    from: {fusion: transformer, of: [text, asked], depth: 2}
+    depth: 1
+    width: 12
+    heads: 2
+    feed_forward: {kind: by-modality, width: 10}
+    halting: {kind: ponder, at_most: 3, prior: 0.3}
+heads:
+  label: {from: joint, kind: classifier, classes: 5}
+"""
+CUT: Final = """\
+mmspec: 1
+name: cut
+init: truncated-normal(0.1)
+modalities:
+  motion: {kind: series, features: 3, rate: 50 Hz, length: {max: 17}, position: learned}
+streams:
+  motion: {from: motion, depth: 2, width: 12, heads: 3, norm: rms}
+heads:
+  label: {from: motion, kind: classifier, classes: 4}
+"""
 ALL: Final = {
     "joined": JOINED,
     "caption": CAPTION,
@@ -285,6 +321,8 @@ ALL: Final = {
     "heard": HEARD,
     "read": READ,
     "spoken": SPOKEN,
+    "started": STARTED,
+    "cut": CUT,
 }
 PACKED: Final = """\
 mmspec: 1

@@ -53,8 +53,11 @@ class _Text:
         """The cache of the prompts."""
         case, name = self.cut.case, self._name
         prompt = torch.tensor(self.cut.prompt)
-        tensors = {**case.batch.tensors, name: self.ids[:, : int(prompt.max())]}
+        most = int(prompt.max())
+        tensors = {**case.batch.tensors, name: self.ids[:, :most]}
         packed = {n: x for n, x in case.batch.documents.items() if tensors[n] is not None}
+        if name in packed:  # by another stream than the one that decodes
+            packed[name] = packed[name][:, :most]
         more = {"documents": packed} if packed else {}
         lengths = {**case.batch.lengths, name: prompt}
         return self.steps.prefill(self.model, **tensors, lengths=lengths, **more)[1]

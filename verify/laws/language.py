@@ -40,6 +40,7 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("head", "contrastive"): {"temperature": 0.07},
 }
 """What docs/language.md says an option left out means, by kind."""
+INIT: dict[str, Any] = {"kind": "fan-in", "std": 0.02}
 STREAM: dict[str, Any] = {"attention": "full", "bias": True, "dropout": 0.0}
 NORM: dict[str, Any] = {"kind": "layer", "eps": 1e-5, "placement": "pre"}
 OBJECTIVE: dict[str, Any] = {"weight": 1.0, "smoothing": 0.0}
@@ -162,6 +163,8 @@ def _mistyped(text: str, value: Any) -> str | None:
 def _defaults(subject: Subject) -> Iterator[tuple[Keys, dict[str, Any]]]:
     """Every place of the spec where an option may be left out, with what it then means."""
     spec = subject.spec
+    short = isinstance(_maybe(subject.document.data, ("init",)), str)
+    yield ("init",), {} if short else INIT
     for name, modality in spec.modalities.items():
         yield ("modalities", name), DEFAULTS["modality", modality.kind]
     for name, stream in spec.streams.items():

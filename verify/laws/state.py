@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -11,18 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmspec.schema.head import Contrastive
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case, cases, scaled
 from mmspec.verify.lab.compare import difference
 from mmspec.verify.lab.search import search as look
+from mmspec.verify.lab.starting import Drawn, unequal
 from mmspec.verify.law import Law, Search
-from mmspec.verify.outcome import Broken, Outcome, held
+from mmspec.verify.outcome import Broken, Keys, Outcome, held
+from mmspec.verify.reference.init import Start, starts
 from mmspec.verify.subject import Subject
 
 _SIGMAS = 5
 _DRAWS = 4096
-"""Numbers that a rate is judged by, at least."""
+"""Numbers that a rate or a scale is judged by, at least."""
+_MOST = 2**22
+"""Weights of new models that are looked at, all together; one model is looked at whole."""
 
 
 @contextmanager
@@ -45,26 +49,75 @@ def _memory() -> Any:
 
 
 def _initialised(subject: Subject, search: Search) -> Outcome:
-    """No weight or buffer is left as memory was; scales start where the spec says."""
-    with _poisoned(), torch.random.fork_rng(devices=[]):
+    """No weight or buffer is left as memory was; each weight starts as `init` says."""
+    expected = starts(subject.spec)
+    names = {name: re.sub(r"\.\d+\.", ".*.", name) for name in expected}
+    drawn = {
+        name: Drawn(start)
+        for own, start in expected.items()
+        if start.law != "constant"
+        for name in (own, names[own])
+    }
+    looked = models = 0
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(search.seed)
+        while models < search.examples and looked < _MOST and _scarce(drawn, models):
+            state = _made(subject)
+            _take(state, expected, names, drawn)
+            models += 1
+            looked += sum(weight.numel() for weight in state.values())
+    for name, numbers in drawn.items():
+        if wrong := numbers.wrong():
+            raise Broken(f"`{name}` {wrong}", ("init",))
+    return held(P55.id, P55.statement, models, search.seed)
+
+
+def _scarce(drawn: dict[str, Drawn], models: int) -> bool:
+    """Whether another model has to be made to judge the numbers of all by."""
+    return not models or any(numbers.count < _DRAWS for numbers in drawn.values())
+
+
+def _made(subject: Subject) -> dict[str, Tensor]:
+    """The weights of a new model; raises Broken where one was not written."""
+    with _poisoned():
         made: nn.Module = subject.model_class()
-    state = {**dict(made.named_parameters()), **dict(made.named_buffers())}
-    for name, value in state.items():
+    weights = dict(made.named_parameters())
+    for name, value in {**weights, **dict(made.named_buffers())}.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise Broken(f"`{name}` is not initialised")
         if not value.requires_grad and isinstance(value, nn.Parameter):
             raise Broken(f"`{name}` takes no gradient")
-    for name, head in subject.spec.heads.items():
-        if isinstance(head, Contrastive):
-            scale, wanted = (
-                float(state[f"{name}_head.scale"].detach()),
-                math.log(1 / head.temperature),
-            )
-            if abs(scale - wanted) > 1e-5:
-                said = f"`{name}_head.scale` starts at {scale:.6g}, not {wanted:.6g}"
-                raise Broken(said, ("heads", name))
-    return held(P55.id, P55.statement, 1, search.seed)
+    return {name: value.detach() for name, value in weights.items()}
+
+
+def _take(
+    state: dict[str, Tensor],
+    expected: dict[str, Start],
+    roles: dict[str, str],
+    drawn: dict[str, Drawn],
+) -> None:
+    """Judge what is constant in a model; keep what is drawn, also with that of other blocks."""
+    first: dict[str, str] = {}
+    for name, start in expected.items():
+        weight, role = state.get(name), roles[name]
+        if weight is None:
+            raise Broken(f"there is no `{name}`")
+        if start.law == "constant":
+            if wrong := unequal(weight, start):
+                raise Broken(f"`{name}` {wrong}", _said(name))
+            continue
+        for key in {name, role}:
+            drawn[key].add(weight)
+        other = first.setdefault(role, name)
+        alike = other != name and torch.equal(weight, state[other])
+        if alike and bool((weight != weight.flatten()[0]).any()):
+            raise Broken(f"`{other}` and `{name}` start with the same numbers")
+
+
+def _said(name: str) -> Keys:
+    """The keys of the spec that say how a constant weight starts."""
+    owner, _, weight = name.partition("_head.")
+    return ("heads", owner) if weight == "scale" else ("init",)
 
 
 def _pure(subject: Subject, case: Case) -> None:
@@ -198,7 +251,7 @@ P53 = Law(
 P55 = Law(
     "P55",
     "initialised state",
-    "a new model leaves no weight or buffer as memory was, and its scales start as specified",
+    "a new model leaves no weight or buffer as memory was, and its weights start as `init` says",
     lambda _: None,
     _initialised,
 )

@@ -22,6 +22,15 @@ from mmspec.verify.strategies.modalities import DIVISOR, modalities
 from mmspec.verify.strategies.streams import Node, stream
 
 Body = dict[str, Any]
+INITS: tuple[Body, ...] = (
+    {},
+    {},
+    {"init": "gpt2"},
+    {"init": "fan-in"},
+    {"init": "normal(0.3)"},
+    {"init": {"kind": "normal", "std": 0.1}},
+    {"init": "truncated-normal"},
+)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -55,6 +64,7 @@ def spec_dicts(draw: st.DrawFn) -> Body:
         some = body[draw(st.sampled_from(sorted(body)))]
         spec["dims"] = {"d": some["width"]}
         some["width"] = "d"
+    spec |= draw(st.sampled_from(INITS))
     return spec | ({"objectives": rest} if rest else {})
 
 

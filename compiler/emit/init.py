@@ -1,0 +1,63 @@
+"""`Model.initialise`, which says how all of its weights start, where the spec names an `init`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmspec.compiler import ir
+
+
+def method(plan: ir.Plan) -> Iterator[str]:
+    """`initialise`, a method of the model's class; nothing where each part starts by itself."""
+    how = plan.init
+    if how is None:
+        return
+    yield "    def initialise(self) -> None:"
+    yield f'        """{_summary(how)}"""'
+    yield "        for name, weight in self.named_parameters():"
+    yield '            if name.endswith(".bias"):'
+    yield "                nn.init.zeros_(weight)"
+    yield "            elif weight.dim() > 1:  # the weights of norms stay 1"
+    yield f"                {_draw(how)}"
+    if how.by_depth:
+        yield from _by_depth(how, tuple(_depths(plan)))
+
+
+def _summary(how: ir.Normal) -> str:
+    within = f" within {how.cut} deviations" if how.cut else ""
+    added = "; what blocks add is smaller by depth (GPT-2)" if how.by_depth else ""
+    return f"Weights N(0, {how.std!r}){within}, biases 0{added}."
+
+
+def _draw(how: ir.Normal) -> str:
+    """The statement that draws a weight."""
+    if how.cut:
+        ends = f"a=-{how.cut} * {how.std!r}, b={how.cut} * {how.std!r}"
+        return f"nn.init.trunc_normal_(weight, std={how.std!r}, {ends})"
+    return f"nn.init.normal_(weight, std={how.std!r})"
+
+
+def _depths(plan: ir.Plan) -> Iterator[tuple[str, int]]:
+    """Each module with blocks, and how many of them a token passes at most."""
+    for node in plan.nodes:
+        if isinstance(node, ir.Stack):
+            yield node.module, sum(count for _, count in node.passes())
+        elif isinstance(node, ir.Fuse) and node.module and node.fusion.layers:
+            yield node.module, node.fusion.layers
+
+
+def _by_depth(how: ir.Normal, depths: tuple[tuple[str, int], ...]) -> Iterator[str]:
+    """The statements for what blocks add to the tokens: two projections in each."""
+    pad, layers = "        ", "layers"
+    if len(depths) == 1:
+        module, layers = depths[0][0], str(depths[0][1])
+        yield f"{pad}for name, weight in self.{module}.blocks.named_parameters():"
+    else:
+        yield f"{pad}depths = ("
+        yield from (f"{pad}    (self.{module}, {depth})," for module, depth in depths)
+        yield f"{pad})"
+        yield f"{pad}for stack, layers in depths:"
+        pad += "    "
+        yield f"{pad}for name, weight in stack.blocks.named_parameters():"
+    yield f'{pad}    if name.removesuffix(".weight").endswith((".output", ".down")):'
+    yield f"{pad}        nn.init.normal_(weight, std={how.std!r} / math.sqrt(2 * {layers}))"

@@ -1,0 +1,126 @@
+"""How every weight starts, by name: the table of docs/language.md."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final, Literal
+
+from mmspec.schema.fusion import Transformer
+from mmspec.schema.halting import Ponder
+from mmspec.schema.head import Contrastive
+from mmspec.schema.init import FanIn, Gpt2, TruncatedNormal
+from mmspec.schema.spec import Spec
+from mmspec.verify.reference.arithmetic import Shapes
+from mmspec.verify.reference.shapes import expected_weights
+
+_NORMS: Final = ("norm", "attention_norm", "feed_forward_norm", "norm_query", "norm_context")
+_SMALL: Final = 0.02
+_CUT: Final = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
+"""The deviation of N(0, 1) within two of it: 1 - 4 φ(2) / (2 Φ(2) - 1) is its square."""
+_ADDED: Final = re.compile(
+    r"(?P<stream>\w+)_(?P<where>stream|fusion)\.blocks\.\d+\."
+    r"(attention\.output\.weight|feed_forward\.(\w+_mlp\.)?down(\.weight)?)"
+)
+"""What a block adds to its tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a weight is drawn from: N(0, scale), the same within two scales, or U(-scale, scale).
+
+    `constant`: it is `scale`.
+    """
+
+    law: Literal["constant", "normal", "truncated", "uniform"]
+    scale: float
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of what is drawn."""
+        if self.law == "uniform":
+            return self.scale / math.sqrt(3)
+        return self.scale * (_CUT if self.law == "truncated" else 1.0)
+
+    @property
+    def most(self) -> float:
+        """What nothing drawn is beyond."""
+        return {"normal": math.inf, "truncated": 2 * self.scale}.get(self.law, self.scale)
+
+    def beyond(self, share: float) -> float:
+        """From what size on a share of what is drawn lies."""
+        if self.law == "uniform":
+            return self.scale * (1 - share)
+        lost = math.erfc(math.sqrt(2)) if self.law == "truncated" else 0.0
+        tail = (lost + share * (1 - lost)) / 2
+        return self.scale * NormalDist().inv_cdf(1 - tail)
+
+    @property
+    def inside(self) -> float:
+        """The share of what is drawn that lies within half a scale of 0."""
+        if self.law == "uniform":
+            return 0.5
+        half = math.erf(0.5 / math.sqrt(2))
+        return half / math.erf(math.sqrt(2)) if self.law == "truncated" else half
+
+
+def starts(spec: Spec) -> dict[str, Start]:
+    """The start of every weight."""
+    shapes = expected_weights(spec)
+    return {name: _fixed(spec, name) or _drawn(spec, name, shapes) for name in shapes}
+
+
+def _fixed(spec: Spec, name: str) -> Start | None:
+    """The start of what no `init` changes: norms, and the scale of a contrastive head."""
+    module, _, last = name.rpartition(".")
+    if module.rpartition(".")[2] in _NORMS:
+        return Start("constant", float(last == "weight"))
+    head = spec.heads.get(module.removesuffix("_head"))
+    if last == "scale" and isinstance(head, Contrastive):
+        return Start("constant", math.log(1 / head.temperature))
+    return None
+
+
+def _drawn(spec: Spec, name: str, shapes: Shapes) -> Start:
+    init = spec.init
+    if isinstance(init, FanIn):
+        return _by_inputs(name, shapes)
+    if name.endswith(".bias"):
+        return Start("constant", 0.0)
+    if isinstance(init, Gpt2):
+        return Start("normal", 0.02 / _shrunk(spec, name))
+    return Start("truncated" if isinstance(init, TruncatedNormal) else "normal", init.std)
+
+
+def _by_inputs(name: str, shapes: Shapes) -> Start:
+    """fan-in: linears by their inputs, tables and what is added to tokens small."""
+    module, _, last = name.rpartition(".")
+    if last in ("position", "queries", "source") or module.endswith(".table"):
+        return Start("normal", _SMALL)
+    if module.endswith(".categories") or (last == "weight" and _is_table(module, shapes)):
+        return Start("normal", 1.0)
+    if last == "bias" and _is_table(module, shapes):
+        return Start("constant", 0.0)
+    if last in ("up", "down"):
+        return Start("normal", shapes[name][1] ** -0.5)
+    return Start("uniform", shapes[f"{module}.weight"][1] ** -0.5)
+
+
+def _is_table(module: str, shapes: Shapes) -> bool:
+    """Whether a module holds the numbers of a table: a weight and a bias of one shape."""
+    return len(shapes.get(f"{module}.bias", ())) == 2
+
+
+def _shrunk(spec: Spec, name: str) -> float:
+    """gpt2: by what a weight is divided, the root of how often blocks add to a token."""
+    found = _ADDED.fullmatch(name)
+    if found is None:
+        return 1.0
+    stream = spec.streams[found["stream"]]
+    if found["where"] == "fusion":
+        assert isinstance(stream.source, Transformer)
+        return math.sqrt(2 * stream.source.depth)
+    steps = stream.halting.at_most if isinstance(stream.halting, Ponder) else 1
+    return math.sqrt(2 * stream.depth * steps)
