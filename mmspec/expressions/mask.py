@@ -173,10 +173,11 @@ def fold(
 
 def patterns(mask: Mask) -> tuple[Pattern, ...]:
     """The patterns of a mask, in the order they are written."""
-    found: tuple[Pattern, ...] = fold(
-        mask, lambda pattern: (pattern,), lambda operand: operand, add, add
-    )
-    return found
+
+    def alone(pattern: Pattern) -> tuple[Pattern, ...]:
+        return (pattern,)
+
+    return fold(mask, alone, lambda operand: operand, add, add)
 
 
 def drawn(mask: Mask) -> tuple[Pattern, ...]:
@@ -246,9 +247,12 @@ def write(mask: Mask, word: Callable[[Pattern], str], grouped: bool = True) -> s
         own = _TIGHT if sign == "&" else _LOOSE
         return f"{within(one, own)} {sign} {within(other, own + grouped)}", own
 
+    def alone(pattern: Pattern) -> tuple[str, int]:
+        return word(pattern), _PATTERN
+
     text, _ = fold(
         mask,
-        lambda pattern: (word(pattern), _PATTERN),
+        alone,
         lambda operand: (f"~{within(operand, _TIGHTEST)}", _TIGHTEST),
         lambda one, other: joined(one, "&", other),
         lambda one, other: joined(one, "|", other),

@@ -230,14 +230,14 @@ def table(
 
 def _parts(mask: Mask) -> tuple[Mask, ...]:
     """The largest parts that are formulas, and the patterns that are tables."""
-    return fold(
-        mask,
-        lambda table: (table,),
-        lambda operand: operand,
-        add,
-        add,
-        whole=lambda part: (part,) if is_closed(part) else None,
-    )
+
+    def alone(table: Pattern) -> tuple[Mask, ...]:
+        return (table,)
+
+    def formula(part: Mask) -> tuple[Mask, ...] | None:
+        return (part,) if is_closed(part) else None
+
+    return fold(mask, alone, lambda operand: operand, add, add, whole=formula)
 
 
 def _tabled(

@@ -110,9 +110,13 @@ def _is_table(pattern: Pattern) -> bool:
 
 def widest(mask: Mask, is_open: Callable[[Pattern], bool] = _is_table) -> Mask:
     """A mask that shows all that this one may show, whatever its open patterns show: tables."""
+
+    def of_pattern(pattern: Pattern) -> tuple[Mask, Mask]:
+        return (NONE, FULL) if is_open(pattern) else (pattern, pattern)
+
     _, most = fold(
         mask,
-        lambda pattern: (NONE, FULL) if is_open(pattern) else (pattern, pattern),
+        of_pattern,
         lambda operand: (complement(operand[1]), complement(operand[0])),
         lambda one, other: (meet(one[0], other[0]), meet(one[1], other[1])),
         lambda one, other: (union(one[0], other[0]), union(one[1], other[1])),
