@@ -54,12 +54,13 @@ def refusal(plan: ir.Plan, head: ir.Head) -> str | None:
 
 def _path(plan: ir.Plan, value: ir.Value, segment: ir.Segment) -> Iterator[ir.Node]:
     """Nodes that tokens of a segment pass on their way into a value, last first."""
-    node = next(node for node in plan.nodes if node.out.name == value.name)
-    yield node
-    if isinstance(node, ir.Stack | ir.Project):
-        yield from _path(plan, node.source, segment)
-    elif isinstance(node, ir.Fuse):
-        yield from _path(plan, next(s for s in node.sources if segment in s.segments), segment)
+    by = {node.out.name: node for node in plan.nodes}
+    while True:
+        yield (node := by[value.name])
+        if isinstance(node, ir.Embed):
+            return
+        sources = node.sources if isinstance(node, ir.Fuse) else (node.source,)
+        value = next(source for source in sources if segment in source.segments)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import init, inputs, objective, wiring
+from mmspec.compiler.emit import init, inputs, objective, sparse, wiring
 from mmspec.compiler.emit.package import BANNER
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.wiring import Lines
@@ -192,12 +192,5 @@ def package_init(plan: ir.Plan, public: list[str]) -> str:
 def reserved(plan: ir.Plan) -> frozenset[str]:
     """Names that the wiring defines, so that no part may have them."""
     own = {f"{plan.class_name}{suffix}" for suffix in ("", "Heads", "Output")}
-    masks = {f"{node.stream}_mask" for node in plan.nodes if not isinstance(node, ir.Embed)}
-    masks |= {f"{name.removesuffix('_mask')}_fusion_mask" for name in masks}
-    by_heads = {f"{name}_{place}" for name in masks for place in range(1, _most_groups(plan) + 1)}
-    return frozenset(own | masks | by_heads)
-
-
-def _most_groups(plan: ir.Plan) -> int:
-    """The most groups of heads that an attention of the model has."""
-    return max((len(site.groups) for site in plan.sites()), default=0)
+    masks = {name for site in plan.sites() for name in (f"{site.owner}_mask", *sparse.names(site))}
+    return frozenset(own | masks)

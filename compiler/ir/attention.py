@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmspec.compiler.ir.tokens import Segment
 from mmspec.expressions.mask import Mask, is_packed
@@ -23,15 +23,16 @@ class Group:
 class Attention:
     """A site of attention: in a stream's blocks or in a fusion, the same record.
 
-    The groups' heads are all of `heads`, in order.
+    The groups' heads are all of `heads`, in order. Where it stands is no part of its `repr`: parts
+    read only what it computes, and those of sites that compute alike are made once.
     """
 
-    owner: str
+    owner: str = field(repr=False)
     """Its masks, patterns and kernels are named after it."""
-    of: str
+    of: str = field(repr=False)
     """Whose it is, in words."""
-    queries: tuple[Segment, ...]
-    keys: tuple[Segment, ...]
+    queries: tuple[Segment, ...] = field(repr=False)
+    keys: tuple[Segment, ...] = field(repr=False)
     own: bool
     """Whether one sequence reads itself; a fusion may read other values of the same segment."""
     groups: tuple[Group, ...]
