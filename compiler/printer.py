@@ -43,7 +43,7 @@ def _field(name: str, value: Any, pad: str) -> Iterator[str]:
             yield from _nested(f"block {number}" if len(value) > 1 else "block", block, pad)
     elif isinstance(value, ir.Block | ir.Attention):
         yield from _nested(name, value, pad)
-    elif name == "fusion":
+    elif name in ("fusion", "raw", "answer", "loss"):
         yield f"{pad}{name}: {value.name}"
         for item in dataclasses.fields(value):
             yield from _field(item.name, getattr(value, item.name), pad + "    ")

@@ -71,7 +71,7 @@ class Analysis:
             given.name: {
                 "tokens": given.tokens.max,
                 "symbol": given.tokens.symbol,
-                "raw_per_step": given.patch,
+                "raw_per_step": given.raw.step,
                 "tokens_per_step": given.area,
             }
             for given in self.plan.inputs

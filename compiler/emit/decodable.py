@@ -35,7 +35,7 @@ class Decoding:
 def decoding(plan: ir.Plan) -> Decoding | None:
     """Of the first language-model head that decodes; None where none does."""
     for head in plan.heads:
-        if head.kind == "language-model" and refusal(plan, head) is None:
+        if head.segment is not None and refusal(plan, head) is None:
             value = head.sources[0]
             segment = next(s for s in value.segments if s.name == head.segment)
             return Decoding(head, segment, tuple(reversed([*_path(plan, value, segment)])))
@@ -44,7 +44,7 @@ def decoding(plan: ir.Plan) -> Decoding | None:
 
 def refusal(plan: ir.Plan, head: ir.Head) -> str | None:
     """Why the next tokens of a language-model head need more than kept keys; None: they do not."""
-    assert head.kind == "language-model" and head.segment is not None, head.name
+    assert head.segment is not None, head.name
     flow = _Flow(head.segment)
     for node in plan.nodes:
         flow.step(node)

@@ -253,15 +253,9 @@ def _placed(steps: Steps, segment: ir.Segment) -> str:
     if name is None:
         return f"placed_tokens(None, batch, {most}, device)"
     given = next(x for x in steps.plan.inputs if x.name == name)
-    length, frames = f'lengths.get("{name}")', f"{name}.shape[1]"
-    tokens = frames
+    length, tokens = inputs.length(given), inputs.count(given)
     if segment.tokens.symbol is None:
-        length, tokens = f"whole_tokens({length}, {most})", str(most)
-    elif given.area > 1 or given.kind == "video":
-        length = f"tubelets({length}, {given.patch}, {given.area})"
-        tokens = f"-(-{frames} // {given.patch}) * {given.area}"
-    elif given.patch > 1:
-        length, tokens = f"patches({length}, {given.patch})", f"-(-{frames} // {given.patch})"
+        length = f"whole_tokens({length}, {most})"
     if given.optional and segment != steps.decoding.segment:
         tokens = f"0 if {name} is None else {tokens}"
     return f"placed_tokens({length}, batch, {tokens}, device)"

@@ -7,7 +7,6 @@ from typing import Final
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks
-from mmspec.compiler.emit.requests import Requests
 
 SUMMARY: Final = "What the model takes: anything else is an error that names it."
 NAMES: Final = frozenset(
@@ -52,7 +51,7 @@ def prompt(plan: ir.Plan, segment: str) -> Iterator[str]:
     """Those of `prefill`, which needs its segment even where the model does not."""
     for given in plan.inputs:
         if given.name == segment and given.optional:
-            yield _expected(plan, given)
+            yield _expected(given)
     yield from _placed(plan, "model")
     yield from _looked(plan, "batch = ")
 
@@ -60,7 +59,7 @@ def prompt(plan: ir.Plan, segment: str) -> Iterator[str]:
 def _placed(plan: ir.Plan, model: str) -> Iterator[str]:
     """Where the weights are, and lengths of known names there."""
     node = next(node for node in plan.nodes if isinstance(node, ir.Embed))
-    yield f"device = {model}.{node.module}.{Requests.weight(node)}.device"
+    yield f"device = {model}.{node.module}.{node.raw.weight}.device"
     yield f'lengths = known("lengths", lengths, {_quoted(plan.inputs)}, device)'
 
 
@@ -103,7 +102,7 @@ def _check_inputs(plan: ir.Plan) -> Iterator[str]:
         if given.optional:
             yield f"    if {given.name} is not None:"
         there = "    " * (1 + given.optional)
-        yield f"{there}{_expected(plan, given)}"
+        yield f"{there}{_expected(given)}"
         yield f'{there}expect_device("{given.name}", {given.name}, device)'
     names = ", ".join(f"{given.name}={given.name}" for given in plan.inputs)
     yield f"    batch = batch_size({names})"
@@ -111,22 +110,14 @@ def _check_inputs(plan: ir.Plan) -> Iterator[str]:
         yield f'    expect_lengths("{given.name}", lengths, batch, {_most(given)})'
     for name in packed(plan):
         given = next(given for given in plan.inputs if given.name == name)
-        shape, length = f"(batch, {_tokens(given)})", _length(given)
-        yield f'    expect_documents("{name}", documents, {shape}, {length})'
+        shape = f"(batch, {_tokens(given)})"
+        yield f'    expect_documents("{name}", documents, {shape}, {length(given)})'
     yield "    return batch"
 
 
-def _expected(plan: ir.Plan, given: ir.Input) -> str:
+def _expected(given: ir.Input) -> str:
     name, longest = given.name, "" if given.longest is None else f", {given.longest}"
-    if given.kind in ("tokens", "table"):
-        node = next(
-            node for node in plan.nodes if isinstance(node, ir.Embed) and node.modality == name
-        )
-        if given.kind == "table":
-            return f'expect_row("{name}", {name}, {node.columns!r})'
-        return f'expect_ids("{name}", {name}, {node.features}{longest})'
-    sizes = ", ".join(str(size) if isinstance(size, int) else "None" for size in given.shape)
-    return f'expect_numbers("{name}", {name}, ({sizes}){longest})'
+    return f'{given.raw.check}("{name}", {name}, {given.raw.admits!r}{longest})'
 
 
 def _most(given: ir.Input) -> str:
@@ -137,46 +128,42 @@ def _most(given: ir.Input) -> str:
 
 def _tokens(given: ir.Input) -> str:
     """How many tokens an input becomes."""
+    return f"0 if {given.name} is None else {count(given)}" if given.optional else count(given)
+
+
+def count(given: ir.Input) -> str:
+    """How many tokens an input becomes that is there."""
     if given.longest is None:
-        tokens = str(given.tokens.max)
-    else:
-        frames = f"{given.name}.shape[1]"
-        steps = frames if given.patch == 1 else f"-(-{frames} // {given.patch})"
-        tokens = steps if given.area == 1 else f"{steps} * {given.area}"
-    return f"0 if {given.name} is None else {tokens}" if given.optional else tokens
+        return str(given.tokens.max)
+    frames, step = f"{given.name}.shape[1]", given.raw.step
+    steps = frames if step == 1 else f"-(-{frames} // {step})"
+    return steps if given.area == 1 else f"{steps} * {given.area}"
 
 
-def _length(given: ir.Input) -> str:
-    """The lengths of an input's samples in tokens."""
-    length = f'lengths.get("{given.name}")'
-    return length if given.patch == 1 else f"patches({length}, {given.patch})"
+def length(given: ir.Input) -> str:
+    """The lengths of an input's samples in tokens; whether it is there, where all are alike."""
+    raw = f'lengths.get("{given.name}")'
+    if given.raw.counter is None:
+        return raw
+    name, sizes = given.raw.counter
+    return f"{name}({', '.join([raw, *map(str, sizes)])})"
 
 
 def _check_targets(plan: ir.Plan) -> Iterator[str]:
     yield f"def check_targets({_typed(plan, _targets(plan))}) -> None:"
     yield '    """TypeError or ValueError for targets that their heads cannot be compared with."""'
     for head in plan.heads:
-        given = f'"{head.name}", targets'
-        if head.loss == "contrastive":
-            yield f"    expect_any({given})"
-        elif head.loss == "cross-entropy":
-            yield f"    expect_classes({given}, batch, {head.size})"
-        elif head.loss == "mse":
-            yield f"    expect_values({given}, batch, {head.size})"
-        elif head.loss == "next-token":
-            shape = f"(batch, {_tokens(_read(plan, head))})"
-            length = f'lengths.get("{head.segment}")'
-            yield f"    expect_next({given}, {shape}, {length}, {head.size})"
-
-
-def _read(plan: ir.Plan, head: ir.Head) -> ir.Input:
-    """The input whose tokens a head predicts."""
-    return next(given for given in plan.inputs if given.name == head.segment)
+        told = {"batch": "batch", "size": str(head.size)}
+        for given in plan.inputs:
+            if given.name == head.segment:
+                told |= {"tokens": f"(batch, {_tokens(given)})", "length": length(given)}
+        arguments = [f'"{head.name}"', "targets", *(told[name] for name in head.loss.told_of)]
+        yield f"    {head.loss.check}({', '.join(arguments)})"
 
 
 def _targets(plan: ir.Plan) -> list[str]:
     """Parameters of `check_targets`."""
-    sized = ["batch"] if any(head.loss != "contrastive" for head in plan.heads) else []
-    read = [head.segment for head in plan.heads if head.loss == "next-token" and head.segment]
+    sized = ["batch"] if any(head.loss.told_of for head in plan.heads) else []
+    read = [head.segment for head in plan.heads if head.segment is not None]
     more = [*dict.fromkeys(read), "lengths"] if read else []
     return ["targets", *sized, *more]

@@ -18,9 +18,10 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
                 *(f"    {line}" for line in _told(node, lines)[1]),
             )
         if plan.exits(node) is None:
-            lines.write(f'    losses["{node.name}"] = {_loss(node, plan, lines)}')
+            loss = _loss(node, f"{node.name}_logits", plan, lines)
+            lines.write(f'    losses["{node.name}"] = {loss}')
             continue
-        each = f'cross_entropy(exit_bc, targets["{node.name}"], {node.smoothing!r})'
+        each = _loss(node, "exit_bc", plan, lines)
         lines.write(
             f"    exits = [{each} for exit_bc in {node.name}_exits]",
             f'    losses["{node.name}"] = torch.stack(exits).mean()',
@@ -33,26 +34,23 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
         lines.write("loss = total_loss(losses, auxiliary)")
 
 
-def _loss(node: ir.Head, plan: ir.Plan, lines: Lines) -> str:
-    out, target = f"{node.name}_logits", f'targets["{node.name}"]'
-    if node.loss == "contrastive":
-        sides = [
-            f"present({lines.tensors[value.name]}, {lines.valids[value.name]})"
-            for value in node.sources
-        ]
-        return f"contrastive({out}, {', '.join(sides)})"
-    if node.loss == "next-token":
-        embedding = next(
-            x for x in plan.nodes if isinstance(x, ir.Embed) and x.modality == node.segment
-        )
-        if node.told:
-            target = f"{target}.masked_fill({_told(node, lines)[0]}, -100)"
-        if node.segment in plan.separate:
-            target = f"within_documents({target}, {lines.documents[node.segment]})"
-        return f"next_token({out}, {target}, {lines.valids[embedding.out.name]})"
-    if node.loss == "mse":
-        return f"squared_error({out}, {target})"
-    return f"cross_entropy({out}, {target}, {node.smoothing!r})"
+def _loss(node: ir.Head, logits: str, plan: ir.Plan, lines: Lines) -> str:
+    """The call of a head's loss with what it takes."""
+    target = f'targets["{node.name}"]'
+    if node.told:
+        target = f"{target}.masked_fill({_told(node, lines)[0]}, -100)"
+    if node.segment in plan.separate:
+        target = f"within_documents({target}, {lines.documents[node.segment]})"
+    there = [
+        f"present({lines.tensors[value.name]}, {lines.valids[value.name]})"
+        for value in node.sources
+    ]
+    known = {"logits": logits, "target": target, "present": ", ".join(there)}
+    known["smoothing"] = repr(getattr(node.loss, "smoothing", 0.0))
+    for x in plan.nodes:
+        if isinstance(x, ir.Embed) and x.modality == node.segment:
+            known.setdefault("valid", lines.valids[x.out.name])
+    return f"{node.loss.function}({', '.join(known[name] for name in node.loss.takes)})"
 
 
 def _told(node: ir.Head, lines: Lines) -> tuple[str, list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from mmspec.compiler import ir
@@ -13,32 +12,15 @@ from mmspec.schema.spec import camel
 
 
 def embedding(node: ir.Embed, separate: bool = False) -> tuple[str, dict[str, Any]]:
-    """Part and constants of an embedding; separate: positions begin anew in each document."""
-    common = {"width": node.out.width, "position": node.position}
-    tokens = node.out.segments[0].tokens.max
-    if node.kind == "tokens":
-        sizes = {"vocab": node.features, "max_tokens": tokens, "packed": separate}
-        return "TokenEmbedding", {**common, **sizes}
-    if node.kind == "table":
-        return "TableEmbedding", {**common, "columns": node.columns}
-    if node.kind == "image":
-        assert node.grid is not None
-        height, breadth = (side * node.patch for side in node.grid)
-        picture = {"height": height, "breadth": breadth, "patch": node.patch}
-        return "ImageEmbedding", {**common, "channels": node.features, **picture}
-    if node.kind == "video":
-        assert node.grid is not None
-        height, breadth = (side * node.patch for side in node.grid)
-        cut = {"patch": node.patch, "tubelet": node.tubelet, "max_tokens": tokens}
-        return "VideoEmbedding", {**common, "sizes": (node.features, height, breadth), **cut}
-    frames = {"features": node.features, "patch": node.patch, "max_tokens": tokens}
-    return "FrameEmbedding", {**common, **frames, "packed": separate}
+    """Part of an embedding, and what it may take; separate: positions begin anew in documents."""
+    known = {"width": node.out.width, "position": node.position, "packed": separate}
+    known["max_tokens"] = node.out.segments[0].tokens.max
+    return node.raw.part, known
 
 
 def fusion(node: ir.Fuse, backend: Backend) -> tuple[str, dict[str, Any]]:
-    """Part of a fusion with parameters, and all that it may take."""
-    constants = {item.name: getattr(node.fusion, item.name) for item in fields(node.fusion)}
-    constants |= {"width": node.out.width, "sources": len(node.sources)}
+    """Part of a fusion with parameters, and what it may take."""
+    constants: dict[str, Any] = {"width": node.out.width, "sources": len(node.sources)}
     for site in node.attentions:
         constants |= {"heads": site.heads, "shown": sparse.patterns(site, backend)}
         constants["packed"] = bool(masks.documents(site.groups))
@@ -63,16 +45,12 @@ def stack(node: ir.Stack, backend: Backend) -> tuple[str, dict[str, Any]]:
     return node.halting.part, {**constants, "rule": node.halting}
 
 
-def head(node: ir.Head, plan: ir.Plan) -> tuple[str, dict[str, Any]]:
-    """Part and constants of a head with parameters."""
+def head(node: ir.Head) -> tuple[str, dict[str, Any]]:
+    """Part of a head with parameters, and what it may take."""
     widths = tuple(value.width for value in node.sources)
-    if node.kind == "contrastive":
-        streams = [value.name for value in node.sources]
-        names = {"first": streams[0], "second": streams[1], "widths": widths}
-        return "ContrastiveHead", {**names, "size": node.size, "temperature": node.temperature}
-    if node.kind == "language-model":
-        return "LanguageModelHead", {"width": widths[0], "vocab": node.size}
-    return "PooledHead", {"width": widths[0], "size": node.size, "pool": node.pool}
+    known = {"width": widths[0], "widths": widths, "size": node.size, "vocab": node.size}
+    sides = zip(("first", "second"), node.sources, strict=False)
+    return node.answer.part, {**known, **{side: value.name for side, value in sides}}
 
 
 class Requests:
@@ -84,17 +62,17 @@ class Requests:
         for node in plan.nodes:
             if isinstance(node, ir.Embed):
                 part = embedding(node, node.modality in plan.separate)
+                part = _taken(specialiser, part, node.raw)
                 self._ask(specialiser, node.module, node.modality, part)
             elif isinstance(node, ir.Fuse) and node.module:
-                name, known = fusion(node, backend)
-                taken = specialiser.parameters(name)
-                constants = {each: value for each, value in known.items() if each in taken}
-                self._ask(specialiser, node.module, node.stream, (name, constants))
+                part = _taken(specialiser, fusion(node, backend), node.fusion)
+                self._ask(specialiser, node.module, node.stream, part)
             elif isinstance(node, ir.Stack):
                 self._ask(specialiser, node.module, node.stream, stack(node, backend))
         for item in plan.heads:
             if item.tied is None:
-                self._ask(specialiser, item.module, item.name, head(item, plan))
+                part = _taken(specialiser, head(item), item.answer)
+                self._ask(specialiser, item.module, item.name, part)
 
     def _ask(
         self, specialiser: Any, module: str, owner: str, part: tuple[str, dict[str, Any]]
@@ -111,11 +89,9 @@ class Requests:
         taken = [arguments[parameter] for parameter in self._parts[module].forward]
         return f"self.{module}({', '.join(taken)})"
 
-    @staticmethod
-    def weight(node: ir.Embed) -> str:
-        """A parameter of an embedding, for its dtype and device."""
-        if node.kind == "table":
-            return "weight" if 0 in node.columns else "categories.weight"
-        if node.grid is not None:
-            return "patch.weight"
-        return "table.weight" if node.kind == "tokens" else "frames.weight"
+
+def _taken(specialiser: Any, part: tuple[str, dict[str, Any]], record: object) -> Any:
+    """A part with what its constructor takes by name: of what is known, else of a kind's record."""
+    name, known = part
+    taken = specialiser.parameters(name)
+    return name, {each: known[each] if each in known else getattr(record, each) for each in taken}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks, sparse
-from mmspec.compiler.emit.inputs import packed
+from mmspec.compiler.emit.inputs import count, length, packed
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.kernels import kernel_mask
 
@@ -76,19 +76,14 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     """Embed a modality, or make no tokens where it is absent."""
     given = next(x for x in plan.inputs if x.name == node.modality)
     name, x = node.modality, f"{node.out.name}_btd"
-    arguments = {"ids_bt": name, "pixels_bchw": name, "frames_bfc": name, "row_bc": name}
-    arguments["video_bfchw"] = name
-    arguments["length_b"] = f'lengths.get("{name}")'
-    length = f'lengths.get("{name}")'
-    if node.kind in ("audio", "series") and node.patch > 1:
-        length = f"patches({length}, {node.patch})"
+    arguments = {node.raw.argument: name, "length_b": f'lengths.get("{name}")'}
     asked = name in packed(plan) and name not in lines.documents
     lines.documents[name] = document = f"{name}_document_bt"
     arguments["places_bt"] = f"document_places({document})"
     call = lines.requests.call(node.module, arguments)
-    weight = f"self.{node.module}.{lines.requests.weight(node)}"
-    made = [*([_documents(node)] if asked else []), f"{x} = {call}"]
-    if node.kind not in ("tokens", "table"):
+    weight = f"self.{node.module}.{node.raw.weight}"
+    made = [*([_documents(given)] if asked else []), f"{x} = {call}"]
+    if node.raw.typed:
         made.insert(0, f'expect_type("{name}", {name}, {weight})')
     if given.optional:
         empty = f'{document} = packed(documents.get("{name}"), {x}, 0)'
@@ -103,23 +98,16 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
         lines.write(*made)
     lines.tensors[node.out.name], lines.valids[node.out.name] = x, f"{node.out.name}_bt"
     tokens = f"{x}.shape[1]"
-    if node.kind in ("image", "table"):
-        value = f"valid_whole({length}, {tokens})"
-    elif node.kind == "video":
-        sizes = f"{given.patch}, {given.area}"
-        value = f"valid_tokens(tubelets({length}, {sizes}), {tokens})"
-    else:
-        value = f"valid_tokens({length}, {tokens})"
-    lines.write(f"{node.out.name}_bt = {value}")
+    valid = "valid_whole" if given.tokens.symbol is None else "valid_tokens"
+    lines.write(f"{node.out.name}_bt = {valid}({length(given)}, {tokens})")
     fixed = node.out.segments[0].tokens.symbol is None and not given.optional
     lines.counts.setdefault(name, str(node.out.segments[0].tokens.max) if fixed else tokens)
 
 
-def _documents(node: ir.Embed) -> str:
+def _documents(given: ir.Input) -> str:
     """The statement that names the document of each token."""
-    name, frames = node.modality, f"{node.modality}.shape[1]"
-    tokens = f"-(-{frames} // {node.patch})" if node.patch > 1 else frames
-    return f'{name}_document_bt = packed(documents.get("{name}"), {name}, {tokens})'
+    name = given.name
+    return f'{name}_document_bt = packed(documents.get("{name}"), {name}, {count(given)})'
 
 
 def project(node: ir.Project, lines: Lines) -> None:
@@ -224,7 +212,7 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     }
     if node.halting is not None and node.halting.head is not None:
         arguments["head"] = f"self.{node.halting.head}_head"
-    routed = any(isinstance(layer, ir.Experts) for layer in node.feed_forwards)
+    routed = any(layer.routes for layer in node.feed_forwards)
     if routed:
         lines.write(f"{node.stream}_routing: list[Routing] = []")
     _run(node, lines, lines.requests.call(node.module, arguments))
@@ -235,33 +223,31 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
 
 def _run(node: ir.Stack, lines: Lines, call: str) -> None:
     """The call of a stack and what it returns besides tokens."""
-    x, name = f"{node.stream}_btd", node.stream
+    x, name, halting = f"{node.stream}_btd", node.stream, node.halting
     lines.tensors[node.out.name] = x
-    if isinstance(node.halting, ir.Ponder):
-        lines.write(
-            f"{x}, halting_bn, steps_b = {call}",
-            f'statistics["{name}.halting"] = halting_bn',
-            f'statistics["{name}.steps"] = steps_b',
-        )
-        if node.halting.weight:
-            penalty = f"ponder_penalty(halting_bn, {node.halting.prior!r})"
-            lines.write(f'auxiliary["{name}.ponder"] = {_scaled(node.halting.weight, penalty)}')
-    elif isinstance(node.halting, ir.Exit):
-        lines.write(f'{name}_states, statistics["{name}.depth"] = {call}')
-        lines.write(f"{x} = {name}_states[-1]")
-    else:
+    if halting is None:
         lines.write(f"{x} = {call}")
+        return
+    places = {f'statistics["{name}.{what}"]': held for what, held in halting.statistics}
+    given = [held or place for place, held in places.items()]
+    lines.write(f"{', '.join((f'{name}_states' if halting.every else x, *given))} = {call}")
+    lines.write(*(f"{place} = {held}" for place, held in places.items() if held))
+    if halting.every:
+        lines.write(f"{x} = {name}_states[-1]")
+    if halting.penalty is not None:
+        what, penalty, weight = halting.penalty
+        lines.write(f'auxiliary["{name}.{what}"] = {_scaled(weight, penalty)}')
 
 
 def _routed(node: ir.Stack, lines: Lines) -> None:
-    """Statistics and balance loss of a stack with experts."""
+    """Statistics and auxiliary losses of a stack whose layers route."""
     (layer,), name = node.feed_forwards, node.stream
-    assert isinstance(layer, ir.Experts)
-    loads = f"torch.stack([layer.load_e for layer in {name}_routing])"
-    lines.write(f'statistics["{name}.load"] = {loads}')
-    if layer.balance:
-        balance = f"torch.stack([layer.balance for layer in {name}_routing]).mean()"
-        lines.write(f'auxiliary["{name}.balance"] = {_scaled(layer.balance, balance)}')
+    for what, field_ in layer.statistics:
+        every = f"torch.stack([layer.{field_} for layer in {name}_routing])"
+        lines.write(f'statistics["{name}.{what}"] = {every}')
+    for what, weight in layer.penalties:
+        mean = f"torch.stack([layer.{what} for layer in {name}_routing]).mean()"
+        lines.write(f'auxiliary["{name}.{what}"] = {_scaled(weight, mean)}')
 
 
 def _scaled(weight: float, expression: str) -> str:
@@ -294,38 +280,35 @@ def _positions(node: ir.Stack, plan: ir.Plan, lines: Lines) -> str:
 
 
 def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
-    """Read a stream."""
-    xs = [lines.tensors[value.name] for value in node.sources]
-    valids = [lines.valids[value.name] for value in node.sources]
+    """Read a stream, or several."""
+    arguments: dict[str, str] = {}
     out = f"{node.name}_logits"
-    if node.kind == "contrastive":
-        arguments = {"first_btd": xs[0], "first_bt": valids[0]}
-        arguments |= {"second_btd": xs[1], "second_bt": valids[1]}
+    for side, value in zip(("first", "second"), node.sources, strict=False):
+        arguments |= {f"{side}_btd": lines.tensors[value.name]}
+        arguments |= {f"{side}_bt": lines.valids[value.name]}
+    x, exits = _rows(node, lines), plan.exits(node)
+    arguments |= {"x_btd": x, "valid_bt": arguments["first_bt"]}
+    if node.tied:
+        lines.write(f"{out} = F.linear({x}, self.{node.tied}.table.weight)")
+    elif exits is None:
         lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")
-    elif node.kind == "language-model":
-        x = xs[0]
-        segments = [segment.name for segment in node.sources[0].segments]
-        if len(segments) > 1:
-            at = segments.index(node.segment or "")
-            counts = ", ".join(lines.counts[segment] for segment in segments)
-            lines.write(f"{node.name}_parts = torch.split({x}, [{counts}], dim=1)")
-            x = f"{node.name}_parts[{at}]"
-        if node.tied:
-            lines.write(f"{out} = F.linear({x}, self.{node.tied}.table.weight)")
-        else:
-            lines.write(f"{out} = {lines.requests.call(node.module, {'x_btd': x})}")
     else:
-        exits = plan.exits(node)
-        arguments = {"x_btd": xs[0], "valid_bt": valids[0]}
-        if exits is None:
-            lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")
-        else:
-            arguments["x_btd"] = "state_btd"
-            call = lines.requests.call(node.module, arguments)
-            lines.write(
-                f"{node.name}_exits = [{call} for state_btd in {exits.stream}_states]",
-                f"{out} = {node.name}_exits[-1]",
-            )
+        call = lines.requests.call(node.module, {**arguments, "x_btd": "state_btd"})
+        lines.write(
+            f"{node.name}_exits = [{call} for state_btd in {exits.stream}_states]",
+            f"{out} = {node.name}_exits[-1]",
+        )
+
+
+def _rows(node: ir.Head, lines: Lines) -> str:
+    """The tokens that a head reads: all of its first source, or those of its segment."""
+    x = lines.tensors[node.sources[0].name]
+    segments = [segment.name for segment in node.sources[0].segments]
+    if node.segment is None or len(segments) == 1:
+        return x
+    counts = ", ".join(lines.counts[segment] for segment in segments)
+    lines.write(f"{node.name}_parts = torch.split({x}, [{counts}], dim=1)")
+    return f"{node.name}_parts[{segments.index(node.segment)}]"
 
 
 def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:

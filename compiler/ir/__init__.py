@@ -2,8 +2,8 @@
 
     plan       = Plan(name, about, init, inputs*, nodes*, heads*, spans)
     init       = Normal | None                              -- None: each part starts by itself
-    input      = Input(name, kind, shape, length, optional)
-    node       = Embed(value, modality, ...) | Project(value, source)
+    input      = Input(name, raw, longest, tokens, optional)
+    node       = Embed(value, modality, raw, position) | Project(value, source)
                | Fuse(value, fusion, sources*)
                | Stack(value, source, variants*, order*, repeat, final_norm, halting)
     value      = Value(name, segments*, width)              -- tokens [B, sum of lengths, width]
@@ -16,7 +16,10 @@
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
     fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
     halting    = Ponder | Exit | None
-    head       = Head(name, kind, sources*, ...)
+    raw        = Ids | Row | Picture | Clip | Audio | Series
+    head       = Head(name, answer, sources*, size, loss, weight)
+    answer     = Classifier | Regressor | LanguageModel | Contrastive
+    loss       = CrossEntropy | SquaredError | NextToken | BothWays
 
 Sizes are ints; a length is `Tokens(symbol, max)` (a symbol: tokens of that modality, at most max)
 or `Tokens(None, n)` (always n); symbols of a geometry count what its axes say. Node order is
@@ -35,9 +38,34 @@ from mmspec.compiler.ir.fusion import (
     Transformer,
 )
 from mmspec.compiler.ir.halting import Exit, Halting, Ponder
-from mmspec.compiler.ir.head import Head
+from mmspec.compiler.ir.head import (
+    Answer,
+    Classifier,
+    Contrastive,
+    Head,
+    LanguageModel,
+    Regressor,
+)
 from mmspec.compiler.ir.init import Normal
-from mmspec.compiler.ir.modality import Embed, Input
+from mmspec.compiler.ir.modality import (
+    Audio,
+    Clip,
+    Embed,
+    Frames,
+    Ids,
+    Input,
+    Picture,
+    Raw,
+    Row,
+    Series,
+)
+from mmspec.compiler.ir.objective import (
+    BothWays,
+    CrossEntropy,
+    Loss,
+    NextToken,
+    SquaredError,
+)
 from mmspec.compiler.ir.plan import Node, Plan
 from mmspec.compiler.ir.reading import Pool, Reading
 from mmspec.compiler.ir.routing import ByModality, Experts, FeedForward, Glu, Mlp
@@ -45,15 +73,23 @@ from mmspec.compiler.ir.stream import Block, Mixer, Norm, Project, Stack, Sublay
 from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 
 __all__ = [
+    "Answer",
     "Attention",
+    "Audio",
     "Block",
+    "BothWays",
     "ByModality",
+    "Classifier",
+    "Clip",
     "Concat",
+    "Contrastive",
     "CrossAttention",
+    "CrossEntropy",
     "Embed",
     "Exit",
     "Experts",
     "FeedForward",
+    "Frames",
     "Fuse",
     "Fusion",
     "Gated",
@@ -61,20 +97,30 @@ __all__ = [
     "Group",
     "Halting",
     "Head",
+    "Ids",
     "Input",
+    "LanguageModel",
     "Latents",
+    "Loss",
     "Mixer",
     "Mlp",
+    "NextToken",
     "Node",
     "Norm",
     "Normal",
     "Pairs",
+    "Picture",
     "Plan",
     "Ponder",
     "Pool",
     "Project",
+    "Raw",
     "Reading",
+    "Regressor",
+    "Row",
     "Segment",
+    "Series",
+    "SquaredError",
     "Stack",
     "Sublayer",
     "Tokens",

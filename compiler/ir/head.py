@@ -3,31 +3,106 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from mmspec.compiler.ir.objective import Loss, NextToken
 from mmspec.compiler.ir.tokens import Value
 from mmspec.diagnostics import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """kind: classifier, regressor, language-model or contrastive.
+class Kind:
+    """What every head says; its fields are what its part takes of it."""
 
-    size: classes, outputs, vocab or width.
-    """
+    name: ClassVar[str]
+    """As the language has it."""
+    part: ClassVar[str]
+    """Its class in `compiler/parts/head.py`."""
+    pools: ClassVar[bool] = True
+    """Whether all tokens of a stream make one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled(Kind):
+    """A linear map of one token of a stream: their mean, the first or the last."""
+
+    part = "PooledHead"
+    segment: ClassVar[None] = None
+    tied: ClassVar[None] = None
+
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier(Pooled):
+    """Class logits."""
+
+    name = "classifier"
+
+
+@dataclass(frozen=True, slots=True)
+class Regressor(Pooled):
+    """Numbers."""
+
+    name = "regressor"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel(Kind):
+    """Logits at each token of a segment; `tied`: the module of its embedding, where that is it."""
+
+    name = "language-model"
+    part = "LanguageModelHead"
+    pools = False
+
+    segment: str
+    tied: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contrastive(Kind):
+    """Similarities of two streams' means."""
+
+    name = "contrastive"
+    part = "ContrastiveHead"
+    segment: ClassVar[None] = None
+    tied: ClassVar[None] = None
+
+    temperature: float
+
+
+Answer = Classifier | Regressor | LanguageModel | Contrastive
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a model says of streams; size: classes, outputs, vocab or width."""
 
     name: str
     module: str
-    kind: str
+    answer: Answer
     sources: tuple[Value, ...]
     size: int
-    pool: str
-    segment: str | None
-    tied: str | None
-    """Module of the tied token embedding."""
-    temperature: float
-    loss: str
+    loss: Loss
     weight: float
-    smoothing: float
     span: Span | None
-    told: str = ""
-    """language-model: tokens k, each p of its document, that the row before them sees: no loss."""
+
+    @property
+    def kind(self) -> str:
+        """As the language has it."""
+        return self.answer.name
+
+    @property
+    def segment(self) -> str | None:
+        """The segment that it says the next tokens of, if it does."""
+        return self.answer.segment
+
+    @property
+    def tied(self) -> str | None:
+        """Module of the tied token embedding."""
+        return self.answer.tied
+
+    @property
+    def told(self) -> str:
+        """Tokens that carry no loss, as `NextToken` has them."""
+        return self.loss.told if isinstance(self.loss, NextToken) else ""

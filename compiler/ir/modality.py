@@ -1,33 +1,342 @@
-"""What a model is given, and how its raw values become tokens."""
+"""What a model is given, and how its raw values become tokens.
+
+A kind of raw values is a record of its sizes, and says what others ask of it: its part, which of
+the part's arguments takes it, what is looked at before, how lengths become numbers of tokens, and
+which raw values a token is made of.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import ClassVar
 
 from mmspec.compiler.ir.tokens import Tokens, Value
 from mmspec.diagnostics import Span
 
+Index = tuple[slice | EllipsisType, ...]
+"""Which of the raw values [B, ...] of a modality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(ABC):
+    """What every kind of raw values says; a new one overrides what is otherwise with it."""
+
+    name: ClassVar[str]
+    """As the language has it."""
+    part: ClassVar[str]
+    """Its class in `compiler/parts/modality.py`."""
+    argument: ClassVar[str]
+    """The parameter of the part's `forward` that takes the raw values."""
+    dtype: ClassVar[str] = "float32"
+    typed: ClassVar[bool] = True
+    """Whether raw values must be of the weights' dtype."""
+    check: ClassVar[str] = "expect_numbers"
+    """What looks at raw values, in `compiler/parts/inputs.py`."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int | str, ...]:
+        """Of the raw values: ints and "B", "T" (tokens), "F" (frames)."""
+
+    @property
+    @abstractmethod
+    def admits(self) -> object:
+        """What the check is told of them."""
+
+    @abstractmethod
+    def held(self, token: int) -> Index:
+        """The raw values of a token."""
+
+    @property
+    def step(self) -> int:
+        """Frames (or tokens) that make one step of tokens."""
+        return 1
+
+    @property
+    def area(self) -> int:
+        """Tokens of a step."""
+        return 1
+
+    @property
+    def counter(self) -> tuple[str, tuple[int, ...]] | None:
+        """What makes tokens of lengths, and its sizes; None: a length is one of tokens."""
+        return ("patches", (self.step,)) if self.step > 1 else None
+
+    def codes(self, token: int) -> int:
+        """How many codes the raw values of a token are of; 0: they are numbers."""
+        return 0
+
+    def place(self, token: int, name: str) -> str:
+        """A token of the modality `name`, in words."""
+        return f"token {token} of {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ids(Kind):
+    """Integer tokens."""
+
+    name = "tokens"
+    part = "TokenEmbedding"
+    argument = "ids_bt"
+    dtype = "int64"
+    typed = False
+    check = "expect_ids"
+    weight: ClassVar[str] = "table.weight"
+
+    vocab: int
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """Of the raw values."""
+        return "B", "T"
+
+    @property
+    def admits(self) -> object:
+        """What the check is told of them."""
+        return self.vocab
+
+    def codes(self, token: int) -> int:
+        """Each is an id."""
+        return self.vocab
+
+    def held(self, token: int) -> Index:
+        """The raw values of a token."""
+        return slice(None), slice(token, token + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Kind):
+    """A row of a table: 0 for a column of numbers, the number of categories otherwise."""
+
+    name = "table"
+    part = "TableEmbedding"
+    argument = "row_bc"
+    typed = False
+    check = "expect_row"
+
+    columns: tuple[int, ...]
+
+    @property
+    def weight(self) -> str:
+        """A parameter of its part, for dtype and device."""
+        return "weight" if 0 in self.columns else "categories.weight"
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """Of the raw values."""
+        return "B", len(self.columns)
+
+    @property
+    def admits(self) -> object:
+        """What the check is told of them."""
+        return self.columns
+
+    def codes(self, token: int) -> int:
+        """Those of its column."""
+        return self.columns[token]
+
+    def place(self, token: int, name: str) -> str:
+        """A token is a column."""
+        return f"column {token} of {name}"
+
+    def held(self, token: int) -> Index:
+        """The raw values of a token."""
+        return slice(None), slice(token, token + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers(Kind):
+    """Raw values that a token is a linear map of."""
+
+    weight: ClassVar[str] = "patch.weight"
+    """A parameter of its part, for dtype and device."""
+
+    @property
+    def admits(self) -> object:
+        """Their sizes, where one is told."""
+        return tuple(size if isinstance(size, int) else None for size in self.shape)
+
+    @property
+    @abstractmethod
+    def inputs(self) -> int:
+        """How many numbers make a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patches(Numbers):
+    """Pixels, cut into square patches."""
+
+    channels: int
+    height: int
+    breadth: int
+    patch: int
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.height // self.patch, self.breadth // self.patch
+
+    @property
+    def inputs(self) -> int:
+        """The pixels of a patch."""
+        return self.channels * self.patch**2
+
+    def pixels(self, place: int) -> tuple[slice, slice]:
+        """Rows and columns of pixels of a patch of a frame."""
+        at = (self.patch * index for index in divmod(place, self.grid[1]))
+        row, column = (slice(start, start + self.patch) for start in at)
+        return row, column
+
+
+@dataclass(frozen=True, slots=True)
+class Picture(Patches):
+    """Pixels of an image."""
+
+    name = "image"
+    part = "ImageEmbedding"
+    argument = "pixels_bchw"
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """Of the raw values."""
+        return "B", self.channels, self.height, self.breadth
+
+    def held(self, token: int) -> Index:
+        """The raw values of a token."""
+        return ..., *self.pixels(token)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip(Patches):
+    """Frames of pixels; a patch is `tubelet` frames deep."""
+
+    name = "video"
+    part = "VideoEmbedding"
+    argument = "video_bfchw"
+
+    tubelet: int
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Of a frame."""
+        return self.channels, self.height, self.breadth
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """Of the raw values."""
+        return "B", "F", *self.sizes
+
+    @property
+    def step(self) -> int:
+        """The frames of a tubelet."""
+        return self.tubelet
+
+    @property
+    def area(self) -> int:
+        """The patches of a frame."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def counter(self) -> tuple[str, tuple[int, ...]]:
+        """Tubelets, each of the patches of a frame."""
+        return "tubelets", (self.tubelet, self.area)
+
+    @property
+    def inputs(self) -> int:
+        """The pixels of a patch, in each frame."""
+        return self.tubelet * self.channels * self.patch**2
+
+    def held(self, token: int) -> Index:
+        """The raw values of a token."""
+        step, place = divmod(token, self.area)
+        frames = slice(step * self.tubelet, (step + 1) * self.tubelet)
+        return slice(None), frames, ..., *self.pixels(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames(Numbers):
+    """Frames of features; `patch` of them make a token."""
+
+    part = "FrameEmbedding"
+    argument = "frames_bfc"
+    weight = "frames.weight"
+
+    features: int
+    patch: int
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """Of the raw values."""
+        return "B", "F", self.features
+
+    @property
+    def step(self) -> int:
+        """The frames of a token."""
+        return self.patch
+
+    @property
+    def inputs(self) -> int:
+        """The features of its frames."""
+        return self.features * self.patch
+
+    def held(self, token: int) -> Index:
+        """The raw values of a token."""
+        return slice(None), slice(token * self.patch, (token + 1) * self.patch)
+
+
+@dataclass(frozen=True, slots=True)
+class Audio(Frames):
+    """Frames of sound."""
+
+    name = "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class Series(Frames):
+    """Frames of anything else."""
+
+    name = "series"
+
+
+Raw = Ids | Row | Picture | Clip | Audio | Series
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A model input; shape holds ints and "B", "T" (tokens), "F" (frames); `longest`: of T or F."""
+    """A model input; `longest`: the most tokens or frames, None where all samples are alike."""
 
     name: str
-    kind: str
-    shape: tuple[int | str, ...]
+    raw: Raw
     longest: int | None
-    dtype: str
     tokens: Tokens
-    patch: int
-    """Frames (or tokens) of a step."""
-    area: int
-    """Tokens of a step: the patches of a frame of a video, else 1."""
     optional: bool
     span: Span | None
 
+    @property
+    def kind(self) -> str:
+        """As the language has it."""
+        return self.raw.name
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """Ints and "B", "T" (tokens), "F" (frames)."""
+        return self.raw.shape
+
+    @property
+    def dtype(self) -> str:
+        """Of its raw values."""
+        return self.raw.dtype
+
+    @property
+    def area(self) -> int:
+        """Tokens of a step: the patches of a frame of a video, else 1."""
+        return self.raw.area
+
     def count(self, raw: int) -> int:
         """Tokens of a sample whose length in frames or tokens is `raw`."""
-        return -(-raw // self.patch) * self.area
+        return -(-raw // self.raw.step) * self.area
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +346,7 @@ class Embed:
     module: str
     out: Value
     modality: str
-    kind: str
+    raw: Raw
     position: str
-    features: int
-    """vocab (tokens), channels (image, video), features (audio, series), columns (table)."""
-    patch: int
-    tubelet: int
-    grid: tuple[int, int] | None
-    columns: tuple[int, ...]
-    """table: 0 for a number column, the number of categories otherwise."""
     stream: str
     span: Span | None

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class Mlp:
+class Kind:
+    """What every feed-forward says; a new one overrides what is otherwise with it."""
+
+    split: ClassVar[bool] = False
+    """Whether each segment of a stream has weights of its own."""
+    statistics: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """What a layer that routes gives besides tokens: names, and fields of the part's `Routing`."""
+
+    @property
+    def routes(self) -> bool:
+        """Whether tokens go different ways, and the layer says which."""
+        return bool(self.statistics)
+
+    @property
+    def penalties(self) -> tuple[tuple[str, float], ...]:
+        """Auxiliary losses, fields of the part's `Routing`, with their weights."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mlp(Kind):
     """down(act(up x))."""
 
     width: int
@@ -15,7 +36,7 @@ class Mlp:
 
 
 @dataclass(frozen=True, slots=True)
-class Glu:
+class Glu(Kind):
     """down(act(gate x) * up x)."""
 
     width: int
@@ -24,8 +45,10 @@ class Glu:
 
 
 @dataclass(frozen=True, slots=True)
-class Experts:
+class Experts(Kind):
     """Token-choice experts; balance is the auxiliary coefficient."""
+
+    statistics = (("load", "load_e"),)
 
     width: int
     activation: str
@@ -34,10 +57,17 @@ class Experts:
     renormalise: bool
     balance: float
 
+    @property
+    def penalties(self) -> tuple[tuple[str, float], ...]:
+        """Of loads that are not alike."""
+        return (("balance", self.balance),) if self.balance else ()
+
 
 @dataclass(frozen=True, slots=True)
-class ByModality:
+class ByModality(Kind):
     """One mlp for each segment of the stream."""
+
+    split = True
 
     width: int
     activation: str

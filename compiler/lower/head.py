@@ -15,39 +15,41 @@ def lower(context: Context, name: str) -> ir.Head:
     spec = context.spec
     head = spec.heads[name]
     objective = spec.objectives.get(name, Objective())
-    segment, tied, told = None, None, ""
-    if isinstance(head, schema.LanguageModel):
-        segment = token_segment(spec, context.wiring, head)
-        tied = f"{segment}_embedding" if head.tied else None
-        value = context.values[head.source]
-        own = next(one for one in value.segments if one.name == segment)
-        at = value, own
-        told = objectives.told(spec, name, tuple(context.nodes), at, context.carried(own.name))
+    answer, size = _answer(context, head)
     return ir.Head(
         name=name,
         module=f"{name}_head",
-        kind=head.kind,
+        answer=answer,
         sources=tuple(context.values[stream] for stream in schema.sources(head)),
-        size=_size(context, head, segment),
-        pool=getattr(head, "pool", "mean"),
-        segment=segment,
-        tied=tied,
-        temperature=getattr(head, "temperature", 0.0),
-        loss=objective.loss or DEFAULT_LOSS[head.kind],
+        size=size,
+        loss=_loss(context, name, answer, objective),
         weight=objective.weight,
-        smoothing=objective.smoothing,
         span=spec.span("heads", name),
-        told=told,
     )
 
 
-def _size(context: Context, head: schema.Head, segment: str | None) -> int:
+def _answer(context: Context, head: schema.Head) -> tuple[ir.Answer, int]:
+    """What a head says, and the size of it."""
     if isinstance(head, schema.Classifier):
-        return head.classes
+        return ir.Classifier(head.pool), head.classes
     if isinstance(head, schema.Regressor):
-        return head.outputs
+        return ir.Regressor(head.pool), head.outputs
     if isinstance(head, schema.Contrastive):
-        return head.width
-    vocab = getattr(context.spec.modalities[segment or ""], "vocab", 0)
-    assert isinstance(vocab, int)
-    return vocab
+        return ir.Contrastive(head.temperature), head.width
+    segment = token_segment(context.spec, context.wiring, head)
+    assert segment is not None, head
+    vocab = getattr(context.spec.modalities[segment], "vocab", 0)
+    return ir.LanguageModel(segment, f"{segment}_embedding" if head.tied else None), vocab
+
+
+def _loss(context: Context, name: str, answer: ir.Answer, objective: Objective) -> ir.Loss:
+    loss = objective.loss or DEFAULT_LOSS[answer.name]
+    if loss == "cross-entropy":
+        return ir.CrossEntropy(objective.smoothing)
+    if loss == "next-token":
+        (source,) = schema.sources(context.spec.heads[name])
+        value = context.values[source]
+        own = next(one for one in value.segments if one.name == answer.segment)
+        nodes, carried = tuple(context.nodes), context.carried(own.name)
+        return ir.NextToken(objectives.told(context.spec, name, nodes, (value, own), carried))
+    return ir.SquaredError() if loss == "mse" else ir.BothWays()

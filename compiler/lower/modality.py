@@ -47,41 +47,36 @@ def segment(context: Context, name: str) -> ir.Segment:
     return ir.Segment(name, tokens(context, name), place, name, rotary, modality.optional)
 
 
-def lower_input(context: Context, name: str) -> ir.Input:
-    """The model's input of a modality."""
-    modality = context.spec.modalities[name]
-    shape: tuple[int | str, ...]
-    dtype, longest = "float32", None
+def _raw(modality: schema.Modality) -> ir.Raw:
+    """What its raw values are."""
     if isinstance(modality, schema.Tokens):
-        shape, dtype, longest = ("B", "T"), "int64", modality.length.max
-    elif isinstance(modality, schema.Image):
-        shape = ("B", modality.channels, *modality.size)
-    elif isinstance(modality, schema.Video):
-        shape = ("B", "F", modality.channels, *modality.size)
-        longest = modality.length.max
-    elif isinstance(modality, schema.Frames):
-        shape, longest = ("B", "F", modality.features), modality.length.max
-    else:
-        shape = ("B", len(modality.columns))
-    return ir.Input(
-        name=name,
-        kind=modality.kind,
-        shape=shape,
-        longest=longest,
-        dtype=dtype,
-        tokens=tokens(context, name),
-        patch=_step(modality),
-        area=modality.area if isinstance(modality, schema.Video) else 1,
-        optional=modality.optional,
-        span=context.spec.span("modalities", name),
+        return ir.Ids(modality.vocab)
+    if isinstance(modality, schema.Image):
+        return ir.Picture(modality.channels, *modality.size, modality.patch)
+    if isinstance(modality, schema.Video):
+        return ir.Clip(modality.channels, *modality.size, modality.patch, modality.tubelet)
+    if isinstance(modality, schema.Frames):
+        kind = ir.Audio if modality.kind == "audio" else ir.Series
+        return kind(modality.features, modality.patch)
+    return ir.Row(
+        tuple(
+            column.categories if isinstance(column, schema.Categories) else 0
+            for column in modality.columns.values()
+        )
     )
 
 
-def _step(modality: schema.Modality) -> int:
-    """Frames (or tokens) that make one step of tokens."""
-    if isinstance(modality, schema.Video):
-        return modality.tubelet
-    return modality.patch if isinstance(modality, schema.Frames) else 1
+def lower_input(context: Context, name: str) -> ir.Input:
+    """The model's input of a modality."""
+    modality = context.spec.modalities[name]
+    return ir.Input(
+        name=name,
+        raw=_raw(modality),
+        longest=modality.length.max if isinstance(modality, schema.Varying) else None,
+        tokens=tokens(context, name),
+        optional=modality.optional,
+        span=context.spec.span("modalities", name),
+    )
 
 
 def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
@@ -89,37 +84,17 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
     modality = context.spec.modalities[name]
     single = len(context.wiring.readers(name)) == 1
     module = f"{name}_embedding" if single else f"{name}_embedding_{stream}"
-    width = context.spec.streams[stream].width
-    columns: tuple[int, ...] = ()
-    patch, grid = 1, None
-    if isinstance(modality, schema.Tokens):
-        features = modality.vocab
-    elif isinstance(modality, schema.Image | schema.Video):
-        features, patch, grid = modality.channels, modality.patch, modality.grid
-    elif isinstance(modality, schema.Frames):
-        features, patch = modality.features, modality.patch
-    else:
-        features = len(modality.columns)
-        columns = tuple(
-            column.categories if isinstance(column, schema.Categories) else 0
-            for column in modality.columns.values()
-        )
     return context.add(
         ir.Embed(
             module=module,
             out=ir.Value(
                 f"{name}_tokens" if single else f"{name}_tokens_{stream}",
                 (segment(context, name),),
-                width,
+                context.spec.streams[stream].width,
             ),
             modality=name,
-            kind=modality.kind,
+            raw=_raw(modality),
             position=modality.position,
-            features=features,
-            patch=patch,
-            tubelet=modality.tubelet if isinstance(modality, schema.Video) else 1,
-            grid=grid,
-            columns=columns,
             stream=stream,
             span=context.spec.span("modalities", name),
         )

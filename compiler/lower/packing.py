@@ -60,7 +60,7 @@ def notes(plan: ir.Plan) -> tuple[Note, ...]:
     ]
     for head in plan.heads:
         held = {segment.modality for value in head.sources for segment in value.segments}
-        if head.kind != "language-model" and held & {*asked}:
+        if head.answer.pools and held & {*asked}:
             found.append(Note(f"head `{head.name}` reads all documents of a sample", head.span))
     return tuple(dict.fromkeys(found))
 

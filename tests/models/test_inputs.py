@@ -90,13 +90,13 @@ def wrong_targets(plan: ir.Plan, given: Given) -> Iterator[tuple[str, Given]]:
     for head in plan.heads:
         target = given["targets"][head.name]
         faults: list[Any] = [target.tolist(), None, target.to("meta")]
-        if head.loss != "contrastive":
+        if head.loss.name != "contrastive":
             faults += [target[1:], target[:1], target.bool(), target[..., None], *unlike(target)]
-        if head.loss == "mse":
+        if head.loss.name == "mse":
             faults += [target.long(), target[:, 0]]
-        elif head.loss != "contrastive":
+        elif head.loss.name != "contrastive":
             faults += [target.float(), target.int(), target - 1, target + head.size]
-        if head.loss == "cross-entropy":
+        if head.loss.name == "cross-entropy":
             faults += [torch.nn.functional.one_hot(target, head.size).float()]
         for fault in faults:
             yield f"targets of {head.name}", {**given, "targets": {head.name: fault}}

@@ -240,7 +240,7 @@ def sample(spec: Spec, plan: ir.Plan, lengths: dict[str, int], seed: int) -> dic
         if isinstance(modality, modalities.Tokens):
             found[wanted.name] = torch.randint(modality.vocab, (1, size), generator=generator)
             continue
-        places = {"B": 1, "F": size // wanted.area * wanted.patch}
+        places = {"B": 1, "F": size // wanted.area * wanted.raw.step}
         shape = [places[n] if isinstance(n, str) else n for n in wanted.shape]
         values = torch.randn(shape, generator=generator, dtype=torch.float64)
         if isinstance(modality, modalities.Table):

@@ -1,6 +1,7 @@
 """What a model costs, in exact closed forms: parameters, FLOPs, bytes kept, visible pairs."""
 
 from mmspec.verify.costs.executed import TILE, executed_pairs
+from mmspec.verify.costs.halting import expected_steps
 from mmspec.verify.costs.part import Part
 from mmspec.verify.costs.polynomial import Polynomial, bounded
 from mmspec.verify.costs.total import (
@@ -9,7 +10,6 @@ from mmspec.verify.costs.total import (
     costs,
     expected_depth_bound,
     expected_depth_bounds,
-    expected_steps,
     flops,
     pairs_growth,
     parameters,

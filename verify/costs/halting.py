@@ -21,15 +21,24 @@ def prior(ponder: ir.Ponder) -> tuple[Fraction, ...]:
     return tuple(weight / sum(weights) for weight in weights)
 
 
-def expected_steps(ponder: ir.Ponder) -> Fraction:
+def mean_steps(ponder: ir.Ponder) -> Fraction:
     """Mean number of steps, as the prior has it."""
     return sum((n * p for n, p in enumerate(prior(ponder), start=1)), Fraction(0))
+
+
+def expected_steps(plan: ir.Plan) -> dict[str, Fraction]:
+    """Mean steps of each pondering stream."""
+    return {
+        stack.stream: mean_steps(stack.halting)
+        for stack in plan.stacks()
+        if isinstance(stack.halting, ir.Ponder)
+    }
 
 
 def steps(halting: ir.Halting | None) -> tuple[int, Fraction]:
     """How often a stack's blocks are run in training, and the share expected in evaluation."""
     if isinstance(halting, ir.Ponder):
-        return halting.at_most, expected_steps(halting) / halting.at_most
+        return halting.at_most, mean_steps(halting) / halting.at_most
     return 1, Fraction(1)
 
 
@@ -50,7 +59,7 @@ def costs(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
     cost += _kept(sizes, node, node.halting)
     share = Fraction(1)
     if most > 1:
-        share = (expected_steps(node.halting) - prior(node.halting)[-1]) / (most - 1)
+        share = (mean_steps(node.halting) - prior(node.halting)[-1]) / (most - 1)
     yield cost.part(f"{node.module}.halt", "halting", "ponder", node.stream, share)
 
 

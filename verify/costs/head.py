@@ -12,11 +12,18 @@ from mmspec.verify.costs.polynomial import BATCH
 
 def costs(sizes: Sizes, head: ir.Head) -> Part:
     """Cost of one head, losses aside."""
-    layers = {"language-model": _language_model, "contrastive": _contrastive}
-    return layers.get(head.kind, _pooled)(sizes, head).part(head.module, "head", head.kind, "")
+    return _cost(sizes, head).part(head.module, "head", head.kind, "")
 
 
-def _pooled(sizes: Sizes, head: ir.Head) -> Cost:
+def _cost(sizes: Sizes, head: ir.Head) -> Cost:
+    if isinstance(head.answer, ir.LanguageModel):
+        return _language_model(sizes, head)
+    if isinstance(head.answer, ir.Contrastive):
+        return _contrastive(sizes, head)
+    return _pooled(sizes, head, head.answer)
+
+
+def _pooled(sizes: Sizes, head: ir.Head, answer: ir.Classifier | ir.Regressor) -> Cost:
     """The mean is a tensor of its own; the first or last token is part of all tokens, kept.
 
     Before the last exit these are what the norm made, else what the next block keeps.
@@ -25,7 +32,7 @@ def _pooled(sizes: Sizes, head: ir.Head) -> Cost:
     exits = ends(stack) if stack else 1
     cost = linear(BATCH, value.width, head.size, bias=True)
     cost = cost.repeated(1, exits)
-    if head.pool == "mean":
+    if answer.pool == "mean":
         return cost
     normed = sizes.rows(value) * (value.width * (exits - 1) * bool(stack and stack.final_norm))
     return replace(cost, kept=sizes.keep(value) + normed)

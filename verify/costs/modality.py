@@ -11,26 +11,22 @@ def costs(sizes: Sizes, node: ir.Embed) -> Part:
     """Cost of one embedding."""
     positions = node.out.segments[0].tokens.max if node.position == "learned" else 0
     cost = _tokens(sizes, node) + weights(positions * node.out.width)
-    return cost.part(node.module, "modality", node.kind, node.stream)
+    return cost.part(node.module, "modality", node.raw.name, node.stream)
 
 
 def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
-    width = node.out.width
-    if node.kind == "tokens":
-        return weights(node.features * width)
-    if node.kind == "table":
-        return _table(sizes, node)
-    square = node.kind in ("image", "video")
-    numbers = node.features * node.tubelet * node.patch ** (2 if square else 1)
-    cost = linear(sizes.rows(node.out), numbers, width, bias=True)
-    if not square and node.patch == 1:
+    raw, width = node.raw, node.out.width
+    if isinstance(raw, ir.Ids):
+        return weights(raw.vocab * width)
+    if isinstance(raw, ir.Row):
+        present = node.modality not in sizes.absent
+        return _table(raw.columns, width) + keeps(BATCH * (raw.columns.count(0) * present))
+    cost = linear(sizes.rows(node.out), raw.inputs, width, bias=True)
+    if isinstance(raw, ir.Frames) and raw.patch == 1:
         return Cost(cost.parameters, cost.active, cost.dense, cost.useful)
     return cost
 
 
-def _table(sizes: Sizes, node: ir.Embed) -> Cost:
+def _table(columns: tuple[int, ...], width: int) -> Cost:
     """Number columns times a row of weights (elementwise), category columns a look-up."""
-    numbers = sum(column == 0 for column in node.columns)
-    present = node.modality not in sizes.absent
-    rows = 2 * numbers + sum(node.columns)
-    return weights(rows * node.out.width) + keeps(BATCH * (numbers * present))
+    return weights((2 * columns.count(0) + sum(columns)) * width)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mmspec.compiler import ir
-from mmspec.verify.costs import attention, fusion, halting, head, modality, stream
+from mmspec.verify.costs import attention, fusion, head, modality, stream
 from mmspec.verify.costs.part import Part, Sizes
 from mmspec.verify.costs.polynomial import Order, Polynomial, total
 
@@ -155,22 +155,9 @@ def pairs_growth(plan: ir.Plan, stream_name: str) -> frozenset[Order]:
 def expected_depth_bounds(plan: ir.Plan, stream_name: str) -> tuple[int, int]:
     """The fewest and the most steps (of a ponder) or blocks (otherwise) a sample can run."""
     stack = stack_of(plan, stream_name)
-    if isinstance(stack.halting, ir.Ponder):
-        return 1, stack.halting.at_most
-    if isinstance(stack.halting, ir.Exit):
-        return stack.halting.after[0], stack.halting.after[-1]
-    return stack.depth, stack.depth
+    return stack.halting.bounds if stack.halting else (stack.depth, stack.depth)
 
 
 def expected_depth_bound(plan: ir.Plan, stream_name: str) -> int:
     """The most steps or blocks a sample of a stream can run."""
     return expected_depth_bounds(plan, stream_name)[1]
-
-
-def expected_steps(plan: ir.Plan) -> dict[str, Fraction]:
-    """Mean steps of each pondering stream, as its prior has it."""
-    return {
-        stack.stream: halting.expected_steps(stack.halting)
-        for stack in plan.stacks()
-        if isinstance(stack.halting, ir.Ponder)
-    }

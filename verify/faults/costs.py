@@ -29,7 +29,10 @@ def _one_exit(stack: ir.Stack) -> ir.Stack:
 
 
 def _untied(head: ir.Head) -> ir.Head:
-    return replace(head, tied=None)
+    answer = head.answer
+    if isinstance(answer, ir.LanguageModel):
+        return replace(head, answer=replace(answer, tied=None))
+    return head
 
 
 def _no_position(node: ir.Node) -> ir.Node:

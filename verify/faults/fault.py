@@ -170,3 +170,14 @@ def heads(change: Callable[[ir.Head], ir.Head]) -> Callable[[ir.Plan], ir.Plan]:
         return dataclasses.replace(plan, heads=tuple(change(head) for head in plan.heads))
 
     return changed
+
+
+def told(change: Callable[[str], str]) -> Callable[[ir.Plan], ir.Plan]:
+    """Change which tokens carry no loss, of every head that says next tokens."""
+
+    def changed(head: ir.Head) -> ir.Head:
+        if isinstance(head.loss, ir.NextToken):
+            return dataclasses.replace(head, loss=ir.NextToken(change(head.loss.told)))
+        return head
+
+    return heads(changed)

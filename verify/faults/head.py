@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mmspec.verify.faults.fault import Fault, heads, plan, source
+from mmspec.compiler import ir
+from mmspec.verify.faults.fault import Fault, heads, plan, source, told
 from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, PREFIXED, ROUTED, TOWERS
+
+
+def _last(head: ir.Head) -> ir.Head:
+    answer = head.answer
+    if isinstance(answer, ir.Classifier | ir.Regressor) and answer.pool == "first":
+        return replace(head, answer=replace(answer, pool="last"))
+    return head
+
+
+def _sharp(head: ir.Head) -> ir.Head:
+    is_smoothed = isinstance(head.loss, ir.CrossEntropy)
+    return replace(head, loss=ir.CrossEntropy(0.0)) if is_smoothed else head
+
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -13,7 +27,7 @@ FAULTS: tuple[Fault, ...] = (
         "a head reads the last token and not the first",
         JOINED,
         ("P59",),
-        plan(heads(lambda head: replace(head, pool="last") if head.pool == "first" else head)),
+        plan(heads(_last)),
     ),
     Fault(
         "last-token-is-padding",
@@ -44,14 +58,14 @@ FAULTS: tuple[Fault, ...] = (
         "rows inside a prefix are trained on tokens that they see",
         PREFIXED,
         ("P51", "P59"),
-        plan(heads(lambda head: replace(head, told=""))),
+        plan(told(lambda _: "")),
     ),
     Fault(
         "prefix-too-long",
         "the first row behind a prefix carries no loss",
         PREFIXED,
         ("P59",),
-        plan(heads(lambda head: replace(head, told="k <= 4"))),
+        plan(told(lambda _: "k <= 4")),
     ),
     Fault(
         "not-shifted",
@@ -86,7 +100,7 @@ FAULTS: tuple[Fault, ...] = (
         "targets are not smoothed",
         JOINED,
         ("P59",),
-        plan(heads(lambda head: replace(head, smoothing=0.0))),
+        plan(heads(_sharp)),
     ),
     Fault(
         "weight-lost",

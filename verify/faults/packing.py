@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from mmspec.verify.faults.fault import Fault, heads, plan, source
+from mmspec.verify.faults.fault import Fault, plan, source, told
 from mmspec.verify.faults.masks import masked, united
 from mmspec.verify.faults.specs import PACKED
 
@@ -31,7 +29,7 @@ FAULTS: tuple[Fault, ...] = (
         "tokens that carry no loss are counted from the start of the sample",
         PACKED,
         ("P15", "P59"),
-        plan(heads(lambda head: replace(head, told=head.told.replace("p", "k")))),
+        plan(told(lambda condition: condition.replace("p", "k"))),
     ),
     Fault(
         "document-begins-late",

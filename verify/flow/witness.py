@@ -169,48 +169,34 @@ def _embeds(plan: ir.Plan) -> list[ir.Embed]:
 def _sample(plan: ir.Plan, path: Path, seed: int) -> Inputs:
     """One sample of the path's lengths: codes and Gaussian numbers."""
     generator = torch.Generator().manual_seed(seed)
-    embeds = {node.modality: node for node in _embeds(plan)}
     found: Inputs = {}
     for given in plan.inputs:
         size = path.lengths[given.name]
-        found[given.name] = _values(given, embeds[given.name], size, generator) if size else None
+        found[given.name] = _values(given, size, generator) if size else None
     return found
 
 
-def _values(given: ir.Input, embed: ir.Embed, size: int, generator: torch.Generator) -> Tensor:
-    if given.kind == "tokens":
-        return torch.randint(embed.features, (1, size), generator=generator)
-    places = {"B": 1, "T": size, "F": size // given.area * given.patch}
-    shape = [places[side] if isinstance(side, str) else side for side in given.shape]
+def _values(given: ir.Input, size: int, generator: torch.Generator) -> Tensor:
+    raw = given.raw
+    places = {"B": 1, "T": size, "F": size // raw.area * raw.step}
+    shape = [places[side] if isinstance(side, str) else side for side in raw.shape]
+    if raw.dtype == "int64":
+        return torch.randint(raw.codes(0), shape, generator=generator)
     values = torch.randn(shape, generator=generator, dtype=torch.float64)
-    for column, categories in enumerate(embed.columns):
-        if categories:
-            values[:, column] = torch.randint(categories, (1,), generator=generator)
+    for token in range(size):
+        if codes := raw.codes(token):
+            values[raw.held(token)] = torch.randint(codes, (1,), generator=generator)
     return values
 
 
 def _changed(inputs: Inputs, embed: ir.Embed, token: int) -> Change:
     """The inputs with one token of the modality replaced, and that in words."""
-    values = inputs[embed.modality]
+    values, raw = inputs[embed.modality], embed.raw
     assert values is not None
-    values, name = values.clone(), f"token {token} of {embed.modality}"
-    made = f"{name} changed"
-    if embed.kind == "tokens":
-        old = int(values[0, token])
-        values[0, token] = (old + 1) % embed.features
-        made = f"{name} changed from {old} to {int(values[0, token])}"
-    elif embed.kind == "table":
-        categories = embed.columns[token]
-        values[:, token] += 1
-        if categories:
-            values[:, token] %= categories
-        made = f"column {token} of {embed.modality} changed"
-    elif embed.grid is not None:
-        p, (frame, place) = embed.patch, divmod(token, embed.grid[0] * embed.grid[1])
-        row, column = divmod(place, embed.grid[1])
-        held = slice(frame * embed.tubelet, (frame + 1) * embed.tubelet)
-        part = values[:, held] if embed.kind == "video" else values
-        part[..., row * p : (row + 1) * p, column * p : (column + 1) * p] += 1
-    else:
-        values[:, token * embed.patch : (token + 1) * embed.patch] += 1
+    values, codes = values.clone(), raw.codes(token)
+    made, held = f"{raw.place(token, embed.modality)} changed", values[raw.held(token)]
+    held += 1
+    if codes:
+        held %= codes
+        made += f" from {(int(held) - 1) % codes} to {int(held)}"
     return Change(inputs | {embed.modality: values}, made)

@@ -147,7 +147,7 @@ def _same(what: str, found: Tensor, expected: Tensor, head: str) -> None:
 
 
 def _applies(subject: Subject) -> str | None:
-    heads = [head for head in subject.plan.heads if head.kind == "language-model"]
+    heads = [head for head in subject.plan.heads if head.segment is not None]
     if not heads:
         return "it has no language-model head"
     return None if decoding(subject.plan) else refusal(subject.plan, heads[0])
