@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mmspec.compiler import ir
-from mmspec.expressions.mask_arguments import SIGNATURES
+from mmspec.expressions.mask_patterns import PATTERNS
 from mmspec.schema import fusion, halting, head, modality, routing, stream
 
 FOLDERS = ("mmspec", "compiler", "verify")
@@ -43,8 +43,8 @@ class Concern:
 
     def name(self, node: ast.expr) -> str | None:
         """The kind that a constant names."""
-        found = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        return node.value if found and node.value in self.names else None
+        value = node.value if isinstance(node, ast.Constant) else None
+        return value if isinstance(value, str) and value in self.names else None
 
 
 def members(union: Any) -> tuple[type, ...]:
@@ -88,9 +88,11 @@ CONCERNS = {
         names((stream.Norm,)), frozenset(), frozenset({"norm", "stream"}), frozenset({"kind"})
     ),
     "mask": Concern(
-        frozenset(SIGNATURES),
+        frozenset(PATTERNS),
         frozenset(f"mask.{name}" for name in ("And", "Or", "Not", "Pattern")),
-        frozenset({"mask", "masks", "mask_arguments", "kernel_mask", "definitions"}),
+        frozenset(
+            {"mask", "masks", "mask_arguments", "mask_patterns", "kernel_mask", "definitions"}
+        ),
         frozenset({"name", "pattern"}),
         flags=False,
     ),
@@ -190,8 +192,8 @@ class File:
         keys = [key for key in node.keys if key is not None]
         if any(self.meaning(key) in one.classes for key in keys):
             return True
-        whole = [part for key in keys for part in (key.elts if isinstance(key, ast.Tuple) else [key])]
-        asked = [one.name(part) for part in whole]
+        whole = (key.elts if isinstance(key, ast.Tuple) else [key] for key in keys)
+        asked = [one.name(part) for parts in whole for part in parts]
         return len({*asked} - {None}) > 1 and 4 * sum(map(bool, asked)) > 3 * len(keys)
 
 
