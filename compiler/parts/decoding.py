@@ -250,7 +250,7 @@ def next_stacked(
                     joint=joint,
                 )
                 layers.append(kept)
-            elif isinstance(one.mixer, ir.ByModality):
+            elif one.mixer.split:
                 y_bcd = getattr(mixer, f"{segment.name}_mlp")(h_bcd)
             else:
                 y_bcd = mixer(h_bcd, None, turn, None, (), [])
