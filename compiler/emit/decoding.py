@@ -13,7 +13,7 @@ from mmspec.compiler.emit import inputs, sight
 from mmspec.compiler.emit.decodable import Decoding, decoding
 from mmspec.compiler.emit.model import part_modules, unexecuted
 from mmspec.compiler.emit.requests import Requests
-from mmspec.compiler.specialise.fragment import Class
+from mmspec.compiler.specialise.classes import Class
 from mmspec.compiler.specialise.functions import Functions, Site
 from mmspec.compiler.specialise.source import Library, library, names_used
 from mmspec.compiler.specialise.specialise import Specialiser

@@ -84,6 +84,11 @@ class Requests:
         name: str = self._parts[module].name
         return name
 
+    def made(self, module: str) -> str:
+        """The call that makes a module."""
+        part = self._parts[module]
+        return f"{part.name}({part.arguments})"
+
     def call(self, module: str, arguments: Mapping[str, str]) -> str:
         """A call of a module with those of the arguments that its forward still takes."""
         taken = [arguments[parameter] for parameter in self._parts[module].forward]

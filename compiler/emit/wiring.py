@@ -317,7 +317,7 @@ def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:
         if isinstance(node, ir.Project):
             yield f"self.{node.module} = nn.Linear({node.source.width}, {node.out.width})"
         elif node.module is not None:
-            yield f"self.{node.module} = {requests.name(node.module)}()"
+            yield f"self.{node.module} = {requests.made(node.module)}"
     for head_ in plan.heads:
         if head_.tied is None:
-            yield f"self.{head_.module} = {requests.name(head_.module)}()"
+            yield f"self.{head_.module} = {requests.made(head_.module)}"

@@ -230,6 +230,7 @@ class Attention(nn.Module):
         self.kv_heads = attention.kv_heads
         self.head_width = attention.head_width
         self.shown = shown
+        self.pattern = shown[0][0] if shown else ""
         self.causal = causal
         self.packed = attention.packed
         self.rotary = attention.rotary
@@ -262,15 +263,15 @@ class Attention(nn.Module):
             )
         elif self.packed and self.shown:
             y_bhtw = sparse_attention(
-                q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts), valid_bt, (mask, mask)
+                q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts), valid_bt, (mask, mask)
             )
         elif len(self.shown) > 1:
             y_bhtw = attend_by_head(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt)
         elif self.causal and self.shown:
             # of itself no query sees the tokens of padding, which come last
-            y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts))
+            y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts))
         elif self.shown:
-            y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.shown[0][0], counts), valid_bt)
+            y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts), valid_bt)
         else:
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, attn_mask=mask, enable_gqa=self.kv_heads != self.heads
@@ -286,6 +287,7 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.shown = shown
+        self.pattern = shown[0][0] if shown else ""
         self.packed = packed
         self.norm_query = nn.LayerNorm(width)
         self.norm_context = nn.LayerNorm(width)
@@ -311,12 +313,12 @@ class CrossAttention(nn.Module):
             y_bhqw = attend_by_head(q_bhqw, k_bhkw, v_bhkw, self.shown, counts, valid_bk, spans)
         elif self.packed and self.shown:
             y_bhqw = sparse_attention(
-                q_bhqw, k_bhkw, v_bhkw, (self.shown[0][0], counts), valid_bk, spans
+                q_bhqw, k_bhkw, v_bhkw, (self.pattern, counts), valid_bk, spans
             )
         elif len(self.shown) > 1:
             y_bhqw = attend_by_head(q_bhqw, k_bhkw, v_bhkw, self.shown, counts, valid_bk)
         elif self.shown:
-            y_bhqw = sparse_attention(q_bhqw, k_bhkw, v_bhkw, (self.shown[0][0], counts), valid_bk)
+            y_bhqw = sparse_attention(q_bhqw, k_bhkw, v_bhkw, (self.pattern, counts), valid_bk)
         else:
             y_bhqw = F.scaled_dot_product_attention(q_bhqw, k_bhkw, v_bhkw, attn_mask=mask)
         y_bqd: Tensor = self.output(y_bhqw.transpose(1, 2).flatten(2))

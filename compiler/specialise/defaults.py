@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from mmspec.compiler.specialise.evaluate import NotStatic, dotted, evaluate
 from mmspec.compiler.specialise.nodes import with_fields
+from mmspec.compiler.specialise.origin import origin_of
 
 _SDPA: dict[str, object] = {
     "attn_mask": None,
@@ -28,10 +29,17 @@ DEFAULTS: dict[str, dict[str, object]] = {
 }
 
 
-def drop_defaults(node: ast.Call) -> ast.Call:
-    """The call without keyword arguments that say what torch would do anyway."""
+def drop_defaults(node: ast.Call, of_classes: bool = True) -> ast.Call:
+    """The call without keyword arguments that say what torch would do anyway.
+
+    Those that come from constants of a class stay where not `of_classes`.
+    """
     known = DEFAULTS.get(dotted(node.func), {})
-    kept = [item for item in node.keywords if not _is_default(item, known)]
+    kept = [
+        item
+        for item in node.keywords
+        if not _is_default(item, known) or not (of_classes or origin_of(item.value) is None)
+    ]
     return node if len(kept) == len(node.keywords) else with_fields(node, {"keywords": kept})
 
 

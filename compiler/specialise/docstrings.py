@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
-from mmspec.compiler.specialise.evaluate import NotStatic, evaluate
+from mmspec.compiler.specialise.evaluate import NotStatic
 from mmspec.compiler.specialise.source import Statement
 from mmspec.compiler.specialise.unparse import LIMIT
 
 
-def document(statement: Statement, values: Mapping[str, object]) -> Statement:
-    """A docstring with the values of constants in the place of `{name}`."""
+class Parameter(str):
+    """The name of a parameter, in the place of the constant that it takes."""
+
+
+def document(statement: Statement, text: Callable[[str], object]) -> Statement:
+    """A docstring with constants in the place of `{name}`; `text` raises NotStatic for others.
+
+    A constant that has a name here (a `Parameter`) is that name.
+    """
 
     def value(match: re.Match[str]) -> str:
         try:
-            found = evaluate(ast.parse(match[1], mode="eval").body, values)
+            found = text(match[1])
         except NotStatic:
             return match[0]
-        return quoted(found)
+        if not isinstance(found, Parameter):
+            return quoted(found)
+        before = match.string[: match.start()]
+        return found if before.count("[") > before.count("]") else f"`{found}`"
 
     lines = tuple(re.sub(r"\{([a-z_][\w.]*)\}", value, line) for line in statement.lines)
     if lines == statement.lines:

@@ -13,9 +13,20 @@ from typing import Any
 
 from mmspec.compiler.specialise.defaults import drop_defaults
 from mmspec.compiler.specialise.evaluate import NotStatic, bindings, dotted, evaluate, literal
-from mmspec.compiler.specialise.nodes import descend, identifier, is_self, joined, rebuild
+from mmspec.compiler.specialise.nodes import (
+    descend,
+    identifier,
+    is_self,
+    joined,
+    rebuild,
+    with_fields,
+)
+from mmspec.compiler.specialise.origin import known_origin, origin_of, stamped
 
 LONGEST_FLOAT = 8
+
+Round = tuple[dict[str, object], dict[str, ast.expr]]
+"""Names of a loop with their values, and what those stand for."""
 
 
 @dataclass
@@ -24,7 +35,8 @@ class Scope:
 
     names: values of locals; attributes: values of `self.x`; present: attributes known not to be
     None; module: literal constants of the part modules; call: what becomes of a call that the
-    specialiser may resolve (a nested part, a helper); child: static attribute of a nested part.
+    specialiser may resolve (a nested part, a helper); child: static attribute of a nested part;
+    origins: what names and attributes (`self.x`) that are constants stand for.
     """
 
     names: dict[str, object]
@@ -35,6 +47,7 @@ class Scope:
     call: Callable[[ast.Call, Scope], ast.expr | None]
     child: Callable[[str, str], object]
     hidden: frozenset[str] = field(default_factory=frozenset)
+    origins: dict[str, ast.expr] = field(default_factory=dict)
 
     def value(self, node: ast.expr) -> Any:
         """The value of an expression whose leaves were folded; raises NotStatic."""
@@ -53,7 +66,7 @@ def fold(node: ast.expr, scope: Scope) -> ast.expr:
     match node:
         case ast.Name(ctx=ast.Load()):
             known = node.id in scope.names and node.id not in scope.hidden
-            return _put(scope.names[node.id], node) if known else node
+            return _put(scope.names[node.id], node, scope.origins.get(node.id)) if known else node
         case ast.Attribute(ctx=ast.Load()):
             return _attribute(node, scope)
         case ast.BoolOp():
@@ -89,20 +102,20 @@ def settle(old: ast.expr, new: ast.expr, scope: Scope) -> ast.expr:
     try:
         value = scope.value(new)
         if type(value) is float and len(repr(value)) > LONGEST_FLOAT:
-            return new
-        return _put(value, new)
+            return stamped(new, known_origin(new))
+        return _put(value, new, known_origin(new))
     except NotStatic:
         return new
 
 
-def _put(value: object, node: ast.expr) -> ast.expr:
+def _put(value: object, node: ast.expr, origin: ast.expr | None = None) -> ast.expr:
     """The literal of a value, or the constant itself where it is a record of the Plan."""
     if isinstance(value, ast.expr):
-        return value
+        return value if origin is None else stamped(with_fields(value, {}), origin)
     if isinstance(value, range | zip | enumerate | list):
         return node
     try:
-        return literal(value)
+        return stamped(literal(value), origin)
     except NotStatic:
         return node
 
@@ -110,7 +123,8 @@ def _put(value: object, node: ast.expr) -> ast.expr:
 def _attribute(node: ast.Attribute, scope: Scope) -> ast.expr:
     if is_self(node):
         found = node.attr in scope.attributes
-        return _put(scope.attributes[node.attr], node) if found else node
+        origin = scope.origins.get(f"self.{node.attr}")
+        return _put(scope.attributes[node.attr], node, origin) if found else node
     if isinstance(node.value, ast.Attribute) and is_self(node.value):
         value = scope.child(node.value.attr, node.attr)
         if value is not None:
@@ -175,7 +189,7 @@ def _call(node: ast.Call, scope: Scope) -> ast.expr:
         return node
     if name == "tuple" and isinstance(new.args[0], ast.List):
         return ast.Tuple(new.args[0].elts, ast.Load())
-    return settle(node, drop_defaults(new), scope)
+    return settle(node, drop_defaults(new, of_classes=False), scope)
 
 
 def _text(node: ast.JoinedStr, scope: Scope) -> ast.expr:
@@ -192,7 +206,7 @@ def _comprehension(
     generator = node.generators[0]
     rounds = static_rounds(generator, node, scope) if len(node.generators) == 1 else None
     if rounds is not None:
-        return _display(node, [with_names(scope, names) for names in rounds])
+        return _display(node, [with_names(scope, *names) for names in rounds])
     names = frozenset(
         item.id
         for part in node.generators
@@ -203,9 +217,12 @@ def _comprehension(
     return rebuild(node, lambda item: fold(item, inner))
 
 
-def with_names(scope: Scope, names: Mapping[str, object]) -> Scope:
-    """The scope of one round, where a loop's names have values."""
-    return replace(scope, names={**scope.names, **names}, hidden=scope.hidden - names.keys())
+def with_names(scope: Scope, names: Mapping[str, object], new: Mapping[str, ast.expr]) -> Scope:
+    """The scope of one round, where a loop's names have values, and those stand for something."""
+    origins = {name: origin for name, origin in scope.origins.items() if name not in names}
+    origins |= new
+    known = {**scope.names, **names}
+    return replace(scope, names=known, hidden=scope.hidden - names.keys(), origins=origins)
 
 
 def _display(
@@ -218,9 +235,7 @@ def _display(
     return ast.Set(items) if isinstance(node, ast.SetComp) else ast.List(items, ast.Load())
 
 
-def static_rounds(
-    loop: ast.comprehension, body: ast.AST, scope: Scope
-) -> list[dict[str, object]] | None:
+def static_rounds(loop: ast.comprehension, body: ast.AST, scope: Scope) -> list[Round] | None:
     """The names of each round, where a loop over constants has to be written out; else None.
 
     It has to be where it goes over a tuple of the spec, and where a nested part or an attribute's
@@ -238,10 +253,23 @@ def static_rounds(
     values = {k: v for k, v in scope.names.items() if not isinstance(v, ast.expr)}
     generator = ast.comprehension(loop.target, folded, loop.ifs, 0)
     known = {**scope.module, **values}
-    return [
+    rounds = [
         {name: item for name, item in found.items() if name in names}
         for found in bindings([generator], known)
     ]
+    return list(zip(rounds, _origins(loop, folded, len(rounds)), strict=True))
+
+
+def _origins(
+    loop: ast.comprehension, folded: ast.expr, rounds: int
+) -> Iterator[dict[str, ast.expr]]:
+    """What the name of a loop over all items of a constant stands for in each round."""
+    origin, target = origin_of(folded), loop.target
+    for place in range(rounds):
+        if origin is None or loop.ifs or not isinstance(target, ast.Name):
+            yield {}
+        else:
+            yield {target.id: ast.Subscript(origin, ast.Constant(place), ast.Load())}
 
 
 def _needs_names(body: ast.AST, names: set[str], scope: Scope) -> bool:

@@ -5,48 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from keyword import iskeyword
 
+from mmspec.compiler.specialise.classes import Class
+from mmspec.compiler.specialise.families import families
 from mmspec.compiler.specialise.imports import import_block
 from mmspec.compiler.specialise.inline import Inliner, Variant
 from mmspec.compiler.specialise.liveness import ENTRIES
-from mmspec.compiler.specialise.nodes import with_fields
-from mmspec.compiler.specialise.purity import Signature
+from mmspec.compiler.specialise.naming import named
+from mmspec.compiler.specialise.nodes import unused, with_fields
 from mmspec.compiler.specialise.source import Library, Statement, names_used
 from mmspec.compiler.specialise.trim import attributes
 from mmspec.compiler.specialise.unparse import Printer
 from mmspec.compiler.specialise.wrapping import render, render_statement
-
-
-@dataclass(slots=True)
-class Specialised:
-    """A requested class: its name (known after `finish`) and what its methods still take.
-
-    forward: parameters of `forward` that survived, in order; dropped: those that are gone;
-    returns: the annotation of `forward`; methods: surviving parameters by method.
-    """
-
-    forward: tuple[str, ...]
-    dropped: frozenset[str]
-    returns: str
-    methods: Mapping[str, tuple[str, ...]]
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Class:
-    """A specialised class before it has a name; `id` stands for it in the sources of others."""
-
-    id: str
-    part: str
-    owner: str
-    bound: Mapping[str, object]
-    keep: frozenset[str]
-    members: tuple[Statement, ...]
-    signatures: Mapping[str, Signature]
-    statics: Mapping[str, object]
-    source: str
-    handle: Specialised
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +95,10 @@ def assemble(
 ) -> Fragment:
     """Names, texts, helpers and imports of the wanted classes and all that they hold."""
     reached = _without_idle_methods(list(_reachable(wanted, classes)), uses)
-    reads = [name for item in reached for s in item.members for name in names_used(s)]
+    merged = families(reached)
+    reads = [name for item in merged for s in item.members for name in names_used(s)]
     taken = {*reserved, *library.imports, *library.helpers}
-    names = _names(sorted(reached, key=lambda c: _number(c.id)), taken)
+    names = named(merged, taken)
     assembly = _Assembly(library, inliner, names, set(names.values()) | set(reserved))
     plain = [name for name in reads if name in library.helpers]
     assembly.taken |= set(plain)
@@ -136,37 +107,14 @@ def assemble(
     assembly.use(["nn"] if reached else [])
     printer = Printer(names)
     emitted = []
-    for item in reached:
-        classes[item.id].handle.name = names[item.id]
+    for item in merged:
+        for each in item.classes:
+            classes[each.id].handle.name = names[item.id]
+            classes[each.id].handle.arguments = item.given(each, printer)
         header = f"class {names[item.id]}(nn.Module):"
         body = render(item.members, 4, printer) or ["    pass"]
         emitted.append(EmittedClass(names[item.id], item.part, "\n".join([header, *body])))
     return Fragment(tuple(emitted), tuple(assembly.functions), frozenset(assembly.imports))
-
-
-def unused(name: str, taken: set[str]) -> str:
-    """The name, or the name with the first number that nobody has."""
-    number, found = 1, name
-    while found in taken or iskeyword(found):
-        number += 1
-        found = f"{name}_{number}" if name[0].islower() else f"{name}{number}"
-    return found
-
-
-def _names(classes: Sequence[Class], taken: set[str]) -> dict[str, str]:
-    """Part name where the package has one class of the part; owner and part otherwise."""
-    taken = set(taken)
-    names: dict[str, str] = {}
-    for item in classes:
-        alone = sum(other.part == item.part for other in classes) == 1
-        name = item.part if alone and item.part not in taken else item.owner + item.part
-        names[item.id] = unused(name, taken)
-        taken.add(names[item.id])
-    return names
-
-
-def _number(identity: str) -> int:
-    return int(identity.rpartition("#")[2])
 
 
 def _reachable(wanted: Iterable[Class], classes: Mapping[str, Class]) -> Iterator[Class]:

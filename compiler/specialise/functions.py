@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mmspec.compiler.specialise.fold import Scope, fold
-from mmspec.compiler.specialise.fragment import unused
 from mmspec.compiler.specialise.inline import substituted
 from mmspec.compiler.specialise.joining import join
-from mmspec.compiler.specialise.nodes import names_read, rebuild, with_fields
+from mmspec.compiler.specialise.nodes import names_read, rebuild, unused, with_fields
 from mmspec.compiler.specialise.partial import Folder
 from mmspec.compiler.specialise.source import Library, Statement, walk
 from mmspec.compiler.specialise.trim import map_statements, parameters, without

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from mmspec.compiler.specialise.evaluate import NotStatic, literal
 from mmspec.compiler.specialise.fold import Scope, fold
 from mmspec.compiler.specialise.nodes import descend, is_self, names_read, rebuild
+from mmspec.compiler.specialise.origin import known_origin
 from mmspec.compiler.specialise.partial import Folder
 from mmspec.compiler.specialise.purity import BUILTINS
 from mmspec.compiler.specialise.source import Library, Statement, walk
@@ -60,7 +61,8 @@ class Inliner:
         except (NotStatic, KeyError):
             return None
         values |= _static({k: v for k, v in arguments.items() if k not in values}, scope)
-        body = self._folded(helper.statement, values, scope)
+        origins = {name: known_origin(arguments[name]) for name in values}
+        body = self._folded(helper.statement, values, scope, origins)
         rest = {k: v for k, v in arguments.items() if k not in values}
         return substituted(body, rest) or self._variant(name, body, values, rest)
 
@@ -76,9 +78,14 @@ class Inliner:
         return self.modes[name]
 
     def _folded(
-        self, statement: Statement, values: Mapping[str, object], scope: Scope
+        self,
+        statement: Statement,
+        values: Mapping[str, object],
+        scope: Scope,
+        origins: Mapping[str, ast.expr | None],
     ) -> Statement:
         inner = replace(scope, names=dict(values), attributes={}, present=set(), hidden=frozenset())
+        inner.origins = {name: found for name, found in origins.items() if found is not None}
         body = Folder(inner).block(statement.body)
         return replace(without(statement, values), body=body)
 

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from mmspec.compiler.specialise.docstrings import document
+from mmspec.compiler.specialise.classes import Class, Specialised, plain_text, settled
 from mmspec.compiler.specialise.evaluate import NotStatic, dotted
 from mmspec.compiler.specialise.fold import Scope, fold
-from mmspec.compiler.specialise.fragment import Class, Specialised
 from mmspec.compiler.specialise.inline import Inliner
 from mmspec.compiler.specialise.joining import join
 from mmspec.compiler.specialise.liveness import Body
-from mmspec.compiler.specialise.nodes import descend, is_self, rebuild, with_fields
+from mmspec.compiler.specialise.nodes import descend, own_attribute, rebuild, with_fields
+from mmspec.compiler.specialise.origin import nested, symbolic
 from mmspec.compiler.specialise.partial import Folder, without_none
 from mmspec.compiler.specialise.purity import Purity, Signature
 from mmspec.compiler.specialise.source import Library, Statement, names_bound, walk
-from mmspec.compiler.specialise.trim import expressions, map_statements
+from mmspec.compiler.specialise.trim import expressions, kept_in, map_statements
 from mmspec.compiler.specialise.unparse import Printer
 from mmspec.compiler.specialise.wrapping import render
 
@@ -51,6 +51,7 @@ class Maker:
     keep: frozenset[str]
     children: dict[str, list[Class]] = field(default_factory=dict)
     local: set[str] = field(default_factory=set)
+    origins: dict[str, ast.expr] = field(default_factory=dict)
 
     def make(self) -> Class:
         """Fold, shrink, put together."""
@@ -77,6 +78,7 @@ class Maker:
             parts=self.host.library.parts,
             call=self._call,
             child=self._child,
+            origins={name: ast.Name(name, ast.Load()) for name in self.bound},
         )
 
     def _fold(self, members: Sequence[Statement], scope: Scope) -> dict[str, Statement]:
@@ -93,9 +95,18 @@ class Maker:
             init = methods["__init__"]
             methods["__init__"] = replace(_bare(init), body=folder.block(init.body))
             self._find_children(methods)
+        self.origins = {
+            name: scope.origins[f"self.{name}"]
+            for name in scope.attributes
+            if f"self.{name}" in scope.origins
+        }
         for name, method in methods.items():
             if name != "__init__":
                 scope.names.clear()
+                scope.origins.clear()
+                scope.origins.update(
+                    (f"self.{each}", own_attribute(each, ast.Load())) for each in scope.attributes
+                )
                 self.local = names_bound(method)
                 methods[name] = replace(method, body=Folder(scope).block(method.body))
         return methods
@@ -104,20 +115,22 @@ class Maker:
         """A nested part as its own class, or a helper that its constants decide."""
         name = dotted(node.func)
         if name in self.host.library.parts:
-            constants = self._arguments(name, node, scope)
+            given = self._arguments(name, node, scope)
+            constants = {each: scope.value(value) for each, value in given.items()}
             found = self.host.specialise(name, constants, self.owner)
-            return ast.Call(ast.Name(found.id, ast.Load()), [], [])
+            return nested(found.id, tuple((k, symbolic(value)) for k, value in given.items()))
         return None if name in self.local else self.host.inliner.call(node, scope)
 
-    def _arguments(self, part: str, node: ast.Call, scope: Scope) -> dict[str, object]:
+    def _arguments(self, part: str, node: ast.Call, scope: Scope) -> dict[str, ast.expr]:
         init = self.host.library.parts[part].init
         names = [item.arg for item in init.args.args][1:] if init else []
         pairs = [*zip(names, node.args, strict=False)]
         pairs += [(item.arg or "**", item.value) for item in node.keywords]
-        found: dict[str, object] = {}
+        found: dict[str, ast.expr] = {}
         for name, value in pairs:
+            found[name] = fold(value, scope)
             try:
-                found[name] = scope.value(fold(value, scope))
+                scope.value(found[name])
             except NotStatic as error:
                 text = f"{self.part}: {part}({name}={ast.unparse(value)}) is not a constant"
                 raise AssertionError(f"{text}: {error}") from None
@@ -134,7 +147,7 @@ class Maker:
             return
         for statement in walk([methods["__init__"]]):
             node = statement.node
-            value, target = _kept_in(node)
+            value, target = kept_in(node)
             if value is None or target is None:
                 continue
             ids = [item.id for item in descend(value) if isinstance(item, ast.Name)]
@@ -159,7 +172,7 @@ class Maker:
     def _body(self, methods: dict[str, Statement]) -> Body:
         layers: set[str] = set()
         for statement in walk(methods["__init__"].body if "__init__" in methods else ()):
-            value, target = _kept_in(statement.node)
+            value, target = kept_in(statement.node)
             name = dotted(value.func) if isinstance(value, ast.Call) else ""
             if target and name.startswith("nn.") and not name.startswith(_NOISY_LAYERS):
                 layers.add(target)
@@ -171,7 +184,6 @@ class Maker:
     def _members(
         self, members: Sequence[Statement], methods: Mapping[str, Statement], scope: Scope
     ) -> tuple[Statement, ...]:
-        values = {**self.bound, **_plain_values(scope)}
         stored = {
             node.attr
             for method in methods.values()
@@ -188,14 +200,14 @@ class Maker:
         for member in members:
             node = member.node
             if isinstance(node, ast.FunctionDef):
-                out += [_documented(methods[node.name], values)] if node.name in methods else []
+                out += [methods[node.name]] if node.name in methods else []
             elif isinstance(node, ast.AnnAssign) and node.value is None:
                 name = dotted(node.target)
                 optional = without_none(node.annotation) is not node.annotation
                 if (name in stored or name in texts) and not (optional and name in scope.present):
                     out.append(member)
             else:
-                out.append(document(member, values))
+                out.append(member)
         return tuple(self._with_classes(member) for member in out)
 
     def _with_classes(self, member: Statement) -> Statement:
@@ -224,7 +236,8 @@ class Maker:
             ),
             None,
         )
-        printer = Printer()
+        printer, statics = Printer(), _plain_values(scope)
+        text = plain_text({**self.bound, **statics})
         handle = Specialised(
             forward=forward.after,
             dropped=forward.dropped,
@@ -239,8 +252,9 @@ class Maker:
             keep=self.keep,
             members=members,
             signatures=signatures,
-            statics=_plain_values(scope),
-            source="\n".join(render(members, 4, printer)),
+            statics=statics,
+            origins=self.origins,
+            source="\n".join(render(settled(members, text), 4, printer)),
             handle=handle,
         )
 
@@ -270,19 +284,6 @@ def _drop_empty_init(methods: dict[str, Statement]) -> None:
         del methods["__init__"]
 
 
-def _kept_in(node: ast.stmt) -> tuple[ast.expr | None, str | None]:
-    """The value and attribute of `self.x = value` and of `self.x.append(value)`."""
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        is_own = isinstance(target, ast.Attribute) and is_self(target)
-        return node.value, target.attr if is_own and isinstance(target, ast.Attribute) else None
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        func = node.value.func
-        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Attribute):
-            return node.value, func.value.attr if is_self(func.value) else None
-    return None, None
-
-
 def _renamed(statement: Statement, names: Mapping[str, str]) -> Statement:
     def visit(node: ast.expr) -> ast.expr:
         if isinstance(node, ast.Name) and node.id in names:
@@ -290,16 +291,6 @@ def _renamed(statement: Statement, names: Mapping[str, str]) -> Statement:
         return rebuild(node, visit)
 
     return map_statements(statement, lambda node: rebuild(node, visit)) if names else statement
-
-
-def _documented(method: Statement, values: Mapping[str, object]) -> Statement:
-    if not method.body or not method.body[0].lines[:1]:
-        return method
-    first = method.body[0]
-    if not (isinstance(first.node, ast.Expr) and isinstance(first.node.value, ast.Constant)):
-        return method
-    new = document(first, values)
-    return method if new is first else replace(method, body=(new, *method.body[1:]))
 
 
 def _without_declarations(method: Statement, present: set[str]) -> Statement:

@@ -72,6 +72,11 @@ def is_self(node: ast.expr) -> bool:
     )
 
 
+def own_attribute(name: str, context: ast.expr_context) -> ast.Attribute:
+    """`self.name`."""
+    return ast.Attribute(ast.Name("self", ast.Load()), name, context)
+
+
 def joined(op: ast.boolop, values: list[ast.expr]) -> ast.expr:
     """`and` or `or` of values, or the single one."""
     return values[0] if len(values) == 1 else ast.BoolOp(op, values)
@@ -82,3 +87,12 @@ def identifier(value: object) -> str:
     assert type(value) is str and value.isascii() and value.isidentifier(), repr(value)
     assert not iskeyword(value) and not value.startswith("__"), repr(value)
     return value
+
+
+def unused(name: str, taken: set[str]) -> str:
+    """The name, or the name with the first number that nobody has."""
+    number, found = 1, name
+    while found in taken or iskeyword(found):
+        number += 1
+        found = f"{name}_{number}" if name[0].islower() else f"{name}{number}"
+    return found

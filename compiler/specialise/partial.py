@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from mmspec.compiler.specialise.evaluate import NotStatic, dotted
 from mmspec.compiler.specialise.fold import Scope, fold, fold_test, static_rounds
 from mmspec.compiler.specialise.nodes import descend, identifier, is_self, rebuild, with_fields
+from mmspec.compiler.specialise.origin import known_origin
 from mmspec.compiler.specialise.source import Statement, walk
 from mmspec.compiler.specialise.trim import Gaps, real
 
@@ -77,7 +78,7 @@ class Folder:
         truth = self.scope.truth(test)
         if truth is not None:
             return self.block(statement.body if truth else statement.orelse)
-        kept = dict(self.scope.names)
+        kept = dict(self.scope.names), dict(self.scope.origins)
         new = statement.changed(node if test is node.test else with_fields(node, {"test": test}))
         new = replace(new, body=self._branch(statement.body, kept))
         new = replace(new, orelse=self._branch(statement.orelse, kept))
@@ -86,7 +87,9 @@ class Folder:
         return (new,)
 
     def _branch(
-        self, block: Sequence[Statement], kept: Mapping[str, object]
+        self,
+        block: Sequence[Statement],
+        kept: tuple[Mapping[str, object], Mapping[str, ast.expr]],
     ) -> tuple[Statement, ...]:
         self._restore(kept)
         self.dynamic += 1
@@ -94,9 +97,11 @@ class Folder:
         self.dynamic -= 1
         return out
 
-    def _restore(self, names: Mapping[str, object]) -> None:
+    def _restore(self, kept: tuple[Mapping[str, object], Mapping[str, ast.expr]]) -> None:
         self.scope.names.clear()
-        self.scope.names.update(names)
+        self.scope.names.update(kept[0])
+        self.scope.origins.clear()
+        self.scope.origins.update(kept[1])
 
     def _for(self, statement: Statement, node: ast.For) -> tuple[Statement, ...]:
         loop = ast.comprehension(node.target, node.iter, [], 0)
@@ -107,8 +112,11 @@ class Folder:
         stops = [s for s in walk(statement.body) if isinstance(s.node, ast.Break | ast.Continue)]
         assert not stops, "no break or continue in a loop that is written out"
         out: list[Statement] = []
-        for names in rounds:
+        for names, origins in rounds:
             self.scope.names.update(names)
+            for name in names:
+                self.scope.origins.pop(name, None)
+            self.scope.origins.update(origins)
             out += [replace(item, repeated=True) for item in self.block(statement.body)]
         if out:
             out[0] = replace(out[0], above=statement.above + out[0].above)
@@ -197,12 +205,14 @@ class Folder:
         """Record what a target now holds; True if the assignment need not be printed."""
         if isinstance(target, ast.Name):
             self.scope.names.pop(target.id, None)
+            self._came_from(target.id, value)
             if static:
                 self.scope.names[target.id] = _known(value, self.scope)
             return isinstance(value, ast.Constant) and dataclass_value(value)
         if isinstance(target, ast.Attribute) and is_self(target) and self.init:
             name = target.attr
             self.scope.attributes.pop(name, None)
+            self._came_from(f"self.{name}", value)
             if static and not self.dynamic and name not in self.outside:
                 self.scope.attributes[name] = _known(value, self.scope)
                 return True
@@ -211,6 +221,13 @@ class Folder:
         for name in stored(ast.Assign([target], value)):
             self.scope.names.pop(name, None)
         return False
+
+    def _came_from(self, name: str, value: ast.expr) -> None:
+        """Record what the constant that a name holds now stands for."""
+        self.scope.origins.pop(name, None)
+        origin = known_origin(value)
+        if origin is not None:
+            self.scope.origins[name] = origin
 
     def _static(self, value: ast.expr) -> bool:
         if isinstance(value, ast.List | ast.ListComp):

@@ -11,8 +11,9 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 
+from mmspec.compiler.specialise.classes import Class, Specialised
 from mmspec.compiler.specialise.evaluate import NotStatic, evaluate, is_constant, literal
-from mmspec.compiler.specialise.fragment import Class, Fragment, Specialised, assemble
+from mmspec.compiler.specialise.fragment import Fragment, assemble
 from mmspec.compiler.specialise.inline import Inliner
 from mmspec.compiler.specialise.maker import Maker
 from mmspec.compiler.specialise.source import Library, Part, library

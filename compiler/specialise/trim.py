@@ -91,6 +91,19 @@ def expressions(statement: Statement) -> Iterator[ast.AST]:
             yield from descend(node)
 
 
+def kept_in(node: ast.stmt) -> tuple[ast.expr | None, str | None]:
+    """The value and attribute of `self.x = value` and of `self.x.append(value)`."""
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        is_own = isinstance(target, ast.Attribute) and is_self(target)
+        return node.value, target.attr if is_own and isinstance(target, ast.Attribute) else None
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        func = node.value.func
+        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Attribute):
+            return node.value, func.value.attr if is_self(func.value) else None
+    return None, None
+
+
 def self_reads(statement: Statement, name: str) -> list[ast.Attribute]:
     """Every `self.name` in a statement."""
     found = (node for node in expressions(statement) if isinstance(node, ast.Attribute))

@@ -115,7 +115,9 @@ WORDS = sorted(
 
 
 def test_the_words_are_many() -> None:
-    assert {"Routing", "Mapping", "F", "ValueError", "GatedFusion", "TextStack"} <= set(CLASSES)
+    assert {"Routing", "Mapping", "F", "ValueError", "GatedFusion", "CausalMlpStack"} <= set(
+        CLASSES
+    )
     assert {"batch", "mean_pool", "layer", "q", "targets", "absent"} <= set(WORDS)
 
 

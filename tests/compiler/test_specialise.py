@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import sample_parts
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_parts import Sizes
 from torch import Tensor, nn
 
-from mmspec.compiler.specialise.fragment import Fragment, Specialised
+from mmspec.compiler.specialise.classes import Specialised
+from mmspec.compiler.specialise.fragment import Fragment
 from mmspec.compiler.specialise.specialise import Specialiser
 
 SIZES = Sizes(2, 3, (7, "gelu"))
@@ -262,26 +263,103 @@ def test_what_a_part_uses_comes_with_it() -> None:
     assert "x * x * x" in made("Cubic", kind="cubic", power=1.0).fragment.source()
 
 
-def test_equal_constants_are_one_class_and_others_are_two() -> None:
+def test_classes_that_differ_in_constants_are_one() -> None:
     specialiser = Specialiser([sample_parts])
     first, same, other = (
         specialiser.request("Mlp", {"width": D, "mlp_width": width, "kind": "gelu"}, owner)
         for width, owner in ((5, "Text"), (5, "Image"), (7, "Image"))
     )
     fragment = specialiser.finish()
-    assert first.name == same.name == "TextMlp" and other.name == "ImageMlp"
-    assert [item.name for item in fragment.classes] == ["TextMlp", "ImageMlp"]
-    assert {item.part for item in fragment.classes} == {"Mlp"}
+    assert first.name == same.name == other.name == "Mlp"
+    assert first.arguments == same.arguments == "mlp_width=5" and other.arguments == "mlp_width=7"
+    (found,) = fragment.classes
+    assert "def __init__(self, mlp_width: int) -> None:" in found.source
+    assert "nn.Linear(6, mlp_width)" in found.source
+    assert '"""Widen to `mlp_width`, gelu, narrow."""' in found.source
+
+
+streams = st.builds(
+    lambda sizes, depth, width: {"width": width, "sizes": sizes, "depth": depth},
+    sizes,
+    st.integers(1, 3),
+    st.sampled_from([4, 6]),
+)
+
+
+@settings(max_examples=20)
+@given(streams, streams)
+def test_streams_that_share_classes_mean_the_same(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    specialiser = Specialiser([sample_parts])
+    handles = [specialiser.request("Stream", each, "Own") for each in (first, second)]
+    fragment = specialiser.finish()
+    alike = {(each["sizes"].mlp[1], each["sizes"].heads > 1) for each in (first, second)}
+    assert len({handle.name for handle in handles}) == len(alike)
+    for each, handle in zip((first, second), handles, strict=True):
+        plain = sample_parts.Stream(**each).double()
+        special = eval(f"{handle.name}({handle.arguments})", namespace(fragment)).double()
+        assert list(special.state_dict()) == list(plain.state_dict())
+        special.load_state_dict(plain.state_dict())
+        given_ = {**inputs(), "x_btd": normal(B, T, each["width"])}
+        given_["position_t"] = torch.arange(T)
+        taken = {name: given_[name] for name in handle.forward}
+        known = {name: given_[name] for name in ("x_btd", "mask", "position_t")}
+        assert torch.equal(plain(**known)[0], special(**taken)[0])
+
+
+@pytest.mark.parametrize(
+    ("second", "names"),
+    [
+        ({"causal": True}, ["Attention", "CausalAttention"]),
+        ({"rotary": True}, ["Attention", "RotaryAttention"]),
+        ({"causal": True, "rotary": True, "bias": False}, ["Attention", "CausalAttention"]),
+        ({"bias": False}, ["Attention", "Attention"]),
+    ],
+)
+def test_classes_are_named_by_what_tells_them_apart(
+    second: dict[str, object], names: list[str]
+) -> None:
+    specialiser = Specialiser([sample_parts])
+    handles = [
+        specialiser.request("Attention", {"width": D, "sizes": SIZES, **more}, "Own")
+        for more in ({}, second)
+    ]
+    specialiser.finish()
+    assert [handle.name for handle in handles] == names
+
+
+def test_what_holds_classes_is_named_as_they_are() -> None:
+    specialiser = Specialiser([sample_parts])
+    for kind in ("gelu", "cubic"):
+        specialiser.request("Block", {"width": D, "sizes": Sizes(2, 3, (7, kind))}, "Own")
+    names = [item.name for item in specialiser.finish().classes]
+    assert names == ["Attention", "GeluMlp", "GeluBlock", "CubicMlp", "CubicBlock"]
+
+
+def test_a_difference_of_two_words_is_said_and_any_other_by_who_asks() -> None:
+    specialiser = Specialiser([sample_parts])
+    flags = (("causal",), ("rotary",), ("causal", "rotary"), ())
+    for on in flags:
+        constants = {"width": D, "sizes": SIZES, **dict.fromkeys(on, True)}
+        specialiser.request("Attention", constants, "Own")
+    names = [item.name for item in specialiser.finish().classes]
+    assert names == [f"{words}Attention" for words in ("Causal", "Rotary", "CausalRotary", "")]
+    specialiser = Specialiser([sample_parts])
+    for owner, names_ in (("Near", ("a", "b")), ("Far", ("c",))):
+        constants = {"names": names_, "widths": (5, 7)[: len(names_)], "width": 2}
+        specialiser.request("Towers", constants, owner)
+    assert {item.name for item in specialiser.finish().classes} >= {"NearTowers", "FarTowers"}
 
 
 def test_constants_that_leave_the_same_source_are_one_class() -> None:
     specialiser = Specialiser([sample_parts])
-    for heads, width in ((2, 3), (1, 6)):
+    for heads, width in ((2, 3), (3, 2)):
         for kind in ("gelu", "gelu"):
             sizes = Sizes(heads, width, (7, kind))
             specialiser.request("Block", {"width": D, "sizes": sizes}, f"Own{heads}")
     names = [item.name for item in specialiser.finish().classes]
-    assert names == ["Own2Attention", "Mlp", "Own2Block", "Own1Attention", "Own1Block"]
+    assert names == ["Attention", "Mlp", "Block"]
 
 
 @pytest.mark.parametrize(
@@ -302,10 +380,10 @@ def test_names_that_others_have_are_left_to_them(reserved: set[str], name: str) 
 
 def test_no_class_takes_the_name_of_a_helper_or_an_import() -> None:
     specialiser = Specialiser([sample_parts])
-    for width, owner in ((5, "Named"), (7, "Tensor"), (9, "Named")):
-        specialiser.request("Mlp", {"width": D, "mlp_width": width, "kind": "gelu"}, owner)
-    names = [item.name for item in specialiser.finish().classes]
-    assert names == ["NamedMlp", "TensorMlp", "NamedMlp2"]
+    for names, owner in ((("a",), "Named"), (("b",), "Tensor"), (("c",), "Named")):
+        specialiser.request("Towers", {"names": names, "widths": (5,), "width": 2}, owner)
+    found = [item.name for item in specialiser.finish().classes if item.part == "Towers"]
+    assert found == ["NamedTowers", "TensorTowers", "NamedTowers2"]
 
 
 def test_docstrings_show_the_constants() -> None:

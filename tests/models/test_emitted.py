@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from copied import copies, parameters
 from hypothesis import given, settings
 from model_inputs import SMALL, SPECS
 
@@ -77,9 +78,28 @@ def test_nothing_is_decided_that_the_spec_decided(folder: Path, name: str) -> No
             if isinstance(node, ast.If | ast.IfExp | ast.While):
                 reads = [item for item in ast.walk(node.test) if isinstance(item, ast.Name)]
                 assert reads, f"{file.name}:{node.test.lineno}: a constant decides"
-            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                taken = [item.arg for item in node.args.args]
-                assert taken == ["self"], f"{file.name}:{node.lineno}: {taken}"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_constructors_take_what_differs_and_no_two_classes_are_copies(
+    folder: Path, name: str
+) -> None:
+    files = {path.name: path.read_text(encoding="utf-8") for path in (folder / name).glob("*.py")}
+    assert copies(files) == []
+    for owner, taken in parameters(files).items():
+        for parameter, values in taken.items():
+            passed_on = all(value.isidentifier() for value in values)
+            assert values and (len(values) > 1 or passed_on), f"{owner}: {parameter} is {values}"
+
+
+def test_copies_are_counted() -> None:
+    part = "class {0}(nn.Module):\n    def __init__(self):\n        self.a = nn.Linear({1}, {2})\n"
+    whole = "class {0}(nn.Module):\n    def __init__(self):\n        self.part = {1}()\n"
+    near = part.format("Near", 3, 4) + part.format("Far", 5, 6)
+    held = whole.format("NearWhole", "Near") + whole.format("FarWhole", "Far")
+    assert copies({"model.py": near + held}) == ["Near = Far", "NearWhole = FarWhole"]
+    other = part.format("Far", 5, 6).replace("self.a", "self.b")
+    assert copies({"model.py": part.format("Near", 3, 4) + other + held}) == []
 
 
 def test_the_same_spec_gives_the_same_bytes_in_another_process(

@@ -92,7 +92,7 @@ FAULTS: tuple[Fault, ...] = (
         source(
             (r"nn\.Dropout\(0\.25\)", "Drop(0.25)"),
             (
-                r"\nclass TextBlock\(|\nclass Block\(",
+                r"\nclass Block\(",
                 "\nclass Drop(nn.Dropout):\n"
                 "    def forward(self, x_btd: Tensor) -> Tensor:\n"
                 "        y_btd: Tensor = super().forward(x_btd)\n"
