@@ -23,6 +23,7 @@ PARTS = (
     "modality",
     "attention",
     "routing",
+    "norm",
     "stream",
     "fusion",
     "halting",

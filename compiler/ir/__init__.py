@@ -10,6 +10,7 @@
     segment    = Segment(name, tokens, geometry, modality, rotary)
     variant    = Block(width, sublayers*)
     sublayer   = Sublayer(name, mixer, norm, post, dropout)
+    norm       = LayerNorm | RmsNorm
     mixer      = Attention | Mlp | Glu | Experts | ByModality
     attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width, ...)
     groups     = Group(heads, masks)*                       -- heads that share masks, in order
@@ -59,6 +60,7 @@ from mmspec.compiler.ir.modality import (
     Row,
     Series,
 )
+from mmspec.compiler.ir.norm import LayerNorm, Norm, RmsNorm
 from mmspec.compiler.ir.objective import (
     BothWays,
     CrossEntropy,
@@ -69,7 +71,7 @@ from mmspec.compiler.ir.objective import (
 from mmspec.compiler.ir.plan import Node, Plan
 from mmspec.compiler.ir.reading import Pool, Reading
 from mmspec.compiler.ir.routing import ByModality, Experts, FeedForward, Glu, Mlp
-from mmspec.compiler.ir.stream import Block, Mixer, Norm, Project, Stack, Sublayer
+from mmspec.compiler.ir.stream import Block, Mixer, Project, Stack, Sublayer
 from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 
 __all__ = [
@@ -101,6 +103,7 @@ __all__ = [
     "Input",
     "LanguageModel",
     "Latents",
+    "LayerNorm",
     "Loss",
     "Mixer",
     "Mlp",
@@ -117,6 +120,7 @@ __all__ = [
     "Raw",
     "Reading",
     "Regressor",
+    "RmsNorm",
     "Row",
     "Segment",
     "Series",

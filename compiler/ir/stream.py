@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mmspec.compiler.ir.attention import Attention
 from mmspec.compiler.ir.halting import Halting
+from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.ir.reading import Pool
 from mmspec.compiler.ir.routing import FeedForward
 from mmspec.compiler.ir.tokens import Value
@@ -25,15 +26,6 @@ class Project:
     source: Value
     stream: str
     span: Span | None
-
-
-@dataclass(frozen=True, slots=True)
-class Norm:
-    """kind `layer` (with bias or not) or `rms`; where it stands is the sub-layer's."""
-
-    kind: str
-    eps: float
-    bias: bool
 
 
 @dataclass(frozen=True, slots=True)

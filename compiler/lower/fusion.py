@@ -88,6 +88,6 @@ def _block(stream: str, width: int, heads: int, segments: Segments) -> ir.Block:
         "attention": _read(stream, width, heads, (segments, segments), own=True),
         "feed_forward": ir.Mlp(4 * width, "gelu", True),
     }
-    norm = ir.Norm("layer", 1e-5, True)
+    norm = ir.LayerNorm(1e-5, True)
     sublayers = (ir.Sublayer(name, mixer, norm, False, 0.0) for name, mixer in mixers.items())
     return ir.Block(width, tuple(sublayers))

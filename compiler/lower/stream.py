@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower import attention, halting, modality, routing
+from mmspec.compiler.lower import attention, halting, modality, norm, routing
 from mmspec.compiler.lower.context import Context
-from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Source
 
 
@@ -44,15 +43,10 @@ def lower_block(context: Context, stream: str, source: ir.Value) -> ir.Block:
     }
     post = spec.norm.placement == "post"
     sublayers = (
-        ir.Sublayer(name, mixer, lower_norm(spec), post, spec.dropout)
+        ir.Sublayer(name, mixer, norm.lower(spec), post, spec.dropout)
         for name, mixer in mixers.items()
     )
     return ir.Block(spec.width, tuple(sublayers))
-
-
-def lower_norm(spec: Stream) -> ir.Norm:
-    """The norm that a stream uses everywhere."""
-    return ir.Norm(spec.norm.kind, spec.norm.eps, spec.bias)
 
 
 def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
@@ -66,7 +60,7 @@ def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
             variants=(lower_block(context, stream, source),),
             order=(0,),
             repeat=spec.depth,
-            final_norm=lower_norm(spec) if spec.final_norm else None,
+            final_norm=norm.lower(spec) if spec.final_norm else None,
             halting=halting.lower(spec.halting, spec.depth),
             stream=stream,
             span=context.spec.span("streams", stream),

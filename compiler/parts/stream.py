@@ -7,23 +7,8 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention, Patterns, Rotation
+from mmspec.compiler.parts.norm import norm_layer
 from mmspec.compiler.parts.routing import ByModality, Experts, Glu, Mlp, Routing
-
-
-class RmsNorm(nn.Module):
-    """Divide by the root mean square (Zhang & Sennrich 2019)."""
-
-    def __init__(self, width: int, eps: float) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def reset_parameters(self) -> None:
-        nn.init.ones_(self.weight)
-
-    def forward(self, x_btd: Tensor) -> Tensor:
-        scale = torch.rsqrt(x_btd.square().mean(dim=-1, keepdim=True) + self.eps)
-        return x_btd * scale * self.weight
 
 
 def join_valid(parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor | None:
@@ -45,13 +30,6 @@ def mean_pool(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
         return x_btd.sum(dim=1) / max(x_btd.shape[1], 1)
     count_b1 = valid_bt.sum(dim=1, keepdim=True).clamp(min=1)
     return x_btd.masked_fill(~valid_bt[..., None], 0.0).sum(dim=1) / count_b1
-
-
-def norm_layer(width: int, norm: ir.Norm) -> nn.Module:
-    """A norm of the features of each token (inlined by the emitter: one return is left)."""
-    if norm.kind == "rms":
-        return RmsNorm(width, norm.eps)
-    return nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
 
 
 def mixer_layer(width: int, mixer: ir.Mixer, shown: Patterns, causal: bool) -> nn.Module:

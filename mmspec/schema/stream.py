@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mmspec.diagnostics import Diagnostic
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.base import Fraction01, Model, Positive, Refused, Size, nearest_divisor
+from mmspec.schema.base import Fraction01, Model, Refused, Size, nearest_divisor
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
+from mmspec.schema.norm import LayerNorm, Norm
 from mmspec.schema.routing import FeedForward, Mlp
 
 _DEEPEST: Final = 10_000
 """Blocks of a stream: each becomes a module."""
-
-
-class Norm(Model):
-    """A norm's kind, eps and place in the block."""
-
-    kind: Literal["layer", "rms"] = "layer"
-    eps: Positive = 1e-5
-    placement: Literal["pre", "post"] = "pre"
 
 
 class Stream(Model):
@@ -36,16 +29,11 @@ class Stream(Model):
     head_width: Size = 0
     attention: Attention = FULL
     feed_forward: FeedForward = Mlp.model_construct()
-    norm: Norm = Norm.model_construct()
+    norm: Norm = LayerNorm.model_construct()
     final_norm: bool = True
     bias: bool = True
     dropout: Fraction01 = 0.0
     halting: Halting | None = None
-
-    @field_validator("norm", mode="before")
-    @classmethod
-    def _short_norm(cls, value: Any) -> Any:
-        return {"kind": value} if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod

@@ -74,18 +74,17 @@ def attention(heads: int = 3, kv_heads: int = 3, head_width: int = 4, **keys: bo
 
 
 def block(feed_forward: ir.FeedForward | None = None, **keys: object) -> ir.Block:
-    """A block of width 12 with 3 heads; keys: `attention`, `placement`, `dropout`, ir.Norm's."""
-    norm = {"kind": "layer", "eps": 1e-5, "bias": True}
-    norm |= {name: value for name, value in keys.items() if name in norm}
+    """A block of width 12 with 3 heads; keys: `attention`, `norm`, `placement`, `dropout`."""
+    norm = keys.get("norm", NORM)
     attend = keys.get("attention", attention())
     dropout = keys.get("dropout", 0.0)
     assert isinstance(attend, ir.Attention) and isinstance(dropout, float)
+    assert isinstance(norm, ir.Norm)
     layer = feed_forward or ir.Mlp(width=7, activation="gelu", bias=True)
     mixers: dict[str, ir.Mixer] = {"attention": attend, "feed_forward": layer}
-    made = ir.Norm(**norm)  # type: ignore[arg-type]
     post = keys.get("placement", "pre") == "post"
-    sublayers = (ir.Sublayer(name, mixer, made, post, dropout) for name, mixer in mixers.items())
+    sublayers = (ir.Sublayer(name, mixer, norm, post, dropout) for name, mixer in mixers.items())
     return ir.Block(12, tuple(sublayers))
 
 
-NORM = ir.Norm("layer", 1e-5, True)
+NORM = ir.LayerNorm(1e-5, True)

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from mmspec.compiler import ir
 from mmspec.verify.costs import attention, halting, routing
+from mmspec.verify.costs.norm import norm
 from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear
-from mmspec.verify.costs.polynomial import Polynomial
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,6 @@ def project(sizes: Sizes, node: ir.Project) -> Part:
     cost = linear(sizes.rows(node.source), node.source.width, node.out.width, bias=True)
     cost = replace(cost, kept=sizes.keep(node.source))
     return cost.part(node.module, "stream", "linear", node.stream)
-
-
-def norm(rows: Polynomial, width: int, kind: ir.Norm) -> Cost:
-    """A norm; keeps its input, a layer norm also mean and scale, an rms norm scale and product."""
-    parameters = width * (2 if kind.kind == "layer" and kind.bias else 1)
-    kept = rows * width + rows * (2 if kind.kind == "layer" else 1 + width)
-    return Cost(parameters, parameters, kept=kept)
 
 
 def stack(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
@@ -58,7 +51,7 @@ def blocks(
         each += keeps(rows * (width if one.dropout > 0 else 0))
     shared = sizes.keep(source) - rows * width
     norms = each.repeated(run.depth, run.steps) + keeps(shared) + final
-    yield norms.part(run.module, "stream", block.sublayers[0].norm.kind, run.owner)
+    yield norms.part(run.module, "stream", block.sublayers[0].norm.name, run.owner)
     for one in block.sublayers:
         mixer = one.mixer
         if isinstance(mixer, ir.Attention):

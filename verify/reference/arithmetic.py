@@ -64,19 +64,6 @@ def linear_shapes(name: str, inputs: int, outputs: int, bias: bool = True) -> Sh
     return shapes | {f"{name}.bias": (outputs,)} if bias else shapes
 
 
-def layer_norm(x: Tensor, w: Weights, eps: float, bias: bool = True) -> Tensor:
-    """(x - mean) / sqrt(variance + eps) * weight + bias, over the features."""
-    centred = x - x.mean(-1, keepdim=True)
-    variance = (centred * centred).mean(-1, keepdim=True)
-    y = centred / torch.sqrt(variance + eps) * w["weight"]
-    return y + w["bias"] if bias else y
-
-
-def rms_norm(x: Tensor, w: Weights, eps: float) -> Tensor:
-    """X / sqrt(mean of squares + eps) * weight."""
-    return x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps) * w["weight"]
-
-
 def log_softmax(x: Tensor) -> Tensor:
     """X minus the logarithm of its summed exponentials, over the last axis (at least one entry)."""
     shifted = x - x.max(-1, keepdim=True).values.detach()

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from mmspec.schema import fusion as kinds
 from mmspec.schema.attention import FULL
+from mmspec.schema.norm import LayerNorm
 from mmspec.schema.routing import Mlp
-from mmspec.schema.stream import Norm, Stream
-from mmspec.verify.reference import attention
+from mmspec.schema.stream import Stream
+from mmspec.verify.reference import attention, norm
 from mmspec.verify.reference.arithmetic import (
     Shapes,
     Weights,
-    layer_norm,
     linear,
     linear_shapes,
     softmax,
@@ -27,7 +27,6 @@ from mmspec.verify.reference.stream import (
     Notes,
     block,
     block_shapes,
-    norm_shapes,
     place_of,
 )
 
@@ -83,8 +82,8 @@ def _context(w: Weights, x: Tensor, context: Tensor, heads: int, seen: Tensor | 
     """A(norm_query(x), norm_context(context)): x [n, D], context [m, D], seen bool [H, n, m]."""
     inner = w.at("attention")
     width = x.shape[1] // heads
-    q = linear(layer_norm(x, inner.at("norm_query"), EPS), inner.at("query"))
-    kv = linear(layer_norm(context, inner.at("norm_context"), EPS), inner.at("key_value"))
+    q = linear(norm.layer(x, inner.at("norm_query"), EPS), inner.at("query"))
+    kv = linear(norm.layer(context, inner.at("norm_context"), EPS), inner.at("key_value"))
     k, v = kv[:, : x.shape[1]], kv[:, x.shape[1] :]
     if seen is None:
         seen = torch.ones(heads, x.shape[0], context.shape[0], dtype=torch.bool)
@@ -116,7 +115,7 @@ def _film(w: Weights, sources: list[Sequence]) -> Sequence:
 
 def _layer(width: int, heads: int) -> Layer:
     """The block of a transformer fusion."""
-    return Layer(width, heads, heads, width // heads, Mlp(), Norm(eps=EPS), True)
+    return Layer(width, heads, heads, width // heads, Mlp(), LayerNorm(eps=EPS), True)
 
 
 def _transformer(
@@ -162,8 +161,8 @@ def shapes(stream: Stream) -> Shapes:
 
 def _context_shapes(width: int) -> Shapes:
     inner = (
-        norm_shapes("norm_query", width, bias=True)
-        | norm_shapes("norm_context", width, bias=True)
+        norm.shapes("norm_query", width, LayerNorm(), bias=True)
+        | norm.shapes("norm_context", width, LayerNorm(), bias=True)
         | linear_shapes("query", width, width)
         | linear_shapes("key_value", width, 2 * width)
         | linear_shapes("output", width, width, bias=False)

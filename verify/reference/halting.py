@@ -12,8 +12,9 @@ from torch import Tensor
 from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.stream import Stream
 from mmspec.verify.reference.arithmetic import Weights, linear, sigmoid, softmax
+from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.sequence import mean_or_zero
-from mmspec.verify.reference.stream import Notes, Place, block, layer_of, normalise
+from mmspec.verify.reference.stream import Notes, Place, block, layer_of
 
 Classify = Callable[[Tensor], Tensor]
 """Tokens [n, D] to the logits [classes] of the head that decides about an exit."""

@@ -8,7 +8,7 @@ from mmspec.schema.halting import Ponder
 from mmspec.schema.head import LanguageModel
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, resolve
-from mmspec.verify.reference import fusion, head, modality, stream
+from mmspec.verify.reference import fusion, head, modality, norm, stream
 from mmspec.verify.reference.arithmetic import Shapes, linear_shapes
 
 
@@ -60,8 +60,7 @@ def _stream(spec: Spec, wiring: Wiring, name: str) -> Shapes:
     for i in range(config.depth):
         found |= _below(f"blocks.{i}", inner)
     if config.final_norm:
-        biased = config.bias and config.norm.kind == "layer"
-        found |= stream.norm_shapes("norm", config.width, biased)
+        found |= norm.shapes("norm", config.width, config.norm, config.bias)
     if isinstance(config.halting, Ponder):
         found |= linear_shapes("halt", config.width, 1)
     return found

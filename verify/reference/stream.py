@@ -8,18 +8,17 @@ import torch
 from torch import Tensor
 
 from mmspec.schema.attention import Attention
+from mmspec.schema.norm import Norm
 from mmspec.schema.routing import FeedForward
-from mmspec.schema.stream import Norm, Stream
-from mmspec.verify.reference import attention, routing
+from mmspec.schema.stream import Stream
+from mmspec.verify.reference import attention, norm, routing
 from mmspec.verify.reference.arithmetic import (
-    INPUT,
     Shapes,
     Weights,
-    layer_norm,
     linear,
     linear_shapes,
-    rms_norm,
 )
+from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.sequence import Sequence
 
 
@@ -75,14 +74,6 @@ def place_of(sequence: Sequence, mask: Attention, heads: int, rotary: bool = Tru
     return Place(counts, attention.matrices(mask, heads, sides, sides), turns)
 
 
-def normalise(x: Tensor, w: Weights, norm: Norm, bias: bool) -> Tensor:
-    """The norm of a stream over the features of x."""
-    x = w.note(x, INPUT)
-    if norm.kind == "rms":
-        return w.note(rms_norm(x, w, norm.eps))
-    return w.note(layer_norm(x, w, norm.eps, bias))
-
-
 def block(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
     """One block over the tokens x [n, D] of one sample."""
     for sublayer in (_attention, _feed_forward):
@@ -124,22 +115,15 @@ def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) 
     return w.at("attention").note(mixed)
 
 
-def norm_shapes(name: str, width: int, bias: bool) -> Shapes:
-    """Names and shapes of a norm's weights."""
-    shapes: Shapes = {f"{name}.weight": (width,)}
-    return shapes | {f"{name}.bias": (width,)} if bias else shapes
-
-
 def block_shapes(layer: Layer, segments: tuple[str, ...]) -> Shapes:
     """Names and shapes of a block's weights."""
-    biased = layer.bias and layer.norm.kind == "layer"
     rows = (layer.heads + 2 * layer.kv_heads) * layer.head_width
     mixed = layer.heads * layer.head_width
     inner = routing.shapes(layer.feed_forward, layer.width, layer.bias, segments)
     return (
-        norm_shapes("attention_norm", layer.width, biased)
+        norm.shapes("attention_norm", layer.width, layer.norm, layer.bias)
         | linear_shapes("attention.qkv", layer.width, rows, layer.bias)
         | linear_shapes("attention.output", mixed, layer.width, layer.bias)
-        | norm_shapes("feed_forward_norm", layer.width, biased)
+        | norm.shapes("feed_forward_norm", layer.width, layer.norm, layer.bias)
         | {f"feed_forward.{name}": shape for name, shape in inner.items()}
     )

@@ -1,0 +1,49 @@
+"""Norms: what each token's features are divided by; where it stands is the sub-layer's.
+
+A norm is a record of its numbers, and says what others ask of it: its name in the language, and
+whether it has a bias beside its weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What every norm says; a new one overrides what is otherwise with it."""
+
+    name: ClassVar[str]
+    """As the language has it."""
+
+    eps: float
+
+    @property
+    def biased(self) -> bool:
+        """Whether it adds a number to each feature, as it multiplies each by one."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm(Kind):
+    """By mean and variance over the features."""
+
+    name = "layer"
+
+    bias: bool
+
+    @property
+    def biased(self) -> bool:
+        """As its stream says."""
+        return self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class RmsNorm(Kind):
+    """By the root mean square of the features."""
+
+    name = "rms"
+
+
+Norm = LayerNorm | RmsNorm
