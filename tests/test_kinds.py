@@ -15,9 +15,10 @@ from torch import Tensor
 import mmspec
 from mmspec.compiler.emit.emit import emit
 from mmspec.compiler.ir.fusion import Fusion
+from mmspec.compiler.ir.halting import Halting
 from mmspec.compiler.load import load
 from mmspec.compiler.lower.lower import lower
-from mmspec.schema.fusion import KINDS
+from mmspec.schema import fusion, halting
 from mmspec.schema.spec import Spec
 from mmspec.schema.validate import validate
 from mmspec.text.document import parse
@@ -33,48 +34,55 @@ modalities:
   text: {{kind: tokens, vocab: 7, length: {{max: 5}}}}
   row: {{kind: table, columns: {{age: number, size: number}}}}
 streams:
-  joint: {{from: {{fusion: {fusion}, of: [text, row]{own}}}, depth: 1, width: 6, heads: 2}}
+  joint: {{from: {source}, depth: 2, width: 6, heads: 2{more}}}
 heads:
   label: {{from: joint, kind: classifier, classes: 2}}
 """
 
 
+KEYS = {"of": "[text, row]", "head": "label", "prior": 0.5, "threshold": 0.5}
+"""What required keys are given; others 2."""
+
+
 @cache
-def spec(fusion: str) -> Spec:
-    """A small spec with a fusion."""
-    keys = KINDS[fusion].model_fields
-    own = "".join(f", {key}: 2" for key, field in keys.items() if field.is_required())
-    own = own.replace(", fusion: 2", "").replace(", of: 2", "")
-    return validate(parse(BODY.format(fusion=fusion, own=own), "small.yaml"))
+def spec(kind: str) -> Spec:
+    """A small spec with a fusion or a halting."""
+    keys = {**fusion.KINDS, **halting.KINDS}[kind].model_fields
+    own = {key: KEYS.get(key, 2) for key, field in keys.items() if field.is_required()}
+    tag = "fusion" if kind in fusion.KINDS else "kind"
+    body = "{" + ", ".join(f"{key}: {value}" for key, value in {**own, tag: kind}.items()) + "}"
+    source, more = ("[text, row]", f", halting: {body}") if tag == "kind" else (body, "")
+    return validate(parse(BODY.format(source=source, more=more), "small.yaml"))
 
 
-def in_plan(fusion: str) -> bool:
-    return lower(spec(fusion)) is not None and fusion in {kind.name for kind in get_args(Fusion)}
+def in_plan(kind: str) -> bool:
+    records = (*get_args(Fusion), *get_args(Halting))
+    return lower(spec(kind)) is not None and kind in {record.name for record in records}
 
 
-def in_package(fusion: str) -> bool:
-    made = load(emit(lower(spec(fusion)), spec(fusion)))()
+def in_package(kind: str) -> bool:
+    made = load(emit(lower(spec(kind)), spec(kind)))()
     return bool(made(**batch()).heads.label.isfinite().all())
 
 
-def in_costs(fusion: str) -> bool:
-    made = load(emit(lower(spec(fusion)), spec(fusion)))()
-    plan = lower(spec(fusion))
+def in_costs(kind: str) -> bool:
+    made = load(emit(lower(spec(kind)), spec(kind)))()
+    plan = lower(spec(kind))
     assert flops(plan, {}) > 0
     return parameters(plan) == sum(weight.numel() for weight in made.parameters())
 
 
-def in_reference(fusion: str) -> bool:
-    made = load(emit(lower(spec(fusion)), spec(fusion)))().double()
+def in_reference(kind: str) -> bool:
+    made = load(emit(lower(spec(kind)), spec(kind)))().double()
     weights = {name: tuple(weight.shape) for name, weight in made.named_parameters()}
-    assert expected_weights(spec(fusion)) == weights
+    assert expected_weights(spec(kind)) == weights
     given = {name: x.double() if x.is_floating_point() else x for name, x in batch().items()}
-    expected = run(spec(fusion), made.state_dict(), given, {}, None).heads["label"]
+    expected = run(spec(kind), made.state_dict(), given, {}, None).heads["label"]
     return torch.allclose(made.eval()(**given).heads.label, expected, rtol=1e-9)
 
 
-def in_faults(fusion: str) -> bool:
-    return any(has(validate(parse(text, "fault.yaml")), fusion) for text in planted())
+def in_faults(kind: str) -> bool:
+    return any(has(validate(parse(text, "fault.yaml")), kind) for text in planted())
 
 
 def planted() -> set[str]:
@@ -82,20 +90,20 @@ def planted() -> set[str]:
     return {fault.spec for fault in FAULTS}
 
 
-def has(one: Spec, fusion: str) -> bool:
-    """Whether a stream of a spec has a fusion of several sources."""
-    sources = (stream.source for stream in one.streams.values())
-    return any(source.fusion == fusion and len(source.of) > 1 for source in sources)
+def has(one: Spec, kind: str) -> bool:
+    """Whether a stream of a spec has a fusion of several sources, or a halting."""
+    found = {s.source.fusion for s in one.streams.values() if len(s.source.of) > 1}
+    return kind in found | {s.halting.kind for s in one.streams.values() if s.halting}
 
 
-def is_shipped(fusion: str) -> bool:
+def is_shipped(kind: str) -> bool:
     specs = (mmspec.read(path) for path in sorted((ROOT / "specs").glob("*.yaml")))
-    return any(has(one, fusion) for one in specs)
+    return any(has(one, kind) for one in specs)
 
 
-def in_docs(fusion: str) -> bool:
+def in_docs(kind: str) -> bool:
     text = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
-    return bool(re.search(rf"^\| `{fusion}` \|", text, re.MULTILINE))
+    return bool(re.search(rf"^(\| `{kind}` \||`{{kind: {kind},)", text, re.MULTILINE))
 
 
 def batch() -> dict[str, Tensor]:
@@ -115,20 +123,24 @@ FUSIONS: dict[str, Callable[[str], bool]] = {
 """What a fusion needs besides its model in mmspec/schema/fusion.py, and how one sees it there."""
 
 
-def lacking(fusion: str) -> Iterator[str]:
-    """The layers that do not have a fusion."""
-    for layer, has in FUSIONS.items():
+HALTINGS = {layer.replace("fusion", "halting"): has for layer, has in FUSIONS.items()}
+"""What a halting needs besides its model in mmspec/schema/halting.py."""
+
+
+def lacking(kind: str) -> Iterator[str]:
+    """The layers that do not have a fusion or halting."""
+    for layer, has in (FUSIONS if kind in fusion.KINDS else HALTINGS).items():
         try:
-            there = has(fusion)
+            there = has(kind)
         except Exception as error:  # whatever a layer does with it
             there, layer = False, f"{layer} ({error!r:.80})"
         if not there:
             yield layer
 
 
-@pytest.mark.parametrize("fusion", KINDS)
-def test_every_layer_has_every_fusion(fusion: str) -> None:
-    assert [*lacking(fusion)] == []
+@pytest.mark.parametrize("kind", [*fusion.KINDS, *halting.KINDS])
+def test_every_layer_has_every_kind(kind: str) -> None:
+    assert [*lacking(kind)] == []
 
 
 def test_a_layer_that_lacks_a_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,3 +148,7 @@ def test_a_layer_that_lacks_a_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("mmspec.verify.reference.fusion._film", lambda *_: None)
     named = [layer.partition(" ")[0] for layer in lacking("film")]
     assert named == ["verify/costs/fusion.py", "verify/reference/fusion.py"]
+    monkeypatch.setattr("mmspec.verify.costs.halting.costs", lambda *_: iter(()))
+    monkeypatch.setattr("mmspec.verify.reference.halting._ponder", lambda *_: None)
+    named = [layer.partition(" ")[0] for layer in lacking("ponder")]
+    assert named == ["verify/costs/halting.py", "verify/reference/halting.py"]

@@ -210,8 +210,8 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
         "positions_t": _positions(node, plan, lines),
         "routing": f"{node.stream}_routing",
     }
-    if node.halting is not None and node.halting.head is not None:
-        arguments["head"] = f"self.{node.halting.head}_head"
+    if node.halting is not None and node.halting.decider is not None:
+        arguments["head"] = f"self.{node.halting.decider}_head"
     routed = any(layer.routes for layer in node.feed_forwards)
     if routed:
         lines.write(f"{node.stream}_routing: list[Routing] = []")

@@ -1,4 +1,9 @@
-"""Halting: how deep a sample goes, and what decides it."""
+"""Halting: how deep a sample goes, and what decides it.
+
+A halting is a record of its numbers, and says what others ask of it: its part, how often the
+layers run at most, after how many a sample may leave, what decides from what, and what its part
+gives besides tokens.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +15,41 @@ from typing import ClassVar
 class Kind:
     """What every halting says; a new one overrides what is otherwise with it."""
 
+    name: ClassVar[str]
+    """As the language has it."""
     part: ClassVar[str]
+    """Its class in `compiler/parts/halting.py`."""
     words: ClassVar[str]
-    unit: ClassVar[str]
-    """What a sample goes through: it stops after one."""
-    decides: ClassVar[str]
-    statistics: ClassVar[tuple[tuple[str, str], ...]]
+    """What it is called in a sentence."""
+    unit: ClassVar[str] = "steps"
+    """What is counted of a sample: steps (all layers once more) or blocks."""
+    decides: ClassVar[str] = "the halting of stream `{stream}` pools {key}"
+    statistics: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("halting", "halting_bn"),
+        ("steps", "steps_b"),
+    )
     """What its part gives besides tokens: names, and variables of the model's `forward`."""
     every: ClassVar[bool] = False
     """Whether its part gives the states of all places where a sample may stop."""
+
+    @property
+    def decider(self) -> str | None:
+        """The head that decides; None: a unit of its own."""
+        return None
+
+    @property
+    def most_steps(self) -> int:
+        """How often the layers run at most; in training they do."""
+        return 1
+
+    def leaves(self, depth: int) -> tuple[int, ...]:
+        """How far a sample may go, in `unit`, the least first."""
+        return tuple(range(1, self.most_steps + 1))
+
+    def passes(self, depth: int) -> tuple[int, ...]:
+        """Numbers of layers; what is decided between two of them is decided from all tokens."""
+        most = self.most_steps
+        return (depth * (most - 1), depth) if most > 1 else (depth,)
 
     @property
     def penalty(self) -> tuple[str, str, float] | None:
@@ -30,11 +61,9 @@ class Kind:
 class Ponder(Kind):
     """Up to `at_most` applications of the stack; see docs/language.md."""
 
+    name = "ponder"
     part = "PonderStack"
     words = "pondering"
-    unit = "steps"
-    decides = "the halting of stream `{stream}` pools {key}"
-    statistics = (("halting", "halting_bn"), ("steps", "steps_b"))
 
     at_most: int
     prior: float
@@ -42,14 +71,9 @@ class Ponder(Kind):
     threshold: float
 
     @property
-    def head(self) -> None:
-        """It decides by a unit of its own."""
-        return None
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The fewest and the most units that a sample goes through."""
-        return 1, self.at_most
+    def most_steps(self) -> int:
+        """As many as it may take."""
+        return self.at_most
 
     @property
     def penalty(self) -> tuple[str, str, float] | None:
@@ -57,15 +81,12 @@ class Ponder(Kind):
         called = f"ponder_penalty(halting_bn, {self.prior!r})"
         return ("ponder", called, self.weight) if self.weight else None
 
-    def passes(self, depth: int) -> tuple[int, ...]:
-        """Numbers of layers; what is decided between two of them is decided from all tokens."""
-        return (depth * (self.at_most - 1), depth) if self.at_most > 1 else (depth,)
-
 
 @dataclass(frozen=True, slots=True)
 class Exit(Kind):
     """Exits after the blocks in `after` (1-based, the last block included) by `head`."""
 
+    name = "exit"
     part = "ExitStack"
     words = "early exits"
     unit = "blocks"
@@ -78,12 +99,16 @@ class Exit(Kind):
     after: tuple[int, ...]
 
     @property
-    def bounds(self) -> tuple[int, int]:
-        """The fewest and the most units that a sample goes through."""
-        return self.after[0], self.after[-1]
+    def decider(self) -> str:
+        """The head."""
+        return self.head
+
+    def leaves(self, depth: int) -> tuple[int, ...]:
+        """After some blocks."""
+        return self.after
 
     def passes(self, depth: int) -> tuple[int, ...]:
-        """Numbers of layers; what is decided between two of them is decided from all tokens."""
+        """Before the last two exits, and between them."""
         return (self.after[-2], depth - self.after[-2]) if len(self.after) > 1 else (depth,)
 
 

@@ -48,6 +48,6 @@ class Plan:
     def exits(self, head: Head) -> Stack | None:
         """The stack whose exits a head decides."""
         for stack in self.stacks():
-            if stack.halting is not None and stack.halting.head == head.name:
+            if stack.halting is not None and stack.halting.decider == head.name:
                 return stack
         return None

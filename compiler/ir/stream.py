@@ -116,7 +116,7 @@ class Stack:
         """What is read where it is decided whether a sample goes on; None: nothing is."""
         if self.halting is None or len(self.halting.passes(self.depth)) == 1:
             return None
-        names = {"stream": self.stream, "head": self.halting.head, "key": "{key}"}
+        names = {"stream": self.stream, "head": self.halting.decider, "key": "{key}"}
         return Pool(self.halting.decides.format(**names), (self.out,))
 
     def passes(self) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ from mmspec.cli import output
 from mmspec.cli.diagram import Box, Graph
 from mmspec.expressions import mask as masks
 from mmspec.expressions.scanner import write
-from mmspec.schema import fusion, halting, head, init, modality, routing
+from mmspec.schema import fusion, head, init, modality, routing
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
@@ -98,7 +98,7 @@ def stream_lines(item: Stream) -> tuple[str, ...]:
     )
     lines = [f"{item.depth} {TIMES} {item.width}, {heads}"]
     lines += attention_lines(item.attention)
-    for text in (routing_text(item), halting_text(item.halting)):
+    for text in (routing_text(item), item.halting.caption if item.halting else ""):
         lines += [text] if text else []
     return tuple(lines)
 
@@ -138,13 +138,6 @@ def init_text(item: init.Init) -> str:
         return ""
     std = "" if isinstance(item, init.Gpt2) else f"({item.std:g})"
     return f"{item.kind}{std}"
-
-
-def halting_text(item: halting.Halting | None) -> str:
-    """How the depth adapts, nothing where it does not."""
-    if isinstance(item, halting.Ponder):
-        return f"ponder ≤ {item.at_most} steps"
-    return f"exit at {item.head} ≥ {item.threshold:g}" if item is not None else ""
 
 
 def fusion_lines(stream: Stream) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema import check_attention
 from mmspec.schema import head as heads
 from mmspec.schema import modality as modalities
-from mmspec.schema.halting import Exit
 from mmspec.schema.objective import DEFAULT_LOSS
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
@@ -148,10 +147,11 @@ def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
         for stream_read in dict.fromkeys(heads.sources(reading)):
             of_heads.setdefault(stream_read, []).append(name)
     for name, stream in spec.streams.items():
-        if not isinstance(stream.halting, Exit):
+        decider = stream.halting.decider if stream.halting else None
+        if stream.halting is None or decider is None:
             continue
         at = ("streams", name, "halting")
-        head = spec.heads.get(stream.halting.head)
+        head = spec.heads.get(decider)
         if not isinstance(head, heads.Classifier) or head.source != name:
             yield problem(
                 spec,
@@ -159,18 +159,19 @@ def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 f"exits need a classifier that reads stream `{name}`",
                 *at,
                 "head",
-                help=_or_named(stream.halting.head, _classifiers(spec, name), "heads that do"),
+                help=_or_named(decider, _classifiers(spec, name), "heads that do"),
             )
-        if stream.halting.every > stream.depth:
+        least = stream.halting.leaves(stream.depth)[0]
+        if least > stream.depth:
             yield problem(
                 spec,
                 "MM313",
-                f"an exit every {stream.halting.every} blocks of {stream.depth}",
+                f"an exit every {least} blocks of {stream.depth}",
                 *at,
                 help="choose `every` at most the depth",
             )
         readers = [*of_heads.get(name, ()), *wiring.readers(name, is_stream=True)]
-        if readers != [stream.halting.head] and stream.halting.head in spec.heads:
+        if readers != [decider] and decider in spec.heads:
             yield problem(
                 spec,
                 "MM314",

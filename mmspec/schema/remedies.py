@@ -182,8 +182,8 @@ def _required(model: type[BaseModel]) -> list[str]:
 
 
 def _written(model: type[BaseModel], given: Mapping[str, Any]) -> str:
-    """A mapping with what must be in it."""
-    pairs = dict.fromkeys(_required(model), "...") | dict(given)
+    """A mapping with what is given, and what else must be in it."""
+    pairs = dict(given) | {key: "..." for key in _required(model) if key not in given}
     return "write {" + ", ".join(f"{key}: {value}" for key, value in pairs.items()) + "}"
 
 

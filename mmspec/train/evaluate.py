@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.schema import head as heads
+from mmspec.schema.halting import KINDS
 from mmspec.schema.spec import Spec
 from mmspec.train.feed import Feed
 from mmspec.train.scores import UNFIT, Score, check_finite, score
@@ -87,7 +88,7 @@ def _per_sample(statistics: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
         name: values.float()
         for name, values in statistics.items()
-        if name.rpartition(".")[2] in ("steps", "depth")
+        if name.rpartition(".")[2] in {kind.counted for kind in KINDS.values()}
     }
 
 

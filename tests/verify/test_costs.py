@@ -212,7 +212,7 @@ def test_useful_flops_are_dense_ones_less_hidden_pairs(path: Path) -> None:
     hidden = 0
     for stack in plan.stacks():
         (layer,) = stack.attentions
-        steps = stack.halting.at_most if isinstance(stack.halting, ir.Ponder) else 1
+        steps = stack.halting.most_steps if stack.halting else 1
         unseen = int((~tables(plan, stack, raw)).sum())
         hidden += 4 * unseen * layer.head_width * stack.depth * steps
     hidden += sum(_hidden_cross(plan, node, raw) for node in plan.nodes)

@@ -155,7 +155,8 @@ def pairs_growth(plan: ir.Plan, stream_name: str) -> frozenset[Order]:
 def expected_depth_bounds(plan: ir.Plan, stream_name: str) -> tuple[int, int]:
     """The fewest and the most steps (of a ponder) or blocks (otherwise) a sample can run."""
     stack = stack_of(plan, stream_name)
-    return stack.halting.bounds if stack.halting else (stack.depth, stack.depth)
+    ends = stack.halting.leaves(stack.depth) if stack.halting else (stack.depth,)
+    return ends[0], ends[-1]
 
 
 def expected_depth_bound(plan: ir.Plan, stream_name: str) -> int:

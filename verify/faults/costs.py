@@ -5,27 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, heads, mixers, nodes, reckoned, stacks
+from mmspec.verify.faults.fault import Fault, heads, mixers, nodes, reckoned
 from mmspec.verify.faults.masks import widened
-from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, LEAVING, PONDERED, ROUTED
+from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, ROUTED
 
 
 def _all_chosen(layer: ir.Experts) -> ir.Experts:
     return replace(layer, choose=layer.experts)
-
-
-def _one_step_less(stack: ir.Stack) -> ir.Stack:
-    halting = stack.halting
-    if isinstance(halting, ir.Ponder):
-        return replace(stack, halting=replace(halting, at_most=halting.at_most - 1))
-    return stack
-
-
-def _one_exit(stack: ir.Stack) -> ir.Stack:
-    halting = stack.halting
-    if isinstance(halting, ir.Exit):
-        return replace(stack, halting=replace(halting, after=halting.after[-1:]))
-    return stack
 
 
 def _untied(head: ir.Head) -> ir.Head:
@@ -60,20 +46,6 @@ FAULTS: tuple[Fault, ...] = (
         JOINED,
         ("P54",),
         reckoned(widened()),
-    ),
-    Fault(
-        "steps-off-by-one",
-        "FLOPs of a ponder count a step too few",
-        PONDERED,
-        ("P54",),
-        reckoned(stacks(_one_step_less)),
-    ),
-    Fault(
-        "exits-counted-once",
-        "FLOPs of exits count one head",
-        LEAVING,
-        ("P54",),
-        reckoned(stacks(_one_exit)),
     ),
     Fault(
         "positions-not-counted",

@@ -1,11 +1,11 @@
-"""Faults of adaptive depth: probabilities, remainders, what still runs."""
+"""Faults of adaptive depth: probabilities, remainders, what still runs, what it costs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, plan, source, stacks
+from mmspec.verify.faults.fault import Fault, plan, reckoned, source, stacks
 from mmspec.verify.faults.specs import LEAVING, PONDERED
 
 
@@ -21,6 +21,16 @@ def _all_exits(stack: ir.Stack) -> ir.Stack:
     if isinstance(halting, ir.Exit):
         return replace(stack, halting=replace(halting, after=tuple(range(1, stack.depth + 1))))
     return stack
+
+
+def _one_step_less(stack: ir.Stack) -> ir.Stack:
+    assert isinstance(stack.halting, ir.Ponder)
+    return replace(stack, halting=replace(stack.halting, at_most=stack.halting.at_most - 1))
+
+
+def _one_exit(stack: ir.Stack) -> ir.Stack:
+    assert isinstance(stack.halting, ir.Exit)
+    return replace(stack, halting=replace(stack.halting, after=stack.halting.after[-1:]))
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -189,5 +199,19 @@ FAULTS: tuple[Fault, ...] = (
         LEAVING,
         ("P14", "P42"),
         source((r"(stop_r = [^\n]*)\n", r"\1" + "\n            stop_r = stop_r | stop_r.any()\n")),
+    ),
+    Fault(
+        "steps-off-by-one",
+        "FLOPs of a ponder count a step too few",
+        PONDERED,
+        ("P54",),
+        reckoned(stacks(_one_step_less)),
+    ),
+    Fault(
+        "exits-counted-once",
+        "FLOPs of exits count one head",
+        LEAVING,
+        ("P54",),
+        reckoned(stacks(_one_exit)),
     ),
 )

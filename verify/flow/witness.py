@@ -134,8 +134,8 @@ def _sharpen(model: nn.Module, plan: ir.Plan, factor: float) -> None:
     """Make the heads that decide about exits more certain, so that some decision is close."""
     heads = {head.name: head.module for head in plan.heads}
     for stack in plan.stacks():
-        if stack.halting is not None and stack.halting.head is not None:
-            head: Any = model.get_submodule(heads[stack.halting.head])
+        if stack.halting is not None and stack.halting.decider is not None:
+            head: Any = model.get_submodule(heads[stack.halting.decider])
             head.output.weight.data.mul_(factor)
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.schema import modality as modalities
-from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, Source, Wiring, resolve
 from mmspec.verify.lab.case import Case
@@ -65,10 +64,12 @@ def deciders(spec: Spec) -> list[str]:
     """Names of the weights that decide when to halt."""
     found = []
     for name, stream in spec.streams.items():
-        if isinstance(stream.halting, Ponder):
+        if stream.halting is None:
+            continue
+        if stream.halting.decider is None:
             found += [f"{name}_stream.halt.weight", f"{name}_stream.halt.bias"]
-        if isinstance(stream.halting, Exit):
-            found += [f"{stream.halting.head}_head.output.weight"]
+        else:
+            found += [f"{stream.halting.decider}_head.output.weight"]
     return found
 
 

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 
 from mmspec.schema import head as heads
 from mmspec.schema.check import token_segment
-from mmspec.schema.halting import Exit
 from mmspec.schema.wiring import Source
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case
 from mmspec.verify.reference.arithmetic import INPUT
-from mmspec.verify.reference.halting import exit_depths
 from mmspec.verify.reference.shapes import embedding_name
 from mmspec.verify.subject import Subject
 
@@ -167,17 +165,15 @@ def _running(
     stream = next((s for s in subject.spec.streams if name.startswith(f"{s}_stream.")), None)
     if rows == len(everyone) or stream is None:
         return everyone
-    rule = subject.spec.streams[stream].halting
-    if isinstance(rule, Exit):
-        inner = name.removeprefix(f"{stream}_stream.").split(".")
-        needed = (
-            int(inner[1]) + 1
-            if inner[0] == "blocks"
-            else exit_depths(subject.spec.streams[stream])[call]
-        )
-        took = statistics[f"{stream}.depth"]
-    else:
-        needed, took = call + 1, statistics[f"{stream}.steps"]
+    config = subject.spec.streams[stream]
+    if config.halting is None:
+        return everyone
+    inner = name.removeprefix(f"{stream}_stream.").split(".")
+    calls = config.halting.leaves(config.depth)
+    if inner[0] == "blocks":
+        calls = config.halting.runs(int(inner[1]))
+    took = statistics[f"{stream}.{config.halting.counted}"]
+    needed = (*calls, calls[-1] + 1)[min(call, len(calls))]
     return [sample for sample in everyone if int(took[sample]) >= needed]
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from mmspec.schema import modality as modalities
 from mmspec.schema import routing
-from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.stream import Stream
 from mmspec.verify import costs as costing
 from mmspec.verify.lab import lab
@@ -158,17 +157,16 @@ def _hidden(subject: Subject, case: Case) -> int:
 
 
 def _steps(stream: Stream) -> int:
-    return stream.halting.at_most if isinstance(stream.halting, Ponder) else 1
+    return stream.halting.most_steps if stream.halting else 1
 
 
 def _growth(subject: Subject) -> None:
     """The bounds of depth are those that the spec names."""
     for name, stream in subject.spec.streams.items():
         wanted = (stream.depth, stream.depth)
-        if isinstance(stream.halting, Ponder):
-            wanted = (1, stream.halting.at_most)
-        if isinstance(stream.halting, Exit):
-            wanted = (min(stream.halting.every, stream.depth), stream.depth)
+        if stream.halting:
+            ends = stream.halting.leaves(stream.depth)
+            wanted = (ends[0], ends[-1])
         found = costing.expected_depth_bounds(subject.plan, name)
         if found != wanted:
             raise Broken(f"`{name}` runs {found} steps or blocks, not {wanted}", ("streams", name))

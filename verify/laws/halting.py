@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmspec.schema.halting import Exit, Ponder
+from mmspec.schema.halting import Halts, Stepping
 from mmspec.verify.lab import lab, same
 from mmspec.verify.lab.case import Case, cases, scaled
 from mmspec.verify.lab.search import Vacuous
@@ -21,14 +21,13 @@ from mmspec.verify.subject import Subject
 SUM = 1e-12
 
 
-def _ponders(subject: Subject) -> dict[str, Ponder]:
-    streams = subject.spec.streams.items()
-    return {name: s.halting for name, s in streams if isinstance(s.halting, Ponder)}
+def _halts(subject: Subject) -> dict[str, Halts]:
+    return {name: s.halting for name, s in subject.spec.streams.items() if s.halting}
 
 
-def _exits(subject: Subject) -> dict[str, Exit]:
-    streams = subject.spec.streams.items()
-    return {name: s.halting for name, s in streams if isinstance(s.halting, Exit)}
+def _stepping(subject: Subject) -> dict[str, Stepping]:
+    """Those whose steps have probabilities."""
+    return {name: rule for name, rule in _halts(subject).items() if isinstance(rule, Stepping)}
 
 
 def _statistic(seen: lab.Seen, name: str) -> Tensor:
@@ -40,14 +39,14 @@ def _statistic(seen: lab.Seen, name: str) -> Tensor:
 
 def _simplex(subject: Subject, case: Case) -> None:
     seen = lab.run(subject, case, targets=False)
-    for name, rule in _ponders(subject).items():
+    for name, rule in _stepping(subject).items():
         p, steps = _statistic(seen, f"{name}.halting"), _statistic(seen, f"{name}.steps")
         wrong = _wrong(p, steps, rule, case)
         if wrong:
             raise Broken(f"halting of `{name}`: {wrong}", ("streams", name, "halting"))
 
 
-def _wrong(p: Tensor, steps: Tensor, rule: Ponder, case: Case) -> str | None:
+def _wrong(p: Tensor, steps: Tensor, rule: Stepping, case: Case) -> str | None:
     """Why p [B, N] are no halting probabilities for these steps [B]; None where they are."""
     if p.shape != (case.batch.batch, rule.at_most):
         return f"probabilities of shape {list(p.shape)}"
@@ -58,7 +57,7 @@ def _wrong(p: Tensor, steps: Tensor, rule: Ponder, case: Case) -> str | None:
         sample = int(error.argmax())
         return f"the probabilities of sample {sample} sum to {float(p[sample].sum()):.12g}"
     numbers = torch.arange(1, rule.at_most + 1, dtype=torch.float64)
-    if case.mode == "train":
+    if case.mode == "train" and rule.training == "mean":
         wrong = (steps - (p * numbers).sum(1)).abs() > 1e-9
         return (
             f"sample {int(wrong.nonzero()[0])}: steps are not their mean" if wrong.any() else None
@@ -79,15 +78,12 @@ def _frozen(subject: Subject, case: Case) -> None:
     seen, rows = _counted(subject, case)
     expected = lab.reference(subject, case).statistics
     stopped = False
-    for name in [*_ponders(subject), *_exits(subject)]:
-        config, rule = subject.spec.streams[name], subject.spec.streams[name].halting
-        what = "steps" if isinstance(rule, Ponder) else "depth"
-        depths = expected[f"{name}.{what}"]
-        most = rule.at_most if isinstance(rule, Ponder) else config.depth
-        stopped |= bool((depths < most).any())
+    for name, rule in _halts(subject).items():
+        config = subject.spec.streams[name]
+        depths = expected[f"{name}.{rule.counted}"]
+        stopped |= bool((depths < rule.leaves(config.depth)[-1]).any())
         for i in range(config.depth):
-            steps = range(1, most + 1) if isinstance(rule, Ponder) else (i + 1,)
-            wanted = [int((depths >= step).sum()) for step in steps]
+            wanted = [int((depths >= step).sum()) for step in rule.runs(i)]
             wanted = [count for count in wanted if count]
             if rows[name, i] != wanted:
                 _blame(name, i, rows[name, i], wanted)
@@ -118,7 +114,7 @@ def _counted(subject: Subject, case: Case) -> tuple[lab.Seen, dict[tuple[str, in
     """A run, and the samples that each block computed, call by call."""
     made, rows = lab.model(subject, case), defaultdict[tuple[str, int], list[int]](list)
     with ExitStack() as stack:
-        for name in [*_ponders(subject), *_exits(subject)]:
+        for name in _halts(subject):
             for i in range(subject.spec.streams[name].depth):
 
                 def count(_module: Any, given: Any, _out: Any, key: Any = (name, i)) -> None:
@@ -144,13 +140,13 @@ P41 = Law(
     "P41",
     "halting simplex",
     "halting probabilities are not negative and sum to 1, the last step taking the remainder",
-    lambda subject: None if _ponders(subject) else "no stream ponders",
+    lambda subject: None if _stepping(subject) else "no stream halts between steps",
     _p41,
 )
 P42 = Law(
     "P42",
     "freeze",
     "in evaluation a sample that has halted is computed no further and stays as it is",
-    lambda subject: None if _ponders(subject) or _exits(subject) else "no stream halts",
+    lambda subject: None if _halts(subject) else "no stream halts",
     _p42,
 )

@@ -13,6 +13,7 @@ from mmspec.schema.spec import Spec
 from mmspec.text import Document
 from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, Keys, Outcome, held
+from mmspec.verify.reference import halting
 from mmspec.verify.subject import Subject
 
 _STRANGER = "zz_unknown"
@@ -30,8 +31,6 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("feed_forward", "by-modality"): {"activation": "gelu"},
     ("feed_forward", "experts"): {"activation": "gelu", "renormalise": True, "balance": 0.0},
     ("feed_forward", "switch"): {"activation": "gelu", "balance": 0.01},
-    ("halting", "ponder"): {"weight": 0.01, "threshold": 0.99},
-    ("halting", "exit"): {"every": 1},
     ("fusion", "transformer"): {"depth": 1},
     ("fusion", "cross-attention"): {"attention": "full"},
     ("head", "classifier"): {"pool": "mean"},
@@ -176,7 +175,7 @@ def _defaults(subject: Subject) -> Iterator[tuple[Keys, dict[str, Any]]]:
         yield (*keys, "norm"), {k: v for k, v in NORM.items() if k != "kind" or written is None}
         yield (*keys, "feed_forward"), DEFAULTS["feed_forward", stream.feed_forward.kind]
         if stream.halting is not None:
-            yield (*keys, "halting"), DEFAULTS["halting", stream.halting.kind]
+            yield (*keys, "halting"), halting.DEFAULTS[stream.halting.kind]
         if options := DEFAULTS.get(("fusion", stream.source.fusion)):
             yield (*keys, "from"), options
     for name, head in spec.heads.items():

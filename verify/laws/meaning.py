@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from mmspec.schema.halting import KINDS
 from mmspec.verify.differing import explain
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case, cases, scaled
@@ -21,10 +22,10 @@ _STATISTICS: dict[str, tuple[str, ...]] = {
     "gates": ("from",),
     "load": ("feed_forward",),
     "balance": ("feed_forward",),
-    "halting": ("halting",),
-    "steps": ("halting",),
-    "depth": ("halting",),
-    "ponder": ("halting",),
+    **dict.fromkeys(
+        (name for kind in KINDS.values() for name in (*kind.statistics, *kind.losses)),
+        ("halting",),
+    ),
 }
 """Keys of a stream that a statistic or auxiliary loss is about."""
 

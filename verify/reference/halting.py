@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,76 +20,98 @@ from mmspec.verify.reference.stream import Notes, Place, block, layer_of
 Classify = Callable[[Tensor], Tensor]
 """Tokens [n, D] to the logits [classes] of the head that decides about an exit."""
 
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "ponder": {"weight": 0.01, "threshold": 0.99},
+    "exit": {"every": 1},
+}
+"""What docs/language.md says an option left out means, by kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the stream made of one sample.
 
-    tokens [n, D]; halting p [N] of a ponder; depth: blocks run under exits, steps of a ponder;
-    exits: the tokens [n, D] at each exit passed.
+    tokens [n, D]; statistics of the sample, and auxiliary losses, of which the batch's mean counts,
+    by name; exits: the tokens [n, D] at each exit passed.
     """
 
     tokens: Tensor
     notes: Notes
-    halting: Tensor | None = None
-    depth: int = 0
+    statistics: dict[str, Tensor] = field(default_factory=dict)
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
     exits: tuple[Tensor, ...] = ()
 
 
-def run(x: Tensor, stream: Stream, w: Weights, place: Place, classify: Classify | None) -> Outcome:
-    """The stream's output for the tokens x [n, D]; `classify` None unless exits may be taken."""
-    if isinstance(stream.halting, Exit):
-        return _exit(x, stream, w, place, classify)
-    notes = Notes()
-    for i in range(stream.depth):
-        x = block(x, layer_of(stream), w.at(f"blocks.{i}"), place, notes)
-    return Outcome(finish(x, stream, w), notes)
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The blocks of a stream, their weights, and who sees whom."""
+
+    stream: Stream
+    w: Weights
+    place: Place
+
+    def run(self, x: Tensor, notes: Notes) -> Tensor:
+        """All of them, for the tokens x [n, D]."""
+        for i in range(self.stream.depth):
+            x = self.one(i, x, notes)
+        return x
+
+    def one(self, i: int, x: Tensor, notes: Notes) -> Tensor:
+        """One of them."""
+        return block(x, layer_of(self.stream), self.w.at(f"blocks.{i}"), self.place, notes)
+
+    def finish(self, x: Tensor) -> Tensor:
+        """The norm after the last block, where the stream has one."""
+        stream = self.stream
+        if not stream.final_norm:
+            return x
+        return normalise(x, self.w.at("norm"), stream.norm, stream.bias)
 
 
-def finish(x: Tensor, stream: Stream, w: Weights) -> Tensor:
-    """The norm after the last block, where the stream has one."""
-    return normalise(x, w.at("norm"), stream.norm, stream.bias) if stream.final_norm else x
+def run(x: Tensor, blocks: Blocks, training: bool, classify: Classify) -> Outcome:
+    """The stream's output for the tokens x [n, D]."""
+    match blocks.stream.halting:
+        case Ponder() as rule:
+            return _ponder(x, rule, blocks, training)
+        case Exit() as rule:
+            return _exit(x, rule, blocks, None if training else classify)
+        case None:
+            notes = Notes()
+            return Outcome(blocks.finish(blocks.run(x, notes)), notes)
 
 
-def exit_depths(stream: Stream) -> list[int]:
-    """After how many blocks a sample may leave."""
-    assert isinstance(stream.halting, Exit)
-    every = stream.halting.every
-    return sorted({*range(every, stream.depth + 1, every), stream.depth})
+def _count(number: float) -> Tensor:
+    return torch.tensor(float(number), dtype=torch.float64)
 
 
-def _exit(
-    x: Tensor, stream: Stream, w: Weights, place: Place, classify: Classify | None
-) -> Outcome:
-    assert isinstance(stream.halting, Exit)
-    notes, doors = Notes(), exit_depths(stream)
+def _exit(x: Tensor, rule: Exit, blocks: Blocks, classify: Classify | None) -> Outcome:
+    """`classify` None: no exit is taken but the last."""
+    notes, depth = Notes(), blocks.stream.depth
     exits: list[Tensor] = []
-    for depth in range(1, stream.depth + 1):
-        x = block(x, layer_of(stream), w.at(f"blocks.{depth - 1}"), place, notes)
-        if depth not in doors:
+    for ran in range(1, depth + 1):
+        x = blocks.one(ran - 1, x, notes)
+        if ran % rule.every and ran < depth:
             continue
-        exits.append(finish(x, stream, w))
-        if classify is not None and depth < stream.depth:
+        exits.append(blocks.finish(x))
+        if classify is not None and ran < depth:
             confidence = softmax(classify(exits[-1])).max()
-            if confidence >= stream.halting.threshold:
-                return Outcome(exits[-1], notes, depth=depth)
-    return Outcome(exits[-1], notes, depth=stream.depth, exits=tuple(exits))
+            if confidence >= rule.threshold:
+                return Outcome(exits[-1], notes, {"depth": _count(ran)})
+    return Outcome(exits[-1], notes, {"depth": _count(depth)}, exits=tuple(exits))
 
 
-def ponder(x: Tensor, stream: Stream, w: Weights, place: Place, training: bool) -> Outcome:
+def _ponder(x: Tensor, rule: Ponder, blocks: Blocks, training: bool) -> Outcome:
     """Apply the blocks again and again; the output is the mean of the steps' under p."""
-    rule, notes = stream.halting, Notes()
-    assert isinstance(rule, Ponder)
+    notes, halt = Notes(), blocks.w.at("halt")
     left, output = torch.ones((), dtype=torch.float64), torch.zeros_like(x)
     p: list[Tensor] = []
     step = 0
     for step in range(1, rule.at_most + 1):
-        for i in range(stream.depth):
-            x = block(x, layer_of(stream), w.at(f"blocks.{i}"), place, notes)
-        h = finish(x, stream, w)
-        score = linear(mean_or_zero(h), w.at("halt"))
+        x = blocks.run(x, notes)
+        h = blocks.finish(x)
+        score = linear(mean_or_zero(h), halt)
         if step < rule.at_most:  # the last step takes what is left
-            w.at("halt").note(score)
+            halt.note(score)
         share = left * sigmoid(score)[0]
         reached = float((1 - left + share).detach()) >= rule.threshold
         last = step == rule.at_most or (reached and not training)
@@ -98,7 +121,11 @@ def ponder(x: Tensor, stream: Stream, w: Weights, place: Place, training: bool) 
             break
         left = left - share
     p += [torch.zeros((), dtype=torch.float64)] * (rule.at_most - len(p))
-    return Outcome(output, notes, torch.stack(p), depth=step)
+    shares = torch.stack(p)
+    mean = (shares * torch.arange(1, rule.at_most + 1)).sum()
+    told = {"halting": shares, "steps": mean if training else _count(step)}
+    penalty = {"ponder": ponder_loss(rule, shares)} if rule.weight else {}
+    return Outcome(output, notes, told, penalty)
 
 
 def log_prior(rule: Ponder) -> Tensor:
@@ -109,7 +136,7 @@ def log_prior(rule: Ponder) -> Tensor:
 
 
 def ponder_loss(rule: Ponder, p: Tensor) -> Tensor:
-    """Weight times the mean over samples of KL(p | prior); p is [B, N], 0 log 0 is 0."""
+    """Weight times KL(p | prior) of a sample; p is [N], 0 log 0 is 0."""
     safe = torch.where(p > 0, p, 1.0)
     terms = p * (torch.log(safe) - log_prior(rule))
-    return rule.weight * terms.sum(1).mean()
+    return rule.weight * terms.sum()

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from mmspec.schema import head as heads
 from mmspec.schema.check import token_segment
-from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.objective import Objective
 from mmspec.schema.routing import Experts, Switch
 from mmspec.schema.spec import Spec
@@ -191,13 +190,11 @@ class _Meaning:
     def _run(self, name: str, fused: Sequence) -> halting.Outcome:
         config, w = self.spec.streams[name], self.weights.at(f"{name}_stream")
         place = stream.place_of(fused, config.attention, config.heads)
-        if isinstance(config.halting, Ponder):
-            return halting.ponder(joined(fused), config, w, place, self.training)
-        classify = None
-        if isinstance(config.halting, Exit) and not self.training:
-            decider = config.halting.head
-            classify = lambda x: self._read(decider, x)  # noqa: E731
-        return halting.run(joined(fused), config, w, place, classify)
+        decider = config.halting.decider if config.halting else None
+        blocks = halting.Blocks(config, w, place)
+        return halting.run(
+            joined(fused), blocks, self.training, lambda x: self._read(decider or "", x)
+        )
 
     def _note_routing(self, name: str) -> None:
         """Balance and load over the batch, of every layer as often as it ran."""
@@ -215,18 +212,14 @@ class _Meaning:
             self.auxiliary[f"{name}.balance"] = layer.balance * torch.stack(balances).mean()
 
     def _note_halting(self, name: str) -> None:
-        rule, outcomes = self.spec.streams[name].halting, self.outcomes[name]
-        depths = torch.tensor([float(o.depth) for o in outcomes], dtype=torch.float64)
-        if isinstance(rule, Exit):
-            self.statistics[f"{name}.depth"] = depths
-        if not isinstance(rule, Ponder):
-            return
-        p = torch.stack([o.halting for o in outcomes if o.halting is not None])
-        expected = (p * torch.arange(1, rule.at_most + 1)).sum(1)
-        self.statistics[f"{name}.halting"] = p
-        self.statistics[f"{name}.steps"] = expected if self.training else depths
-        if rule.weight:
-            self.auxiliary[f"{name}.ponder"] = halting.ponder_loss(rule, p)
+        """What haltings tell of each sample, and the means of what they ask for."""
+        outcomes = self.outcomes[name]
+        for key in outcomes[0].statistics:
+            told = torch.stack([outcome.statistics[key] for outcome in outcomes])
+            self.statistics[f"{name}.{key}"] = told
+        for key in outcomes[0].auxiliary:
+            asked = torch.stack([outcome.auxiliary[key] for outcome in outcomes])
+            self.auxiliary[f"{name}.{key}"] = asked.mean()
 
     def _note_trace(self, name: str, fused: list[Tensor]) -> None:
         outcomes = self.outcomes[name]
@@ -302,11 +295,11 @@ class _Meaning:
     ) -> Tensor:
         """Cross-entropy; of a head with exits in training, the mean over the exits."""
         smoothing = self.spec.objectives.get(name, Objective()).smoothing
-        rule = self.spec.streams[config.source].halting
-        if not (self.training and isinstance(rule, Exit)):
+        passed = [o.exits for o in self.outcomes[config.source]]
+        if not self.training or not any(passed):
             return objective.cross_entropy(output, target, smoothing)
         losses = []
-        for exits in zip(*(o.exits for o in self.outcomes[config.source]), strict=True):
+        for exits in zip(*passed, strict=True):
             logits = torch.stack([self._read(name, x) for x in exits])
             losses.append(objective.cross_entropy(logits, target, smoothing))
         return objective.mean(losses)

@@ -12,9 +12,7 @@ from typing import Final
 
 from mmspec.expressions.mask import FULL, NONE, And, Mask, Not, Or, Pattern, drawn, fold, patterns
 from mmspec.schema.attention import Attention
-from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.spec import Spec
-from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Segment, Wiring, resolve
 from mmspec.verify.reference.attention import mask_of_pair
 from mmspec.verify.reference.masks import BLOCK, sight
@@ -55,21 +53,13 @@ def _mixes(spec: Spec, wiring: Wiring, name: str, asked: frozenset[str]) -> bool
         context = tuple(segment for group in sources[1:] for segment in group)
         if _meets(spec, seen, (sources[0], context), asked):
             return True
-    if _any(own, asked) and _pools(config):
+    if _any(own, asked) and config.halting and config.halting.decides(config.depth):
         return True
     return _meets(spec, config.attention, (own, own), asked)
 
 
 def _any(segments: Segments, asked: frozenset[str]) -> bool:
     return any(segment.modality in asked for segment in segments)
-
-
-def _pools(config: Stream) -> bool:
-    """Whether what leaves a stream depends on when it halts, and that on all its tokens."""
-    rule = config.halting
-    if isinstance(rule, Ponder):
-        return rule.at_most > 1
-    return isinstance(rule, Exit) and rule.every < config.depth
 
 
 def _meets(

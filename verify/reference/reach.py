@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmspec.schema.halting import Exit, Ponder
 from mmspec.schema.spec import Spec
-from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import resolve
 from mmspec.verify.reference.attention import (
     Documents,
@@ -78,14 +76,11 @@ class _Walk:
         config = self.spec.streams[name]
         seen = pairs_by_head(self.spec, name, self.raw, self.documents).any(0)
         seen = seen | torch.eye(len(seen), dtype=torch.bool)
-        for _ in range(config.depth * _steps(config)):
+        halting = config.halting
+        for _ in range(config.depth * (halting.most_steps if halting else 1)):
             rows = _through(seen, rows)
-        mixed = _steps(config) > 1 or (isinstance(config.halting, Exit) and not self.training)
+        mixed = halting is not None and halting.decides(config.depth, self.training)
         return rows | _some(rows) if mixed else rows
-
-
-def _steps(config: Stream) -> int:
-    return config.halting.at_most if isinstance(config.halting, Ponder) else 1
 
 
 def _some(rows: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mmspec.schema import modality as modalities
 from mmspec.schema.check import token_segment
-from mmspec.schema.halting import Ponder
 from mmspec.schema.head import LanguageModel
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, resolve
@@ -61,6 +60,6 @@ def _stream(spec: Spec, wiring: Wiring, name: str) -> Shapes:
         found |= _below(f"blocks.{i}", inner)
     if config.final_norm:
         found |= norm.shapes("norm", config.width, config.norm, config.bias)
-    if isinstance(config.halting, Ponder):
+    if config.halting and config.halting.decider is None:
         found |= linear_shapes("halt", config.width, 1)
     return found

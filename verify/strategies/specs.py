@@ -133,7 +133,7 @@ def _heads(
         kind, body = draw(_head(name, inputs, bodies, nodes))
         found[f"{kind}_{name}"] = body
         _maybe_exit(draw, f"{kind}_{name}", body, bodies[name], name in read)
-    plain = [name for name in bodies if bodies[name].get("halting", {}).get("kind") != "exit"]
+    plain = [name for name in bodies if "head" not in bodies[name].get("halting", {})]
     if len(plain) > 1 and draw(st.booleans()):
         found[heads.NAMES["contrastive"]] = draw(heads.contrastive(plain))
     return found

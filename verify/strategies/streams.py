@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import lcm
-from typing import Any
+from typing import Any, Final
 
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from mmspec.schema.fusion import KINDS
+from mmspec.schema.halting import KINDS as HALTINGS
 from mmspec.verify.strategies import masks
 
 WIDTHS = (3, 5, 7)
@@ -125,7 +127,7 @@ def _source(draw: st.DrawFn, fusion: str, sources: list[Node], sizes: dict[str, 
 
 @st.composite
 def _blocks(draw: st.DrawFn) -> dict[str, Any]:
-    """Feed-forward, norm, bias and pondering; each is often left at its default."""
+    """Feed-forward, norm, bias and halting; each is often left at its default."""
     body: dict[str, Any] = {}
     if draw(st.booleans()):
         body["feed_forward"] = draw(_feed_forward())
@@ -136,7 +138,7 @@ def _blocks(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.sampled_from([False, False, False, True])):
         body["bias"] = False
     if draw(st.sampled_from([False, False, False, True])):
-        body["halting"] = draw(_ponder())
+        body["halting"] = draw(_halting())
     return body
 
 
@@ -170,15 +172,22 @@ def _norm(draw: st.DrawFn) -> Any:
     }
 
 
+_NUMBERS: Final[dict[str, SearchStrategy[Any]]] = {
+    "at_most": st.integers(1, 4),
+    "prior": st.sampled_from([0.3, 0.5, 0.9]),
+    "weight": st.sampled_from([0.5, 0.0]),
+    "threshold": st.sampled_from([0.6, 0.3, 0.97]),
+}
+"""What keys of a halting are given."""
+
+
 @st.composite
-def _ponder(draw: st.DrawFn) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "kind": "ponder",
-        "at_most": draw(st.integers(1, 4)),
-        "prior": draw(st.sampled_from([0.3, 0.5, 0.9])),
-    }
-    if draw(st.booleans()):
-        body["weight"] = draw(st.sampled_from([0.5, 0.0]))
-    if draw(st.booleans()):
-        body["threshold"] = draw(st.sampled_from([0.6, 0.3, 0.97]))
+def _halting(draw: st.DrawFn) -> dict[str, Any]:
+    """Any that needs no head."""
+    kind = draw(st.sampled_from([name for name, kind in HALTINGS.items() if not kind.has_head()]))
+    keys = HALTINGS[kind].model_fields
+    body: dict[str, Any] = {"kind": kind}
+    for key, numbers in _NUMBERS.items():
+        if key in keys and (keys[key].is_required() or draw(st.booleans())):
+            body[key] = draw(numbers)
     return body
