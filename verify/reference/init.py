@@ -9,7 +9,6 @@ from statistics import NormalDist
 from typing import Final, Literal
 
 from mmspec.schema.fusion import Transformer
-from mmspec.schema.halting import Ponder
 from mmspec.schema.head import Contrastive
 from mmspec.schema.init import FanIn, Gpt2, TruncatedNormal
 from mmspec.schema.spec import Spec
@@ -122,5 +121,5 @@ def _shrunk(spec: Spec, name: str) -> float:
     if found["where"] == "fusion":
         assert isinstance(stream.source, Transformer)
         return math.sqrt(2 * stream.source.depth)
-    steps = stream.halting.at_most if isinstance(stream.halting, Ponder) else 1
+    steps = stream.halting.most_steps if stream.halting else 1
     return math.sqrt(2 * stream.depth * steps)
