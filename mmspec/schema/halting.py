@@ -47,15 +47,15 @@ class Halts(Model):
     @property
     def caption(self) -> str:
         """In a few words."""
-        raise NotImplementedError
+        return self.named()
 
     def leaves(self, depth: int) -> tuple[int, ...]:
         """How far a sample may go in a stream of so many blocks, the least first."""
-        raise NotImplementedError
+        return (depth,)
 
     def runs(self, block: int) -> tuple[int, ...]:
         """How far a sample must go to be in each call of a block, counted from 0."""
-        raise NotImplementedError
+        return (block + 1,)
 
     @property
     def most_steps(self) -> int:
@@ -126,10 +126,6 @@ class Exit(Halts):
     def leaves(self, depth: int) -> tuple[int, ...]:
         """After every so many blocks, and the last; of fewer, none but after as many."""
         return (*range(self.every, depth, self.every), max(depth, self.every))
-
-    def runs(self, block: int) -> tuple[int, ...]:
-        """A block is called once, for those that go on to it."""
-        return (block + 1,)
 
 
 KINDS: dict[str, type[Halts]] = {kind.named(): kind for kind in (Ponder, Exit)}
