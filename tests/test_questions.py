@@ -11,7 +11,7 @@ from source_tree import ROOT
 
 MOST = {
     "fusion": 10,
-    "halting": 21,
+    "halting": 0,
     "feed-forward": 15,
     "modality": 70,
     "head": 39,
