@@ -211,14 +211,19 @@ def _names(node: ast.expr, one: Concern) -> bool:
 
 
 def _is_axis(node: ast.expr) -> bool:
-    """Whether an expression is the name of an axis of a geometry: some kinds are called so."""
-    return isinstance(node, ast.Attribute) and _word(node.value) == "axis"
+    """Whether an expression is the name of an axis, or what a picture's panel shows: words too."""
+    return isinstance(node, ast.Attribute) and _word(node.value) in ("axis", "panel")
 
 
 def _is_flag(node: ast.Attribute | ast.Name, one: Concern) -> bool:
     """Whether a name is `is_` and a kind."""
     said = re.fullmatch(r"_?is_(\w+)", _word(node))
-    return one.flags and said is not None and said[1].replace("_", "-") in one.names
+    return (
+        one.flags
+        and said is not None
+        and said[1] not in ("table", "tokens")  # words too
+        and said[1].replace("_", "-") in one.names
+    )
 
 
 def files(root: Path) -> Iterator[File]:

@@ -145,7 +145,7 @@ def _whole(subject: Subject, name: str, x: Tensor | None, batch: int) -> Tensor:
     """Lengths that nobody told: all of the tensor, or that it is there."""
     if x is None:
         return torch.zeros(batch, dtype=torch.int64)
-    varies = subject.spec.modalities[name].kind not in ("image", "table")
+    varies = subject.spec.modalities[name].varies
     return torch.full((batch,), x.shape[1] if varies else 1)
 
 

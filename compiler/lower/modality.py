@@ -13,13 +13,7 @@ from mmspec.schema import modality as schema
 def tokens(context: Context, name: str) -> ir.Tokens:
     """How many tokens a modality has."""
     modality = context.spec.modalities[name]
-    if isinstance(modality, schema.Tokens):
-        return ir.Tokens(name, modality.length.max)
-    if isinstance(modality, schema.Frames | schema.Video):
-        return ir.Tokens(name, modality.max_tokens)
-    if isinstance(modality, schema.Image):
-        return ir.Tokens(None, modality.grid[0] * modality.grid[1])
-    return ir.Tokens(None, len(modality.columns))
+    return ir.Tokens(name if modality.varies else None, modality.max_tokens)
 
 
 def geometry(name: str, modality: schema.Modality) -> Geometry:

@@ -41,7 +41,7 @@ def graph(spec: Spec) -> Graph:
 
 def _is_shown(source: fusion.Fusion) -> bool:
     """A fusion has a box of its own unless it only passes one source on."""
-    return not (isinstance(source, fusion.Concat) and len(source.of) == 1)
+    return not source.joins or len(source.of) > 1
 
 
 def _sources(wiring: Wiring, stream: str) -> Iterator[str]:
@@ -78,17 +78,7 @@ def _size_lines(item: modality.Modality) -> tuple[str, ...]:
 
 def tokens(item: modality.Modality) -> str:
     """The number of tokens of a modality, `≤48`."""
-    varies = isinstance(item, modality.Varying)
-    return f"{'≤' if varies else ''}{most_tokens(item)}"
-
-
-def most_tokens(item: modality.Modality) -> int:
-    """The number of tokens of a modality's longest sample."""
-    if isinstance(item, modality.Tokens):
-        return item.length.max
-    if isinstance(item, modality.Image):
-        return item.grid[0] * item.grid[1]
-    return len(item.columns) if isinstance(item, modality.Table) else item.max_tokens
+    return f"{'≤' if item.varies else ''}{item.max_tokens}"
 
 
 def stream_lines(item: Stream) -> tuple[str, ...]:

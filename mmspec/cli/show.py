@@ -98,12 +98,11 @@ def _tree(spec: Spec, screen: Console, ascii_only: bool) -> None:
 
 def as_dict(spec: Spec) -> dict[str, Any]:
     """The resolved spec, who reads whom, the tokens of each stream, parameters."""
-    from mmspec.cli import graph
     from mmspec.schema.resolved import resolved
     from mmspec.schema.wiring import resolve
 
     wiring, counts = resolve(spec), _parameters(spec)
-    most = {name: graph.most_tokens(item) for name, item in spec.modalities.items()}
+    most = {name: item.max_tokens for name, item in spec.modalities.items()}
     return {
         "class": spec.class_name,
         "spec": resolved(spec),

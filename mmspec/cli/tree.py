@@ -153,7 +153,7 @@ def _stream(spec: Spec, wiring: Wiring, name: str, parameters: Mapping[str, int]
     stream = spec.streams[name]
     source = stream.source
     of = ", ".join(source.of)
-    words = [of if source.fusion == "concat" else f"{source.fusion} of {of}"]
+    words = [of if source.joins else f"{source.fusion} of {of}"]
     words += graph.stream_lines(stream)
     shape = f"[B, {_tokens(spec, wiring, name)}, {stream.width}]"
     return Row(2, name, STYLES["stream"], shape, parameters.get(name), _joined(words))

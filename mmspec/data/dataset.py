@@ -204,7 +204,7 @@ def _sequence(modality: Tokens | Video | Frames) -> tuple[Encoder, Array]:
 
 
 def _encode_frames(modality: Frames, raw: Raw) -> NDArray[Any]:
-    kind = audio.encode if modality.kind == "audio" else frames.encode
+    kind = audio.encode if modality.of_sound else frames.encode
     return kind(modality, raw)
 
 

@@ -71,7 +71,7 @@ def _open(modality: Modality, home: Home, cell: Raw) -> Raw:
     if isinstance(modality, Image):
         return files.image(path, modality.size)
     assert not isinstance(modality, Table), modality
-    return (files.sound if modality.kind == "audio" else files.array)(path)
+    return (files.sound if modality.of_sound else files.array)(path)
 
 
 def _table(

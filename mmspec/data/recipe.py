@@ -45,7 +45,7 @@ def _encoding(modality: Modality, codes: Codes) -> dict[str, Any]:
         return {"values": [-1, 1], "transparent": "white", "resize": "stretch"}
     if isinstance(modality, Table):
         return {"labels": _categories(modality, codes)}
-    return audio.settings() if modality.kind == "audio" else {"values": "as they are"}
+    return audio.settings() if modality.of_sound else {"values": "as they are"}
 
 
 def _categories(modality: Table, codes: Codes) -> dict[str, Any]:

@@ -22,6 +22,8 @@ Pools = Literal["none", "all", "others"]
 class Fusing(Model):
     """Keys of every fusion, and what a reader may know of one without its name."""
 
+    joins: ClassVar[bool] = False
+    """Whether it gives tokens as they are, one source's after the other's."""
     keeps: ClassVar[Keeps] = "all"
     pools: ClassVar[Pools] = "none"
     least: ClassVar[int] = 1
@@ -68,6 +70,8 @@ class Fusing(Model):
 
 class Concat(Fusing):
     """All tokens of all sources, in order."""
+
+    joins = True
 
     fusion: Literal["concat"] = "concat"
 

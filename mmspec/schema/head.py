@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,14 @@ from mmspec.schema.names import Name
 Pool = Literal["mean", "first", "last"]
 
 
-class Classifier(Model):
+class _Common(Model):
+    """What a reader may know of a head without its kind."""
+
+    matches: ClassVar[bool] = False
+    """Whether it is trained to find each sample's other side among those of a batch."""
+
+
+class Classifier(_Common):
     """Class logits [B, classes] from a pooled stream."""
 
     kind: Literal["classifier"]
@@ -21,7 +28,7 @@ class Classifier(Model):
     pool: Pool = "mean"
 
 
-class Regressor(Model):
+class Regressor(_Common):
     """Numbers [B, outputs] from a pooled stream."""
 
     kind: Literal["regressor"]
@@ -30,7 +37,7 @@ class Regressor(Model):
     pool: Pool = "mean"
 
 
-class LanguageModel(Model):
+class LanguageModel(_Common):
     """Next-token logits [B, T, vocab] of a tokens segment."""
 
     kind: Literal["language-model"]
@@ -39,8 +46,10 @@ class LanguageModel(Model):
     tied: bool = True
 
 
-class Contrastive(Model):
+class Contrastive(_Common):
     """Similarities [B, B] of two pooled streams (CLIP, 2021)."""
+
+    matches = True
 
     kind: Literal["contrastive"]
     source: tuple[Name, Name] = Field(alias="from")

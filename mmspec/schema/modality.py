@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import gcd
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -37,10 +37,18 @@ class Length(Model):
 
 
 class _Common(Model):
-    """Keys of every modality."""
+    """Keys of every modality, and what a reader may know of one without its kind."""
+
+    varies: ClassVar[bool] = True
+    """Whether samples have lengths: else all have as many tokens."""
 
     position: Position = "none"
     optional: bool = False
+
+    @property
+    def of_sound(self) -> bool:
+        """Whether it is made of sound."""
+        return False
 
 
 def _check_patch(size: tuple[int, int], patch: int) -> None:
@@ -59,9 +67,16 @@ class Tokens(_Common):
     vocab: Size
     length: Length
 
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of the longest sample."""
+        return self.length.max
+
 
 class Image(_Common):
     """Pixels [B, C, H, W], cut into square patches, row-major."""
+
+    varies = False
 
     kind: Literal["image"]
     size: tuple[Size, Size]
@@ -77,6 +92,11 @@ class Image(_Common):
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
         return self.size[0] // self.patch, self.size[1] // self.patch
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of every sample."""
+        return self.grid[0] * self.grid[1]
 
 
 class Video(_Common):
@@ -121,6 +141,11 @@ class Frames(_Common):
     patch: Size = 1
 
     @property
+    def of_sound(self) -> bool:
+        """Where it is audio."""
+        return self.kind == "audio"
+
+    @property
     def max_tokens(self) -> int:
         """Tokens of the longest sample."""
         return -(-self.length.max // self.patch)
@@ -155,8 +180,15 @@ Column = Annotated[
 class Table(_Common):
     """One row of numbers and category codes [B, columns]; one token a column."""
 
+    varies = False
+
     kind: Literal["table"]
     columns: dict[Name, Column] = Field(min_length=1)
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of every sample."""
+        return len(self.columns)
 
 
 Modality = Annotated[Tokens | Image | Video | Frames | Table, Field(discriminator="kind")]

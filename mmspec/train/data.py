@@ -15,7 +15,7 @@ from mmspec.data.encode.target import IGNORED
 from mmspec.data.source import Report, silent
 from mmspec.schema import head as heads
 from mmspec.schema import wiring
-from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens
+from mmspec.schema.modality import Frames, Image, Modality, Tokens
 from mmspec.schema.spec import Spec
 from mmspec.train.feed import Inputs
 from mmspec.train.settings import Settings
@@ -84,7 +84,7 @@ class EncodedFeed:
             if source is not None and turns is not None:
                 values = _varied(modality, values, turns, source)
             tensors[name] = torch.from_numpy(values)
-            if modality.optional or not isinstance(modality, Image | Table):
+            if modality.optional or modality.varies:
                 lengths[name] = torch.from_numpy(counts)
         named = tuple(str(self._data.rows[row]) for row in rows)
         return Inputs(tensors, lengths, self._targets(rows, tensors, lengths), named)
@@ -105,7 +105,7 @@ class EncodedFeed:
             if not all(any(tensors[each] is not None for each in side) for side in sides):
                 continue
             tokens = tensors[sides[0][0]]
-            if isinstance(self._spec.heads[name], heads.Contrastive) or tokens is None:
+            if self._spec.heads[name].matches or tokens is None:
                 found[name] = torch.zeros(len(rows), dtype=torch.long)
             else:
                 places = torch.arange(tokens.shape[1])

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.diagnostics import Diagnostic, MmspecError
-from mmspec.schema import head as heads
 from mmspec.schema.halting import KINDS
 from mmspec.schema.spec import Spec
 from mmspec.train.feed import Feed
@@ -63,9 +62,7 @@ def evaluate(
 def _evaluate(
     model: nn.Module, spec: Spec, feed: Feed, present: frozenset[str]
 ) -> dict[str, Figures]:
-    size = (
-        _GALLERY if any(isinstance(h, heads.Contrastive) for h in spec.heads.values()) else _BATCH
-    )
+    size = _GALLERY if any(head.matches for head in spec.heads.values()) else _BATCH
     device = next(model.parameters()).device
     scores: dict[str, Score] = {}
     statistics: dict[str, list[float]] = {}

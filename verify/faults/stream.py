@@ -19,8 +19,8 @@ def _eps(one: ir.Sublayer) -> ir.Sublayer:
 
 
 def _exchanged(node: ir.Node) -> ir.Node:
-    """The first two sources of a fusion by a transformer change places."""
-    if isinstance(node, ir.Fuse) and isinstance(node.fusion, ir.Transformer):
+    """The first two sources of a fusion with blocks of its own change places."""
+    if isinstance(node, ir.Fuse) and node.fusion.layers:
         return replace(node, sources=(node.sources[1], node.sources[0], *node.sources[2:]))
     return node
 

@@ -69,8 +69,7 @@ def _gone(subject: Subject, batch: Inputs, absent: tuple[str, ...]) -> Inputs:
         {
             name: 0
             for name in absent
-            if lab.padded(subject.spec, batch, name)
-            and subject.spec.modalities[name].kind not in ("image", "table")
+            if lab.padded(subject.spec, batch, name) and subject.spec.modalities[name].varies
         },
     )
     none: dict[str, Tensor | None] = dict.fromkeys(absent)

@@ -52,7 +52,7 @@ def _blamed(
         return said, ("streams", stream)
     said = f"the tokens that stream `{stream}` starts from: sample {sample} {wrong}"
     sources = lab.wiring(subject).sources[stream]
-    if subject.spec.streams[stream].source.fusion == "concat" and len(sources) == 1:
+    if subject.spec.streams[stream].source.joins and len(sources) == 1:
         name = sources[0].name
         return said, ("streams", stream, "from") if sources[0].is_stream else ("modalities", name)
     return said, ("streams", stream, "from")
