@@ -21,7 +21,7 @@ from typing import Any, get_args
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask_patterns import PATTERNS
-from mmspec.schema import fusion, halting, head, modality, routing, stream
+from mmspec.schema import fusion, halting, head, modality, norm, routing
 
 FOLDERS = ("mmspec", "compiler", "verify")
 LINKS = ("mmspec/compiler", "mmspec/verify")
@@ -84,9 +84,7 @@ CONCERNS = {
         "modality modalities tokens image video audio frames table",
     ),
     "head": concern(head.Head, ir.Answer, "head heads objective", asked="loss"),
-    "norm": Concern(
-        names((stream.Norm,)), frozenset(), frozenset({"norm", "stream"}), frozenset({"kind"})
-    ),
+    "norm": concern(norm.Norm, ir.Norm, "norm"),
     "mask": Concern(
         frozenset(PATTERNS),
         frozenset(f"mask.{name}" for name in ("And", "Or", "Not", "Pattern")),
