@@ -19,7 +19,7 @@ from attention_peers import Attend
 from measure import ROOT
 from torch import Tensor
 
-from mmspec.compiler.kernels import kernel_mask, triton_source
+from mmspec.compiler.kernels import kernel_file, kernel_mask
 from mmspec.compiler.parts.attention import document_spans
 from mmspec.compiler.relations.meaning.sequence import SequenceMask
 
@@ -67,7 +67,7 @@ def loaded(case: Case, heads: int, width: int) -> tuple[Any, Any]:
     sequence, widths = _known(case), (width, width)
     tiles = kernel_mask.tiles_of(width, sequence)
     mask = kernel_mask.Mask("mask", sequence, max(case.tokens), *widths, heads, tiles)
-    (package / "kernels.py").write_text(triton_source.module('"""Kernels."""', [mask]))
+    (package / "kernels.py").write_text(kernel_file.module('"""Kernels."""', [mask]))
     importlib.invalidate_caches()
     table = importlib.import_module(f"{package.name}.kernels").KERNELS
     return table["mask"], importlib.import_module(f"{package.name}.launch")

@@ -73,7 +73,7 @@ def readings(package: Package, targets: tuple[int, ...] = TARGETS) -> Iterator[R
         sys.path.insert(0, folder)
         try:
             table = importlib.import_module(f"{place.name}.kernels").KERNELS
-            for kernels in table.values():
+            for kernels in dict.fromkeys(table.values()):
                 for kernel, warps in zip(kernels[:3], kernels.warps, strict=True):
                     for target in targets:
                         yield _read(kernel, target, warps, Path(folder))

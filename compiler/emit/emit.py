@@ -13,12 +13,13 @@ from mmspec.compiler.emit.package import Package, manifest
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.sparse import Backend
 from mmspec.compiler.emit.wiring import Lines
-from mmspec.compiler.kernels import triton_source
+from mmspec.compiler.kernels import kernel_file
 from mmspec.compiler.kernels.kernel_mask import Mask
 from mmspec.compiler.specialise.fragment import Fragment
 from mmspec.compiler.specialise.imports import import_block
 from mmspec.compiler.specialise.specialise import Specialiser
 from mmspec.compiler.specialise.tidy import tidy
+from mmspec.compiler.specialise.unrepeated import Unrepeated
 from mmspec.schema.resolved import dump
 from mmspec.schema.spec import Spec
 
@@ -80,7 +81,9 @@ def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     read = set[str]().union(*map(_read, (statements, *lines.masks, *checks)))
     fragment = specialiser.finish(read)
     own = _Definitions()
-    own.attention += [_definition(tidy(source)) for source in (*lines.patterns, *lines.masks)]
+    once = Unrepeated()
+    seen = [*once.sources(lines.patterns), *once.sources(lines.masks, alias=True)]
+    own.attention += [_definition(tidy(source)) for source in seen]
     for part, definition in _parts(fragment):
         own.home(part).append(definition)
     own.inputs = _read_first([_definition(tidy(source)) for source in checks], own.inputs)
@@ -126,7 +129,7 @@ def _package(
     if masks:
         homes.update(dict.fromkeys(sparse.NAMES, "sparse_pattern"))
         about = "Attention on a GPU: a kernel forward, two backward, for each mask."
-        files["kernels.py"] = triton_source.module(model.header(plan, about), masks)
+        files["kernels.py"] = kernel_file.module(model.header(plan, about), masks)
     if own.attention:
         files["attention.py"] = _file(
             plan, "Attention of the model, and who sees whom.", own.attention, lines, homes

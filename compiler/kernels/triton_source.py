@@ -29,37 +29,6 @@ _OF_KEYS: Final = ("k", "v", "dk", "dv")
 """Tensors with the heads of keys."""
 _ROW, _COLUMN = "[:, None]", "[None, :]"
 
-_FILE: Final = """{header}
-# mypy: ignore-errors
-
-from __future__ import annotations
-
-{partial}import triton
-import triton.language as tl
-
-from .launch import Kernels
-{tables}from .tiles import {used}
-
-
-{body}
-
-
-KERNELS = {{
-{table}}}
-"""
-
-
-def module(header: str, masks: list[Mask]) -> str:
-    """The text of a package's kernels.py."""
-    body = "\n\n\n".join(text.rstrip() for mask in masks for text in source(mask))
-    table = "".join(_entry(mask) for mask in masks)
-    known = ("pull", "push", "read", "rows", "settle", "write")
-    used = ", ".join(name for name in known if f" {name}(" in body)
-    drawn = any(map(tabled.draws, masks))
-    partial, tables = "from functools import partial\n\n", "from .tables import Draw, lists\n"
-    imports = {"partial": partial * drawn, "tables": tables * drawn, "used": used}
-    return _FILE.format(header=header.rstrip(), body=body, table=table, **imports)
-
 
 def source(mask: Mask) -> Iterator[str]:
     """The three kernels of a mask, and how many programs each needs."""
@@ -73,15 +42,6 @@ def source(mask: Mask) -> Iterator[str]:
 
 def _tidied(lines: Iterable[str]) -> str:
     return tidy(pruned("\n".join(lines) + "\n"))
-
-
-def _entry(mask: Mask) -> str:
-    """Its lines in the table of kernels."""
-    given = [f"{mask.name}_{end}" for end in ("forward", "backward_q", "backward_k")]
-    given += [f"tiles={mask.name}_tiles", f"keys={mask.positions(mask.sequence.keys)}"]
-    given += [f"warps={mask.warps}", *tabled.entry(mask)]
-    lines = [f'    "{mask.name}": Kernels(', *(f"        {x}," for x in given), "    ),"]
-    return "\n".join(lines) + "\n"
 
 
 def _tiles(mask: Mask) -> Iterator[str]:

@@ -21,7 +21,7 @@ import torch
 from tolerance import exact
 from torch import Tensor
 
-from mmspec.compiler.kernels import kernel_mask, triton_source
+from mmspec.compiler.kernels import kernel_file, kernel_mask
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.expressions.mask import parse, parse_pair
@@ -98,7 +98,7 @@ def module(folder: Path, widths: tuple[int, int]) -> dict[str, Any]:
     for name in ("launch.py", "tiles.py"):
         (package / name).write_text((ROOT / "compiler" / "parts" / name).read_text())
     masks = [mask_of(name.replace(" ", "_"), case, widths) for name, case in CASES.items()]
-    (package / "kernels.py").write_text(triton_source.module('"""Kernels."""', masks))
+    (package / "kernels.py").write_text(kernel_file.module('"""Kernels."""', masks))
     sys.path.insert(0, str(folder))
     found: dict[str, Any] = importlib.import_module(f"{package.name}.kernels").KERNELS
     return found

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmspec.compiler.kernels import kernel_mask, triton_source
+from mmspec.compiler.kernels import kernel_file, kernel_mask
 from mmspec.compiler.parts.attention import document_ids, document_spans
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
@@ -101,7 +101,7 @@ def module(folder: Path, width: int) -> dict[str, Any]:
         text = text.replace("from mmspec.compiler.runtime.", "from .")
         (package / f"{name}.py").write_text(text)
     masks = [mask_of(name.replace(" ", "_"), case, width) for name, case in CASES.items()]
-    (package / "kernels.py").write_text(triton_source.module('"""Kernels."""', masks))
+    (package / "kernels.py").write_text(kernel_file.module('"""Kernels."""', masks))
     sys.path.insert(0, str(folder))
     found: dict[str, Any] = importlib.import_module("tabled.kernels").KERNELS
     return found
