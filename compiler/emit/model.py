@@ -49,8 +49,7 @@ def unexecuted(name: str) -> ModuleType:
 def forward(plan: ir.Plan, lines: Lines) -> None:
     """Write the statements of `forward`."""
     lines.write(*inputs.calls(plan))
-    lines.write("statistics: dict[str, Tensor] = {}", "auxiliary: dict[str, Tensor] = {}")
-    stacked = True
+    looked, stacked = len(lines.body), True
     for node in plan.nodes:
         if not isinstance(node, ir.Stack) or stacked:
             lines.write("")
@@ -68,10 +67,14 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
         wiring.head(plan, head, lines)
     lines.write("", "losses: dict[str, Tensor] = {}")
     objective.losses(plan, lines)
+    given = {name: name if lines.gives(name) else "{}" for name in ("auxiliary", "statistics")}
+    made = [f"{name}: dict[str, Tensor] = {{}}" for name in given if lines.gives(name)]
+    lines.body[looked:looked] = made
     outputs = ", ".join(f"{head.name}={head.name}_logits" for head in plan.heads)
+    more = ", ".join(f"{name}={value}" for name, value in given.items())
     lines.write(
         f"heads = {plan.class_name}Heads({outputs})",
-        f"return {plan.class_name}Output(heads, loss, losses, auxiliary, statistics)",
+        f"return {plan.class_name}Output(heads, loss, losses, {more})",
     )
 
 

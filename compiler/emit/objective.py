@@ -10,6 +10,7 @@ from mmspec.compiler.emit.wiring import Lines
 
 def losses(plan: ir.Plan, lines: Lines) -> None:
     """The objective of each head that `targets` names, and their weighted sum."""
+    more = ", *auxiliary.values()" * lines.gives("auxiliary")
     for node in plan.heads:
         lines.write(f'if "{node.name}" in targets:')
         if node.told:
@@ -29,9 +30,11 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
     weights = {node.name: node.weight for node in plan.heads if node.weight != 1}
     if weights:
         shown = ", ".join(f'"{name}": {weight!r}' for name, weight in weights.items())
-        lines.write(f"loss = weighted_loss(losses, auxiliary, {{{shown}}})")
+        lines.write(f"loss = weighted_loss(losses, {{{shown}}}{more})")
+    elif len(plan.heads) == 1 and not more:
+        lines.write(f'loss = losses.get("{plan.heads[0].name}")')
     else:
-        lines.write("loss = total_loss(losses, auxiliary)")
+        lines.write(f"loss = total_loss(losses{more})")
 
 
 def _loss(node: ir.Head, logits: str, plan: ir.Plan, lines: Lines) -> str:

@@ -49,6 +49,10 @@ class Lines:
                 return body
             body = left
 
+    def gives(self, name: str) -> bool:
+        """Whether a statement puts something into the dictionary of that name."""
+        return any(f'{name}["' in line for line in self.body)
+
     def values(self, values: tuple[ir.Value, ...]) -> str:
         """A tuple display of the tokens of some values."""
         return _tuple([self.tensors[value.name] for value in values])
@@ -133,7 +137,13 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
     if node.module is None:
         lines.write(f"{x} = torch.cat({parts}, dim=1)")
         return
-    arguments = {"parts": parts, "valids": valids, "mask": "None"}
+    arguments = {
+        "parts": parts,
+        "valids": valids,
+        "mask": "None",
+        "x_btd": lines.tensors[node.sources[0].name],
+    }
+    arguments |= _context(node, lines)
     for site in node.readings():
         if isinstance(site, ir.Attention) and not site.own:
             arguments |= _cross(node, site, lines)
@@ -142,12 +152,18 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
     lines.write(f"{', '.join((x, *given))} = {call}")
 
 
+def _context(node: ir.Fuse, lines: Lines) -> dict[str, str]:
+    """The sources after the first as one sequence, and its validity."""
+    if len(node.sources) == 2:
+        other = node.sources[1].name
+        return {"context_btd": lines.tensors[other], "context_bt": lines.valids[other]}
+    xs, valids = lines.values(node.sources[1:]), lines.validities(node.sources[1:])
+    return {"context_btd": f"torch.cat({xs}, dim=1)", "context_bt": f"join_valid({xs}, {valids})"}
+
+
 def _cross(node: ir.Fuse, site: ir.Attention, lines: Lines) -> dict[str, str]:
     """What the attention of a fusion is told of whom it sees."""
-    others = node.others
-    valid = lines.valids[others[0].name]
-    if len(others) > 1:
-        valid = f"join_valid({lines.values(others)}, {lines.validities(others)})"
+    valid = _context(node, lines)["context_bt"]
     return _told(site, (valid, lines.tensors[node.sources[0].name]), lines)
 
 
@@ -307,8 +323,10 @@ def _rows(node: ir.Head, lines: Lines) -> str:
     if node.segment is None or len(segments) == 1:
         return x
     counts = ", ".join(lines.counts[segment] for segment in segments)
-    lines.write(f"{node.name}_parts = torch.split({x}, [{counts}], dim=1)")
-    return f"{node.name}_parts[{segments.index(node.segment)}]"
+    read = f"{node.name}_read"
+    names = ", ".join(read if segment == node.segment else "_" for segment in segments)
+    lines.write(f"{names} = torch.split({x}, [{counts}], dim=1)")
+    return read
 
 
 def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:

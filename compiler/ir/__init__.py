@@ -20,7 +20,7 @@
     raw        = Ids | Row | Picture | Clip | Audio | Series
     head       = Head(name, answer, sources*, size, loss, weight)
     answer     = Classifier | Regressor | LanguageModel | Contrastive
-    loss       = CrossEntropy | SquaredError | NextToken | BothWays
+    loss       = CrossEntropy | Smoothed | SquaredError | NextToken | BothWays
 
 Sizes are ints; a length is `Tokens(symbol, max)` (a symbol: tokens of that modality, at most max)
 or `Tokens(None, n)` (always n); symbols of a geometry count what its axes say. Node order is
@@ -66,6 +66,7 @@ from mmspec.compiler.ir.objective import (
     CrossEntropy,
     Loss,
     NextToken,
+    Smoothed,
     SquaredError,
 )
 from mmspec.compiler.ir.plan import Node, Plan
@@ -124,6 +125,7 @@ __all__ = [
     "Row",
     "Segment",
     "Series",
+    "Smoothed",
     "SquaredError",
     "Stack",
     "Sublayer",

@@ -28,9 +28,17 @@ class CrossEntropy(Kind):
 
     name = "cross-entropy"
     function = "cross_entropy"
-    takes = ("logits", "target", "smoothing")
+    takes = ("logits", "target")
     check = "expect_classes"
     told_of = ("batch", "size")
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothed(CrossEntropy):
+    """Of classes, part of each for all of them."""
+
+    function = "smoothed_cross_entropy"
+    takes = ("logits", "target", "smoothing")
 
     smoothing: float
 
@@ -73,4 +81,4 @@ class BothWays(Kind):
     told_of = ()
 
 
-Loss = CrossEntropy | SquaredError | NextToken | BothWays
+Loss = CrossEntropy | Smoothed | SquaredError | NextToken | BothWays

@@ -106,7 +106,8 @@ def _valid(mask: Mask) -> Iterator[str]:
         yield f"    there_{key.name} = {key.count}"
     yield "    if HAS_VALID:"
     for place, key in enumerate(mask.sequence.keys):
-        at = f"valid_ptr + sample * {len(mask.sequence.keys)} + {place}"
+        segments = len(mask.sequence.keys)
+        at = f"valid_ptr + sample * {segments} + {place}" if segments > 1 else "valid_ptr + sample"
         yield f"        there_{key.name} = tl.load({at})"
 
 

@@ -45,7 +45,8 @@ def _answer(context: Context, head: schema.Head) -> tuple[ir.Answer, int]:
 def _loss(context: Context, name: str, answer: ir.Answer, objective: Objective) -> ir.Loss:
     loss = objective.loss or DEFAULT_LOSS[answer.name]
     if loss == "cross-entropy":
-        return ir.CrossEntropy(objective.smoothing)
+        smoothing = objective.smoothing
+        return ir.Smoothed(smoothing) if smoothing else ir.CrossEntropy()
     if loss == "next-token":
         (source,) = schema.sources(context.spec.heads[name])
         value = context.values[source]

@@ -60,8 +60,7 @@ class AttentionFusion(nn.Module):
         valid_bt = join_valid(parts, valids)
         mask = visible_keys(valid_bt)
         x_bqd = self.queries.expand(context_btd.shape[0], -1, -1)
-        read_bqd: Tensor = self.attention(x_bqd, context_btd, mask, valid_bt, ())
-        return x_bqd + read_bqd
+        return x_bqd + self.attention(x_bqd, context_btd, mask, valid_bt, ())
 
 
 class CrossAttentionFusion(nn.Module):
@@ -73,15 +72,14 @@ class CrossAttentionFusion(nn.Module):
 
     def forward(
         self,
-        parts: tuple[Tensor, ...],
+        x_btd: Tensor,
+        context_btd: Tensor,
         mask: Tensor | None,
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
         spans: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> Tensor:
-        context_btd = torch.cat(parts[1:], dim=1)
-        read_btd: Tensor = self.attention(parts[0], context_btd, mask, valid_bt, counts, spans)
-        return parts[0] + read_btd
+        return x_btd + self.attention(x_btd, context_btd, mask, valid_bt, counts, spans)
 
 
 class FilmFusion(nn.Module):
@@ -91,17 +89,15 @@ class FilmFusion(nn.Module):
         super().__init__()
         self.modulation = nn.Linear(width, 2 * width)
 
-    def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
+    def forward(self, x_btd: Tensor, context_btd: Tensor, context_bt: Tensor | None) -> Tensor:
         """The tokens of the first source, as they are in samples that have no others."""
-        context_btd = torch.cat(parts[1:], dim=1)
-        valid_bt = join_valid(parts[1:], valids[1:])
-        change_bd: Tensor = self.modulation(mean_pool(context_btd, valid_bt))
-        if valid_bt is not None:
-            change_bd = change_bd.masked_fill(~valid_bt.any(dim=1, keepdim=True), 0.0)
+        change_bd: Tensor = self.modulation(mean_pool(context_btd, context_bt))
+        if context_bt is not None:
+            change_bd = change_bd.masked_fill(~context_bt.any(dim=1, keepdim=True), 0.0)
         elif context_btd.shape[1] == 0:
             change_bd = torch.zeros_like(change_bd)
         scale_b1d, shift_b1d = change_bd[:, None].chunk(2, dim=-1)
-        return parts[0] * (1 + scale_b1d) + shift_b1d
+        return x_btd * (1 + scale_b1d) + shift_b1d
 
 
 class TransformerFusion(nn.Module):

@@ -9,8 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def cross_entropy(logits_bc: Tensor, target_b: Tensor, smoothing: float) -> Tensor:
+def cross_entropy(logits_bc: Tensor, target_b: Tensor) -> Tensor:
     """Mean cross-entropy over the targets that are not -100."""
+    total = F.cross_entropy(logits_bc, target_b, reduction="sum")
+    return total / (target_b != -100).sum().clamp(min=1)
+
+
+def smoothed_cross_entropy(logits_bc: Tensor, target_b: Tensor, smoothing: float) -> Tensor:
+    """Mean cross-entropy over the targets that are not -100, `smoothing` of each over all classes."""
     total = F.cross_entropy(logits_bc, target_b, reduction="sum", label_smoothing=smoothing)
     return total / (target_b != -100).sum().clamp(min=1)
 
@@ -45,8 +51,8 @@ def contrastive(logits_bb: Tensor, first_b: Tensor, second_b: Tensor) -> Tensor:
     logits_bb = logits_bb.masked_fill(~(both_b[:, None] & both_b), lowest)
     target_b = torch.arange(logits_bb.shape[0], device=logits_bb.device)
     target_b = target_b.masked_fill(~both_b, -100)
-    rows = cross_entropy(logits_bb, target_b, 0.0)
-    return (rows + cross_entropy(logits_bb.T, target_b, 0.0)) / 2
+    rows, columns = cross_entropy(logits_bb, target_b), cross_entropy(logits_bb.T, target_b)
+    return (rows + columns) / 2
 
 
 def present(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
@@ -56,18 +62,18 @@ def present(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
     return valid_bt.any(dim=1)
 
 
-def total_loss(losses: Mapping[str, Tensor], auxiliary: Mapping[str, Tensor]) -> Tensor | None:
+def total_loss(losses: Mapping[str, Tensor], *auxiliary: Tensor) -> Tensor | None:
     """The sum of all losses; None where no target was given."""
     if not losses:
         return None
-    return torch.stack([*losses.values(), *auxiliary.values()]).sum()
+    return torch.stack([*losses.values(), *auxiliary]).sum()
 
 
 def weighted_loss(
-    losses: Mapping[str, Tensor], auxiliary: Mapping[str, Tensor], weights: Mapping[str, float]
+    losses: Mapping[str, Tensor], weights: Mapping[str, float], *auxiliary: Tensor
 ) -> Tensor | None:
     """The weighted sum of all losses (weight 1 where none is named); None without a target."""
     if not losses:
         return None
     weighted = [weights.get(name, 1.0) * loss for name, loss in losses.items()]
-    return torch.stack([*weighted, *auxiliary.values()]).sum()
+    return torch.stack([*weighted, *auxiliary]).sum()

@@ -133,7 +133,7 @@ def test_the_first_source_reads_the_others(kind: str) -> None:
         "padded": visible_keys(valid),
         "masked": visible(pattern, valid),
     }[kind]
-    found = part(parts, mask, None, ())
+    found = part(parts[0], torch.cat(parts[1:], dim=1), mask, None, ())
     inner = naive.under(weights(part), "attention")
     for b in range(B):
         rows = [[True] * 7] * 3
@@ -184,7 +184,8 @@ def filmed(part: FilmFusion, x: Tensor, others: list[Tensor]) -> Tensor:
 def test_film_scales_and_shifts_by_the_mean_of_the_others(told: bool) -> None:
     part, parts = filled(FilmFusion(D)), sources()
     lengths = LENGTHS if told else tuple([size] * B for size in SIZES)
-    out = part(parts, valids() if told else (None, None, None))
+    context = torch.cat(parts[1:], dim=1)
+    out = part(parts[0], context, torch.cat(valids()[1:], dim=1) if told else None)
     expected = [
         filmed(
             part, parts[0][b], [x[b, : n[b]] for x, n in zip(parts[1:], lengths[1:], strict=True)]
@@ -197,5 +198,5 @@ def test_film_scales_and_shifts_by_the_mean_of_the_others(told: bool) -> None:
 def test_film_of_nothing_is_the_first_source() -> None:
     part, x = filled(FilmFusion(D)), normal(B, 3, D)
     empty = torch.zeros(B, 0, D, dtype=torch.float64)
-    assert torch.equal(part((x, empty), (None, None)), x)
-    assert torch.equal(part((x, normal(B, 2, D)), (None, valid_until([0] * B, 2))), x)
+    assert torch.equal(part(x, empty, None), x)
+    assert torch.equal(part(x, normal(B, 2, D), valid_until([0] * B, 2)), x)

@@ -133,7 +133,7 @@ FAULTS: tuple[Fault, ...] = (
         "a fusion by cross-attention gives what it read and not the sum",
         CROSSED,
         ("P59", "R1"),
-        source((r"return parts\[0\] \+ read_btd", "return read_btd")),
+        source((r"return x_btd \+ self\.attention\(", "return self.attention(")),
     ),
     Fault(
         "context-padding-seen",
@@ -181,7 +181,10 @@ FAULTS: tuple[Fault, ...] = (
         FILMED,
         ("P59", "R1", "P30"),
         source(
-            (r"change_bd\.masked_fill\(~valid_bt\.any\(dim=1, keepdim=True\), 0\.0\)", "change_bd")
+            (
+                r"change_bd\.masked_fill\(~context_bt\.any\(dim=1, keepdim=True\), 0\.0\)",
+                "change_bd",
+            )
         ),
     ),
     Fault(
@@ -198,10 +201,9 @@ FAULTS: tuple[Fault, ...] = (
         ("P1", "P59"),
         source(
             (
-                r"context_btd = torch\.cat\(parts\[1:\], dim=1\)",
-                "context_btd = torch.cat(parts, dim=1)",
-            ),
-            (r"join_valid\(parts\[1:\], valids\[1:\]\)", "join_valid(parts, valids)"),
+                r"mean_pool\(context_btd, context_bt\)",
+                "mean_pool(torch.cat((x_btd, context_btd), dim=1), None)",
+            )
         ),
     ),
     Fault(

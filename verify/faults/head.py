@@ -18,7 +18,7 @@ def _last(head: ir.Head) -> ir.Head:
 
 def _sharp(head: ir.Head) -> ir.Head:
     is_smoothed = isinstance(head.loss, ir.CrossEntropy)
-    return replace(head, loss=ir.CrossEntropy(0.0)) if is_smoothed else head
+    return replace(head, loss=ir.CrossEntropy()) if is_smoothed else head
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -121,14 +121,14 @@ FAULTS: tuple[Fault, ...] = (
         "auxiliary losses are not part of the loss",
         ROUTED,
         ("P59", "R1"),
-        source((r"\[\*losses\.values\(\), \*auxiliary\.values\(\)\]", "[*losses.values()]")),
+        source((r"\[\*losses\.values\(\), \*auxiliary\]", "[*losses.values()]")),
     ),
     Fault(
         "segment-of-another-modality",
         "a language model reads the first tokens of the sequence",
         CAPTION,
         ("P59",),
-        source((r"next_parts\[1\]", "joint_btd[:, : text_tokens_btd.shape[1]]")),
+        source((r"\(next_read", "(joint_btd[:, : text_tokens_btd.shape[1]]")),
     ),
     Fault(
         "tied-copy",
@@ -142,9 +142,7 @@ FAULTS: tuple[Fault, ...] = (
         "only rows are compared, not columns",
         TOWERS,
         ("P59", "R1"),
-        source(
-            (r"return \(rows \+ cross_entropy\(logits_bb\.T, target_b, 0\.0\)\) / 2", "return rows")
-        ),
+        source((r"return \(rows \+ columns\) / 2", "return rows")),
     ),
     Fault(
         "contrastive-transposed",
