@@ -137,13 +137,8 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
     if node.module is None:
         lines.write(f"{x} = torch.cat({parts}, dim=1)")
         return
-    arguments = {
-        "parts": parts,
-        "valids": valids,
-        "mask": "None",
-        "x_btd": lines.tensors[node.sources[0].name],
-    }
-    arguments |= _context(node, lines)
+    arguments = {"parts": parts, "valids": valids, "mask": "None", **_context(node, lines)}
+    arguments["x_btd"] = lines.tensors[node.sources[0].name]
     for site in node.readings():
         if isinstance(site, ir.Attention) and not site.own:
             arguments |= _cross(node, site, lines)

@@ -309,4 +309,5 @@ def next_read(
     k_bhsw = torch.cat([known.layers[0].k_bhsw for known in context], dim=2)
     v_bhsw = torch.cat([known.layers[0].v_bhsw for known in context], dim=2)
     y_bhcw = F.scaled_dot_product_attention(q_bhcw, k_bhsw, v_bhsw, attn_mask=mask)
-    return x_bcd + attention.output(y_bhcw.transpose(1, 2).flatten(2))
+    read_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
+    return x_bcd + read_bcd

@@ -60,7 +60,8 @@ class AttentionFusion(nn.Module):
         valid_bt = join_valid(parts, valids)
         mask = visible_keys(valid_bt)
         x_bqd = self.queries.expand(context_btd.shape[0], -1, -1)
-        return x_bqd + self.attention(x_bqd, context_btd, mask, valid_bt, ())
+        read_bqd: Tensor = self.attention(x_bqd, context_btd, mask, valid_bt, ())
+        return x_bqd + read_bqd
 
 
 class CrossAttentionFusion(nn.Module):
@@ -79,7 +80,8 @@ class CrossAttentionFusion(nn.Module):
         counts: tuple[int, ...],
         spans: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> Tensor:
-        return x_btd + self.attention(x_btd, context_btd, mask, valid_bt, counts, spans)
+        read_btd: Tensor = self.attention(x_btd, context_btd, mask, valid_bt, counts, spans)
+        return x_btd + read_btd
 
 
 class FilmFusion(nn.Module):

@@ -16,7 +16,7 @@ def cross_entropy(logits_bc: Tensor, target_b: Tensor) -> Tensor:
 
 
 def smoothed_cross_entropy(logits_bc: Tensor, target_b: Tensor, smoothing: float) -> Tensor:
-    """Mean cross-entropy over the targets that are not -100, `smoothing` of each over all classes."""
+    """Mean cross-entropy over the targets that are not -100, part of each for all classes."""
     total = F.cross_entropy(logits_bc, target_b, reduction="sum", label_smoothing=smoothing)
     return total / (target_b != -100).sum().clamp(min=1)
 

@@ -1,6 +1,7 @@
 """Joins what a person would have written as one: values named only for the next statement.
 
-A value that is returned at once is returned without a name. In a loop that was written out, where
+A value that is returned at once is returned without a name; so is one that has a type for a type
+checker alone, in what is returned, where that is short. In a loop that was written out, where
 each round names the same things again, what only the next statement reads stands in it.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import replace
 from mmspec.compiler.specialise.nodes import names_read, rebuild
 from mmspec.compiler.specialise.partial import stored
 from mmspec.compiler.specialise.source import Statement, walk
+from mmspec.compiler.specialise.unparse import LIMIT
 
 _SIMPLE = (ast.Assign, ast.AnnAssign, ast.Return, ast.Expr)
 
@@ -55,6 +57,8 @@ def _passed(name: str, first: Statement, second: Statement) -> bool:
         return False
     if isinstance(second.node, ast.Return):
         value = second.node.value
+        if isinstance(first.node, ast.AnnAssign) and [*_reads([second])].count(name) == 1:
+            return len(ast.unparse(first.node) + ast.unparse(second.node)) < LIMIT
         return isinstance(value, ast.Name) and value.id == name
     repeated = first.repeated and second.repeated and isinstance(first.node, ast.Assign)
     return repeated and [*_reads([second])].count(name) == 1

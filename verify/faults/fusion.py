@@ -182,7 +182,7 @@ FAULTS: tuple[Fault, ...] = (
         ("P59", "R1", "P30"),
         source(
             (
-                r"change_bd\.masked_fill\(~context_bt\.any\(dim=1, keepdim=True\), 0\.0\)",
+                r"change_bd\.masked_fill\(~context_bt\.any\(.*\), 0\.0\)",
                 "change_bd",
             )
         ),
@@ -220,6 +220,6 @@ FAULTS: tuple[Fault, ...] = (
         "latents are what was read, without the queries",
         CROSSED,
         ("P59", "R1"),
-        source((r"return x_bqd \+ read_bqd", "return read_bqd")),
+        source((r"return x_bqd \+ ", "return ")),
     ),
 )
