@@ -28,7 +28,7 @@ class CrossEntropy(Kind):
 
     name = "cross-entropy"
     function = "cross_entropy"
-    takes = ("logits", "target")
+    takes: ClassVar[tuple[str, ...]] = ("logits", "target")
     check = "expect_classes"
     told_of = ("batch", "size")
 
