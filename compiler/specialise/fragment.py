@@ -10,6 +10,7 @@ from mmspec.compiler.specialise.classes import Class
 from mmspec.compiler.specialise.families import families
 from mmspec.compiler.specialise.imports import import_block
 from mmspec.compiler.specialise.inline import Inliner, Variant
+from mmspec.compiler.specialise.joining import unlooped
 from mmspec.compiler.specialise.liveness import ENTRIES
 from mmspec.compiler.specialise.naming import named
 from mmspec.compiler.specialise.nodes import unused, with_fields
@@ -112,7 +113,7 @@ def assemble(
             classes[each.id].handle.name = names[item.id]
             classes[each.id].handle.arguments = item.given(each, printer)
         header = f"class {names[item.id]}(nn.Module):"
-        body = render(item.members, 4, printer) or ["    pass"]
+        body = render([unlooped(member) for member in item.members], 4, printer) or ["    pass"]
         emitted.append(EmittedClass(names[item.id], item.part, "\n".join([header, *body])))
     return Fragment(tuple(emitted), tuple(assembly.functions), frozenset(assembly.imports))
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from mmspec.compiler.specialise.nodes import names_read, rebuild
 from mmspec.compiler.specialise.partial import stored
 from mmspec.compiler.specialise.source import Statement, walk
+from mmspec.compiler.specialise.trim import map_statements
 from mmspec.compiler.specialise.unparse import LIMIT
 
 _SIMPLE = (ast.Assign, ast.AnnAssign, ast.Return, ast.Expr)
@@ -22,6 +23,17 @@ _SIMPLE = (ast.Assign, ast.AnnAssign, ast.Return, ast.Expr)
 def join(method: Statement) -> Statement:
     """A function without the names that only the next statement reads."""
     return replace(method, body=_block(method.body, list(_reads(method.body))))
+
+
+def unlooped(member: Statement) -> Statement:
+    """A method with `[x]` in the place of `[x for _ in range(1)]`."""
+
+    def visit(item: ast.expr) -> ast.expr:
+        if isinstance(item, ast.ListComp) and ast.unparse(item).endswith(" for _ in range(1)]"):
+            return ast.List([item.elt], ast.Load())
+        return rebuild(item, visit)
+
+    return map_statements(member, lambda node: rebuild(node, visit))
 
 
 def _block(block: Sequence[Statement], reads: list[str]) -> tuple[Statement, ...]:
