@@ -11,6 +11,7 @@ from typing import Final
 from mmspec.compiler import ir
 from mmspec.compiler.emit import inputs, sight
 from mmspec.compiler.emit.decodable import Decoding, decoding
+from mmspec.compiler.emit.model import LEGEND as LETTERS
 from mmspec.compiler.emit.model import part_modules, unexecuted
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.specialise.classes import Class
@@ -19,7 +20,7 @@ from mmspec.compiler.specialise.source import Library, library, names_used
 from mmspec.compiler.specialise.specialise import Specialiser
 
 SUMMARY: Final = "Decoding: a prompt, then the tokens after it from kept keys and values."
-LEGEND: Final = "b batch, c next tokens, s kept keys, t tokens, d width, h heads, w head width"
+LEGEND: Final = {**LETTERS, "c": "next tokens", "s": "kept keys"}
 
 
 @cache

@@ -157,8 +157,7 @@ def _decoding(plan: ir.Plan, steps: list[str], imports: list[str], homes: dict[s
     there = homes.keys() | {item.name for item in written}
     helpers = [_definition(source) for source in decoding.helpers(read, there)]
     known = [*imports, *(x for x in decoding.parts().imports.values() if "mmspec" not in x)]
-    text = _file(plan, decoding.SUMMARY, [*helpers, *written], known, homes)
-    return text.replace(model.LEGEND, decoding.LEGEND)
+    return _file(plan, decoding.SUMMARY, [*helpers, *written], known, homes)
 
 
 def _file(
@@ -173,7 +172,9 @@ def _file(
     own = {item.name for item in definitions}
     needed = [line for line in imports if _bound(line) & used - own]
     needed += [f"from .{homes[name]} import {name}" for name in sorted(used & homes.keys() - own)]
-    head = model.header(plan, what)
+    letters = decoding.LEGEND if what == decoding.SUMMARY else model.LEGEND
+    code = "".join(item.source for item in definitions)
+    head = model.header(plan, what, model.legend(code, letters))
     if "nn" in used and what != inputs.SUMMARY:
         head += "# mypy: no-warn-return-any\n"  # torch types what modules give as Any
     head += "\nfrom __future__ import annotations\n"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
@@ -15,7 +16,23 @@ from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.wiring import Lines
 from mmspec.version import __version__
 
-LEGEND = "b batch, t tokens, d width, h heads, w head width, f hidden width, e experts, r rows"
+LEGEND: Mapping[str, str] = {
+    "b": "batch",
+    "t": "tokens",
+    "q": "queries",
+    "k": "keys",
+    "d": "width",
+    "h": "heads",
+    "w": "head width",
+    "f": "hidden width",
+    "v": "vocabulary",
+    "e": "experts",
+    "r": "rows",
+}
+"""What the letters after a tensor's name say, where they occur."""
+
+_PICTURES = frozenset({"bchw", "bfchw"})
+"""Of raw inputs: channels, height and width."""
 
 PARTS = (
     "init",
@@ -174,13 +191,23 @@ def summary(plan: ir.Plan) -> str:
     return f"The model of the spec `{plan.name}`."
 
 
-def header(plan: ir.Plan, what: str) -> str:
+def header(plan: ir.Plan, what: str, legend: str = "") -> str:
     """The docstring of an emitted file: what it is, where it comes from, the legend."""
     return (
         f'"""{what}\n\n'
         f"{BANNER} {__version__} from the spec `{plan.name}` (spec.yaml); change that, not this.\n"
-        f'Shapes: {LEGEND}.\n"""\n'
+        f'{legend}"""\n'
     )
+
+
+def legend(code: str, letters: Mapping[str, str] = LEGEND) -> str:
+    """What the letters after the names of a file's tensors say; "" where there are none."""
+    ends = set(re.findall(r"\b[a-z][a-z_0-9]*_(b[a-z]{0,4}|[a-z]{1,2})\b", code))
+    known = {*letters, *"cins"}
+    read = {letter for end in ends - _PICTURES if known.issuperset(end) for letter in end}
+    read -= set() if "q" in read else {"k"}  # of experts it counts those that a token goes to
+    found = [f"{letter} {word}" for letter, word in letters.items() if letter in read]
+    return textwrap.fill(f"Shapes: {', '.join(found)}.", 100) + "\n" if found else ""
 
 
 def package_init(plan: ir.Plan, public: list[str]) -> str:

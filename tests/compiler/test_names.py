@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mmspec.compiler.emit.emit import emit
+from mmspec.compiler.emit.model import legend
 from mmspec.compiler.emit.package import Package
 from mmspec.compiler.load import load
 from mmspec.compiler.lower.lower import lower
@@ -146,3 +147,13 @@ def test_parts_of_a_spec_may_be_called_like_what_is_written_or_may_not(slot: str
         taken += 1
         assert found == pytest.approx(loss(), abs=1e-6), word
     assert taken
+
+
+def test_a_legend_names_the_letters_that_occur_and_no_others() -> None:
+    assert legend("def f(x_btd, mask_qk):") == (
+        "Shapes: b batch, t tokens, q queries, k keys, d width.\n"
+    )
+    assert legend("text_to_joint, pixels_bchw, expect_in, weight_btk") == (
+        "Shapes: b batch, t tokens.\n"
+    )
+    assert legend("known(lengths)") == ""
