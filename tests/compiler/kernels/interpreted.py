@@ -96,7 +96,7 @@ def module(folder: Path, widths: tuple[int, int]) -> dict[str, Any]:
     package.mkdir()
     (package / "__init__.py").touch()
     for name in ("launch.py", "tiles.py"):
-        (package / name).write_text((ROOT / "compiler" / "parts" / name).read_text())
+        (package / name).write_text((ROOT / "compiler" / "runtime" / name).read_text())
     masks = [mask_of(name.replace(" ", "_"), case, widths) for name, case in CASES.items()]
     (package / "kernels.py").write_text(kernel_file.module('"""Kernels."""', masks))
     sys.path.insert(0, str(folder))
