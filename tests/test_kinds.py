@@ -16,9 +16,10 @@ import mmspec
 from mmspec.compiler.emit.emit import emit
 from mmspec.compiler.ir.fusion import Fusion
 from mmspec.compiler.ir.halting import Halting
+from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.load import load
 from mmspec.compiler.lower.lower import lower
-from mmspec.schema import fusion, halting
+from mmspec.schema import fusion, halting, norm
 from mmspec.schema.spec import Spec
 from mmspec.schema.validate import validate
 from mmspec.text.document import parse
@@ -46,17 +47,18 @@ KEYS = {"of": "[text, row]", "head": "label", "prior": 0.5, "threshold": 0.5}
 
 @cache
 def spec(kind: str) -> Spec:
-    """A small spec with a fusion or a halting."""
-    keys = {**fusion.KINDS, **halting.KINDS}[kind].model_fields
+    """A small spec with a fusion, a halting or a norm."""
+    keys = {**fusion.KINDS, **halting.KINDS, **norm.KINDS}[kind].model_fields
     own = {key: KEYS.get(key, 2) for key, field in keys.items() if field.is_required()}
     tag = "fusion" if kind in fusion.KINDS else "kind"
     body = "{" + ", ".join(f"{key}: {value}" for key, value in {**own, tag: kind}.items()) + "}"
-    source, more = ("[text, row]", f", halting: {body}") if tag == "kind" else (body, "")
+    word = "norm" if kind in norm.KINDS else "halting"
+    source, more = ("[text, row]", f", {word}: {body}") if tag == "kind" else (body, "")
     return validate(parse(BODY.format(source=source, more=more), "small.yaml"))
 
 
 def in_plan(kind: str) -> bool:
-    records = (*get_args(Fusion), *get_args(Halting))
+    records = (*get_args(Fusion), *get_args(Halting), *get_args(Norm))
     return lower(spec(kind)) is not None and kind in {record.name for record in records}
 
 
@@ -91,9 +93,11 @@ def planted() -> set[str]:
 
 
 def has(one: Spec, kind: str) -> bool:
-    """Whether a stream of a spec has a fusion of several sources, or a halting."""
+    """Whether a stream of a spec has a fusion of several sources, a halting or a norm."""
     found = {s.source.fusion for s in one.streams.values() if len(s.source.of) > 1}
-    return kind in found | {s.halting.kind for s in one.streams.values() if s.halting}
+    normed = {s.norm.kind for s in one.streams.values()}
+    halted = {s.halting.kind for s in one.streams.values() if s.halting}
+    return kind in {*found, *normed, *halted}
 
 
 def is_shipped(kind: str) -> bool:
@@ -127,9 +131,14 @@ HALTINGS = {layer.replace("fusion", "halting"): has for layer, has in FUSIONS.it
 """What a halting needs besides its model in mmspec/schema/halting.py."""
 
 
+NORMS = {layer.replace("fusion", "norm"): has for layer, has in FUSIONS.items()}
+"""What a norm needs besides its model in mmspec/schema/norm.py."""
+
+
 def lacking(kind: str) -> Iterator[str]:
-    """The layers that do not have a fusion or halting."""
-    for layer, has in (FUSIONS if kind in fusion.KINDS else HALTINGS).items():
+    """The layers that do not have a fusion, halting or norm."""
+    layers = FUSIONS if kind in fusion.KINDS else NORMS if kind in norm.KINDS else HALTINGS
+    for layer, has in layers.items():
         try:
             there = has(kind)
         except Exception as error:  # whatever a layer does with it
@@ -138,7 +147,7 @@ def lacking(kind: str) -> Iterator[str]:
             yield layer
 
 
-@pytest.mark.parametrize("kind", [*fusion.KINDS, *halting.KINDS])
+@pytest.mark.parametrize("kind", [*fusion.KINDS, *halting.KINDS, *norm.KINDS])
 def test_every_layer_has_every_kind(kind: str) -> None:
     assert [*lacking(kind)] == []
 
@@ -152,3 +161,7 @@ def test_a_layer_that_lacks_a_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("mmspec.verify.reference.halting._ponder", lambda *_: None)
     named = [layer.partition(" ")[0] for layer in lacking("ponder")]
     assert named == ["verify/costs/halting.py", "verify/reference/halting.py"]
+    monkeypatch.setattr("mmspec.verify.costs.norm._made", lambda *_: None)
+    monkeypatch.setattr("mmspec.verify.reference.norm._group", lambda *_: None)
+    named = [layer.partition(" ")[0] for layer in lacking("group")]
+    assert named == ["verify/costs/norm.py", "verify/reference/norm.py"]

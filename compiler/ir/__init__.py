@@ -10,7 +10,7 @@
     segment    = Segment(name, tokens, geometry, modality, rotary)
     variant    = Block(width, sublayers*)
     sublayer   = Sublayer(name, mixer, norm, post, dropout)
-    norm       = LayerNorm | RmsNorm
+    norm       = LayerNorm | RmsNorm | GroupNorm
     mixer      = Attention | Mlp | Glu | Experts | ByModality
     attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width, ...)
     groups     = Group(heads, masks)*                       -- heads that share masks, in order
@@ -60,7 +60,7 @@ from mmspec.compiler.ir.modality import (
     Row,
     Series,
 )
-from mmspec.compiler.ir.norm import LayerNorm, Norm, RmsNorm
+from mmspec.compiler.ir.norm import GroupNorm, LayerNorm, Norm, RmsNorm
 from mmspec.compiler.ir.objective import (
     BothWays,
     CrossEntropy,
@@ -98,6 +98,7 @@ __all__ = [
     "Gated",
     "Glu",
     "Group",
+    "GroupNorm",
     "Halting",
     "Head",
     "Ids",

@@ -46,4 +46,19 @@ class RmsNorm(Kind):
     name = "rms"
 
 
-Norm = LayerNorm | RmsNorm
+@dataclass(frozen=True, slots=True)
+class GroupNorm(Kind):
+    """By mean and variance over each of so many equal runs of features."""
+
+    name = "group"
+
+    groups: int
+    bias: bool
+
+    @property
+    def biased(self) -> bool:
+        """As its stream says."""
+        return self.bias
+
+
+Norm = LayerNorm | RmsNorm | GroupNorm

@@ -14,3 +14,5 @@ def lower(stream: Stream) -> ir.Norm:
             return ir.LayerNorm(eps, stream.bias)
         case schema.RmsNorm(eps=eps):
             return ir.RmsNorm(eps)
+        case schema.GroupNorm(eps=eps, groups=groups):
+            return ir.GroupNorm(eps, groups, stream.bias)

@@ -36,11 +36,13 @@ experts: num_experts n_experts num_local_experts n_routed_experts expert_count
 choose: top_k topk k num_experts_per_tok moe_top_k experts_per_token
 balance: router_aux_loss_coef aux_loss_coef load_balance balance_loss load_balancing
 renormalise: normalize norm_topk_prob renormalize normalise
+norm: groupnorm group_norm
 norm: norm_type normalization normalisation layernorm layer_norm norm_layer normalization_type
 norm.eps: layer_norm_eps norm_eps rms_norm_eps layer_norm_epsilon layernorm_epsilon epsilon
 norm.placement: norm_first pre_norm prenorm post_norm normalize_before
 placement: norm_first position where
 eps: epsilon layer_norm_eps
+groups: num_groups n_groups norm_groups num_norm_groups
 dropout: dropout_rate drop drop_rate p_drop resid_pdrop attn_pdrop hidden_dropout_prob
 dropout: attention_dropout hidden_dropout residual_dropout dropout_p dropout_prob attn_drop
 dropout: attention_probs_dropout_prob ff_dropout ffn_dropout
@@ -119,6 +121,7 @@ gelu-tanh: gelu_new gelu_pytorch_tanh gelu_fast gelu_approx
 quick-gelu: quick_gelu quickgelu
 layer: layernorm layer_norm ln
 rms: rmsnorm rms_norm
+group: groupnorm group_norm gn
 pre: prenorm pre_norm pre-norm first before
 post: postnorm post_norm post-norm after
 rotary: rope rotary_embedding
@@ -210,6 +213,7 @@ _ABSENT: Final = {
         embedding_dropout embd_pdrop embed_dropout emb_dropout pos_drop input_dropout head_dropout
         attention_head_dropout classifier_dropout""",
     "images are not normalised by patch": "patch_norm",
+    "a norm is of one token: none is over samples or tokens": "batch_norm bn instance_norm",
 }
 """What a spec cannot say, in words, and the keys that others have for it."""
 

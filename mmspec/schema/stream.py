@@ -52,6 +52,11 @@ class Stream(Model):
         return self
 
     @model_validator(mode="after")
+    def _norm_fits(self) -> Stream:
+        self.norm.fit(self.width)
+        return self
+
+    @model_validator(mode="after")
     def _heads_fit(self) -> Stream:
         if not self.head_width and self.width % self.heads:
             message = f"width {self.width} is not a multiple of heads {self.heads}"

@@ -67,12 +67,18 @@ def linear(weights: Weights, name: str, x: Vector) -> Vector:
     return products if bias is None else [y + b for y, b in zip(products, bias, strict=True)]
 
 
-def norm(weights: Weights, name: str, x: Vector, eps: float, kind: str = "layer") -> Vector:
-    """A layer norm (with bias or not) or a root-mean-square norm."""
-    mean = total(x) / len(x) if kind == "layer" else zero()
-    centred = [value - mean for value in x]
-    scale = 1 / torch.sqrt(total([value * value for value in centred]) / len(x) + eps)
-    out = [v * scale * w for v, w in zip(centred, weights[f"{name}.weight"], strict=True)]
+def norm(
+    weights: Weights, name: str, x: Vector, eps: float, kind: str = "layer", groups: int = 1
+) -> Vector:
+    """A layer norm or one by groups (with bias or not), or a root-mean-square norm."""
+    run, spread = len(x) // groups, []
+    for first in range(0, len(x), run):
+        group = x[first : first + run]
+        mean = zero() if kind == "rms" else total(group) / run
+        centred = [value - mean for value in group]
+        scale = 1 / torch.sqrt(total([value * value for value in centred]) / run + eps)
+        spread += [value * scale for value in centred]
+    out = [v * w for v, w in zip(spread, weights[f"{name}.weight"], strict=True)]
     bias = weights.get(f"{name}.bias")
     return out if bias is None else [y + b for y, b in zip(out, bias, strict=True)]
 

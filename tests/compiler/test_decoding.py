@@ -39,6 +39,7 @@ ALONE = {
     "experts": alone("causal", "feed_forward: {kind: experts, experts: 5, choose: 2}"),
     "switch": alone(WINDOW, "feed_forward: {kind: switch, experts: 3}"),
     "glu, post": alone("causal", "feed_forward: {kind: glu}, norm: {kind: rms, placement: post}"),
+    "groups of features": alone("causal", "norm: group(3), bias: false"),
     "by modality": alone("causal", "feed_forward: {kind: by-modality}"),
     "untied": alone("causal", "dropout: 0.3").replace(
         "language-model", "language-model, tied: false"

@@ -37,7 +37,14 @@ NORMS: dict[str, ir.Norm] = {
     "layer": ir.LayerNorm(1e-3, True),
     "bare": ir.LayerNorm(1e-3, False),
     "rms": ir.RmsNorm(1e-3),
+    "group": ir.GroupNorm(1e-3, 3, True),
+    "bare group": ir.GroupNorm(1e-3, 2, False),
 }
+
+
+def groups(norm: ir.Norm) -> int:
+    """Of how many runs of features it is."""
+    return norm.groups if isinstance(norm, ir.GroupNorm) else 1
 
 
 def feed_forward(w: naive.Weights, kind: str, x: naive.Vector, at: int) -> naive.Vector:
@@ -64,7 +71,7 @@ def one_block(
     norm = one.norm
 
     def normed(name: str, rows: naive.Matrix) -> naive.Matrix:
-        return [naive.norm(w, name, row, norm.eps, norm.name) for row in rows]
+        return [naive.norm(w, name, row, norm.eps, norm.name, groups(norm)) for row in rows]
 
     def attend(rows: naive.Matrix) -> naive.Matrix:
         sees = [[k < length for k in range(T)]] * T
@@ -141,7 +148,7 @@ def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, norm: str) -> None:
         y = part.blocks[index](y, None, turn, None, COUNTS, list[Routing]())
     if final_norm:
         rows = [
-            naive.norm(weights(part), "norm", v, 1e-3, NORMS[norm].name)
+            naive.norm(weights(part), "norm", v, 1e-3, NORMS[norm].name, groups(NORMS[norm]))
             for v in naive.vectors(y[0])
         ]
         y = torch.stack([naive.stacked(rows), part.norm(y)[1]])

@@ -319,6 +319,17 @@ OTHER_WORDS = [
     ("100 Hz", "100 fps", "did you mean `Hz`?"),
     ("heads: 8\n", "heads: 8\n    norm: rmsnorm\n", "did you mean `rms`?"),
     ("heads: 8\n", "heads: 8\n    norm: LayerNorm\n", "did you mean `layer`?"),
+    ("heads: 8\n", "heads: 8\n    norm: groupnorm(4)\n", "did you mean `group`?"),
+    ("heads: 8\n", "heads: 8\n    norm: group_norm\n", "did you mean `group`?"),
+    ("heads: 8\n", "heads: 8\n    norm: group\n", "write `norm: group(4)`"),
+    ("heads: 8\n", "heads: 8\n    norm: {kind: group}\n", "add `groups: ...`"),
+    ("heads: 8\n", "heads: 8\n    norm: {groups: 4}\n", "add `kind: ...`"),
+    ("heads: 8\n", "heads: 8\n    norm: {kind: group, num_groups: 4}\n", "mean `groups`?"),
+    ("heads: 8\n", "heads: 8\n    norm: group(7)\n", "write `norm: group(8)`"),
+    *[
+        ("heads: 8\n", f"heads: 8\n    norm: {norm}\n", "none is over samples or tokens")
+        for norm in ("batch", "BatchNorm", "{kind: batch_norm}", "instance")
+    ],
     # keys of other kinds and places
     ("classes: 9", "classes: 9, smoothing: 0.1", "`smoothing` is a key of an objective"),
     ("classes: 9", "classes: 9, tied: true", "a key of a head of kind language-model"),

@@ -56,7 +56,17 @@ EXPECTED = (
     | {"classifier", "regressor", "language-model", "contrastive"}
     | {"concat", "gated", "attention", "cross-attention", "transformer"}
     | {"mlp", "glu", "experts", "switch", "by-modality", "gelu-tanh", "relu", "silu", "quick-gelu"}
-    | {"rms", "post", "bias False", "ponder", "exit", "pairs", "shared keys", "own head width"}
+    | {
+        "rms",
+        "group",
+        "post",
+        "bias False",
+        "ponder",
+        "exit",
+        "pairs",
+        "shared keys",
+        "own head width",
+    }
     | {"no final norm", "separate documents", "tokens without a loss"}
 )
 

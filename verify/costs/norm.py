@@ -20,3 +20,5 @@ def _made(width: int, kind: ir.Norm) -> int:
             return 2  # mean and scale
         case ir.RmsNorm():
             return 1 + width  # scale, and its product with the features
+        case ir.GroupNorm(groups=groups):
+            return 2 * groups  # mean and scale of each

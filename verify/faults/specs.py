@@ -136,6 +136,16 @@ streams:
 heads:
   match: {from: [image, audio], kind: contrastive, width: 6, temperature: 0.2}
 """
+NORMED: Final = """\
+mmspec: 1
+name: normed
+modalities:
+  text: {kind: tokens, vocab: 13, length: {max: 12}, position: learned}
+streams:
+  text: {from: text, depth: 1, width: 12, heads: 2, attention: causal, norm: group(2)}
+heads:
+  next: {from: text, kind: language-model, tied: false}
+"""
 FILMED: Final = """\
 mmspec: 1
 name: filmed
@@ -315,6 +325,7 @@ ALL: Final = {
     "leaving": LEAVING,
     "towers": TOWERS,
     "crossed": CROSSED,
+    "normed": NORMED,
     "filmed": FILMED,
     "dropped": DROPPED,
     "placed": PLACED,

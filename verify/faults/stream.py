@@ -14,10 +14,6 @@ def _post(one: ir.Sublayer) -> ir.Sublayer:
     return replace(one, post=True)
 
 
-def _eps(one: ir.Sublayer) -> ir.Sublayer:
-    return replace(one, norm=replace(one.norm, eps=1e-5))
-
-
 def _exchanged(node: ir.Node) -> ir.Node:
     """The first two sources of a fusion with blocks of its own change places."""
     if isinstance(node, ir.Fuse) and node.fusion.layers:
@@ -39,20 +35,6 @@ FAULTS: tuple[Fault, ...] = (
         CAPTION,
         ("P59",),
         plan(sublayers(_post)),
-    ),
-    Fault(
-        "norm-eps",
-        "norms use the usual eps and not the one that is given",
-        PONDERED,
-        ("P59", "R1"),
-        plan(sublayers(_eps)),
-    ),
-    Fault(
-        "norm-unweighted",
-        "an rms norm leaves out its weight",
-        JOINED,
-        ("P59",),
-        source((r"x_btd \* scale \* self\.weight", "x_btd * scale + 0 * self.weight")),
     ),
     Fault(
         "final-norm-lost",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmspec.schema.norm import LayerNorm, Norm, RmsNorm
+from mmspec.schema.norm import GroupNorm, LayerNorm, Norm, RmsNorm
 from mmspec.verify.reference.arithmetic import INPUT, Shapes, Weights
 
 
@@ -17,6 +17,8 @@ def normalise(x: Tensor, w: Weights, norm: Norm, bias: bool) -> Tensor:
             return w.note(layer(x, w, eps, bias))
         case RmsNorm(eps=eps):
             return w.note(_rms(x, w, eps))
+        case GroupNorm(eps=eps, groups=groups):
+            return w.note(_group(x, w, groups, eps, bias))
 
 
 def layer(x: Tensor, w: Weights, eps: float, bias: bool = True) -> Tensor:
@@ -30,6 +32,15 @@ def layer(x: Tensor, w: Weights, eps: float, bias: bool = True) -> Tensor:
 def _rms(x: Tensor, w: Weights, eps: float) -> Tensor:
     """X / sqrt(mean of squares + eps) * weight."""
     return x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps) * w["weight"]
+
+
+def _group(x: Tensor, w: Weights, groups: int, eps: float, bias: bool) -> Tensor:
+    """As `layer`, but mean and variance are of the D / groups features next to one another."""
+    run = x.shape[-1] // groups
+    parts = [x[..., first : first + run] for first in range(0, x.shape[-1], run)]
+    ones = {"weight": torch.ones(run, dtype=x.dtype)}
+    y = torch.cat([layer(part, Weights(ones), eps, bias=False) for part in parts], -1) * w["weight"]
+    return y + w["bias"] if bias else y
 
 
 def shapes(name: str, width: int, norm: Norm, bias: bool) -> Shapes:

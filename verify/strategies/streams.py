@@ -11,6 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from mmspec.schema.fusion import KINDS
 from mmspec.schema.halting import KINDS as HALTINGS
+from mmspec.schema.norm import KINDS as NORMS
 from mmspec.verify.strategies import masks
 
 WIDTHS = (3, 5, 7)
@@ -70,7 +71,7 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
     if draw(st.sampled_from([True, False, mostly, mostly])):
         heads = sizes["heads"], sizes.get("kv_heads", sizes["heads"])
         body["attention"] = draw(masks.attention(held, held, *heads))
-    body |= draw(_blocks())
+    body |= draw(_blocks(sizes["width"]))
     if KINDS[fusion].keeps == "none":
         return body, Node(name, held, True, latents=segments)
     rotary = _rotary(sources) & segments
@@ -126,13 +127,13 @@ def _source(draw: st.DrawFn, fusion: str, sources: list[Node], sizes: dict[str, 
 
 
 @st.composite
-def _blocks(draw: st.DrawFn) -> dict[str, Any]:
+def _blocks(draw: st.DrawFn, width: int) -> dict[str, Any]:
     """Feed-forward, norm, bias and halting; each is often left at its default."""
     body: dict[str, Any] = {}
     if draw(st.booleans()):
         body["feed_forward"] = draw(_feed_forward())
     if draw(st.booleans()):
-        body["norm"] = draw(_norm())
+        body["norm"] = draw(_norm(width))
     if draw(st.sampled_from([False, False, False, True])):
         body["final_norm"] = draw(st.booleans())
     if draw(st.sampled_from([False, False, False, True])):
@@ -162,14 +163,21 @@ def _feed_forward(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def _norm(draw: st.DrawFn) -> Any:
+def _norm(draw: st.DrawFn, width: int) -> Any:
+    kind = draw(st.sampled_from([*NORMS]))
+    groups = 0
+    if "groups" in NORMS[kind].model_fields:
+        groups = draw(
+            st.sampled_from([n for n in (1, 2, 3, 4, 5) if width % n == 0 and width // n > 2])
+        )
     if draw(st.booleans()):
-        return draw(st.sampled_from(["layer", "rms"]))
-    return {
-        "kind": draw(st.sampled_from(["layer", "rms"])),
+        return f"{kind}({groups})" if groups else kind
+    body: dict[str, Any] = {
+        "kind": kind,
         "eps": draw(st.sampled_from([1e-5, 1e-3, 0.1])),
         "placement": draw(st.sampled_from(["pre", "post"])),
     }
+    return body | ({"groups": groups} if groups else {})
 
 
 _NUMBERS: Final[dict[str, SearchStrategy[Any]]] = {
