@@ -209,7 +209,7 @@ class Rotation(nn.Module):
 
 
 def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair (i, i + w/2) of the head width by its angle (RoFormer, half-split)."""
+    """Turn each pair (i, i + w/2) of the head width by its angle (Su et al. 2021)."""
     cos_ti, sin_ti = (table.to(x_bhtw.dtype) for table in turn)
     first, second = x_bhtw.chunk(2, dim=-1)
     return torch.cat((first * cos_ti - second * sin_ti, second * cos_ti + first * sin_ti), dim=-1)
@@ -220,7 +220,7 @@ Patterns = tuple[tuple[str, int, int], ...]
 
 
 class Attention(nn.Module):
-    """Self-attention of {attention.heads} heads of width {attention.head_width} (Vaswani 2017)."""
+    """{attention.heads} heads of width {attention.head_width} (Vaswani et al. 2017)."""
 
     def __init__(
         self, width: int, attention: ir.Attention, shown: Patterns = (), causal: bool = False

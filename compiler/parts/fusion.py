@@ -43,7 +43,7 @@ class GatedFusion(nn.Module):
 
 
 class AttentionFusion(nn.Module):
-    """{queries} learned queries read all tokens (Perceiver, Jaegle et al. 2021)."""
+    """{queries} learned queries read all tokens (Jaegle et al. 2021)."""
 
     def __init__(self, queries: int, width: int, heads: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class CrossAttentionFusion(nn.Module):
 
 
 class FilmFusion(nn.Module):
-    """Scale and shift the first source by the mean of the others (FiLM, Perez et al. 2018)."""
+    """Scale and shift the first source by the mean of the others (Perez et al. 2018)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ def of_one_depth(x: Tensor) -> bool:
 
 
 class PonderStack(Layers):
-    """A step of depth {depth}, taken up to {rule.at_most} times until halted (PonderNet 2021)."""
+    """A step of depth {depth}, up to {rule.at_most} times until halted (Banino et al. 2021)."""
 
     def __init__(
         self,

@@ -67,7 +67,7 @@ class LanguageModelHead(nn.Module):
 
 
 class ContrastiveHead(nn.Module):
-    """Similarities of {first} and {second}, both projected to {size} (CLIP, 2021)."""
+    """Similarities of {first} and {second}, both projected to {size} (Radford et al. 2021)."""
 
     def __init__(
         self,

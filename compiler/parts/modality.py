@@ -27,7 +27,7 @@ def sincos_2d(positions: Tensor, columns: int, width: int) -> Tensor:
 
 
 class Places(nn.Module):
-    """Sines and cosines of positions [...] below {tokens} -> [..., {width}] (Vaswani 2017)."""
+    """Sines and cosines of places [...] below {tokens} -> [..., {width}] (Vaswani et al. 2017)."""
 
     def __init__(self, tokens: int, width: int, columns: int = 0) -> None:
         super().__init__()
