@@ -83,6 +83,29 @@ class Ponder(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class Act(Kind):
+    """Up to `at_most` applications of the stack, until probabilities sum to `threshold`."""
+
+    name = "act"
+    part = "ActStack"
+    words = "adaptive computation time"
+
+    at_most: int
+    weight: float
+    threshold: float
+
+    @property
+    def most_steps(self) -> int:
+        """As many as it may take."""
+        return self.at_most
+
+    @property
+    def penalty(self) -> tuple[str, str, float] | None:
+        """Of the steps taken, and what the last was left."""
+        return ("ponder", "paid_steps(halting_bn, steps_b)", self.weight) if self.weight else None
+
+
+@dataclass(frozen=True, slots=True)
 class Exit(Kind):
     """Exits after the blocks in `after` (1-based, the last block included) by `head`."""
 
@@ -112,4 +135,4 @@ class Exit(Kind):
         return (self.after[-2], depth - self.after[-2]) if len(self.after) > 1 else (depth,)
 
 
-Halting = Ponder | Exit
+Halting = Ponder | Act | Exit

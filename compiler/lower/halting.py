@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
+from mmspec.compiler.ir.halting import Act
 from mmspec.schema import halting as schema
 
 
@@ -11,6 +12,8 @@ def lower(halting: schema.Halting | None, depth: int) -> ir.Halting | None:
     match halting:
         case schema.Ponder():
             return ir.Ponder(halting.at_most, halting.prior, halting.weight, halting.threshold)
+        case schema.Act():
+            return Act(halting.at_most, halting.weight, halting.threshold)
         case schema.Exit():
             return ir.Exit(halting.head, halting.threshold, halting.leaves(depth))
         case None:

@@ -48,6 +48,7 @@ dropout: attention_dropout hidden_dropout residual_dropout dropout_p dropout_pro
 dropout: attention_probs_dropout_prob ff_dropout ffn_dropout
 bias: use_bias qkv_bias add_bias attention_bias biases
 final_norm: norm_final ln_f final_layer_norm use_final_norm
+act: adaptive graves
 halting: early_exit act pondering adaptive_computation adaptive
 from: input inputs source sources reads in stream
 of: inputs sources streams modalities inputs_from
@@ -140,7 +141,7 @@ attention: perceiver latents resampler qformer q-former
 concat: concatenate cat concatenation early
 gated: gate gmu
 transformer: encoder self-attention merged
-ponder: pondernet act adaptive
+ponder: pondernet
 exit: early_exit early-exit
 fan-in: default torch pytorch lecun kaiming_uniform he_uniform
 gpt2: gpt nanogpt gpt2_init gpt3

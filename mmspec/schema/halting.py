@@ -101,6 +101,15 @@ class Ponder(Stepping):
     prior: Probability
 
 
+class Act(Stepping):
+    """Apply the blocks until halting probabilities sum to enough (Graves 2016)."""
+
+    losses = ("ponder",)
+    training = "stop"
+
+    kind: Literal["act"]
+
+
 class Exit(Halts):
     """Leave after a block once the head is confident enough."""
 
@@ -128,7 +137,7 @@ class Exit(Halts):
         return (*range(self.every, depth, self.every), max(depth, self.every))
 
 
-KINDS: dict[str, type[Halts]] = {kind.named(): kind for kind in (Ponder, Exit)}
+KINDS: dict[str, type[Halts]] = {kind.named(): kind for kind in (Ponder, Act, Exit)}
 """Every halting by its name."""
 
-Halting = Annotated[Ponder | Exit, Field(discriminator="kind")]
+Halting = Annotated[Ponder | Act | Exit, Field(discriminator="kind")]

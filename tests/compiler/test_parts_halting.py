@@ -11,8 +11,16 @@ from part_case import NORM, block, filled, normal, same, same_gradients, valid_u
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
+from mmspec.compiler.ir.halting import Act
 from mmspec.compiler.parts.attention import visible, visible_keys
-from mmspec.compiler.parts.halting import ExitStack, PonderStack, ponder_penalty, rows
+from mmspec.compiler.parts.halting import (
+    ActStack,
+    ExitStack,
+    PonderStack,
+    paid_steps,
+    ponder_penalty,
+    rows,
+)
 from mmspec.compiler.parts.head import PooledHead
 from mmspec.compiler.parts.routing import Routing
 
@@ -45,7 +53,7 @@ def call(stack: nn.Module, x: Tensor, shared: bool, *more: object) -> tuple[Tens
     return result
 
 
-def alone(stack: PonderStack | ExitStack, x: Tensor, b: int, steps: int) -> Tensor:
+def alone(stack: PonderStack | ActStack | ExitStack, x: Tensor, b: int, steps: int) -> Tensor:
     """Sample b of x through `steps` rounds of the blocks, then the norm: [T, D]."""
     length = LENGTHS[b]
     mask = visible(torch.ones(T, T, dtype=torch.bool).tril(), valid_until([length], T))
@@ -63,7 +71,7 @@ def ponder(at_most: int = 4, final_norm: bool = True, threshold: float = 0.9) ->
     return filled(PonderStack(block(), 2, NORM if final_norm else None, (), False, halting), seed=2)
 
 
-def halting(stack: PonderStack, x: Tensor, b: int) -> tuple[list[Tensor], list[Tensor]]:
+def halting(stack: PonderStack | ActStack, x: Tensor, b: int) -> tuple[list[Tensor], list[Tensor]]:
     """The states h_1 .. h_N of a sample and lambda_1 .. lambda_N, as the language defines them."""
     states, rates = [], []
     for step in range(1, stack.at_most + 1):
@@ -160,6 +168,51 @@ def test_a_penalty_of_many_steps_is_finite(prior: float, steps: int) -> None:
     assert ponder_penalty(p, prior).item() == pytest.approx(expected, rel=1e-5)
 
 
+def act(at_most: int = 5, threshold: float = 0.9) -> ActStack:
+    """Two blocks a step, whose samples halt at different steps."""
+    rule = Act(at_most, weight=0.01, threshold=threshold)
+    return filled(ActStack(block(), 2, NORM, (), False, rule), seed=2)
+
+
+def adapted(stack: ActStack, x: Tensor, b: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The states that a sample goes through and their weights, one after the other."""
+    states, rates = halting(stack, x, b)
+    weights: list[Tensor] = []
+    for n, rate in enumerate(rates, start=1):
+        so_far = sum(weight.item() for weight in weights)
+        if so_far + rate.item() >= stack.threshold or n == stack.at_most:
+            return states[:n], [*weights, 1 - sum(weights, torch.zeros(()).double())]
+        weights.append(rate)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("at_most", "threshold"), [(1, 0.9), (2, 0.9), (5, 0.6), (5, 0.9), (5, 1)])
+def test_act_halts_once_its_probabilities_sum_to_enough(
+    at_most: int, threshold: float, training: bool
+) -> None:
+    stack, x = act(at_most, threshold).train(training), normal(B, T, D)
+    watch = Watch().on(stack.blocks[0])
+    out, p, steps = call(stack, x, False)
+    ran = watch.counts[:]
+    paid = paid_steps(p, steps)
+    expected_paid = torch.zeros(()).double()
+    for b in range(B):
+        states, weights = adapted(stack, x, b)
+        assert steps[b].item() == len(weights)
+        same(p[b], torch.stack(weights + [torch.zeros(()).double()] * (at_most - len(weights))))
+        expected = torch.stack([w * h for w, h in zip(weights, states, strict=True)]).sum(0)
+        used = [x, *stack.blocks.parameters()] + ([stack.halt.weight] if len(weights) > 1 else [])
+        same_gradients(out[b, : LENGTHS[b]], expected[: LENGTHS[b]], used)
+        expected_paid = expected_paid + (len(weights) + weights[-1]) / B
+    same(paid, expected_paid)
+    if at_most > 1 and p[:, 1:].any():
+        same_gradients(paid, expected_paid, [stack.halt.weight, stack.halt.bias])
+    running = [int((steps >= n).sum()) for n in range(1, int(steps.max()) + 1)]
+    assert ran == ([B] * at_most if training else running)
+    assert at_most < 5 or len(set(steps.tolist())) > 1 or threshold == 1
+
+
 def exits(after: tuple[int, ...], threshold: float, final_norm: bool = True) -> ExitStack:
     """Four blocks that may be left after some."""
     norm, rule = NORM if final_norm else None, ir.Exit("y", threshold, after)
@@ -230,14 +283,16 @@ def test_rows_are_taken_of_what_has_a_batch() -> None:
     assert one is not None and one.tolist() == [[0, 1]]
 
 
-@pytest.mark.parametrize("kind", ["ponder", "exit"])
+@pytest.mark.parametrize("kind", ["ponder", "act", "exit"])
 def test_a_graph_goes_on_to_the_end_and_says_the_same(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of samples that stop at different depths."""
     x, head = normal(B, T, D), filled(PooledHead(D, 3, "mean"), seed=53)
-    stack: PonderStack | ExitStack = ponder() if kind == "ponder" else exits((1, 2, 3, 4), 0.6)
-    more = () if kind == "ponder" else (head,)
+    stack: PonderStack | ActStack | ExitStack = exits((1, 2, 3, 4), 0.6)
+    if kind != "exit":
+        stack = ponder() if kind == "ponder" else act()
+    more = (head,) if kind == "exit" else ()
     stack.eval()
     first = call(stack, x, False, *more)
     assert len(set(first[-1].tolist())) > 1
@@ -247,6 +302,6 @@ def test_a_graph_goes_on_to_the_end_and_says_the_same(
     assert set(watch.counts) == {B}
     same(second[-1], first[-1])
     same(second[0][0], first[0][0])
-    if kind == "ponder":
+    if kind != "exit":
         same(second[0], first[0])
         same(second[1], first[1])

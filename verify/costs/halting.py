@@ -10,6 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mmspec.compiler import ir
+from mmspec.compiler.ir.halting import Act
 from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear
 from mmspec.verify.costs.polynomial import BATCH
 
@@ -77,5 +78,7 @@ def _numbers(halting: ir.Halting) -> int:
     match halting:
         case ir.Ponder(at_most=most, weight=weight):
             return 4 * most - 2 + (3 * most if weight else 0)
+        case Act(at_most=most, weight=weight):
+            return 2 * most - 1 + (most if weight else 0)
         case ir.Exit():
             return 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.verify.faults.fault import Fault, plan, reckoned, source, stacks
-from mmspec.verify.faults.specs import LEAVING, PONDERED
+from mmspec.verify.faults.specs import ADAPTED, LEAVING, PONDERED
 
 
 def _prior(stack: ir.Stack) -> ir.Stack:
@@ -142,6 +142,48 @@ FAULTS: tuple[Fault, ...] = (
         PONDERED,
         ("P13", "P59"),
         source((r"mean_pool\(h_btd, valid_bt\)", "mean_pool(h_btd, None)")),
+    ),
+    Fault(
+        "act-conditional",
+        "a step's probability is that of having come so far, as a ponder's",
+        ADAPTED,
+        ("P59", "R1"),
+        source((r"(score_r = .*)", r"\1 * remaining_r")),
+    ),
+    Fault(
+        "act-remainder-lost",
+        "a sample that halts gives its last step what the unit says",
+        ADAPTED,
+        ("P41", "P59"),
+        source((r"torch\.where\(stop_r, remaining_r, score_r\)", "score_r")),
+    ),
+    Fault(
+        "act-late",
+        "a sample halts a little later than the spec says",
+        ADAPTED,
+        ("P41", "P59"),
+        source((r">= 0\.9\b", ">= 0.95")),
+    ),
+    Fault(
+        "act-still-computed",
+        "samples that have halted are computed on",
+        ADAPTED,
+        ("P42",),
+        source((r"if self\.training or", "if True or")),
+    ),
+    Fault(
+        "act-steps-unpaid",
+        "the penalty is of the remainder alone",
+        ADAPTED,
+        ("P59",),
+        source((r"\(steps_b \+ remainder_b\)", "remainder_b")),
+    ),
+    Fault(
+        "act-remainder-detached",
+        "the penalty has no gradient",
+        ADAPTED,
+        ("R1",),
+        source((r"remainder_b = p_bn", "remainder_b = p_bn.detach()")),
     ),
     Fault(
         "exits-save-nothing",

@@ -103,6 +103,9 @@ streams:
 heads:
   total: {from: digits, kind: regressor, outputs: 2}
 """
+ADAPTED: Final = PONDERED.replace("name: pondered", "name: adapted").replace(
+    "kind: ponder, at_most: 4, prior: 0.3,", "kind: act, at_most: 4,"
+)
 LEAVING: Final = """\
 mmspec: 1
 name: leaving
@@ -322,6 +325,7 @@ ALL: Final = {
     "caption": CAPTION,
     "routed": ROUTED,
     "pondered": PONDERED,
+    "adapted": ADAPTED,
     "leaving": LEAVING,
     "towers": TOWERS,
     "crossed": CROSSED,

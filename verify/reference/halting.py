@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmspec.schema.halting import Exit, Ponder
+from mmspec.schema.halting import Act, Exit, Ponder
 from mmspec.schema.stream import Stream
 from mmspec.verify.reference.arithmetic import Weights, linear, sigmoid, softmax
 from mmspec.verify.reference.norm import normalise
@@ -22,6 +22,7 @@ Classify = Callable[[Tensor], Tensor]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "ponder": {"weight": 0.01, "threshold": 0.99},
+    "act": {"weight": 0.01, "threshold": 0.99},
     "exit": {"every": 1},
 }
 """What docs/language.md says an option left out means, by kind."""
@@ -73,6 +74,8 @@ def run(x: Tensor, blocks: Blocks, training: bool, classify: Classify) -> Outcom
     match blocks.stream.halting:
         case Ponder() as rule:
             return _ponder(x, rule, blocks, training)
+        case Act() as rule:
+            return _act(x, rule, blocks, training)
         case Exit() as rule:
             return _exit(x, rule, blocks, None if training else classify)
         case None:
@@ -126,6 +129,29 @@ def _ponder(x: Tensor, rule: Ponder, blocks: Blocks, training: bool) -> Outcome:
     told = {"halting": shares, "steps": mean if training else _count(step)}
     penalty = {"ponder": ponder_loss(rule, shares)} if rule.weight else {}
     return Outcome(output, notes, told, penalty)
+
+
+def _act(x: Tensor, rule: Act, blocks: Blocks, training: bool) -> Outcome:
+    """Steps weigh what their units say until that is enough; the last weighs what is left."""
+    notes, halt, none = Notes(), blocks.w.at("halt"), torch.zeros((), dtype=torch.float64)
+    states: list[Tensor] = []
+    said: list[Tensor] = []
+    taken = 0
+    for step in range(1, rule.at_most + 1):
+        x = blocks.run(x, notes)
+        states.append(blocks.finish(x))
+        if step < rule.at_most:
+            said.append(sigmoid(halt.note(linear(mean_or_zero(states[-1]), halt)))[0])
+        enough = step == rule.at_most or float(sum(said, none).detach()) >= rule.threshold
+        taken = taken or (step if enough else 0)
+        if taken and not training:
+            break
+    before = said[: taken - 1]
+    remainder = 1 - sum(before, none)
+    p = torch.stack([*before, remainder, *[none] * (rule.at_most - taken)])
+    output = sum((share * h for share, h in zip(p, states, strict=False)), torch.zeros_like(x))
+    penalty = {"ponder": rule.weight * (taken + remainder)} if rule.weight else {}
+    return Outcome(output, notes, {"halting": p, "steps": _count(taken)}, penalty)
 
 
 def log_prior(rule: Ponder) -> Tensor:
