@@ -103,11 +103,12 @@ streams:
     attention: {text -> text: "~causal | block(4)", row -> text: "~global(1)"}
     feed_forward:
       {kind: experts, experts: 4, choose: 3, renormalise: false, activation: quick-gelu}
-    halting: {kind: act, at_most: 3, weight: 0}
+    halting: {kind: ponder, at_most: 1, prior: 0.5}
   far:
     from: {fusion: attention, of: [text, sound], queries: 3, heads: 2}
     depth: 1
     width: 20
+    halting: {kind: act, at_most: 3, weight: 0}
     heads: 4
   farther:
     from:
