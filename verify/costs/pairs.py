@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask, unparse
-from mmspec.verify.costs import lines
 from mmspec.verify.costs.cells import Cell, cells
-from mmspec.verify.costs.cuts import lengths
 from mmspec.verify.costs.polynomial import (
     Order,
     Polynomial,
@@ -99,6 +97,8 @@ def _count(cell: Cell, size: Any, by: Arithmetic) -> Any:
 
 def _in_period(cell: Cell, period: int) -> int:
     """Twice the pairs of a cell in a period of its blocks."""
+    from mmspec.verify.costs.cuts import lengths
+
     found = lengths(frozenset((size, 0) for size in cell.blocks), 0, period)
     return sum(many * int(_square(cell, size, min)) for size, many in found.items())
 
@@ -143,7 +143,15 @@ class Visible:
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The number of pairs."""
         queries, keys = (x if isinstance(x, int) else lengths[x] for x in (self.query, self.key))
-        return lines.counted(self.mask, queries, keys)
+        found = cells(self.mask)
+        if any(cell.blocks for cell, _ in found):
+            from mmspec.verify.costs import lines
+
+            return lines.counted(self.mask, queries, keys)
+        left = ((max(queries - x.beyond, 0), max(keys - x.beyond, 0), x, n) for x, n in found)
+        if self.square:
+            return sum(number * int(_square(x, size, min)) for size, _, x, number in left) // 2
+        return sum(number * rows * columns for rows, columns, _, number in left)
 
     def orders(self) -> frozenset[Order]:
         """What it grows like as the lengths grow."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import FULL, Mask, drawn, patterns, rewrite
-from mmspec.verify.costs import lines, pairs
+from mmspec.verify.costs import pairs
 from mmspec.verify.costs.polynomial import Polynomial, constant, known_or_named, variable
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def visible_pairs_of(
     mask: Mask, segments: tuple[ir.Segment, ir.Segment], sides: tuple[Side, Side]
 ) -> int:
     """Pairs visible in one head between two segments whose lengths are known."""
+    from mmspec.verify.costs import lines
     from mmspec.verify.seen import seen
 
     tokens = sides[0].stop, sides[1].stop

@@ -32,6 +32,11 @@ def fusion(data: Data, stream: str) -> str:
     return str(source["fusion"]) if isinstance(source, dict) else "concat"
 
 
+def keeps(data: Data, stream: str) -> str:
+    """Whose tokens the fusion of a stream gives: those of all its sources, the first, or none."""
+    return KINDS[fusion(data, stream)].keeps
+
+
 def is_stream(data: Data, name: str, reader: str) -> bool:
     """Whether a name that `reader` reads is a stream."""
     return name in data["streams"] and name != reader
@@ -39,10 +44,10 @@ def is_stream(data: Data, name: str, reader: str) -> bool:
 
 def segments(data: Data, stream: str) -> list[str]:
     """Names of a stream's runs of tokens, in order: modalities, or itself for latents."""
-    keeps, sources = KINDS[fusion(data, stream)].keeps, names(data, stream)
-    if keeps == "none":
+    sources = names(data, stream)
+    if keeps(data, stream) == "none":
         return [stream]
-    kept = sources[:1] if keeps == "first" else sources
+    kept = sources[:1] if keeps(data, stream) == "first" else sources
     return [segment for name in kept for segment in of_source(data, name, stream)]
 
 

@@ -116,7 +116,7 @@ def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tenso
 def _held(subject: Subject, case: Case, sample: int, run: tuple[str, int]) -> Places:
     """How the tokens of a segment stand in a sample; run: its name and how many there are."""
     (name, count), data = run, subject.document.data
-    if name in data["streams"] and reading.segments(data, name) == [name]:
+    if name in data["streams"] and reading.keeps(data, name) == "none":
         return Places(count, count)
     ids = case.batch.documents.get(name)
     documents = None if ids is None else ids[sample, :count].numpy()
