@@ -96,7 +96,7 @@ _TABLE = """
 | MM617 | device not available | The device asked for is not there, or torch was built without it. |
 | MM618 | length does not fit | `--lengths` names modalities of the spec, each with a whole number of tokens or frames up to its longest. |
 | MM619 | output is not finite | The model gives NaN or infinity for a held-out sample, so no figure is made; the message names the head and the sample. |
-| MM620 | too large to count | Random blocks, and masks without a closed form, are looked at one by one; a figure or a picture of more than the message says is not made. Shorter lengths or fewer blocks are. |
+| MM620 | too large to count | More random blocks than the message says are not looked at one by one, nor pairs of a mask without a closed form. `analyze`, `tune` and `show --mask` leave such figures out, say why, and give the rest; a claim about them is not checked, unless a bound decides it. What can say nothing else stops here. Shorter lengths or fewer blocks are counted. |
 | MM701 | claim refuted | The model does not keep the claim; the message says what was found instead. |
 | MM702 | law refuted | The model breaks a law that every model owes its spec; the smallest input found is shown. |
 | MM703 | no such law | `mmspec laws` lists the laws by id. |

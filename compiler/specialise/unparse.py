@@ -172,8 +172,9 @@ class Printer:
                 for item in node.values:
                     # `and` within `or` needs no parentheses: a chain of both is broken at each.
                     chain = isinstance(item, ast.BoolOp) and _level(item) > _level(node)
-                    first, *rest = self.pieces(item) if chain else [("", item, _level(node) + 1)]
-                    found += [(word if found else "", *first[1:]), *rest]
+                    inner = self.pieces(item) if chain else [("", item, _level(node) + 1)]
+                    (_, first, level), *others = inner
+                    found += [(word if found else "", first, level), *others]
                 return found
             case ast.Compare():
                 pairs = zip(node.ops, node.comparators, strict=True)

@@ -20,6 +20,7 @@ RESERVED = frozenset(
     check_inputs check_targets expect_numbers expect_ids expect_row expect_type expect_lengths
     expect_documents expect_classes expect_values expect_next expect_device expect_any
     join_valid visible_keys cross_entropy squared_error next_token contrastive total_loss
+    smoothed_cross_entropy
     weighted_loss ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
     visible_by_sample random_blocks mixed kernels sparse tables document_spans
     isinstance recorders take_keys take_context document_places within_documents
@@ -27,7 +28,7 @@ RESERVED = frozenset(
 )
 
 ENDINGS = re.compile(
-    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts|spans)$"
+    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts|spans|read)$"
     r"|_(sees|keeps|layers)$"
     r"|_(b|bt|bn|bc|btd|qk|mlp|projection|place_t)$"
     r"|_to_|_sees_|_take_|_embedding_|_tokens_|_mask_|^[qk]_(row|column|frame|document)$"

@@ -66,8 +66,10 @@ def _as_norm(value: Any) -> Any:
     if isinstance(value, str):
         short = _SHORT.fullmatch(value)
         if short and words.meant(short[1], ("group",)):
-            groups = short[2].strip()
-            return {"kind": short[1], "groups": int(groups) if groups.isdecimal() else groups}
+            start, end = short.span(2)
+            blank = " " * start + short[2] + " " * (len(value) - end)  # columns are the value's
+            number = short[2].strip()
+            return {"kind": short[1], "groups": int(number) if number.isdecimal() else blank}
         if value == "group":
             message = "`norm: group` does not say how many groups"
             raise Refused(Diagnostic("MM102", message, help="write `norm: group(4)`"))

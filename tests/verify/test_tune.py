@@ -409,7 +409,7 @@ def test_a_causal_mask_is_the_kernels_own_only_where_the_model_leaves_it_to_that
     assert {name for name, own in said.items() if own} == {"text stream"}
     assert "def text_mask(" not in emitted
     for name in ("late_mask", "joint_fusion_mask", "joint_mask_1", "joint_mask_2"):
-        assert f"def {name}(" in emitted
+        assert f"def {name}(" in emitted or f"\n{name} = " in emitted  # the same as another
 
 
 def test_lengths_are_in_tokens_or_frames_and_absent_ones_see_nothing(written: Write) -> None:
