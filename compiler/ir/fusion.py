@@ -174,12 +174,15 @@ class Fuse:
         return self.fusion.attentions
 
     @property
-    def mixes(self) -> bool:
-        """Whether each token that leaves it depends on all that go in."""
-        return any(
-            reading.own if isinstance(reading, Attention) else reading.is_read
-            for reading in self.readings()
-        )
+    def pooled(self) -> tuple[Value, ...]:
+        """The sources all of whose tokens each token that leaves it depends on."""
+        found: list[Value] = []
+        for reading in self.readings():
+            if isinstance(reading, Attention):
+                found += self.sources if reading.own else ()
+            elif reading.is_read:
+                found += reading.values
+        return tuple(dict.fromkeys(found))
 
     def readings(self) -> Iterator[Reading]:
         """What the tokens that it gives read of others, in order."""

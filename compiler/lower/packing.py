@@ -95,8 +95,8 @@ def _sights(node: ir.Node) -> Iterator[_Sight]:
 def _crossings(nodes: tuple[ir.Node, ...], asked: tuple[str, ...]) -> Iterator[Note]:
     """Places where something reads tokens of several documents, in words."""
     for node in nodes:
-        if isinstance(node, ir.Fuse) and node.mixes:
-            held = {segment.modality for value in node.sources for segment in value.segments}
+        if isinstance(node, ir.Fuse):
+            held = {segment.modality for value in node.pooled for segment in value.segments}
             if held & {*asked}:
                 kind = node.fusion.name
                 what = f"the {kind} fusion of stream `{node.stream}` reads all tokens at once"

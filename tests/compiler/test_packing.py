@@ -143,6 +143,8 @@ heads:
         ("{fusion: gated, of: [text, image]}", "{text -> text: document}", "", False),
         ("{fusion: attention, queries: 2, of: [text, image]}", "full", "", False),
         ("{fusion: transformer, of: [text, image]}", "{text -> text: document}", "", False),
+        ("{fusion: film, of: [text, image]}", "{text -> text: document}", "", True),
+        ("{fusion: film, of: [image, text]}", "full", "", False),
         ("{fusion: cross-attention, of: [image, text]}", "full", "", False),
         ("{fusion: cross-attention, of: [text, image]}", "document", "", True),
         (
