@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import mmspec
+from mmspec.compiler.emit.decodable import decoding
 from mmspec.compiler.emit.emit import emit
 from mmspec.compiler.ir.fusion import Fusion
 from mmspec.compiler.ir.halting import Halting
@@ -150,6 +151,17 @@ def lacking(kind: str) -> Iterator[str]:
 @pytest.mark.parametrize("kind", [*fusion.KINDS, *halting.KINDS, *norm.KINDS])
 def test_every_layer_has_every_kind(kind: str) -> None:
     assert [*lacking(kind)] == []
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind, model in fusion.KINDS.items() if model.pools == "others"]
+)
+def test_a_fusion_that_pools_others_alone_says_what_decoding_keeps_of_them(kind: str) -> None:
+    """`once` of the record in compiler/ir/fusion.py, its step in compiler/parts/decoding.py."""
+    body = BODY.replace("kind: classifier, classes: 2", "kind: language-model")
+    source = f"{{fusion: {kind}, of: [text, row]}}"
+    plan = lower(validate(parse(body.format(source=source, more=", attention: causal"))))
+    assert decoding(plan) is not None
 
 
 def test_a_layer_that_lacks_a_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

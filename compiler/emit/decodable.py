@@ -90,6 +90,10 @@ class _Flow:
         if all(state == FREE for state in every.values()):
             return {segment.name: FREE for segment in node.out.segments}
         for reading in node.readings():
+            if isinstance(reading, ir.Pool) and node.fusion.once is not None:
+                pooled = self._row(*reading.values)
+                if all(state == FREE for state in pooled.values()):
+                    continue
             if isinstance(reading, ir.Pool) or reading.own:
                 why = f"the {node.fusion.name} fusion of stream `{node.stream}`"
                 return dict.fromkeys(

@@ -130,6 +130,8 @@ def _step(node: ir.Node, steps: Steps) -> None:
         for site in node.attentions:
             if not site.own:
                 _read(node, site, steps)
+        if node.fusion.once is not None:
+            _pooled(node, node.fusion.once, steps)
 
 
 def _embedded(node: ir.Embed, steps: Steps) -> str:
@@ -223,6 +225,21 @@ def _read(node: ir.Fuse, read: ir.Attention, steps: Steps) -> None:
     out = f"{node.out.name}_bcd"
     steps.tensors[node.out.name] = out
     steps.body.append(f"{out} = {call}")
+
+
+def _pooled(node: ir.Fuse, once: ir.Once, steps: Steps) -> None:
+    """A fusion that pools what is there before the first token: what it made of that is kept."""
+    name = f"{node.stream}_fusion.{once.layer}"
+    pools = [read for read in node.readings() if isinstance(read, ir.Pool)]
+    values = [value for pool in pools for value in pool.values]
+    every = list(dict.fromkeys(segment for value in values for segment in value.segments))
+    places = ", ".join(steps.place(segment) for segment in every)
+    slot = f"one_slot(({places}{',' if len(every) == 1 else ''}))"
+    layers = f"[model.{node.module}.{once.layer}]"
+    steps.recorders.append(f'"{name}": KeyRecorder({layers}, take_row, {slot})')
+    source, out = steps.tensors[node.out.name], f"{node.out.name}_bcd"
+    steps.tensors[node.out.name] = out
+    steps.body.append(f'{out} = {once.step}({source}, kept["{name}"])')
 
 
 def _kept(owner: str, segments: Iterable[ir.Segment]) -> str:

@@ -36,6 +36,7 @@ from mmspec.compiler.ir.fusion import (
     Fusion,
     Gated,
     Latents,
+    Once,
     Transformer,
 )
 from mmspec.compiler.ir.halting import Exit, Halting, Ponder
@@ -113,6 +114,7 @@ __all__ = [
     "Node",
     "Norm",
     "Normal",
+    "Once",
     "Pairs",
     "Picture",
     "Plan",

@@ -21,6 +21,18 @@ Keeps = Literal["all", "first", "none"]
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """What decoding keeps where what a fusion pools is there before the first token.
+
+    layer: of the part; what it gives, a row a sample, is all that tokens read. step: the function
+    of `compiler/parts/decoding.py` that applies it to the next ones.
+    """
+
+    layer: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """What every fusion says; a new one overrides what is otherwise with it."""
 
@@ -31,6 +43,8 @@ class Kind:
     keeps: ClassVar[Keeps] = "all"
     statistics: ClassVar[tuple[str, ...]] = ()
     """What its part gives besides tokens, by name."""
+    once: ClassVar[Once | None] = None
+    """None: each token has to read what is pooled again."""
 
     @property
     def attentions(self) -> tuple[Attention, ...]:
@@ -111,6 +125,7 @@ class Film(Kind):
     name = "film"
     part = "FilmFusion"
     keeps = "first"
+    once = Once("modulation", "next_modulated")
 
     def readings(self, node: Fuse) -> Iterator[Reading]:
         """The scale and shift of every token are made from all tokens of the others."""

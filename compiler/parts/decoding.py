@@ -124,6 +124,18 @@ def at_slots(x_bhtw: Tensor, slots: KeySlots) -> Tensor:
     return x_bhtw.gather(2, index_bhsw)
 
 
+def one_slot(places: tuple[Tensor, ...]) -> KeySlots:
+    """A slot for what is made of all these tokens at once; a sample without any leaves it empty."""
+    there_b1 = (torch.cat(places, dim=1) >= 0).any(dim=1, keepdim=True)
+    return KeySlots(torch.zeros_like(there_b1, dtype=torch.int64), there_b1.long() - 1)
+
+
+def take_row(made_bf: Tensor, slots: KeySlots) -> KeyValue:
+    """What a layer made of all tokens at once: a value that is read without a key."""
+    made_b11f = made_bf[:, None, None]
+    return KeyValue(made_b11f[..., :0], made_b11f)
+
+
 def forget(cached: CachedKeys, alive_bs: Tensor, most: int | None) -> CachedKeys:
     """The keys that are alive."""
     left = kept_tokens(cached.place_bs, alive_bs, 0, most)
@@ -311,3 +323,11 @@ def next_read(
     y_bhcw = F.scaled_dot_product_attention(q_bhcw, k_bhsw, v_bhsw, attn_mask=mask)
     read_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
     return x_bcd + read_bcd
+
+
+def next_modulated(x_bcd: Tensor, change: CachedKeys) -> Tensor:
+    """The next tokens, scaled and shifted as those before them; as they are where nothing does."""
+    change_b1f = change.layers[0].v_bhsw[:, 0]
+    change_b1f = change_b1f.masked_fill(change.place_bs[..., None] < 0, 0.0)
+    scale_b1d, shift_b1d = change_b1f.chunk(2, dim=-1)
+    return x_bcd * (1 + scale_b1d) + shift_b1d

@@ -145,7 +145,8 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
         near = next((key for key in given if _is_tag(str(key), tag)), None)
         if near is not None:
             return _unknown((*keys, near), f"did you mean `{tag}`?", document)
-        return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add `{tag}: ...`")
+        kind_meant = remedies.kind_meant(tag, keys, document)
+        return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add `{tag}: {kind_meant}`")
     if kind == "value_error":
         return _refused(context["error"], keys, document, item["loc"][-1] == "[key]")
     return _mistyped(item, keys, document)

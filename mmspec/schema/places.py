@@ -25,6 +25,22 @@ def models_at(data: Any, keys: Keys) -> list[type[BaseModel]]:
 
     Empty where a mapping's keys are names of the user's.
     """
+    models, found = _untagged_at(data, keys)
+    return _tagged(models, found)
+
+
+def kinds_with(key: str, data: Any, keys: Keys) -> dict[str, list[str]]:
+    """The values of the tag with which the mapping at `keys` could have a key, by the tag."""
+    found: dict[str, list[str]] = {}
+    for model in _untagged_at(data, keys)[0]:
+        for tag in _TAGS if key in fields(model) else ():
+            if values := tag_values(model, tag):
+                found.setdefault(tag, []).extend(values)
+    return found
+
+
+def _untagged_at(data: Any, keys: Keys) -> tuple[list[type[BaseModel]], Any]:
+    """The models that the mapping at `keys` may be of whatever its tag is, and the mapping."""
     annotations: list[Any] = [Spec]
     for key in keys:
         found = list(_models(annotations))
@@ -33,7 +49,7 @@ def models_at(data: Any, keys: Keys) -> list[type[BaseModel]]:
         if Attention in found and isinstance(key, int):
             annotations = [Heads]
         data = _entry(data, key)
-    return _tagged(list(_models(annotations)), data)
+    return list(_models(annotations)), data
 
 
 def _entry(data: Any, key: Any) -> Any:
@@ -110,7 +126,6 @@ _PLACES: Final = {
     "length": "`length`",
     "columns": "a column of categories",
 }
-_OF_KINDS: Final = ("a modality", "a head", "a fusion", "`feed_forward`", "`halting`", "`init`")
 
 
 def _all() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -122,10 +137,11 @@ def _all() -> Iterator[tuple[str, type[BaseModel]]]:
             if name not in fields(owner):
                 continue
             annotation = fields(owner)[name].annotation
-            for model in (*_models([annotation]), *_models(_items([annotation]))):
+            union = [*_models([annotation]), *_models(_items([annotation]))]
+            for model in union:
                 tags = [value for tag in _TAGS for value in tag_values(model, tag)]
-                many = words in _OF_KINDS
-                yield (f"{words} of kind {' or '.join(tags)}" if tags and many else words), model
+                told = tags and len(union) > 1
+                yield (f"{words} of kind {' or '.join(tags)}" if told else words), model
 
 
 def _below(

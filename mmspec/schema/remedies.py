@@ -45,6 +45,8 @@ def key_meant(keys: Keys, missing: Iterable[Keys], document: Document) -> tuple[
     known = [key for model in models for key in _keys_of(model, keys, document)]
     valid = [key for key in dict.fromkeys(known) if key not in present]
     gone = {str(other[-1]) for other in missing if other and other[:-1] == keys[:-1]}
+    if of_kind := _of_another_kind(word, keys[:-1], document):
+        return None, of_kind
     synonyms = sorted(words.keys_meant(word), key=lambda way: ("." not in way, way not in gone))
     for meant in synonyms:
         outer, _, inner = meant.partition(".")
@@ -60,6 +62,26 @@ def key_meant(keys: Keys, missing: Iterable[Keys], document: Document) -> tuple[
     if near:
         return near, f"did you mean `{near}`?"
     return None, _elsewhere(word, synonyms, present, known) or _none_of(valid)
+
+
+def _of_another_kind(word: str, keys: Keys, document: Document) -> str:
+    """What to write where another kind of the same mapping has the key; empty: none has."""
+    for tag, values in places.kinds_with(word, document.data, keys).items():
+        given = at(document, (*keys, tag))
+        if isinstance(given, str) and given not in values:
+            kinds = " or ".join(f"`{tag}: {value}`" for value in values)
+            return f"`{word}` goes with {kinds}, not with `{given}`; remove it, or change `{tag}`"
+    return ""
+
+
+def kind_meant(tag: str, keys: Keys, document: Document) -> str:
+    """The one kind that has a key which a mapping without its tag has; `...` where none is alone."""
+    told = [
+        values
+        for key in at(document, keys) or ()
+        if len(values := places.kinds_with(str(key), document.data, keys).get(tag, [])) == 1
+    ]
+    return told[0][0] if told and all(values == told[0] for values in told) else "..."
 
 
 def _none_of(valid: list[str]) -> str:

@@ -54,6 +54,8 @@ DECODES = {
     "{fusion: concat, of: [image, text]}": f"{{{SEES}}}",
     "{fusion: cross-attention, of: [text, image]}": "causal",
     "{fusion: cross-attention, of: [text, image], attention: none}": "causal & random(1)",
+    "{fusion: film, of: [text, image]}": "causal",
+    "{fusion: film, of: [text, note, image]}": "window(before=2)",
 }
 
 
@@ -77,6 +79,13 @@ REFUSED = {
     "a gated fusion": (
         spec("{fusion: gated, of: [text, image]}", f"{{{SEES}}}"),
         "the gated fusion of stream `last` reads all tokens at once",
+    ),
+    "film by what comes with it": (
+        SPEC.replace("image: {from: image,", "image: {from: [image, text],")
+        .replace("FROM", "{fusion: film, of: [text, note, image]}")
+        .replace("ATTENTION, HALTING", "causal")
+        .replace("DEPTH", "1"),
+        "the film fusion of stream `last` reads all tokens at once",
     ),
     "a transformer fusion": (
         spec("{fusion: transformer, of: [text, image]}", f"{{{SEES}}}"),
@@ -132,7 +141,9 @@ streams:
     width: 8
     heads: 2
     attention: {text -> text: window(before=2), text -> MOD: full, MOD -> MOD: full}
-  last: {from: {fusion: cross-attention, of: [STR, sound]}, depth: 1, width: 8, heads: 1,
+  toned: {from: {fusion: film, of: [STR, sound]}, depth: 1, width: 8, heads: 1,
+    attention: {text -> text: causal, MOD -> MOD: full}}
+  last: {from: {fusion: cross-attention, of: [toned, sound]}, depth: 1, width: 8, heads: 1,
     attention: {text -> text: causal, MOD -> MOD: full, text -> MOD: prefix(2)}}
 heads: {next: {from: last, kind: language-model}}
 """
@@ -155,7 +166,7 @@ def words() -> list[str]:
     found = {name for name in every if isinstance(name, str)}
     return sorted(
         name
-        for name in found - {"text", "sound", "last", "next"}
+        for name in found - {"text", "sound", "toned", "last", "next"}
         if re.fullmatch("[a-z][a-z0-9_]*", name) and not ENDINGS.search(name)
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,10 @@ streams:
     attention: {WINDOW}
 heads: {{next: {{from: reader, kind: language-model, tied: false}}}}
 """
+SEEN = "fusion: cross-attention, of: [text, seen, sound], heads: 3"
+FILM = re.sub(r"  seen:\n(    .*\n)*", "", CROSS).replace(
+    SEEN, "fusion: film, of: [text, image, sound]"
+)
 AROUND = {
     "image and sound before": JOINT.replace(
         "ATTENTION", "{" + PAIRS.format("causal", "full", "prefix(length=4)") + "}"
@@ -124,6 +129,8 @@ AROUND = {
     ),
     "causal over all": JOINT.replace("ATTENTION", "causal"),
     "read across": CROSS,
+    "scaled and shifted": FILM,
+    "scaled and shifted by latents": CROSS.replace(SEEN, "fusion: film, of: [text, seen]"),
 }
 
 
@@ -261,6 +268,21 @@ def test_a_context_is_kept_once_and_where_it_is_seen() -> None:
         "joint.sound"
         not in case(AROUND["a window after an image"], 9, around(3)).prefill(2)[1].kept
     )
+
+
+def test_a_scale_and_a_shift_are_kept_once() -> None:
+    """A row a sample, however long the context; none in the sample that has none."""
+    given = around(3)
+    given["lengths"]["image"] = torch.tensor([1, 0, 0])
+    found = case(FILM, 12, given)
+    _, cache = found.prefill(4)
+    kept = cache.kept["reader_fusion.modulation"]
+    assert kept.place_bs.tolist() == [[0], [0], [-1]]
+    assert [tuple(value.shape) for _, value in kept.layers] == [(3, 1, 1, 2 * 12)]
+    _, after = found.decode(found.ids[:, 4:6], cache)
+    assert after.kept["reader_fusion.modulation"] is kept
+    chosen = cache.select(torch.tensor([2, 0])).kept["reader_fusion.modulation"]
+    assert chosen.place_bs.tolist() == [[-1], [0]]
 
 
 @pytest.mark.parametrize("name", ["window and first", "by heads"])

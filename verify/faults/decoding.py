@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmspec.verify.faults.fault import Fault, source
-from mmspec.verify.faults.specs import SPOKEN
+from mmspec.verify.faults.specs import FILMED, SPOKEN
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -40,6 +40,23 @@ FAULTS: tuple[Fault, ...] = (
         SPOKEN,
         ("P17",),
         source((r", rotate\(k_bhcw, turn\)", ", k_bhcw"), file="decoding.py"),
+    ),
+    Fault(
+        "decoding-shifts-by-the-absent",
+        "decoded tokens are shifted where no other source is there",
+        FILMED,
+        ("P17",),
+        source(
+            (r"masked_fill\(change\.place_bs\[\.\.\., None\] < 0, 0\.0\)", "clone()"),
+            file="decoding.py",
+        ),
+    ),
+    Fault(
+        "decoding-unscaled",
+        "decoded tokens are shifted, but not scaled",
+        FILMED,
+        ("P17",),
+        source((r"x_bcd \* \(1 \+ scale_b1d\)", "x_bcd"), file="decoding.py"),
     ),
     Fault(
         "cache-places-not-reordered",
