@@ -41,7 +41,7 @@ _OF_SIZES: Final = ("MM200", "MM201", "MM202")
 def diagnostics(error: ValidationError, document: Document) -> list[Diagnostic]:
     """One for each problem, in the order of the text; what another's remedy mends is left out."""
     items = _own(error.errors(include_url=False))
-    placed = [(item, _walk(document.data, item["loc"])) for item in items]
+    placed = [(item, _place_of(item, document.data)) for item in items]
     missing = {keys for item, keys in placed if item["type"] == "missing"}
     found: dict[tuple[str, str, str], Diagnostic] = {}
     for item, keys in placed:
@@ -79,6 +79,14 @@ def _own(items: list[Any]) -> list[Any]:
     inner = {item["loc"][:size] for item in items for size in range(len(item["loc"]))}
     found = [item for item in items if item["type"] != "too_short" or item["loc"] not in inner]
     return found[:MOST]
+
+
+def _place_of(item: Any, data: Any) -> tuple[Any, ...]:
+    """The keys of an error; what is missing is a key even where it is called like a kind."""
+    loc = item["loc"]
+    if item["type"] == "missing" and isinstance(loc[-1], str):
+        return (*_walk(data, loc[:-1]), loc[-1])
+    return _walk(data, loc)
 
 
 def _walk(data: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -145,8 +153,8 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
         near = next((key for key in given if _is_tag(str(key), tag)), None)
         if near is not None:
             return _unknown((*keys, near), f"did you mean `{tag}`?", document)
-        kind_meant = remedies.kind_meant(tag, keys, document)
-        return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add `{tag}: {kind_meant}`")
+        meant = remedies.kind_meant(tag, keys, document)
+        return Diagnostic("MM102", f"`{tag}` is missing", span, where, f"add {meant}")
     if kind == "value_error":
         return _refused(context["error"], keys, document, item["loc"][-1] == "[key]")
     return _mistyped(item, keys, document)

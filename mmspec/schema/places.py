@@ -39,6 +39,13 @@ def kinds_with(key: str, data: Any, keys: Keys) -> dict[str, list[str]]:
     return found
 
 
+def keys_of_any_kind(data: Any, keys: Keys) -> list[str]:
+    """The keys that the mapping at `keys` could have whatever its tag is."""
+    return list(
+        dict.fromkeys(key for model in _untagged_at(data, keys)[0] for key in fields(model))
+    )
+
+
 def _untagged_at(data: Any, keys: Keys) -> tuple[list[type[BaseModel]], Any]:
     """The models that the mapping at `keys` may be of whatever its tag is, and the mapping."""
     annotations: list[Any] = [Spec]

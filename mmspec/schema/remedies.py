@@ -61,7 +61,8 @@ def key_meant(keys: Keys, missing: Iterable[Keys], document: Document) -> tuple[
     near = suggest(word, beside) or suggest(word, valid)
     if near:
         return near, f"did you mean `{near}`?"
-    return None, _elsewhere(word, synonyms, present, known) or _none_of(valid)
+    elsewhere = _elsewhere(word, synonyms, present, known)
+    return None, elsewhere or _near_another_kind(word, keys[:-1], document) or _none_of(valid)
 
 
 def _of_another_kind(word: str, keys: Keys, document: Document) -> str:
@@ -69,19 +70,32 @@ def _of_another_kind(word: str, keys: Keys, document: Document) -> str:
     for tag, values in places.kinds_with(word, document.data, keys).items():
         given = at(document, (*keys, tag))
         if isinstance(given, str) and given not in values:
-            kinds = " or ".join(f"`{tag}: {value}`" for value in values)
+            kinds = _either(tag, values)
             return f"`{word}` goes with {kinds}, not with `{given}`; remove it, or change `{tag}`"
     return ""
 
 
+def _near_another_kind(word: str, keys: Keys, document: Document) -> str:
+    """The same for a key that is like one of another kind's."""
+    near = suggest(word, places.keys_of_any_kind(document.data, keys))
+    told = _of_another_kind(near, keys, document) if near else ""
+    return told.replace("; remove it,", f"; remove `{word}`,")
+
+
 def kind_meant(tag: str, keys: Keys, document: Document) -> str:
-    """The one kind that has a key which a mapping without its tag has; `...` where none is alone."""
-    told = [
-        values
-        for key in at(document, keys) or ()
-        if len(values := places.kinds_with(str(key), document.data, keys).get(tag, [])) == 1
-    ]
-    return told[0][0] if told and all(values == told[0] for values in told) else "..."
+    """What to write in a mapping without its tag, by the keys that it has."""
+    given = at(document, keys)
+    here = [str(key) for key in given] if isinstance(given, Mapping) else []
+    kinds = [places.kinds_with(key, document.data, keys).get(tag, []) for key in here]
+    meant = [kind for kind in kinds[0] if all(kind in more for more in kinds)] if kinds else []
+    return _either(tag, meant) if 0 < len(meant) < 3 else f"`{tag}: ...`"
+
+
+def _either(tag: str, values: Iterable[str]) -> str:
+    """A tag with any of some values: `kind: image`, `video` or `audio`."""
+    first, *more = values
+    words = [f"`{tag}: {first}`", *(f"`{value}`" for value in more)]
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _none_of(valid: list[str]) -> str:

@@ -49,7 +49,7 @@ MISTAKES = [
     ("kind: tokens", "kin: tokens", "MM101", "kin", "did you mean `kind`?"),
     ("classes: 9", "classes: 9, color: red", "MM101", "color", "remove it"),
     ("    heads: 8\n", "", "MM102", None, "add `heads: ...`"),
-    ("kind: image, ", "", "MM102", None, "add `kind: ...`"),
+    ("kind: image, ", "", "MM102", None, "add `kind: image` or `video`"),
     ("classifier", "clasifier", "MM103", "clasifier", "did you mean `classifier`?"),
     ("kind: image", "kind: imagee", "MM103", "imagee", "did you mean `image`?"),
     ("fusion: gated", "fusion: gatde", "MM103", "gatde", "did you mean `gated`?"),
@@ -66,7 +66,7 @@ MISTAKES = [
     ("dims:", "init: normal(0.1\ndims:", "MM105", None, ""),
     ("dims:", "init: normal(0.1) 2\ndims:", "MM105", "2", "write `normal(0.1)`"),
     ("dims:", "init: normal(1e9)\ndims:", "MM104", "normal(1e9)", ""),
-    ("dims:", "init: {kind: gpt2, std: 1}\ndims:", "MM101", "std", "`init` of kind normal"),
+    ("dims:", "init: {kind: gpt2, std: 1}\ndims:", "MM101", "std", "goes with `kind: normal` or"),
     ("dims:", "init: {kind: normal, sigma: 1}\ndims:", "MM101", "sigma", "did you mean `std`?"),
     ("dims:", "initializer_range: 0.02\ndims:", "MM101", "initializer_range", "mean `init`?"),
     ("dims:", "weight_init: normal\ndims:", "MM101", "weight_init", "did you mean `init`?"),
@@ -323,7 +323,7 @@ OTHER_WORDS = [
     ("heads: 8\n", "heads: 8\n    norm: group_norm\n", "did you mean `group`?"),
     ("heads: 8\n", "heads: 8\n    norm: group\n", "write `norm: group(4)`"),
     ("heads: 8\n", "heads: 8\n    norm: {kind: group}\n", "add `groups: ...`"),
-    ("heads: 8\n", "heads: 8\n    norm: {groups: 4}\n", "add `kind: ...`"),
+    ("heads: 8\n", "heads: 8\n    norm: {groups: 4}\n", "add `kind: group`"),
     ("heads: 8\n", "heads: 8\n    norm: {kind: group, num_groups: 4}\n", "mean `groups`?"),
     ("heads: 8\n", "heads: 8\n    norm: group(7)\n", "write `norm: group(8)`"),
     *[
@@ -332,13 +332,13 @@ OTHER_WORDS = [
     ],
     # keys of other kinds and places
     ("classes: 9", "classes: 9, smoothing: 0.1", "`smoothing` is a key of an objective"),
-    ("classes: 9", "classes: 9, tied: true", "a key of a head of kind language-model"),
+    ("classes: 9", "classes: 9, tied: true", "`tied` goes with `kind: language-model`"),
     (
         "of: [image, text, sound]",
         "of: [image, text, sound], queries: 3",
-        "a fusion of kind attention",
+        "`queries` goes with `fusion: attention`",
     ),
-    ("patch: 8", "patch: 8, tubelet: 2", "a key of a modality of kind video"),
+    ("patch: 8", "patch: 8, tubelet: 2", "`tubelet` goes with `kind: video`"),
     ("24, heads: 2}", "24, heads: 2, depth_: 2}", "remove it; keys here: kv_heads, head_width"),
     ("24, heads: 2}", "24, heads: 2, hidden_size: 24}", "`width` says it already; remove it"),
     (
