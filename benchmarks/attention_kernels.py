@@ -57,20 +57,20 @@ def spans(case: Case) -> tuple[Tensor | None, Tensor | None]:
 def loaded(case: Case, heads: int, width: int) -> tuple[Any, Any]:
     """The kernels of a mask, as a package's table has them, and the module that launches them."""
     package = _folder() / f"kernels_{next(_NUMBERS)}"
-    package.mkdir()
+    (package / "runtime").mkdir(parents=True)
     (package / "__init__.py").touch()
     for name in _PARTS:
         text = (ROOT / "compiler" / "runtime" / f"{name}.py").read_text()
         text = text.replace("from mmspec.compiler.runtime import", "from . import")
         text = text.replace("from mmspec.compiler.runtime.", "from .")
-        (package / f"{name}.py").write_text(text)
+        (package / "runtime" / f"{name}.py").write_text(text)
     sequence, widths = _known(case), (width, width)
     tiles = kernel_mask.tiles_of(width, sequence)
     mask = kernel_mask.Mask("mask", sequence, max(case.tokens), *widths, heads, tiles)
     (package / "kernels.py").write_text(kernel_file.module('"""Kernels."""', [mask]))
     importlib.invalidate_caches()
     table = importlib.import_module(f"{package.name}.kernels").KERNELS
-    return table["mask"], importlib.import_module(f"{package.name}.launch")
+    return table["mask"], importlib.import_module(f"{package.name}.runtime.launch")
 
 
 def kernel(case: Case, inputs: list[Tensor]) -> dict[str, Attend]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mmspec.compiler.emit import runtime
 from mmspec.compiler.emit.package import Package
 
 TARGETS: Final = (80, 90, 100)
@@ -65,7 +66,7 @@ def readings(package: Package, targets: tuple[int, ...] = TARGETS) -> Iterator[R
         return
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, f"{_LOADED}_{package.digest[:16]}")
-        place.mkdir()
+        (place / runtime.FOLDER).mkdir(parents=True)
         (place / "__init__.py").touch()
         for name, text in package.files.items():
             if name.endswith(".py") and name != "__init__.py":

@@ -13,19 +13,25 @@ from mmspec.compiler.emit.package import Package
 if TYPE_CHECKING:
     from torch import nn
 
-ORDER = (
+RUNTIME = (
     *("operators", "grouped", "private", "tuning", "launch"),
     *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_parts", "sparse_groups"),
     *("native_build", "native", "pace", "sparse_plan", "tables", "sparse"),
+)
+ORDER = (
+    *("runtime", *(f"runtime.{name}" for name in RUNTIME)),
     *("inputs", "attention", "model", "decoding"),
 )
 """Modules of a package, each after those it imports."""
 SHARED = {
-    "private": "mmspec.private",
-    **{name: f"mmspec.compiler.runtime.{name}" for name in ("native_build", "native", "pace")},
+    "runtime.private": "mmspec.private",
+    **{
+        f"runtime.{name}": f"mmspec.compiler.runtime.{name}"
+        for name in ("native_build", "native", "pace")
+    },
 }
 """The same in every package: a line is said once for all of them, and C++ is read from a file."""
-ON_A_GPU = ("tiles", "kernels")
+ON_A_GPU = ("runtime.tiles", "kernels")
 """Those that need triton: they are loaded where there is a GPU."""
 _OPERATORS: dict[str, ModuleType] = {}
 """Modules that register operators, by source: registering one again would pull it from under
@@ -45,17 +51,22 @@ def load_module(package: Package) -> ModuleType:
     if root in sys.modules:
         return sys.modules[root]
     try:
-        top = _module(root, "")
-        top.__path__ = []
+        top = _module(root)
         for name in (*ORDER, *_for_gpu()):
-            if f"{name}.py" in package.files:
-                _load(name, root, package.files[f"{name}.py"])
+            source = package.files.get(_file(name))
+            if source is not None:
+                _load(name, root, source)
         _execute(top, package.files["__init__.py"])
     except BaseException:
         for name in [name for name in sys.modules if name.split(".")[0] == root]:
             del sys.modules[name]
         raise
     return top
+
+
+def _file(name: str) -> str:
+    """Where the source of a module of a package is."""
+    return "runtime/__init__.py" if name == "runtime" else f"{name.replace('.', '/')}.py"
 
 
 def _for_gpu() -> tuple[str, ...]:
@@ -72,15 +83,19 @@ def _load(name: str, root: str, source: str) -> None:
     if source in _OPERATORS:
         sys.modules[f"{root}.{name}"] = _OPERATORS[source]
         return
-    module = _module(f"{root}.{name}", root)
+    module = _module(f"{root}.{name}")
     _execute(module, source)
-    if name in ("grouped", "sparse"):
+    if name in ("runtime.grouped", "runtime.sparse"):
         _OPERATORS[source] = module
 
 
-def _module(name: str, package: str) -> ModuleType:
+def _module(name: str) -> ModuleType:
+    """A new module; that of the package and that of its `runtime/` are packages."""
     module = ModuleType(name)
-    module.__package__ = package or name
+    folder, _, file = name.rpartition(".")
+    module.__package__ = folder
+    if not folder or file == "runtime":
+        module.__package__, module.__path__ = name, []
     module.__file__ = f"<mmspec {name}>"
     sys.modules[name] = module
     return module

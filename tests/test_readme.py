@@ -41,8 +41,8 @@ def test_the_code_is_what_the_compiler_writes() -> None:
 
 def test_the_loops_are_what_the_compiler_writes() -> None:
     files = driver.run(ROOT / "specs" / "sliding.yaml", "emit").files
-    loops = block_after("## Masks", "python").removeprefix("# sliding/attention.py\n")
-    assert loops.strip("\n") in files["attention.py"]
+    loops = block_after("## Masks", "python").removeprefix("# sliding/model.py\n")
+    assert loops.strip("\n") in files["model.py"]
     kernel = block_after("`text_mask_forward` of `sliding/kernels.py`", "python")
     assert kernel.strip("\n") in files["kernels.py"]
 

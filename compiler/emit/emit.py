@@ -31,6 +31,9 @@ ATTENTION = frozenset(
 )
 """Helpers and parts that go to the package's attention.py, beside the masks."""
 
+PAGE = 60
+"""Lines of attention from which on it has a file of its own."""
+
 STANDARD = (
     "from collections.abc import Iterator, Mapping",
     "from itertools import pairwise, product",
@@ -124,13 +127,16 @@ def _package(
     homes.update(runtime.needed(imports))
     using = "".join(item.source for item in own.attention)
     if any(mask.has_tables for mask in masks):
-        homes.update(dict.fromkeys(sparse.TABLE_NAMES, "tables"))
-    files.update(runtime.files(homes.values(), plan.name, using))
+        homes.update(dict.fromkeys(sparse.TABLE_NAMES, "runtime.tables"))
+    files.update(runtime.files(homes.values(), using))
     if masks:
-        homes.update(dict.fromkeys(sparse.NAMES, "sparse_pattern"))
+        homes.update(dict.fromkeys(sparse.NAMES, "runtime.sparse_pattern"))
         about = "Attention on a GPU: a kernel forward, two backward, for each mask."
         files["kernels.py"] = kernel_file.module(model.header(plan, about), masks)
-    if own.attention:
+    if _is_short(own.attention):
+        together = [*own.attention, *own.model]
+        own.model = sorted(together, key=lambda item: item.source.startswith("class "))
+    else:
         files["attention.py"] = _file(
             plan, "Attention of the model, and who sees whom.", own.attention, lines, homes
         )
@@ -148,6 +154,11 @@ def _package(
     ordered = {name: files[name] for name in sorted(files)}
     ordered["manifest.json"] = manifest(ordered, files["spec.yaml"], counts)
     return Package(plan.name, plan.class_name, ordered)
+
+
+def _is_short(definitions: list[Definition]) -> bool:
+    """Whether they are less than a page, and stand before those of the model in one file."""
+    return sum(item.source.count("\n") + 2 for item in definitions) < PAGE
 
 
 def _decoding(plan: ir.Plan, steps: list[str], imports: list[str], homes: dict[str, str]) -> str:

@@ -1,7 +1,8 @@
 """What of a folder mmspec wrote: only that is replaced or removed, whatever its manifest says.
 
-A manifest may come from anywhere. It is believed of plain files in its own folder that hold what
-it says; links, pipes, devices and folders are not followed, waited for or removed.
+A manifest may come from anywhere. It is believed of plain files in its own folder, and in the one
+below it of what packages copy, that hold what it says; links, pipes, devices and other folders are
+not followed, waited for or removed.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from typing import Final
 from mmspec.diagnostics import Diagnostic, MmspecError, listed
 
 MANIFEST: Final = "manifest.json"
+RUNTIME: Final = "runtime"
+"""The one folder below that of a package."""
 _CACHE: Final = "__pycache__"
-_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*\.(?:py|cpp)|spec\.yaml|manifest\.json")
+_NAME: Final = re.compile(rf"(?:{RUNTIME}/)?[a-z_][a-z0-9_]*\.(?:py|cpp)|spec\.yaml|manifest\.json")
 _MOST: Final = 16 << 20
 _MARK: Final = ".mmspec-"
 _A_MINUTE: Final = 60
@@ -46,13 +49,13 @@ def refuse(directory: Path, names: Collection[str] | None = None, force: bool = 
             Diagnostic("MM601", f"{directory} is a file", help="choose a folder with -o")
         )
     recorded = _recorded(directory)
-    found = sorted(entry.name for entry in os.scandir(directory))
+    found = _found(directory)
     digests = {name: _digest(directory / name) for name in found}
     strange = [
         name
         for name in found
         if not (digests[name] and (name in recorded or (recorded and name == MANIFEST)))
-        and not (recorded and name == _CACHE and _holds_compiled(directory / name))
+        and not (recorded and _is_cache(name) and _holds_compiled(directory / name))
     ]
     edited = [name for name in found if name in recorded and digests[name] != recorded[name]]
     if force and names is not None:
@@ -65,6 +68,20 @@ def refuse(directory: Path, names: Collection[str] | None = None, force: bool = 
         message = f"{directory} was edited since it was compiled: {listed(edited, 5)}"
         advice = "--force replaces it; -o writes elsewhere"
         raise MmspecError(Diagnostic("MM605", message, help=advice))
+
+
+def _found(directory: Path) -> list[str]:
+    """What lies in a folder and in that of the runtime, if it is a folder and holds anything."""
+    names = sorted(entry.name for entry in os.scandir(directory))
+    below = directory / RUNTIME
+    if RUNTIME in names and not below.is_symlink() and below.is_dir():
+        inside = sorted(f"{RUNTIME}/{entry.name}" for entry in os.scandir(below))
+        names[names.index(RUNTIME) : names.index(RUNTIME) + 1] = inside or [RUNTIME]
+    return names
+
+
+def _is_cache(name: str) -> bool:
+    return name in (_CACHE, f"{RUNTIME}/{_CACHE}")
 
 
 def _recorded(directory: Path) -> dict[str, str]:
@@ -118,6 +135,15 @@ def remove(directory: Path, names: Collection[str]) -> None:
 
     Whatever else came meanwhile stays, and the folder with it.
     """
+    below = f"{RUNTIME}/"
+    if not (directory / RUNTIME).is_symlink():
+        inside = {name.removeprefix(below) for name in names if name.startswith(below)}
+        _remove_plain(directory / RUNTIME, inside)
+    _remove_plain(directory, names)
+
+
+def _remove_plain(directory: Path, names: Collection[str]) -> None:
+    """Of one folder."""
     with suppress(OSError):
         if _holds_compiled(directory / _CACHE):
             for entry in os.scandir(directory / _CACHE):
@@ -166,6 +192,4 @@ def sweep(target: Path) -> None:
 
 def _remove_left(directory: Path) -> None:
     """Remove a folder of files that were being written, or of a package that was replaced."""
-    remove(
-        directory, {entry.name for entry in os.scandir(directory) if _NAME.fullmatch(entry.name)}
-    )
+    remove(directory, set(filter(_NAME.fullmatch, _found(directory))))

@@ -20,7 +20,7 @@ _ELSEWHERE = "choose another folder with -o"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Files of an emitted package, by name, as text."""
+    """Files of an emitted package as text, by name; some in the folder `runtime/`."""
 
     name: str
     class_name: str
@@ -62,7 +62,8 @@ def write(package: Package, directory: Path, force: bool = False) -> Path:
     try:
         for name, text in package.files.items():
             _write_file(fresh / name, text)
-        fresh.chmod(0o755)
+        for folder in {(fresh / name).parent for name in package.files}:
+            folder.chmod(0o755)
         replaced = owned.names_in(target)
         _swap(fresh, target, replaced)
     except OSError as error:
@@ -84,6 +85,7 @@ def _begun(target: Path) -> tuple[Path, int]:
 
 
 def _write_file(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()

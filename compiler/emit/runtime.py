@@ -1,9 +1,8 @@
-"""Files of an emitted package that hold operators: the same for every model but for their names."""
+"""The folder `runtime/` of a package: the same for every model but for names of operators."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Final
 
 from mmspec import private
 from mmspec.compiler import runtime
-from mmspec.compiler.emit.model import unexecuted
+
+FOLDER: Final = "runtime"
+"""Of the package, in which all of it lies."""
 
 FILES: Final = {
     "grouped": ("grouped", "operators"),
@@ -47,33 +48,41 @@ _MODULES: Final = re.compile(
 
 
 def needed(imports: Iterable[str]) -> dict[str, str]:
-    """Names that specialised parts import from such a module -> the module."""
+    """Names that specialised parts import from such a module -> the module in the package."""
     found = ((_IMPORT.match(line), line) for line in imports)
     return {
-        name: match[1]
+        name: f"{FOLDER}.{match[1]}"
         for match, line in found
         if match and match[1] in FILES
         for name in line.rpartition("import ")[2].split(", ")
     }
 
 
-def files(modules: Iterable[str], name: str, using: str) -> dict[str, str]:
-    """Their texts by file name; operators are in a namespace of the package's own.
+def files(modules: Iterable[str], using: str) -> dict[str, str]:
+    """Their texts by the package's files; operators are in a namespace of the package's own.
 
     using: the source that uses them, which the namespace stands for: patterns go by their names.
     """
     digest = hashlib.sha256(using.encode()).hexdigest()[:8]
-    found = {}
-    for module in dict.fromkeys(file for one in modules for file in FILES[one]):
-        if "." in module:
-            found[module] = (Path(runtime.__file__).parent / module).read_text(encoding="utf-8")
-            continue
-        own = private if module == "private" else unexecuted(f"runtime.{module}")
-        text = inspect.getsource(own)
-        text = text.replace('"mmspec::', f'"mmspec_{digest}::')
-        text = _MODULES.sub(_beside, text)
-        found[f"{module}.py"] = _IMPORT.sub(r"from .\1 import", text)
-    return found
+    names = [module.removeprefix(f"{FOLDER}.") for module in modules]
+    found = dict.fromkeys(file for name in names for file in FILES[name])
+    texts = {f"{FOLDER}/{_file(name)}": _text(name, digest) for name in found}
+    return {f"{FOLDER}/__init__.py": _text("__init__", digest), **texts} if texts else {}
+
+
+def _file(name: str) -> str:
+    return name if "." in name else f"{name}.py"
+
+
+def _text(name: str, digest: str) -> str:
+    """What the package has of a file of the runtime."""
+    own = private if name == "private" else runtime
+    assert own.__file__ is not None
+    path = Path(own.__file__)
+    text = path.with_name(_file(name)).read_text(encoding="utf-8")
+    text = text.replace('"mmspec::', f'"mmspec_{digest}::')
+    text = _MODULES.sub(_beside, text)
+    return _IMPORT.sub(r"from .\1 import", text)
 
 
 def _beside(imports: re.Match[str]) -> str:

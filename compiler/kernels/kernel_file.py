@@ -17,8 +17,8 @@ from __future__ import annotations
 {partial}import triton
 import triton.language as tl
 
-from .launch import Kernels
-{tables}from .tiles import {used}
+from .runtime.launch import Kernels
+{tables}from .runtime.tiles import {used}
 
 
 {body}
@@ -38,8 +38,9 @@ def module(header: str, masks: list[Mask]) -> str:
     known = ("pull", "push", "read", "rows", "settle", "write")
     used = ", ".join(name for name in known if f" {name}(" in body)
     drawn = any(map(tabled.draws, masks))
-    partial, tables = "from functools import partial\n\n", "from .tables import Draw, lists\n"
-    imports = {"partial": partial * drawn, "tables": tables * drawn, "used": used}
+    partial = "from functools import partial\n\n" * drawn
+    tables = "from .runtime.tables import Draw, lists\n" * drawn
+    imports = {"partial": partial, "tables": tables, "used": used}
     return _FILE.format(header=header.rstrip(), body=body, table=table, **imports) + again
 
 

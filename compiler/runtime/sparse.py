@@ -242,7 +242,7 @@ def _attend_on_cuda(
 
 def _kernels(name: str) -> launch.Kernels:
     """The kernels of a pattern: the package has them in a module that needs triton."""
-    found: launch.Kernels = import_module(".kernels", __package__).KERNELS[name]
+    found: launch.Kernels = import_module("..kernels", __package__).KERNELS[name]
     return found
 
 

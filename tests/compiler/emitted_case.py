@@ -31,7 +31,7 @@ def module(model: nn.Module, name: str) -> ModuleType:
 
 def never_dense(model: nn.Module) -> None:
     """Make a model pass over tiles even where it would take all pairs for faster."""
-    module(model, "sparse_plan")._MARGIN = 1e9  # type: ignore[attr-defined]
+    module(model, "runtime.sparse_plan")._MARGIN = 1e9  # type: ignore[attr-defined]
 
 
 def twins(path: Path, spec: str, backend: str = "auto") -> tuple[Any, Any]:
@@ -41,8 +41,9 @@ def twins(path: Path, spec: str, backend: str = "auto") -> tuple[Any, Any]:
     special = mmspec.compile(path, backend)().double()
     plain = mmspec.compile(path, "sdpa")().double()
     plain.load_state_dict(special.state_dict())
-    attentions = [module(one, "attention") for one in (special, plain)]
-    assert [hasattr(one, "sparse_attention") for one in attentions] == [True, False]
+    root = type(special).__module__.rpartition(".")[0]
+    assert f"{root}.runtime.sparse" in sys.modules
+    assert f"{type(plain).__module__.rpartition('.')[0]}.runtime.sparse" not in sys.modules
     return special, plain
 
 

@@ -139,7 +139,7 @@ def test_one_graph_for_every_length(both: tuple[Any, Any]) -> None:
 
 def test_the_loops_are_in_the_package(tmp_path: Path) -> None:
     files = emitted(tmp_path / "spec.yaml", text("plain"))
-    assert {"sparse.py", "sparse_plan.py"} <= set(files)
+    assert {"runtime/sparse.py", "runtime/sparse_plan.py"} <= set(files)
     assert "yield max(i - 2, 0), i + 1, False" in files["attention.py"]
     assert not any(re.search(r"^\s*(from|import) mmspec", t, re.MULTILINE) for t in files.values())
 
@@ -166,7 +166,7 @@ def test_packages_can_pass_over_tiles_where_that_may_pay(
     """Those of `sdpa` never: other formats are made from them."""
     spec = ONE.format(mask=mask, tokens=tokens)
     for backend, there in (("auto", auto), ("tiles", tiles), ("sdpa", False)):
-        assert ("sparse.py" in emitted(tmp_path / "spec.yaml", spec, backend)) is there
+        assert ("runtime/sparse.py" in emitted(tmp_path / "spec.yaml", spec, backend)) is there
 
 
 @pytest.mark.parametrize("forced", ["", "0", "1"])
@@ -189,6 +189,6 @@ def test_plain_causal_by_tiles(
         return F.scaled_dot_product_attention(*tensors, **options)
 
     functions = {**vars(F), "scaled_dot_product_attention": noted}
-    monkeypatch.setattr(module(pair[0], "sparse"), "F", SimpleNamespace(**functions))
+    monkeypatch.setattr(module(pair[0], "runtime.sparse"), "F", SimpleNamespace(**functions))
     compare(pair, given)
     assert calls and all(calls) if forced != "1" else not calls

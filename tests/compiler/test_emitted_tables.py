@@ -195,7 +195,7 @@ def test_exported_programs_take_other_documents(path: Path) -> None:
 def test_the_terms_are_in_the_package(tmp_path: Path, path: Path) -> None:
     files = driver.run(path, "emit").files
     assert "documents.between(0, 0), True" in files["attention.py"]
-    assert "spans_ptr" in files["kernels.py"] and "tables.py" in files
+    assert "spans_ptr" in files["kernels.py"] and "runtime/tables.py" in files
     assert not any(re.search(r"^\s*(from|import) mmspec", t, re.MULTILINE) for t in files.values())
 
 
@@ -218,4 +218,7 @@ def test_packages_can_pass_over_tiles_where_that_may_pay(
     tmp_path: Path, mask: str, tokens: int, special: bool
 ) -> None:
     files = emitted(tmp_path / "spec.yaml", ONE.format(mask=mask, tokens=tokens))
-    assert [name in files for name in ("sparse.py", "tables.py")] == [special, special]
+    assert [name in files for name in ("runtime/sparse.py", "runtime/tables.py")] == [
+        special,
+        special,
+    ]

@@ -58,7 +58,9 @@ def test_versions_of_a_spec_live_side_by_side(tmp_path: Path) -> None:
     first = mmspec.compile(written(tmp_path, 1))()
     before = first(x=ids).heads.y
     others = [mmspec.compile(written(tmp_path, depth))() for depth in range(2, 8)]
-    operators = {sys.modules[f"{type(m).__module__[:-6]}.grouped"] for m in (first, *others)}
+    operators = {
+        sys.modules[f"{type(m).__module__[:-6]}.runtime.grouped"] for m in (first, *others)
+    }
     assert len(operators) == 1
     assert torch.equal(first(x=ids).heads.y, before)
     for model in (first, *others):

@@ -32,8 +32,9 @@ def made(word: str, *extra: str) -> Package:
 
 
 def held(folder: Path) -> dict[str, str]:
-    """The files of a folder by name."""
-    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    """The files of a folder and those below, by name."""
+    there = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in there}
 
 
 def code(folder: Path, files: Package | None = None) -> str:
@@ -46,19 +47,23 @@ def code(folder: Path, files: Package | None = None) -> str:
 
 
 def test_a_package_is_written_and_replaced(tmp_path: Path) -> None:
-    first, second = made("old", "attention.py"), made("new")
+    first, second = made("old", "attention.py", "runtime/sparse.py"), made("new")
     assert package.write(first, tmp_path / "deep" / "small") == tmp_path / "deep" / "small"
     assert held(tmp_path / "deep" / "small") == first.files
+    assert (tmp_path / "deep" / "small" / "runtime").stat().st_mode & 0o777 == 0o755
     package.write(second, tmp_path / "deep" / "small")
     assert held(tmp_path / "deep" / "small") == second.files
+    assert not (tmp_path / "deep" / "small" / "runtime").exists()
     assert os.listdir(tmp_path / "deep") == ["small"]
     assert (tmp_path / "deep" / "small").stat().st_mode & 0o777 == 0o755
 
 
 def test_an_empty_folder_and_a_cache_are_nothing(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
-    package.write(made("old"), tmp_path / "small")
-    (tmp_path / "small" / "__pycache__").mkdir()
+    package.write(made("old", "runtime/sparse.py"), tmp_path / "small")
+    for cache in ("__pycache__", "runtime/__pycache__"):
+        (tmp_path / "small" / cache).mkdir()
+        (tmp_path / "small" / cache / "model.cpython-311.pyc").touch()
     package.write(made("new"), tmp_path / "small")
     assert held(tmp_path / "small") == made("new").files
 
@@ -87,6 +92,17 @@ def test_a_package_with_a_file_added_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "small" / "notes.txt").write_text("mine")
     assert code(tmp_path / "small") == "MM602"
     assert held(tmp_path / "small") == {**made("old").files, "notes.txt": "mine"}
+
+
+def test_a_runtime_with_a_file_added_is_left_alone(tmp_path: Path) -> None:
+    package.write(made("old", "runtime/sparse.py"), tmp_path / "small")
+    (tmp_path / "small" / "runtime" / "notes.txt").write_text("mine")
+    with pytest.raises(MmspecError, match=r"did not write: runtime/notes\.txt"):
+        package.write(made("new"), tmp_path / "small")
+    (tmp_path / "small" / "runtime" / "notes.txt").unlink()
+    (tmp_path / "small" / "runtime" / "sparse.py").write_text("mine")
+    with pytest.raises(MmspecError, match=r"edited since it was compiled: runtime/sparse\.py"):
+        package.write(made("new", "runtime/sparse.py"), tmp_path / "small")
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
@@ -127,13 +143,19 @@ from mmspec.compiler.emit import owned, package
 from mmspec.compiler.emit.package import Package
 
 root, exchange = Path(sys.argv[1]), sys.argv[2] == "True"
+removing = [owned.remove.__code__, owned._remove_plain.__code__]
 if not exchange:
     package._exchange = lambda first, second: False
 
 
 def made(word):
-    files = {f"{name}.py": f"{name} {word}" * 50 for name in "abc"}
+    files = {f"{name}.py": f"{name} {word}" * 50 for name in ("a", "b", "runtime/c")}
     return Package("small", "Small", files | {"manifest.json": package.manifest(files, "", {})})
+
+
+def held(folder):
+    there = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text() for path in there}
 
 
 for number in itertools.count(0, int(sys.argv[3])):
@@ -146,7 +168,7 @@ for number in itertools.count(0, int(sys.argv[3])):
         def trace(frame, event, argument):
             global left
             code = frame.f_code
-            if code.co_filename != package.__file__ and code is not owned.remove.__code__:
+            if code.co_filename != package.__file__ and code not in removing:
                 return None
             left -= 1
             if left < 0:
@@ -160,12 +182,11 @@ for number in itertools.count(0, int(sys.argv[3])):
     status = os.waitpid(child, 0)[1]
     folders = [folder, *folder.parent.glob(".small.*.old")]
     found = [p for p in folders if p.exists()]
-    words = [{path.name: path.read_text() for path in p.iterdir()} for p in found]
+    words = [held(p) for p in found]
     whole = [word for word in ("old", "new") if dict(made(word).files) in words[:1]]
     print(number, status, *whole or ["broken"], found[0].name)
     package.write(made("last"), folder)
-    again = {path.name: path.read_text() for path in folder.iterdir()}
-    assert again == made("last").files, number
+    assert held(folder) == made("last").files, number
     left = [path.name for path in folder.parent.iterdir() if path != folder]
     assert all(name.endswith(".old") for name in left), (number, left)
     if status == 0:
@@ -212,11 +233,23 @@ CRAFTED: dict[str, Callable[[Path, Path], object]] = {
     "the cache is mine": lambda small, mine: mine.rename(small / "__pycache__"),
     "another's file": lambda small, mine: (small / "thesis.txt").write_text("precious"),
     "another's module": lambda small, mine: (small / "thesis.py").write_text("precious"),
+    "the runtime is a link": lambda small, mine: (small / "runtime").symlink_to(mine),
+    "the runtime is mine": lambda small, mine: mine.rename(small / "runtime"),
+    "the runtime is a pipe": lambda small, mine: os.mkfifo(small / "runtime"),
+    "a link in the runtime": lambda small, mine: below(small, "sparse.py").symlink_to("/dev/zero"),
+    "a folder in the runtime": lambda small, mine: mine.rename(below(small, "sparse.py")),
+    "a cache of the runtime": lambda small, mine: mine.rename(below(small, "__pycache__")),
+    "another's in the runtime": lambda small, mine: below(small, "thesis.py").write_text("dear"),
+    "an empty runtime": lambda small, mine: (small / "runtime").mkdir(),
     "a great file": lambda small, mine: os.truncate(wrote(small / "model.py"), 1 << 40),
     "nothing": lambda small, mine: None,
 }
 """What stands in a folder, whose manifest calls it ours."""
-NAMES = ["model.py", "thesis.txt", "thesis.py", "__pycache__", "../mine/notes.txt", "/dev/zero"]
+NAMES = [
+    *("model.py", "thesis.txt", "thesis.py", "__pycache__", "../mine/notes.txt", "/dev/zero"),
+    *("runtime", "runtime/sparse.py", "runtime/notes.txt", "runtime/../thesis.py", "runtime/"),
+    *("runtime/__pycache__", "runtime/runtime/sparse.py", "other/sparse.py"),
+]
 SAYS = {
     "every file": {"mmspec": "1", "files": dict.fromkeys((*NAMES, "mine", "", ".."), "0" * 64)},
     "the right digests": {
@@ -227,6 +260,12 @@ SAYS = {
     "numbers": {"mmspec": "1", "files": dict.fromkeys(NAMES, 10**300)},
     "no version": {"mmspec": {}, "files": dict.fromkeys(NAMES, "0" * 64)},
 }
+
+
+def below(small: Path, name: str) -> Path:
+    """A path in the folder of the runtime, which is there."""
+    (small / "runtime").mkdir()
+    return small / "runtime" / name
 
 
 def wrote(path: Path) -> Path:
@@ -333,7 +372,7 @@ def test_the_manifest_says_what_was_written(tmp_path: Path) -> None:
     assert said["mmspec"] == __version__
     assert said["files"] == {name: sha256(data).hexdigest() for name, data in files.items()}
     assert said["spec_sha256"] == sha256(files["spec.yaml"]).hexdigest()
-    assert sorted(files) == ["__init__.py", "attention.py", "inputs.py", "model.py", "spec.yaml"]
+    assert sorted(files) == ["__init__.py", "inputs.py", "model.py", "spec.yaml"]
 
 
 def test_the_same_spec_is_the_same_bytes(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def contents(folder: str) -> dict[str, bytes]:
     """Every file of a folder."""
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    there = (path for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in there}
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)

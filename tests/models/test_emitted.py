@@ -73,7 +73,7 @@ def test_packages_need_torch_alone(folder: Path) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_nothing_is_decided_that_the_spec_decided(folder: Path, name: str) -> None:
     """No test, loop bound or flag of an emitted class is a constant that could have been folded."""
-    for file in sorted((folder / name).glob("*.py")):
+    for file in sorted((folder / name).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.If | ast.IfExp | ast.While):
                 reads = [item for item in ast.walk(node.test) if isinstance(item, ast.Name)]
@@ -134,6 +134,7 @@ def test_drawn_specs_are_clean_too(tmp_path: Path) -> None:
             target = tmp_path / package.digest[:12]
             target.mkdir(exist_ok=True)
             for name, text in package.files.items():
+                (target / name).parent.mkdir(exist_ok=True)
                 (target / name).write_text(text, encoding="utf-8")
 
     draw()

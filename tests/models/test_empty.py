@@ -50,7 +50,7 @@ def test_no_samples(name: str, backend: str) -> None:
 def test_no_samples_by_tiles(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the operator itself is called, not what it is replaced by where that is faster."""
     model = mmspec.compile(SPECS / f"{name}.yaml", "tiles")()
-    plans: Any = import_module(".sparse_plan", type(model).__module__.rpartition(".")[0])
+    plans: Any = import_module(".runtime.sparse_plan", type(model).__module__.rpartition(".")[0])
     monkeypatch.setattr(plans, "_MARGIN", 1e9)
     plans.chosen.cache_clear()
     zero(model, empty(name))

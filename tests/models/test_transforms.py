@@ -45,7 +45,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[tuple[nn.Module, Given]]:
     if name != "sliding":
         yield model, given
         return
-    plans: Any = import_module(".sparse_plan", package)
+    plans: Any = import_module(".runtime.sparse_plan", package)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plans, "_MARGIN", 1e9)
         plans.chosen.cache_clear()

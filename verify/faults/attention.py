@@ -13,7 +13,7 @@ FAULTS: tuple[Fault, ...] = (
         "the causal flag of the attention kernel is not set",
         DROPPED,
         ("P6", "P1"),
-        source((r"is_causal=True", "is_causal=False"), file="attention.py"),
+        source((r"is_causal=True", "is_causal=False")),
     ),
     Fault(
         "mask-transposed",
@@ -24,8 +24,7 @@ FAULTS: tuple[Fault, ...] = (
             (
                 r"return mask_qk\[None, None\] if",
                 "mask_qk = mask_qk.mT\n    return mask_qk[None, None] if",
-            ),
-            file="attention.py",
+            )
         ),
     ),
     Fault(
@@ -33,39 +32,35 @@ FAULTS: tuple[Fault, ...] = (
         "keys past a sample's length are seen",
         JOINED,
         ("P13", "P1", "P59"),
-        source((_KEYS, "torch.ones_like(valid_bk)[:, None, None, :]"), file="attention.py"),
+        source((_KEYS, "torch.ones_like(valid_bk)[:, None, None, :]")),
     ),
     Fault(
         "padding-on-queries",
         "the padding mask is put on the axis of the queries",
         JOINED,
         ("P13", "P59"),
-        source(
-            (rf"mask_qk & {_KEYS}", "mask_qk & valid_bk[:, None, :, None]"), file="attention.py"
-        ),
+        source((rf"mask_qk & {_KEYS}", "mask_qk & valid_bk[:, None, :, None]")),
     ),
     Fault(
         "scale-missing",
         "scores are not divided by the root of the head width",
         PONDERED,
         ("P59", "R1"),
-        source((r"attn_mask=mask", "attn_mask=mask, scale=1.0"), file="attention.py"),
+        source((r"attn_mask=mask", "attn_mask=mask, scale=1.0")),
     ),
     Fault(
         "scale-by-width",
         "scores are divided by the root of the model's width",
         CAPTION,
         ("P59",),
-        source((r"attn_mask=mask", "attn_mask=mask, scale=0.25"), file="attention.py"),
+        source((r"attn_mask=mask", "attn_mask=mask, scale=0.25")),
     ),
     Fault(
         "query-value-key",
         "the fused projection is split as q, v, k",
         PONDERED,
         ("P59", "P10"),
-        source(
-            (r"q_bhtw, k_bhtw, v_bhtw = qkv", "q_bhtw, v_bhtw, k_bhtw = qkv"), file="attention.py"
-        ),
+        source((r"q_bhtw, k_bhtw, v_bhtw = qkv", "q_bhtw, v_bhtw, k_bhtw = qkv")),
     ),
     Fault(
         "key-heads-interleaved",
@@ -79,7 +74,6 @@ FAULTS: tuple[Fault, ...] = (
                 + "\n",
             ),
             (r", enable_gqa=True", ""),
-            file="attention.py",
         ),
     ),
     Fault(
@@ -87,9 +81,7 @@ FAULTS: tuple[Fault, ...] = (
         "rows of the fused projection are read width-major",
         PONDERED,
         ("P59",),
-        source(
-            (r"\.unflatten\(-1, \(-1, 4\)\)", ".unflatten(-1, (4, -1)).mT"), file="attention.py"
-        ),
+        source((r"\.unflatten\(-1, \(-1, 4\)\)", ".unflatten(-1, (4, -1)).mT")),
     ),
     Fault(
         "sums-over-queries",
@@ -103,8 +95,7 @@ FAULTS: tuple[Fault, ...] = (
                 "        if mask is not None:\n"
                 "            score = score.masked_fill(~mask, -1e9)\n"
                 "        y_bhtw = score.softmax(dim=-2) @ v_bhtw",
-            ),
-            file="attention.py",
+            )
         ),
     ),
     Fault(
@@ -116,8 +107,7 @@ FAULTS: tuple[Fault, ...] = (
             (
                 r"first, second = x_bhtw\.chunk\(2, dim=-1\)",
                 "first, second = x_bhtw[..., ::2], x_bhtw[..., 1::2]",
-            ),
-            file="attention.py",
+            )
         ),
     ),
     Fault(
@@ -125,20 +115,14 @@ FAULTS: tuple[Fault, ...] = (
         "keys are not rotated",
         CAPTION,
         ("P59",),
-        source(
-            (r"rotate\(q_bhtw, turn\), rotate\(k_bhtw, turn\)", "rotate(q_bhtw, turn), k_bhtw"),
-            file="attention.py",
-        ),
+        source((r"rotate\(q_bhtw, turn\), rotate\(k_bhtw, turn\)", "rotate(q_bhtw, turn), k_bhtw")),
     ),
     Fault(
         "rotation-sign",
         "the second half is turned the wrong way",
         DROPPED,
         ("P59",),
-        source(
-            (r"second \* cos_ti \+ first \* sin_ti", "second * cos_ti - first * sin_ti"),
-            file="attention.py",
-        ),
+        source((r"second \* cos_ti \+ first \* sin_ti", "second * cos_ti - first * sin_ti")),
     ),
     Fault(
         "rotation-in-storage-dtype",
@@ -150,7 +134,6 @@ FAULTS: tuple[Fault, ...] = (
             (r"positions\[\.\.\., None\]", "positions[..., None].to(STORED[0])"),
             (r"\ndef rotation", "\nSTORED = [torch.float64]\n\n\ndef rotation"),
             (r"(\n +)(cos_ti, sin_ti = rotation)", r"\1STORED[0] = self.cos_ti.dtype\1\2"),
-            file="attention.py",
         ),
     ),
     Fault(
@@ -162,8 +145,7 @@ FAULTS: tuple[Fault, ...] = (
             (
                 r"(\n +)(y_bhqw = F\.scaled)",
                 r"\1if mask is not None:\1    mask = mask | ~mask.any(dim=-1, keepdim=True)\1\2",
-            ),
-            file="attention.py",
+            )
         ),
     ),
 )

@@ -35,24 +35,29 @@ class Fault:
         return self.plant(self.subject())
 
 
-def source(*changes: tuple[str, str], file: str = "model.py") -> Plant:
-    """Replace what regular expressions match in a file of the emitted package; each must match."""
+CODE = ("attention.py", "model.py")
+"""Files of an emitted package in which a fault may be without saying where."""
+
+
+def source(*changes: tuple[str, str], file: str = "") -> Plant:
+    """Replace what regular expressions match in a file of the emitted package, or in CODE.
+
+    Each must match.
+    """
 
     def plant(subject: Subject) -> Subject:
-        text = subject.package.files[file]
+        package = subject.package
+        files = dict(package.files)
         for pattern, replacement in changes:
-            text, count = re.subn(pattern, replacement, text)
-            assert count, f"`{pattern}` is not in {file}"
-        return _with_file(subject, file, text)
+            found = 0
+            for name in [file] if file else [name for name in CODE if name in files]:
+                files[name], count = re.subn(pattern, replacement, files[name])
+                found += count
+            assert found, f"`{pattern}` is not in {file or CODE}"
+        assert files != package.files, "nothing changed"
+        return _with_package(subject, Package(package.name, package.class_name, files))
 
     return plant
-
-
-def _with_file(subject: Subject, file: str, text: str) -> Subject:
-    package = subject.package
-    assert text != package.files[file], "nothing changed"
-    files = {**package.files, file: text}
-    return _with_package(subject, Package(package.name, package.class_name, files))
 
 
 def _with_package(subject: Subject, package: Package) -> Subject:

@@ -140,20 +140,14 @@ FAULTS: tuple[Fault, ...] = (
         "padding of the context is read",
         CROSSED,
         ("P13", "P1"),
-        source(
-            (r"valid_bk\[:, None, None, :\]", "valid_bk[:, None, None, :] | True"),
-            file="attention.py",
-        ),
+        source((r"valid_bk\[:, None, None, :\]", "valid_bk[:, None, None, :] | True")),
     ),
     Fault(
         "keys-and-values-swapped",
         "of a context, keys are taken for values",
         CROSSED,
         ("P59", "P10"),
-        source(
-            (r"k_bkd, v_bkd = self\.key_value", "v_bkd, k_bkd = self.key_value"),
-            file="attention.py",
-        ),
+        source((r"k_bkd, v_bkd = self\.key_value", "v_bkd, k_bkd = self.key_value")),
     ),
     Fault(
         "context-not-normed",
@@ -164,8 +158,7 @@ FAULTS: tuple[Fault, ...] = (
             (
                 r"self\.norm_context\(context_bkd\)",
                 "(context_bkd + 0 * self.norm_context(context_bkd))",
-            ),
-            file="attention.py",
+            )
         ),
     ),
     Fault(

@@ -12,10 +12,7 @@ FAULTS: tuple[Fault, ...] = (
         "positions count from the start of the sample and not of the document",
         PACKED,
         ("P15", "P59"),
-        source(
-            (r"return place_t - document_runs.*", "return place_t.expand(document_bt.shape)"),
-            file="attention.py",
-        ),
+        source((r"return place_t - document_runs.*", "return place_t.expand(document_bt.shape)")),
     ),
     Fault(
         "loss-over-the-border",
@@ -40,8 +37,7 @@ FAULTS: tuple[Fault, ...] = (
             (
                 r"    return document_bt\n",
                 "    return torch.cat((document_bt[:, :1], document_bt[:, :-1]), dim=1)\n",
-            ),
-            file="attention.py",
+            )
         ),
     ),
     Fault(

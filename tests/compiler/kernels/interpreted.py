@@ -93,10 +93,10 @@ def mask_of(name: str, case: Case, widths: tuple[int, int]) -> kernel_mask.Mask:
 def module(folder: Path, widths: tuple[int, int]) -> dict[str, Any]:
     """The kernels of all cases, as a package beside the launcher."""
     package = folder / f"interpreted_{widths[0]}"
-    package.mkdir()
+    (package / "runtime").mkdir(parents=True)
     (package / "__init__.py").touch()
     for name in ("launch.py", "tiles.py"):
-        (package / name).write_text((ROOT / "compiler" / "runtime" / name).read_text())
+        (package / "runtime" / name).write_text((ROOT / "compiler" / "runtime" / name).read_text())
     masks = [mask_of(name.replace(" ", "_"), case, widths) for name, case in CASES.items()]
     (package / "kernels.py").write_text(kernel_file.module('"""Kernels."""', masks))
     sys.path.insert(0, str(folder))

@@ -92,14 +92,14 @@ def asking(case: Case) -> frozenset[str]:
 def module(folder: Path, width: int) -> dict[str, Any]:
     """The kernels of all cases, as a package beside the launcher."""
     package = folder / "tabled"
-    package.mkdir()
+    (package / "runtime").mkdir(parents=True)
     (package / "__init__.py").touch()
     runtime = ROOT / "compiler" / "runtime"
     for name in ("launch", "tuning", "tiles", "tables"):
         text = (runtime / f"{name}.py").read_text()
         text = text.replace("from mmspec.compiler.runtime import", "from . import")
         text = text.replace("from mmspec.compiler.runtime.", "from .")
-        (package / f"{name}.py").write_text(text)
+        (package / "runtime" / f"{name}.py").write_text(text)
     masks = [mask_of(name.replace(" ", "_"), case, width) for name, case in CASES.items()]
     (package / "kernels.py").write_text(kernel_file.module('"""Kernels."""', masks))
     sys.path.insert(0, str(folder))
@@ -168,7 +168,7 @@ def errors(
     precise = [x.double().requires_grad_() for x in (q, k, v)]
     y, total = attention(precise[0], precise[1], precise[2], seen)
     gradients = torch.autograd.grad(y, precise, g.double())
-    launch = importlib.import_module("tabled.launch")
+    launch = importlib.import_module("tabled.runtime.launch")
     lengths = [SIZES[name] for name in dict.fromkeys([*sides[0], *sides[1]])]
     given = lengths, valid_bk, width**-0.5, spans(case)
     results = launch.forward(found, (q, k, v), *given)

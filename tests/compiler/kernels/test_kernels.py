@@ -132,7 +132,7 @@ def test_every_kernel_of_a_shipped_spec_fits(path: Path) -> None:
 
 def test_no_atomics_and_no_block_pointers(tmp_path: Path) -> None:
     files = package(tmp_path, 64).files
-    for name in ("kernels.py", "tiles.py"):
+    for name in ("kernels.py", "runtime/tiles.py"):
         assert not re.search(r"atomic|make_block_ptr|boundary_check|squeeze", files[name])
 
 

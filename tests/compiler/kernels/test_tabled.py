@@ -102,7 +102,7 @@ def test_tiles_inside_the_documents_of_all_are_read_without_a_look_at_them(tmp_p
 def test_no_atomics_and_nothing_of_the_host(tmp_path: Path) -> None:
     files = package(tmp_path, 64).files
     assert not re.search(r"atomic|make_block_ptr", files["kernels.py"])
-    assert not re.search(r"\.item\(|\.tolist\(|\.cpu\(", files["launch.py"])
+    assert not re.search(r"\.item\(|\.tolist\(|\.cpu\(", files["runtime/launch.py"])
 
 
 def test_blocks_that_are_looked_up_are_read_in_statements_of_their_own(tmp_path: Path) -> None:
