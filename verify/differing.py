@@ -34,9 +34,7 @@ from mmspec.verify.strategies import Inputs
 from mmspec.verify.subject import Subject
 
 _MODES: dict[Mode, str] = {"eval": "evaluation", "train": "training"}
-_AGREEMENT = Law(
-    "agreement", "agreement", "two models agree", lambda _: None, lambda *_: not_checked("", "", "")
-)
+_AGREEMENT = Law("agreement", "agreement", "two models agree", lambda *_: not_checked("", "", ""))
 """What is searched for; no law of a spec's."""
 
 

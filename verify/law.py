@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from mmspec.verify.outcome import Outcome
 from mmspec.verify.subject import Subject
 
+Applies = Callable[[Subject], str | None]
+"""None when a law speaks of a subject, else why it is not checked."""
+Check = Callable[["Law", Subject, "Search"], Outcome]
+"""Looks, and says what it found; the outcome carries the law's id and statement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -17,18 +22,20 @@ class Search:
     seed: int
 
 
+def everywhere(subject: Subject) -> None:
+    """When a law speaks of every subject."""
+
+
 @dataclass(frozen=True, slots=True)
 class Law:
     """A law that `mmspec laws` lists; ids are stable.
 
-    applies: None when it speaks of this subject, else why it is not checked.
-    check: looks, and says what it found; its outcome carries the law's id and statement.
     runs: whether it runs models with weights, which a large spec needs much memory for.
     """
 
     id: str
     title: str
     statement: str
-    applies: Callable[[Subject], str | None]
-    check: Callable[[Subject, Search], Outcome]
+    check: Check
+    applies: Applies = everywhere
     runs: bool = True

@@ -88,7 +88,7 @@ def check_law(law: Law, subject: Subject, search: Search) -> Outcome:
         why = law.applies(subject) or (_too_large(subject) if law.runs else None)
         if why is not None:
             return not_checked(law.id, law.statement, why)
-        return law.check(subject, search)
+        return law.check(law, subject, search)
     except Broken as broken:
         span = subject.where(*broken.where) if broken.where else None
         example = broken.counterexample or "no input needed"

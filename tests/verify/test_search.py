@@ -22,7 +22,7 @@ streams:
 heads: {y: {from: text, kind: classifier, classes: 3}}
 """
 SUBJECT = Subject.of_text(SPEC)
-LAW = Law("P0", "small", "no number is large", lambda _: None, lambda *_: Outcome("", "", "held"))
+LAW = Law("P0", "small", "no number is large", lambda *_: Outcome("", "", "held"))
 NUMBERS = st.integers(0, 10_000)
 TRIES = Search(60, 3)
 

@@ -16,17 +16,17 @@ from mmspec.verify.verify import law_of, verify
 TOWER = Path(__file__).parents[2] / "specs" / "two_tower.yaml"
 
 
-def keeps(subject: Subject, search: Search) -> Outcome:
-    return held("P901", "it keeps", search.examples, search.seed)
+def keeps(law: Law, subject: Subject, search: Search) -> Outcome:
+    return held(law.id, law.statement, search.examples, search.seed)
 
 
-def breaks(subject: Subject, search: Search) -> Outcome:
+def breaks(law: Law, subject: Subject, search: Search) -> Outcome:
     raise Broken("it does not", ("streams", "text"))
 
 
-KEEPS = Law("P901", "keeps", "it keeps", lambda _: None, keeps)
-BREAKS = Law("P902", "breaks", "it breaks", lambda _: None, breaks)
-ABSENT = Law("P903", "absent", "there is one", lambda _: "there is none", breaks)
+KEEPS = Law("P901", "keeps", "it keeps", keeps)
+BREAKS = Law("P902", "breaks", "it breaks", breaks)
+ABSENT = Law("P903", "absent", "there is one", breaks, lambda _: "there is none")
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ def test_a_package_given_is_the_one_that_is_checked() -> None:
     faulty = type(emitted)(emitted.name, emitted.class_name, {**emitted.files, "model.py": source})
     subject = Subject.of(TOWER, package=faulty)
 
-    def runs(subject: Subject, search: Search) -> Outcome:
+    def runs(law: Law, subject: Subject, search: Search) -> Outcome:
         subject.model()
-        return held("P904", "it runs", 1, 0)
+        return held(law.id, law.statement, 1, 0)
 
-    law = Law("P904", "runs", "it runs", lambda _: None, runs)
+    law = Law("P904", "runs", "it runs", runs)
     (found,) = verifier.report(subject, Search(1, 0), (law,), claims=False).laws
     assert found.status == "refuted"
     assert "the package cannot be imported: ImportError" in found.detail
@@ -103,8 +103,8 @@ def test_a_package_given_is_the_one_that_is_checked() -> None:
 def test_a_model_that_memory_does_not_hold_is_not_checked_with_the_reason() -> None:
     text = TOWER.read_text(encoding="utf-8").replace("width: 48", "width: 480000")
     text = text[: text.index("claims:")]
-    runs = Law("P905", "runs", "s", lambda _: None, breaks, runs=True)
-    counts = Law("P905", "runs", "s", lambda _: None, breaks, runs=False)
+    runs = Law("P905", "runs", "s", breaks, runs=True)
+    counts = Law("P905", "runs", "s", breaks, runs=False)
     report = verifier.report(Subject.of_text(text), Search(1, 0), (runs, counts))
     assert [outcome.status for outcome in report.laws] == ["not checked", "refuted"]
     assert "GB to be tried in float64" in report.laws[0].detail

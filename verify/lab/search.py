@@ -1,4 +1,7 @@
-"""Looking for a counterexample: hypothesis with a fixed seed, its shrunk example in words."""
+"""Looking for a counterexample: hypothesis with a fixed seed, its shrunk example in words.
+
+`tried(check, draw)` is how most laws look: `check` on examples of what `draw` draws for a subject.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import hypothesis
@@ -13,11 +17,12 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis import errors as trouble
 from hypothesis.strategies import SearchStrategy
 
-from mmspec.verify.law import Law, Search
+from mmspec.verify.lab.case import scaled
+from mmspec.verify.law import Check, Law, Search
 from mmspec.verify.outcome import Broken, Outcome, held, not_checked, refuted
 from mmspec.verify.subject import Subject, words
 
-__all__ = ["Broken", "Vacuous", "describe", "search"]
+__all__ = ["Broken", "Vacuous", "describe", "search", "tried"]
 
 T = TypeVar("T")
 _TRIES, _SECONDS = 300, 20.0
@@ -116,6 +121,27 @@ def search(
         why = f"{tally.vacuous} of {tally.tried} inputs held nothing that it speaks of"
         return not_checked(law.id, law.statement, why)
     return held(law.id, law.statement, tally.tried - tally.vacuous, search.seed)
+
+
+def tried(
+    check: Callable[[Subject, T], None],
+    draw: Callable[[Subject], SearchStrategy[T]],
+    most: int | None = None,
+    costs: int = 1,
+    explain: Callable[[Subject, T], str] | None = None,
+) -> Check:
+    """The check of a law that no example of a subject may break.
+
+    most: examples, if so many are enough; costs: how many of another law's take as long as one.
+    """
+
+    def tries(law: Law, subject: Subject, asked: Search) -> Outcome:
+        count = max(1, min(asked.examples, most or asked.examples) // costs)
+        few = scaled(subject, Search(count, asked.seed))
+        more = explain and partial(explain, subject)
+        return search(law, subject, few, draw(subject), partial(check, subject), more)
+
+    return tries
 
 
 def _more(tally: _Tally[T], explain: Callable[[T], str] | None) -> str:

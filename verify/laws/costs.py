@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from mmspec.verify import costs as costing
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case
 from mmspec.verify.lab.flops import FlopCounter
-from mmspec.verify.lab.search import search as look
+from mmspec.verify.lab.search import search
 from mmspec.verify.lab.site import sites, view
 from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, Outcome
@@ -186,20 +187,19 @@ def _is_countable(subject: Subject) -> str | None:
     return f"{blocks:,} blocks are too many to be counted one by one" if blocks > _MOST else None
 
 
-def _check(subject: Subject, search: Search) -> Outcome:
+def _check(law: Law, subject: Subject, asked: Search) -> Outcome:
     _parameters(subject)
     _growth(subject)
     _tokens(subject)
-    drawn = _sizes(subject)
-    few = Search(min(search.examples, 12), search.seed)
-    return look(P54, subject, few, drawn, lambda sizes: _flops(subject, sizes))
+    few = Search(min(asked.examples, 12), asked.seed)
+    return search(law, subject, few, _sizes(subject), partial(_flops, subject))
 
 
 P54 = Law(
     "P54",
     "counts",
     "parameters, FLOPs and visible pairs by closed form equal counts one by one",
-    _is_countable,
     _check,
+    _is_countable,
     runs=False,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,12 +14,11 @@ from torch import Tensor
 
 from mmspec.compiler.emit.decodable import Decoding, decoding, refusal
 from mmspec.verify.lab import lab
-from mmspec.verify.lab.case import Case, cases, scaled
+from mmspec.verify.lab.case import Case, cases
 from mmspec.verify.lab.compare import difference
-from mmspec.verify.lab.search import Vacuous
-from mmspec.verify.lab.search import search as look
-from mmspec.verify.law import Law, Search
-from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.lab.search import Vacuous, tried
+from mmspec.verify.law import Law
+from mmspec.verify.outcome import Broken
 from mmspec.verify.subject import Subject
 
 
@@ -153,31 +153,17 @@ def _applies(subject: Subject) -> str | None:
     return None if decoding(subject.plan) else refusal(subject.plan, heads[0])
 
 
-def _p17(subject: Subject, search: Search) -> Outcome:
-    drawn = _cuts(subject)
-    return look(
-        P17, subject, scaled(subject, search), drawn, lambda cut: _as_one_pass(subject, cut)
-    )
-
-
-def _p18(subject: Subject, search: Search) -> Outcome:
-    drawn = _cuts(subject, reorder=True)
-    return look(
-        P18, subject, scaled(subject, search), drawn, lambda cut: _as_reordered(subject, cut)
-    )
-
-
 P17 = Law(
     "P17",
     "decoding is one pass",
     "tokens decoded after a prompt, in chunks of any sizes, give what one pass gives them",
+    tried(_as_one_pass, _cuts),
     _applies,
-    _p17,
 )
 P18 = Law(
     "P18",
     "a cache may be reordered",
     "samples of a cache, chosen in any order, go on as each of them would have",
+    tried(_as_reordered, partial(_cuts, reorder=True)),
     _applies,
-    _p18,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,11 +12,10 @@ from torch import Tensor
 
 from mmspec.schema.halting import Halts, Stepping
 from mmspec.verify.lab import lab, same
-from mmspec.verify.lab.case import Case, cases, scaled
-from mmspec.verify.lab.search import Vacuous
-from mmspec.verify.lab.search import search as look
-from mmspec.verify.law import Law, Search
-from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.lab.case import Case, cases
+from mmspec.verify.lab.search import Vacuous, tried
+from mmspec.verify.law import Law
+from mmspec.verify.outcome import Broken
 from mmspec.verify.subject import Subject
 
 SUM = 1e-12
@@ -126,27 +126,17 @@ def _counted(subject: Subject, case: Case) -> tuple[lab.Seen, dict[tuple[str, in
     return seen, rows
 
 
-def _p41(subject: Subject, search: Search) -> Outcome:
-    drawn = cases(subject)
-    return look(P41, subject, scaled(subject, search), drawn, lambda case: _simplex(subject, case))
-
-
-def _p42(subject: Subject, search: Search) -> Outcome:
-    drawn = cases(subject, modes=("eval",), batch=(2, 4), soft=False)
-    return look(P42, subject, scaled(subject, search), drawn, lambda case: _frozen(subject, case))
-
-
 P41 = Law(
     "P41",
     "halting simplex",
     "halting probabilities are not negative and sum to 1, the last step taking the remainder",
+    tried(_simplex, cases),
     lambda subject: None if _stepping(subject) else "no stream halts between steps",
-    _p41,
 )
 P42 = Law(
     "P42",
     "freeze",
     "in evaluation a sample that has halted is computed no further and stays as it is",
+    tried(_frozen, partial(cases, modes=("eval",), batch=(2, 4), soft=False)),
     lambda subject: None if _halts(subject) else "no stream halts",
-    _p42,
 )

@@ -12,12 +12,11 @@ from mmspec.schema import modality as modalities
 from mmspec.schema.check import token_segment
 from mmspec.schema.head import LanguageModel
 from mmspec.verify.lab import lab
-from mmspec.verify.lab.case import Case, cases, scaled
+from mmspec.verify.lab.case import Case, cases
 from mmspec.verify.lab.compare import moved
-from mmspec.verify.lab.search import Vacuous
-from mmspec.verify.lab.search import search as look
-from mmspec.verify.law import Law, Search
-from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.lab.search import Vacuous, tried
+from mmspec.verify.law import Law
+from mmspec.verify.outcome import Broken
 from mmspec.verify.subject import Subject
 
 _TRIED = 8
@@ -86,16 +85,10 @@ def _carrying(loss: Tensor, logits: Tensor) -> list[tuple[int, int]]:
     return [(b, t) for b, t in gradient.abs().amax(2).nonzero().tolist()]
 
 
-def _p51(subject: Subject, search: Search) -> Outcome:
-    return look(
-        P51, subject, scaled(subject, search), _rows(subject), lambda rows: _check(subject, rows)
-    )
-
-
 P51 = Law(
     "P51",
     "loss alignment",
     "no row of a language model sees the token that it is trained to predict",
+    tried(_check, _rows),
     _applies,
-    _p51,
 )

@@ -12,13 +12,12 @@ from torch import Tensor
 from mmspec.schema import modality as modalities
 from mmspec.schema.spec import Spec
 from mmspec.verify.lab import lab
-from mmspec.verify.lab.case import FEW, MODES, Case, scaled, shortened
+from mmspec.verify.lab.case import FEW, MODES, Case, shortened
 from mmspec.verify.lab.change import predicting, resized
 from mmspec.verify.lab.compare import difference
-from mmspec.verify.lab.search import Vacuous
-from mmspec.verify.lab.search import search as look
-from mmspec.verify.law import Law, Search
-from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.lab.search import Vacuous, tried
+from mmspec.verify.law import Law
+from mmspec.verify.outcome import Broken
 from mmspec.verify.reference import packing
 from mmspec.verify.reference.modality import step, token_count
 from mmspec.verify.strategies import Inputs, inputs
@@ -179,16 +178,11 @@ def _places(
         yield document, found
 
 
-def _p15(subject: Subject, search: Search) -> Outcome:
-    drawn = _packed(subject)
-    return look(P15, subject, scaled(subject, search), drawn, lambda found: _check(subject, found))
-
-
 P15 = Law(
     "P15",
     "packing",
     "documents packed into a sample give the tokens and losses of samples of their own, "
     "where none sees another",
+    tried(_check, _packed),
     _applies,
-    _p15,
 )

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from mmspec.schema import modality as modalities
 from mmspec.schema.spec import Spec
 from mmspec.verify.lab import same
-from mmspec.verify.lab.case import Case, cases, scaled
+from mmspec.verify.lab.case import Case, cases
 from mmspec.verify.lab.change import AMOUNTS, altered, resized, valid_kept
-from mmspec.verify.lab.search import search as look
-from mmspec.verify.law import Law, Search
-from mmspec.verify.outcome import Outcome
+from mmspec.verify.lab.search import tried
+from mmspec.verify.law import Law
 from mmspec.verify.strategies import Inputs
 from mmspec.verify.subject import Subject
 
@@ -83,29 +82,15 @@ def _choices(draw: st.DrawFn, subject: Subject) -> Choice:
     return Choice(case, tuple(draw(st.lists(samples, min_size=1, max_size=3))))
 
 
-def _p13(subject: Subject, search: Search) -> Outcome:
-    drawn = _paddings(subject)
-    return look(P13, subject, scaled(subject, search), drawn, lambda found: _padded(subject, found))
-
-
-def _p14(subject: Subject, search: Search) -> Outcome:
-    drawn = _choices(subject)
-    return look(
-        P14, subject, scaled(subject, search), drawn, lambda found: _batched(subject, found)
-    )
-
-
 P13 = Law(
     "P13",
     "padding invariance",
     "neither the amount nor the content of padding changes a valid token, an output or a loss",
-    lambda _: None,
-    _p13,
+    tried(_padded, _paddings),
 )
 P14 = Law(
     "P14",
     "batch independence",
     "a sample gives the same alone, in any batch and in any order",
-    lambda _: None,
-    _p14,
+    tried(_batched, _choices),
 )

@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmspec.schema.routing import Experts, Switch
 from mmspec.verify.lab import lab
-from mmspec.verify.lab.case import Case, cases, scaled, shortened
-from mmspec.verify.lab.search import search as look
-from mmspec.verify.law import Law, Search
-from mmspec.verify.outcome import Broken, Outcome
+from mmspec.verify.lab.case import Case, cases, shortened
+from mmspec.verify.lab.search import tried
+from mmspec.verify.law import Law
+from mmspec.verify.outcome import Broken
 from mmspec.verify.strategies import Inputs, inputs
 from mmspec.verify.subject import Subject
 
@@ -109,12 +109,6 @@ def _longest(draw: st.DrawFn, subject: Subject) -> Case:
     return Case(draw(inputs(spec, batch=(1, 1), absent=False, ragged=False)))
 
 
-def _p28(subject: Subject, search: Search) -> Outcome:
-    drawn = _longest(subject)
-    few = Search(min(3, search.examples), search.seed)
-    return look(P28, subject, few, drawn, lambda case: _precise(subject, case))
-
-
 @dataclass(frozen=True, slots=True)
 class _Router:
     """A routed stream: how many experts a token goes to, of how many."""
@@ -184,22 +178,17 @@ def _logits(
     return found, loads
 
 
-def _p40(subject: Subject, search: Search) -> Outcome:
-    drawn = cases(subject)
-    return look(P40, subject, scaled(subject, search), drawn, lambda case: _decided(subject, case))
-
-
 P28 = Law(
     "P28",
     "precise positions",
     "in bfloat16 sines and cosines of positions are those of float64, rounded once",
+    tried(_precise, _longest, most=3),
     lambda subject: None if _placed(subject) else "no modality has sinusoidal or rotary positions",
-    _p28,
 )
 P40 = Law(
     "P40",
     "near-ties",
     "in bfloat16 tokens go to the experts that float32 decides, of equal ones to the lower",
+    tried(_decided, cases),
     lambda subject: None if _routers(subject) else "no token is routed",
-    _p40,
 )

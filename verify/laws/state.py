@@ -7,15 +7,16 @@ import re
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmspec.verify.lab import lab
-from mmspec.verify.lab.case import Case, cases, scaled
+from mmspec.verify.lab.case import Case, cases
 from mmspec.verify.lab.compare import difference
-from mmspec.verify.lab.search import search as look
+from mmspec.verify.lab.search import tried
 from mmspec.verify.lab.starting import Drawn, unequal
 from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, Keys, Outcome, held
@@ -48,7 +49,7 @@ def _memory() -> Any:
     return torch.utils.deterministic
 
 
-def _initialised(subject: Subject, search: Search) -> Outcome:
+def _initialised(law: Law, subject: Subject, search: Search) -> Outcome:
     """No weight or buffer is left as memory was; each weight starts as `init` says."""
     expected = starts(subject.spec)
     names = {name: re.sub(r"\.\d+\.", ".*.", name) for name in expected}
@@ -69,7 +70,7 @@ def _initialised(subject: Subject, search: Search) -> Outcome:
     for name, numbers in drawn.items():
         if wrong := numbers.wrong():
             raise Broken(f"`{name}` {wrong}", ("init",))
-    return held(P55.id, P55.statement, models, search.seed)
+    return held(law.id, law.statement, models, search.seed)
 
 
 def _scarce(drawn: dict[str, Drawn], models: int) -> bool:
@@ -198,18 +199,18 @@ def _drops(made: nn.Module, stream: str, case: Case) -> int:
     return runs
 
 
-def _p49(subject: Subject, search: Search) -> Outcome:
+def _run(subject: Subject, case: Case) -> None:
+    _pure(subject, case)
+    _applied(subject, case)
+
+
+def _quiet(law: Law, subject: Subject, search: Search) -> Outcome:
+    """Dropouts as they were made, then runs of them."""
     _dropped(subject, search)
-
-    def check(case: Case) -> None:
-        _pure(subject, case)
-        _applied(subject, case)
-
-    drawn = cases(subject, modes=("eval",))
-    few = scaled(subject, Search(min(20, search.examples), search.seed))
-    return look(P49, subject, few, drawn, check)
+    return tried(_run, partial(cases, modes=("eval",)), most=20)(law, subject, search)
 
 
+@_poisoned()
 def _kept(subject: Subject, case: Case) -> None:
     """A model made without memory and then loaded gives what the first gives."""
     first = lab.model(subject, case)
@@ -228,30 +229,21 @@ def _kept(subject: Subject, case: Case) -> None:
         raise Broken("a loaded model shares other weights")
 
 
-def _p53(subject: Subject, search: Search) -> Outcome:
-    few = scaled(subject, Search(min(5, search.examples), search.seed))
-    with _poisoned():
-        return look(P53, subject, few, cases(subject), lambda case: _kept(subject, case))
-
-
 P49 = Law(
     "P49",
     "eval purity",
     "evaluation draws no random number; in training dropout has its rate and keeps the mean",
-    lambda _: None,
-    _p49,
+    _quiet,
 )
 P53 = Law(
     "P53",
     "round trip",
     "a model made on the meta device and loaded from another gives what the other gives",
-    lambda _: None,
-    _p53,
+    tried(_kept, cases, most=5),
 )
 P55 = Law(
     "P55",
     "initialised state",
     "a new model leaves no weight or buffer as memory was, and its weights start as `init` says",
-    lambda _: None,
     _initialised,
 )
