@@ -80,31 +80,28 @@ def absent(batch: int, width: int, like: Tensor) -> Tensor:
     return like.new_zeros(batch, 0, width)
 
 
-class TokenEmbedding(nn.Module):
-    """Token ids [B, T] -> [B, T, {width}]."""
+class Placed(nn.Module):
+    """Tokens that a learned vector, or sines and cosines, tell where they stand."""
 
-    def __init__(
-        self, vocab: int, width: int, position: str, max_tokens: int, packed: bool = False
-    ) -> None:
-        super().__init__()
-        self.width = width
+    packed: bool
+    rows: int
+    columns: int
+
+    def _place(self, position: str, max_tokens: int, width: int) -> None:
         self.placing = position
-        self.packed = packed
-        self.table = nn.Embedding(vocab, width)
         if position == "learned":
             self.position = nn.Parameter(torch.empty(max_tokens, width))
         elif position == "sincos":
             self.places = Places(max_tokens, width)
+        elif position == "sincos-2d":
+            self.places = Places(self.rows * self.columns, width, self.columns)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if STARTS:
-            nn.init.normal_(self.table.weight, std=0.02)
         if STARTS and self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
 
-    def forward(self, ids_bt: Tensor, places_bt: Tensor) -> Tensor:
-        x_btd: Tensor = self.table(ids_bt)
+    def _placed(self, x_btd: Tensor, places_bt: Tensor | None = None) -> Tensor:
         if self.placing == "learned" and self.packed:
             x_btd = x_btd + self.position[places_bt]
         elif self.placing == "learned":
@@ -114,10 +111,36 @@ class TokenEmbedding(nn.Module):
         elif self.placing == "sincos":
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
             x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
+        elif self.placing == "sincos-2d":
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            positions_t = positions_t % (self.rows * self.columns)
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         return x_btd
 
 
-class ImageEmbedding(nn.Module):
+class TokenEmbedding(Placed):
+    """Token ids [B, T] -> [B, T, {width}]."""
+
+    def __init__(
+        self, vocab: int, width: int, position: str, max_tokens: int, packed: bool = False
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.packed = packed
+        self.table = nn.Embedding(vocab, width)
+        self._place(position, max_tokens, width)
+
+    def reset_parameters(self) -> None:
+        if STARTS:
+            nn.init.normal_(self.table.weight, std=0.02)
+        super().reset_parameters()
+
+    def forward(self, ids_bt: Tensor, places_bt: Tensor) -> Tensor:
+        x_btd: Tensor = self.table(ids_bt)
+        return self._placed(x_btd, places_bt)
+
+
+class ImageEmbedding(Placed):
     """Pixels [B, {channels}, {height}, {breadth}] -> a token for each {patch} x {patch} patch."""
 
     def __init__(
@@ -134,19 +157,9 @@ class ImageEmbedding(nn.Module):
         self.side = patch
         self.rows = height // patch
         self.columns = breadth // patch
-        self.placing = position
         self.patch = nn.Linear(channels * patch * patch, width)
-        if position == "learned":
-            self.position = nn.Parameter(torch.empty(self.rows * self.columns, width))
-        elif position == "sincos":
-            self.places = Places(self.rows * self.columns, width)
-        elif position == "sincos-2d":
-            self.places = Places(self.rows * self.columns, width, self.columns)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        if STARTS and self.placing == "learned":
-            nn.init.normal_(self.position, std=0.02)
+        max_tokens = self.rows * self.columns
+        self._place(position, max_tokens, width)
 
     def forward(self, pixels_bchw: Tensor) -> Tensor:
         patches = F.unfold(pixels_bchw, self.side, stride=self.side)
@@ -159,7 +172,7 @@ class ImageEmbedding(nn.Module):
         return x_btd
 
 
-class VideoEmbedding(nn.Module):
+class VideoEmbedding(Placed):
     """Frames [B, F, {sizes}] -> a token for each {tubelet} x {patch} x {patch} patch of them.
 
     Frames past the length are 0.
@@ -182,19 +195,9 @@ class VideoEmbedding(nn.Module):
         self.tubelet = tubelet
         self.rows = height // patch
         self.columns = breadth // patch
-        self.placing = position
+        self.packed = False
         self.patch = nn.Linear(tubelet * channels * patch * patch, width)
-        if position == "learned":
-            self.position = nn.Parameter(torch.empty(max_tokens, width))
-        elif position == "sincos":
-            self.places = Places(max_tokens, width)
-        elif position == "sincos-2d":
-            self.places = Places(self.rows * self.columns, width, self.columns)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        if STARTS and self.placing == "learned":
-            nn.init.normal_(self.position, std=0.02)
+        self._place(position, max_tokens, width)
 
     def forward(self, video_bfchw: Tensor, length_b: Tensor | None) -> Tensor:
         batch, frames = video_bfchw.shape[:2]
@@ -209,19 +212,10 @@ class VideoEmbedding(nn.Module):
         )
         patches = cut.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
         x_btd: Tensor = self.patch(patches)
-        if self.placing == "learned":
-            x_btd = x_btd + self.position[: x_btd.shape[1]]
-        elif self.placing == "sincos":
-            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
-        elif self.placing == "sincos-2d":
-            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            positions_t = positions_t % (self.rows * self.columns)
-            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
-        return x_btd
+        return self._placed(x_btd)
 
 
-class FrameEmbedding(nn.Module):
+class FrameEmbedding(Placed):
     """Frames [B, F, {features}] -> a token for each {patch}; frames past the length are 0."""
 
     def __init__(
@@ -236,18 +230,9 @@ class FrameEmbedding(nn.Module):
         super().__init__()
         self.width = width
         self.patch = patch
-        self.placing = position
         self.packed = packed
         self.frames = nn.Linear(patch * features, width)
-        if position == "learned":
-            self.position = nn.Parameter(torch.empty(max_tokens, width))
-        elif position == "sincos":
-            self.places = Places(max_tokens, width)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        if STARTS and self.placing == "learned":
-            nn.init.normal_(self.position, std=0.02)
+        self._place(position, max_tokens, width)
 
     def forward(self, frames_bfc: Tensor, length_b: Tensor | None, places_bt: Tensor) -> Tensor:
         real_bf = valid_tokens(length_b, frames_bfc.shape[1])
@@ -257,19 +242,10 @@ class FrameEmbedding(nn.Module):
             frames_bfc = F.pad(frames_bfc, (0, 0, 0, -frames_bfc.shape[1] % self.patch))
             frames_bfc = torch.unflatten(frames_bfc, 1, (-1, self.patch)).flatten(2)
         x_btd: Tensor = self.frames(frames_bfc)
-        if self.placing == "learned" and self.packed:
-            x_btd = x_btd + self.position[places_bt]
-        elif self.placing == "learned":
-            x_btd = x_btd + self.position[: x_btd.shape[1]]
-        elif self.placing == "sincos" and self.packed:
-            x_btd = x_btd + self.places(places_bt).to(x_btd.dtype)
-        elif self.placing == "sincos":
-            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
-        return x_btd
+        return self._placed(x_btd, places_bt)
 
 
-class TableEmbedding(nn.Module):
+class TableEmbedding(Placed):
     """A row of numbers and category codes [B, columns] -> a token for each column."""
 
     def __init__(self, columns: tuple[int, ...], width: int, position: str) -> None:
@@ -279,22 +255,19 @@ class TableEmbedding(nn.Module):
         self.offsets = tuple(sum(columns[:i]) for i, n in enumerate(columns) if n > 0)
         self.order = tuple((self.numbers + self.codes).index(i) for i in range(len(columns)))
         self.wide = max(columns) > 2**24
-        self.placing = position
         if self.numbers:
             self.weight = nn.Parameter(torch.empty(len(self.numbers), width))
             self.bias = nn.Parameter(torch.empty(len(self.numbers), width))
         if self.codes:
             self.categories = nn.Embedding(sum(columns), width)
-        if position == "learned":
-            self.position = nn.Parameter(torch.empty(len(columns), width))
-        self.reset_parameters()
+        max_tokens = len(columns)
+        self._place(position, max_tokens, width)
 
     def reset_parameters(self) -> None:
         if STARTS and self.numbers:
             nn.init.normal_(self.weight)
             nn.init.zeros_(self.bias)
-        if STARTS and self.placing == "learned":
-            nn.init.normal_(self.position, std=0.02)
+        super().reset_parameters()
 
     def forward(self, row_bc: Tensor) -> Tensor:
         tokens: list[Tensor] = []

@@ -118,25 +118,50 @@ def inherited(part: Part, parts: Mapping[str, Part]) -> Part:
         return part
     above = inherited(parts[part.base], parts)
     own = {_name(member): member for member in part.members}
-    init, there = own.get("__init__"), above.named("__init__")
-    if init is not None and there is not None:
-        own["__init__"] = replace(init, body=tuple(_begun(init.body, there)))
-    members = (own.pop(_name(member), member) for member in above.members)
-    return Part(part.name, (*members, *own.values()))
+    left = {_name(member): member for member in above.members}
+    for name, member in own.items():
+        own[name] = replace(member, body=tuple(_written_out(member.body, own, above, left)))
+    members = [own.pop(name, member) for name, member in left.items()]
+    members.extend(own.values())
+    methods = [member for member in members if isinstance(member.node, ast.FunctionDef)]
+    methods.sort(key=lambda method: _name(method) != "__init__")
+    others = (member for member in members if not isinstance(member.node, ast.FunctionDef))
+    return Part(part.name, (*others, *methods))
 
 
-def _begun(body: Iterable[Statement], above: Statement) -> Iterator[Statement]:
-    """A constructor's statements, where `super().__init__` is called those of the one above it."""
-    assert isinstance(above.node, ast.FunctionDef)
-    taken = [item.arg for item in above.node.args.args][1:]
+def _written_out(
+    body: Iterable[Statement], own: Container[str], above: Part, left: dict[str, Statement]
+) -> Iterator[Statement]:
+    """A method's statements; for a call of a method of the part above, what that one does.
+
+    Such a statement is `super().method(...)`, or `self._method(...)` or its `return`, which is then
+    no more `left`. It gives names that are those of the parameters.
+    """
     for statement in body:
-        call = statement.node.value if isinstance(statement.node, ast.Expr) else None
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
-            given = [getattr(item, "id", "") for item in call.args]
-            assert given == taken and not call.keywords, f"{ast.unparse(call)}: not {taken}"
-            yield from above.body
-        else:
+        node = statement.node
+        call = node.value if isinstance(node, ast.Expr | ast.Return) else None
+        called = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
+        of, _, name = called.rpartition(".")
+        private = of == "self" and name.startswith("_") and name not in own
+        method = above.named(name) if private or of == "super()" else None
+        if method is None or not isinstance(call, ast.Call):
             yield statement
+            continue
+        assert isinstance(method.node, ast.FunctionDef)
+        taken = [item.arg for item in method.node.args.args][1:]
+        given = [getattr(item, "id", "") for item in call.args]
+        same = given == taken[: len(given)] and not call.keywords
+        assert same, f"{ast.unparse(call)}: not {taken}"
+        if private:
+            left.pop(name, None)
+        defaults = method.node.args.defaults[len(given) - len(taken) :] if given != taken else ()
+        set_here = [
+            Statement(ast.Assign([ast.Name(name, ast.Store())], default))
+            for name, default in zip(taken[len(given) :], defaults, strict=True)
+        ]
+        first, *rest = (*set_here, *method.body)
+        yield replace(first, gap=statement.gap, above=(*statement.above, *first.above))
+        yield from rest
 
 
 def _name(member: Statement) -> str:

@@ -301,3 +301,39 @@ class Summed(Chain):
             x_bd = x_bd + y_bd
             all_bd = all_bd + y_bd.cos()
         return all_bd
+
+
+class Scaled(nn.Module):
+    """Features with weights of their own."""
+
+    def _weigh(self, width: int, bias: bool) -> None:
+        self.bias = bias
+        self.weight = nn.Parameter(torch.empty(width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.weight)
+
+    def _weighed(self, x_bd: Tensor, added: float = 1.0) -> Tensor:
+        if self.bias:
+            return x_bd * self.weight + added
+        # Nothing is added.
+        return x_bd * self.weight
+
+
+class Turned(Scaled):
+    """A linear map to {width}, then weights."""
+
+    def __init__(self, width: int, bias: bool) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self._weigh(width, bias)
+
+    def reset_parameters(self) -> None:
+        nn.init.eye_(self.first.weight)
+        super().reset_parameters()
+
+    def forward(self, x_bd: Tensor) -> Tensor:
+        x_bd = self.first(x_bd)
+
+        return self._weighed(x_bd)

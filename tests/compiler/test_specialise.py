@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from mmspec.compiler.specialise.classes import Specialised
 from mmspec.compiler.specialise.fragment import Fragment
+from mmspec.compiler.specialise.source import Part, inherited, parse_block
 from mmspec.compiler.specialise.specialise import Specialiser
 
 SIZES = Sizes(2, 3, (7, "gelu"))
@@ -244,6 +245,51 @@ def test_a_part_has_what_it_derives_from() -> None:
     text = text_of("Summed", names=("b",), width=D, last=False)
     assert text.startswith('class Summed(nn.Module):\n    """The layers of a chain, and all')
     assert "self.b = nn.Linear(6, 6)" in text and text.count("super().__init__()") == 1
+
+
+TURNED = """\
+class Turned(nn.Module):
+    \"\"\"A linear map to 6, then weights.\"\"\"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 6)
+        self.weight = nn.Parameter(torch.empty(6))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.eye_(self.first.weight)
+        nn.init.ones_(self.weight)
+
+    def forward(self, x_bd: Tensor) -> Tensor:
+        x_bd = self.first(x_bd)
+"""
+REST = {
+    True: "\n        added = 1.0\n        return x_bd * self.weight + added",
+    False: "\n        # Nothing is added.\n        return x_bd * self.weight",
+}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_what_a_part_calls_of_the_one_above_it_is_written_there(bias: bool) -> None:
+    found = made("Turned", width=D, bias=bias)
+    assert found.fragment.classes[-1].source == TURNED + REST[bias]
+    plain, special = found.both({"x_bd": normal(B, D)})
+    assert torch.equal(plain, special)
+
+
+def test_what_is_called_otherwise_than_its_parameter_is_refused() -> None:
+    source = "class A(nn.Module):\n    def _a(self, x):\n        pass\n"
+    source += "class B(A):\n    def forward(self, y):\n        self._a(y)\n"
+    above, below = ast.parse(source).body
+    assert isinstance(above, ast.ClassDef) and isinstance(below, ast.ClassDef)
+    lines = source.splitlines()
+    parts = {
+        node.name: Part(node.name, parse_block(node.body, lines), ast.unparse(node.bases[0]))
+        for node in (above, below)
+    }
+    with pytest.raises(AssertionError, match=r"self._a\(y\): not \['x'\]"):
+        inherited(parts["B"], parts)
 
 
 def test_methods_that_nothing_calls_are_removed() -> None:
