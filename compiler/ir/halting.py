@@ -58,15 +58,13 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Ponder(Kind):
+class Stepping(Kind):
     """Up to `at_most` applications of the stack; see docs/language.md."""
 
-    name = "ponder"
-    part = "PonderStack"
-    words = "pondering"
+    soft: ClassVar[bool]
+    """Whether a step's probability is of what is left, and training stops no sample."""
 
     at_most: int
-    prior: float
     weight: float
     threshold: float
 
@@ -74,6 +72,18 @@ class Ponder(Kind):
     def most_steps(self) -> int:
         """As many as it may take."""
         return self.at_most
+
+
+@dataclass(frozen=True, slots=True)
+class Ponder(Stepping):
+    """Each step halts a share of what is left."""
+
+    name = "ponder"
+    part = "PonderStack"
+    words = "pondering"
+    soft = True
+
+    prior: float
 
     @property
     def penalty(self) -> tuple[str, str, float] | None:
@@ -83,21 +93,13 @@ class Ponder(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class Act(Kind):
-    """Up to `at_most` applications of the stack, until probabilities sum to `threshold`."""
+class Act(Stepping):
+    """Halts once probabilities sum to `threshold`."""
 
     name = "act"
     part = "ActStack"
     words = "adaptive computation time"
-
-    at_most: int
-    weight: float
-    threshold: float
-
-    @property
-    def most_steps(self) -> int:
-        """As many as it may take."""
-        return self.at_most
+    soft = False
 
     @property
     def penalty(self) -> tuple[str, str, float] | None:

@@ -11,7 +11,7 @@ def lower(halting: schema.Halting | None, depth: int) -> ir.Halting | None:
     """Lower a stream's halting; an exit after the last block is always there."""
     match halting:
         case schema.Ponder():
-            return ir.Ponder(halting.at_most, halting.prior, halting.weight, halting.threshold)
+            return ir.Ponder(halting.at_most, halting.weight, halting.threshold, halting.prior)
         case schema.Act():
             return Act(halting.at_most, halting.weight, halting.threshold)
         case schema.Exit():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from mmspec.compiler import ir
-from mmspec.compiler.ir.halting import Act
+from mmspec.compiler.ir.halting import Stepping
 from mmspec.compiler.parts.attention import Patterns
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Layers, mean_pool
@@ -29,8 +29,8 @@ def of_one_depth(x: Tensor) -> bool:
     return torch.compiler.is_compiling() or is_functorch_wrapped_tensor(x)
 
 
-class PonderStack(Layers):
-    """A step of depth {depth}, up to {rule.at_most} times until halted (Banino et al. 2021)."""
+class SteppingStack(Layers):
+    """A step of depth {depth}, taken up to {rule.at_most} times until halted."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class PonderStack(Layers):
         final_norm: ir.Norm | None,
         shown: Patterns,
         causal: bool,
-        rule: ir.Ponder,
+        rule: Stepping,
         positions: int = 0,
     ) -> None:
         super().__init__(block, depth, final_norm, shown, causal, positions)
         self.at_most = rule.at_most
         self.threshold = rule.threshold
-        self.prior = rule.prior
+        self.soft = rule.soft
         self.halt = nn.Linear(block.width, 1)
 
     def forward(
@@ -57,13 +57,12 @@ class PonderStack(Layers):
         counts: tuple[int, ...],
         routing: list[Routing],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The expected state, the halting probabilities [B, N] and the steps [B]."""
+        """The mean state of the steps, their weights in it [B, N], and how many were taken [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
-        batch = x_btd.shape[0]
         y_btd = torch.zeros_like(x_btd)
-        running_r = torch.arange(batch, device=x_btd.device)
+        running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
         precise = torch.promote_types(x_btd.dtype, torch.float32)
-        remaining_r = x_btd.new_ones(batch, dtype=precise)
+        remaining_r = x_btd.new_ones(x_btd.shape[0], dtype=precise)
         steps_b = torch.zeros_like(remaining_r)
         columns: list[Tensor] = []
         for step in range(1, self.at_most + 1):
@@ -73,14 +72,15 @@ class PonderStack(Layers):
             p_r = remaining_r
             if step < self.at_most:
                 score_r = self.halt(mean_pool(h_btd, valid_bt)).squeeze(-1).to(precise)
-                p_r = remaining_r * score_r.sigmoid()
+                p_r = remaining_r * score_r.sigmoid() if self.soft else score_r.sigmoid()
+            # What has halted has nothing left: it stops again, with a weight of 0.
             stop_r = 1 - (remaining_r - p_r) >= self.threshold
-            if not self.training:
+            if not (self.soft and self.training):
                 p_r = torch.where(stop_r, remaining_r, p_r)
             part_rtd = (p_r[:, None, None] * h_btd).to(y_btd.dtype)
             y_btd = y_btd.index_add(0, running_r, part_rtd)
             columns.append(torch.zeros_like(steps_b).index_add(0, running_r, p_r))
-            spent_r = step * p_r if self.training else (remaining_r > 0).to(precise)
+            spent_r = step * p_r if self.soft and self.training else (remaining_r > 0).to(precise)
             steps_b = steps_b.index_add(0, running_r, spent_r)
             remaining_r = remaining_r - p_r
             if self.training or of_one_depth(x_btd):
@@ -94,6 +94,10 @@ class PonderStack(Layers):
         return y_btd, torch.stack(columns + unused, dim=1), steps_b
 
 
+class PonderStack(SteppingStack):
+    """A step of depth {depth}, up to {rule.at_most} times until halted (Banino et al. 2021)."""
+
+
 def ponder_penalty(p_bn: Tensor, prior: float) -> Tensor:
     """Mean over the batch of KL(p || truncated geometric distribution of rate `prior`)."""
     steps_n = torch.arange(p_bn.shape[1], device=p_bn.device, dtype=p_bn.dtype)
@@ -105,65 +109,8 @@ def ponder_penalty(p_bn: Tensor, prior: float) -> Tensor:
     return divergence / max(p_bn.shape[0], 1)
 
 
-class ActStack(Layers):
+class ActStack(SteppingStack):
     """A step of depth {depth}, taken up to {rule.at_most} times until halted (Graves 2016)."""
-
-    def __init__(
-        self,
-        block: ir.Block,
-        depth: int,
-        final_norm: ir.Norm | None,
-        shown: Patterns,
-        causal: bool,
-        rule: Act,
-        positions: int = 0,
-    ) -> None:
-        super().__init__(block, depth, final_norm, shown, causal, positions)
-        self.at_most = rule.at_most
-        self.threshold = rule.threshold
-        self.halt = nn.Linear(block.width, 1)
-
-    def forward(
-        self,
-        x_btd: Tensor,
-        mask: Tensor | None,
-        positions_t: Tensor,
-        valid_bt: Tensor | None,
-        counts: tuple[int, ...],
-        routing: list[Routing],
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The steps' weighted state, their weights [B, N] and how many were taken [B]."""
-        turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
-        y_btd = torch.zeros_like(x_btd)
-        running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
-        precise = torch.promote_types(x_btd.dtype, torch.float32)
-        remaining_r = x_btd.new_ones(x_btd.shape[0], dtype=precise)
-        steps_b = torch.zeros_like(remaining_r)
-        columns: list[Tensor] = []
-        for step in range(1, self.at_most + 1):
-            for block in self.blocks:
-                x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
-            h_btd = self.norm(x_btd) if self.final_norm else x_btd
-            p_r, stop_r = remaining_r, remaining_r >= 0
-            if step < self.at_most:
-                score_r = self.halt(mean_pool(h_btd, valid_bt)).squeeze(-1).to(precise).sigmoid()
-                # What has halted has nothing left: it stops again, with a weight of 0.
-                stop_r = 1 - (remaining_r - score_r) >= self.threshold
-                p_r = torch.where(stop_r, remaining_r, score_r)
-            part_rtd = (p_r[:, None, None] * h_btd).to(y_btd.dtype)
-            y_btd = y_btd.index_add(0, running_r, part_rtd)
-            columns.append(torch.zeros_like(steps_b).index_add(0, running_r, p_r))
-            steps_b = steps_b.index_add(0, running_r, (remaining_r > 0).to(precise))
-            remaining_r = remaining_r - p_r
-            if self.training or of_one_depth(x_btd):
-                continue
-            keep_r = ~stop_r
-            if not keep_r.any():
-                break
-            running_r, remaining_r, x_btd = running_r[keep_r], remaining_r[keep_r], x_btd[keep_r]
-            valid_bt, mask = rows(valid_bt, keep_r), rows(mask, keep_r)
-        unused = [torch.zeros_like(steps_b)] * (self.at_most - len(columns))
-        return y_btd, torch.stack(columns + unused, dim=1), steps_b
 
 
 def paid_steps(p_bn: Tensor, steps_b: Tensor) -> Tensor:

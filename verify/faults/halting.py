@@ -148,14 +148,14 @@ FAULTS: tuple[Fault, ...] = (
         "a step's probability is that of having come so far, as a ponder's",
         ADAPTED,
         ("P59", "R1"),
-        source((r"(score_r = .*)", r"\1 * remaining_r")),
+        source((r"(p_r = score_r\.sigmoid\(\))", r"\1 * remaining_r")),
     ),
     Fault(
         "act-remainder-lost",
         "a sample that halts gives its last step what the unit says",
         ADAPTED,
         ("P41", "P59"),
-        source((r"torch\.where\(stop_r, remaining_r, score_r\)", "score_r")),
+        source((r"p_r = torch\.where\(stop_r, remaining_r, p_r\)", "pass")),
     ),
     Fault(
         "act-late",
