@@ -82,7 +82,19 @@ class Gated(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class Latents(Kind):
+class Attending(Kind):
+    """A fusion whose tokens read the sources at one site."""
+
+    attention: Attention
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """That site."""
+        return (self.attention,)
+
+
+@dataclass(frozen=True, slots=True)
+class Latents(Attending):
     """Learned queries read all sources."""
 
     name = "attention"
@@ -90,12 +102,6 @@ class Latents(Kind):
     keeps = "none"
 
     queries: int
-    attention: Attention
-
-    @property
-    def attentions(self) -> tuple[Attention, ...]:
-        """Of the queries to all sources."""
-        return (self.attention,)
 
     def readings(self, node: Fuse) -> Iterator[Reading]:
         """Every query sees everything."""
@@ -103,19 +109,12 @@ class Latents(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class CrossAttention(Kind):
+class CrossAttention(Attending):
     """The first source reads the others."""
 
     name = "cross-attention"
     part = "CrossAttentionFusion"
     keeps = "first"
-
-    attention: Attention
-
-    @property
-    def attentions(self) -> tuple[Attention, ...]:
-        """Of the first source to the others."""
-        return (self.attention,)
 
 
 @dataclass(frozen=True, slots=True)

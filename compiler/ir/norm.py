@@ -26,10 +26,8 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerNorm(Kind):
-    """By mean and variance over the features."""
-
-    name = "layer"
+class Biased(Kind):
+    """A norm that may add a number to each feature."""
 
     bias: bool
 
@@ -37,6 +35,13 @@ class LayerNorm(Kind):
     def biased(self) -> bool:
         """As its stream says."""
         return self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm(Biased):
+    """By mean and variance over the features."""
+
+    name = "layer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +52,12 @@ class RmsNorm(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class GroupNorm(Kind):
+class GroupNorm(Biased):
     """By mean and variance over each of so many equal runs of features."""
 
     name = "group"
 
     groups: int
-    bias: bool
-
-    @property
-    def biased(self) -> bool:
-        """As its stream says."""
-        return self.bias
 
 
 Norm = LayerNorm | RmsNorm | GroupNorm

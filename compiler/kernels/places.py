@@ -24,16 +24,22 @@ _VECTORS: Final = {"q": ("queries", "asked", "i"), "k": ("keys", "exist", "j")}
 
 
 @dataclass(frozen=True, slots=True)
-class LinePlace:
-    """Tokens as they come."""
+class _Place:
+    """What every place says of the segment that it holds."""
 
     side: Side
-    tile: int
 
     @property
     def geometry(self) -> Geometry:
         """What formulas speak of."""
         return self.side.geometry
+
+
+@dataclass(frozen=True, slots=True)
+class LinePlace(_Place):
+    """Tokens as they come."""
+
+    tile: int
 
     @property
     def sides(self) -> Tile:
@@ -64,16 +70,10 @@ class LinePlace:
 
 
 @dataclass(frozen=True, slots=True)
-class BoxPlace:
+class BoxPlace(_Place):
     """Box by box of a grid."""
 
-    side: Side
     sides: Tile
-
-    @property
-    def geometry(self) -> Geometry:
-        """What formulas speak of."""
-        return self.side.geometry
 
     def count(self) -> str:
         """As of a line."""
@@ -124,10 +124,9 @@ class BoxPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassPlace:
+class ClassPlace(_Place):
     """Class by class; formulas speak of places within a class of `m` tokens."""
 
-    side: Side
     tile: int
     classes: str
     """Source: how many there are."""

@@ -43,7 +43,8 @@ def _fusion(stream: str, spec: Stream, sources: Values) -> ir.Fusion:
     match spec.source:
         case schema.Latents(queries=count, heads=heads):
             read = (ir.Segment(stream, ir.Tokens(None, count), line(count), None, False, False),)
-            return ir.Latents(count, _read(stream, spec.width, heads or spec.heads, (read, every)))
+            site = _read(stream, spec.width, heads or spec.heads, (read, every))
+            return ir.Latents(site, count)
         case schema.CrossAttention(attention=given, heads=heads):
             own = sources[0].segments
             sides = own, every[len(own) :]

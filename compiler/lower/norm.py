@@ -15,4 +15,4 @@ def lower(stream: Stream) -> ir.Norm:
         case schema.RmsNorm(eps=eps):
             return ir.RmsNorm(eps)
         case schema.GroupNorm(eps=eps, groups=groups):
-            return ir.GroupNorm(eps, groups, stream.bias)
+            return ir.GroupNorm(eps, stream.bias, groups)

@@ -23,7 +23,7 @@ def test_rms_norm_starts_at_one_and_divides_by_the_root_mean_square() -> None:
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_group_norm_is_of_each_run_of_features_of_each_token(bias: bool) -> None:
-    norm = ir.GroupNorm(0.01, GROUPS, bias)
+    norm = ir.GroupNorm(0.01, bias, GROUPS)
     part, x = filled(norm_layer(GROUPS * RUN, norm)), normal(B, T, GROUPS * RUN)
     assert weights(part).keys() == ({"weight", "bias"} if bias else {"weight"})
     w = {f"n.{name}": value for name, value in weights(part).items()}
@@ -33,7 +33,7 @@ def test_a_group_norm_is_of_each_run_of_features_of_each_token(bias: bool) -> No
 
 
 def test_a_group_norm_starts_as_torchs() -> None:
-    part, x = GroupNorm(6, ir.GroupNorm(1e-5, 3, True)).double(), normal(2, 4, 6)
+    part, x = GroupNorm(6, ir.GroupNorm(1e-5, True, 3)).double(), normal(2, 4, 6)
     same(part(x)[1, 3], torch.nn.GroupNorm(3, 6).double()(x[1, 3:])[0])
     part.weight.data.mul_(2)
     part.reset_parameters()
@@ -42,7 +42,7 @@ def test_a_group_norm_starts_as_torchs() -> None:
 
 @pytest.mark.parametrize("change", ["another token", "another group", "another sample"])
 def test_a_group_of_a_token_hangs_on_nothing_else(change: str) -> None:
-    part, x = filled(GroupNorm(6, ir.GroupNorm(1e-5, 2, True))), normal(3, 4, 6).detach()
+    part, x = filled(GroupNorm(6, ir.GroupNorm(1e-5, True, 2))), normal(3, 4, 6).detach()
     other = x.clone()
     moved: Tensor = {
         "another token": other[1, 2],
@@ -54,7 +54,7 @@ def test_a_group_of_a_token_hangs_on_nothing_else(change: str) -> None:
 
 
 def test_one_token_and_none_at_all() -> None:
-    part = GroupNorm(4, ir.GroupNorm(1e-5, 2, True))
+    part = GroupNorm(4, ir.GroupNorm(1e-5, True, 2))
     assert part(torch.ones(1, 1, 4)).tolist() == [[[0] * 4]]
     assert part(torch.ones(0, 3, 4)).shape == (0, 3, 4)
     assert part(torch.ones(2, 0, 4)).shape == (2, 0, 4)
