@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from functools import cached_property
+
 from mmspec.diagnostics import Diagnostic, MmspecError
 
-__all__ = ["NotCountedError"]
+__all__ = ["Counted", "NotCountedError"]
 
 
 class NotCountedError(MmspecError):
@@ -17,3 +20,28 @@ class NotCountedError(MmspecError):
     def reason(self) -> str:
         """Why, in words."""
         return self.diagnostics[0].message
+
+
+class Counted(ABC):
+    """What shows pairs of tokens, where these may be too many to count."""
+
+    @abstractmethod
+    def total(self) -> int:
+        """Visible pairs of one head. Raises NotCountedError."""
+
+    @property
+    def visible(self) -> int | None:
+        """Visible pairs of one head; None where they are not counted."""
+        return self._counted[0]
+
+    @property
+    def uncounted(self) -> str:
+        """Why they are not; empty where they are."""
+        return self._counted[1]
+
+    @cached_property
+    def _counted(self) -> tuple[int | None, str]:
+        try:
+            return self.total(), ""
+        except NotCountedError as error:
+            return None, error.reason

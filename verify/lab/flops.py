@@ -7,7 +7,8 @@ from math import prod
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmspec.verify.lab.operators import Operators
 
 
 def _product(left: Tensor, right: Tensor, *_: Any) -> int:
@@ -36,24 +37,16 @@ _COUNTS: dict[str, Callable[..., int]] = {
 }
 
 
-class FlopCounter(TorchDispatchMode):
+class FlopCounter(Operators):
     """Counts, while it is entered, the FLOPs of matrix products: a multiply-add is 2."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch has none
+        super().__init__()
         self.total = 0
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Count one operator and run it."""
-        name = func._schema.name.split("::")[1]
+    def ran(self, name: str, given: tuple[Any, ...], out: Any) -> None:
+        """Count one operator."""
         if "scaled_dot_product" in name or name == "attend":
-            self.total += _attention(*args[:3])
+            self.total += _attention(*given[:3])
         elif name in _COUNTS:
-            self.total += _COUNTS[name](*args)
-        return func(*args, **(kwargs or {}))
+            self.total += _COUNTS[name](*given)

@@ -17,7 +17,7 @@ from mmspec.verify.tune.arranged import arranged
 from mmspec.verify.tune.count import met, tiles
 from mmspec.verify.tune.counted import Tiles, Tilings
 from mmspec.verify.tune.order import ROWS, Order, Tiling, orders, tiled, tiling
-from mmspec.verify.uncounted import NotCountedError
+from mmspec.verify.uncounted import Counted
 
 __all__ = ["Attention", "Shown", "attentions"]
 
@@ -42,7 +42,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Attention:
+class Attention(Counted):
     """One group of heads of a stream, or of a fusion by cross-attention."""
 
     stream: str
@@ -72,22 +72,9 @@ class Attention:
         full = [shown for shown in self.shown if shown.mask == FULL]
         return len(full) == len(self.queries) * len(self.keys)
 
-    @property
-    def visible(self) -> int | None:
-        """Visible pairs of one head; None where they are not counted."""
-        return self._counted[0]
-
-    @property
-    def uncounted(self) -> str:
-        """Why they are not; empty where they are."""
-        return self._counted[1]
-
-    @cached_property
-    def _counted(self) -> tuple[int | None, str]:
-        try:
-            return sum(shown.pairs(shown.mask) for shown in self.shown), ""
-        except NotCountedError as error:
-            return None, error.reason
+    def total(self) -> int:
+        """Visible pairs of one head. Raises NotCountedError."""
+        return sum(shown.pairs(shown.mask) for shown in self.shown)
 
     def patterns(self, segment: ir.Segment) -> frozenset[Pattern]:
         """Those of all masks that a segment takes part in."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -16,7 +15,7 @@ from mmspec.verify.blocks import ALL, NONE, SOME, Shades, is_sampled, shades
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import visible_pairs_of
 from mmspec.verify.seen import Ints, Side, side
-from mmspec.verify.uncounted import NotCountedError
+from mmspec.verify.uncounted import Counted
 
 TILE: Final = 64
 """Tokens of a tile of a kernel."""
@@ -75,7 +74,7 @@ Axis = tuple[Part, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class Panel(Counted):
     """What a group of heads may see."""
 
     stream: str
@@ -137,22 +136,9 @@ class Panel:
             if (mask := self.masks.get((query.name, key.name))) is not None
         )
 
-    @property
-    def visible(self) -> int | None:
-        """Visible pairs of one head; None where they are not counted."""
-        return self._counted[0]
-
-    @property
-    def uncounted(self) -> str:
-        """Why they are not; empty where they are."""
-        return self._counted[1]
-
-    @cached_property
-    def _counted(self) -> tuple[int | None, str]:
-        try:
-            return sum(self.counts().values()), ""
-        except NotCountedError as error:
-            return None, error.reason
+    def total(self) -> int:
+        """Visible pairs of one head. Raises NotCountedError."""
+        return sum(self.counts().values())
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Visible pairs of each pair of segments that sees anything. Raises NotCountedError."""
