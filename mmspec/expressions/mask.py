@@ -292,17 +292,16 @@ class _Parser:
         return mask
 
     def _union(self) -> Mask:
-        mask = self._intersection()
-        while self.scanner.accept("|"):
-            self.scanner.spend()
-            mask = Or(mask, self._intersection())
-        return mask
+        return self._joined("|", Or, self._intersection)
 
     def _intersection(self) -> Mask:
-        mask = self._factor()
-        while self.scanner.accept("&"):
+        return self._joined("&", And, self._factor)
+
+    def _joined(self, sign: str, made: type[And | Or], part: Callable[[], Mask]) -> Mask:
+        mask = part()
+        while self.scanner.accept(sign):
             self.scanner.spend()
-            mask = And(mask, self._factor())
+            mask = made(mask, part())
         return mask
 
     def _factor(self) -> Mask:

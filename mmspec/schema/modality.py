@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import gcd
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -44,20 +44,12 @@ class _Common(Model):
 
     position: Position = "none"
     optional: bool = False
+    kind: str
 
     @property
     def of_sound(self) -> bool:
         """Whether it is made of sound."""
         return False
-
-
-def _check_patch(size: tuple[int, int], patch: int) -> None:
-    """Raise Refused where patches do not fill rows and columns of pixels."""
-    height, width = size
-    if height % patch or width % patch:
-        message = f"a patch of {patch} does not divide the size {height} x {width}"
-        near = nearest_divisor(gcd(height, width), patch)
-        raise Refused(Diagnostic("MM105", message, help=f"a patch of {near} does"), "patch")
 
 
 class Tokens(_Common):
@@ -73,25 +65,35 @@ class Tokens(_Common):
         return self.length.max
 
 
-class Image(_Common):
-    """Pixels [B, C, H, W], cut into square patches, row-major."""
+class _Patched(_Common):
+    """Pixels, cut into square patches, row-major."""
 
-    varies = False
-
-    kind: Literal["image"]
     size: tuple[Size, Size]
     channels: Size = 3
     patch: Size
 
     @model_validator(mode="after")
-    def _whole_patches(self) -> Image:
-        _check_patch(self.size, self.patch)
+    def _whole_patches(self) -> Self:
+        """Raise Refused where patches do not fill rows and columns of pixels."""
+        height, width = self.size
+        if height % self.patch or width % self.patch:
+            message = f"a patch of {self.patch} does not divide the size {height} x {width}"
+            near = nearest_divisor(gcd(height, width), self.patch)
+            raise Refused(Diagnostic("MM105", message, help=f"a patch of {near} does"), "patch")
         return self
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
+        """Rows and columns of patches, in a frame."""
         return self.size[0] // self.patch, self.size[1] // self.patch
+
+
+class Image(_Patched):
+    """Pixels [B, C, H, W], cut into square patches, row-major."""
+
+    varies = False
+
+    kind: Literal["image"]
 
     @property
     def max_tokens(self) -> int:
@@ -99,26 +101,13 @@ class Image(_Common):
         return self.grid[0] * self.grid[1]
 
 
-class Video(_Common):
+class Video(_Patched):
     """Frames of pixels [B, F, C, H, W] at a fixed rate, cut into patches `tubelet` frames deep."""
 
     kind: Literal["video"]
-    size: tuple[Size, Size]
-    channels: Size = 3
-    patch: Size
     tubelet: Size = 1
     rate: Rate
     length: Length
-
-    @model_validator(mode="after")
-    def _whole_patches(self) -> Video:
-        _check_patch(self.size, self.patch)
-        return self
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches of a frame."""
-        return self.size[0] // self.patch, self.size[1] // self.patch
 
     @property
     def area(self) -> int:
