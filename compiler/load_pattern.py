@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from mmspec.compiler.runtime.sparse_pattern import (
-    Block,
+    Seen,
     Pattern,
     Run,
     bounds,
@@ -83,7 +83,7 @@ class _Bound:
         _run(f"<pattern {name}>", _HEADER + pattern_source(name, mask))
         return sparse_pattern.registered(name)
 
-    def blocks(self, *lengths: int) -> Iterator[sparse_pattern.Block]:
+    def blocks(self, *lengths: int) -> Iterator[sparse_pattern.Seen]:
         """As of every pattern."""
         yield from self.made(*lengths).blocks(*lengths, *self.given)
 

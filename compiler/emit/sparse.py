@@ -25,7 +25,7 @@ Backend = str
 Patterns = tuple[tuple[str, int, int], ...]
 """For each group of heads its pattern, its query heads and its key heads; () for SDPA."""
 
-NAMES: Final = ("Block", "Pattern", "Run", "bounds", "laid", "register", "tiled")
+NAMES: Final = ("Pattern", "Run", "Seen", "bounds", "laid", "register", "tiled")
 """What patterns take from the package's sparse_pattern.py."""
 
 TABLE_NAMES: Final = ("Documents", "Draw", "everything", "samples", "sees", "tabled")

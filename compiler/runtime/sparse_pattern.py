@@ -12,7 +12,7 @@ from torch import Tensor
 Run = tuple[int, int, bool]
 """Keys from start to stop; whether every query of the block sees all of them."""
 
-Block = tuple[int, int, Sequence[Run]]
+Seen = tuple[int, int, Sequence[Run]]
 """Queries from start to stop, and the runs of keys of one segment that they see: in order, and
 apart.
 """
@@ -26,7 +26,7 @@ Orders = tuple[Tensor | None, Tensor | None]
 class Pattern:
     """Which keys each query sees; both functions also take the lengths, one after another."""
 
-    blocks: Callable[..., Iterable[Block]]
+    blocks: Callable[..., Iterable[Seen]]
     """(*lengths): the blocks of queries, any number of times each, with runs of keys."""
     sees: Callable[..., Tensor]
     """(q [q, 1], k [k], *lengths) -> bool [q, k], asked for runs that are not whole."""
@@ -68,7 +68,7 @@ def laid(
     indices: Iterable[tuple[int, ...]],
     sides: tuple[Sequence[int], Sequence[int]],
     *lengths: int,
-) -> Iterator[Block]:
+) -> Iterator[Seen]:
     """Blocks from `runs(*index, *lengths)`, which counts in tiles whose bounds are the sides.
 
     A segment that is absent has no bounds but the first.
@@ -85,7 +85,7 @@ def laid(
 
 def tiled(
     runs: Callable[..., Iterable[Run]], tile: int, queries: range, keys: range, *lengths: int
-) -> Iterator[Block]:
+) -> Iterator[Seen]:
     """Blocks of a segment from `runs(i, *lengths)`, which counts in tiles of two segments."""
     for index, start in enumerate(range(queries.start, queries.stop, tile)):
         first = keys.start

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from mmspec.compiler.runtime.sparse_pattern import Block, Run
+    from mmspec.compiler.runtime.sparse_pattern import Run, Seen
 
 BLOCK = 64
 """Tokens of a random block; the tiles of a plan's formulas have as many."""
@@ -141,7 +141,7 @@ def tabled(
     queries: range,
     keys: range,
     *lengths: int,
-) -> Iterator[Block]:
+) -> Iterator[Seen]:
     """Blocks of a segment: `runs(i, *lengths)`, which counts in tiles, cut by tables.
 
     literals: tables, and whether a pair that is seen is in it, or is not.

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmspec.compiler.runtime import native, sparse, sparse_calls, sparse_parts, sparse_plan
 from mmspec.compiler.runtime.sparse import attend, attend_backward, sparse_attention
 from mmspec.compiler.runtime.sparse_calls import Plan
-from mmspec.compiler.runtime.sparse_pattern import Block, Pattern, register, tiled
+from mmspec.compiler.runtime.sparse_pattern import Pattern, Seen, register, tiled
 
 _NUMBERS = itertools.count()
 SPARSE = {"_MARGIN": 1e9}
@@ -48,7 +48,7 @@ def pattern(seen_qk: Tensor, tile: int, shuffled: bool = False) -> str:
     orders = [torch.randperm(size) for size in seen_qk.shape]
     placed_qk = seen_qk[orders[0]][:, orders[1]] if shuffled else seen_qk
 
-    def blocks() -> Iterator[Block]:
+    def blocks() -> Iterator[Seen]:
         for start in range(0, seen_qk.shape[0], tile):
             rows = placed_qk[start : start + tile]
             tiles = enumerate(rows.split(tile, dim=1))
@@ -272,7 +272,7 @@ def test_segments_with_grids_of_their_own() -> None:
     q, k = torch.arange(35)[:, None], torch.arange(35)
     seen = ((q < 13) & (k < 13)) | ((q >= 13) & (k <= q))
 
-    def blocks() -> Iterator[Block]:
+    def blocks() -> Iterator[Seen]:
         yield from tiled(lambda _: [(0, 2, True)], 8, first, first)
         yield from tiled(lambda _: [(0, 2, True)], 8, second, first)
         yield from tiled(lambda i: [(0, i, True), (i, i + 1, False)], 8, second, second)

@@ -196,7 +196,7 @@ def _touched(
 
 def _blocks(source: Source) -> Iterator[str]:
     """The function that goes through all pairs."""
-    yield f"def {source.name}_blocks({source.asked()}) -> Iterator[Block]:"
+    yield f"def {source.name}_blocks({source.asked()}) -> Iterator[Seen]:"
     about = f"Tiles of {TILE} queries, and the runs of keys they see: {source.owner}."
     yield f'    """{_told(about)}"""'
     boxed = {s for q, k, _ in source.shown() for s in (q, k) if not isinstance(s.layout, Line)}
