@@ -37,8 +37,8 @@ NORMS: dict[str, ir.Norm] = {
     "layer": ir.LayerNorm(1e-3, True),
     "bare": ir.LayerNorm(1e-3, False),
     "rms": ir.RmsNorm(1e-3),
-    "group": ir.GroupNorm(1e-3, 3, True),
-    "bare group": ir.GroupNorm(1e-3, 2, False),
+    "group": ir.GroupNorm(1e-3, True, 3),
+    "bare group": ir.GroupNorm(1e-3, False, 2),
 }
 
 
