@@ -245,7 +245,7 @@ class Attention(nn.Module):
         turn: tuple[Tensor, Tensor],
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
-        routing: object = None,
+        **_: object,
     ) -> Tensor:
         qkv_bthw = self.qkv(x_btd).unflatten(-1, (-1, self.head_width))
         q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(

@@ -265,7 +265,7 @@ def next_stacked(
             elif one.mixer.split:
                 y_bcd = getattr(mixer, f"{segment.name}_mlp")(h_bcd)
             else:
-                y_bcd = mixer(h_bcd, None, turn, None, (), [])
+                y_bcd = mixer(h_bcd, valid_bt=None, routing=[])
             x_bcd = norm(x_bcd + y_bcd) if one.post else x_bcd + y_bcd
     if final_norm:
         x_bcd = stack.norm(x_bcd)

@@ -1,4 +1,7 @@
-"""Feed-forward layers: dense, gated, and routed to experts."""
+"""Feed-forward layers: dense, gated, and routed to experts.
+
+A block gives all that it has by name; each layer names what it reads.
+"""
 
 from __future__ import annotations
 
@@ -43,15 +46,7 @@ class Mlp(nn.Module):
         self.up = nn.Linear(width, mlp.width, bias=mlp.bias)
         self.down = nn.Linear(mlp.width, width, bias=mlp.bias)
 
-    def forward(
-        self,
-        x_btd: Tensor,
-        mask: Tensor | None = None,
-        turn: tuple[Tensor, Tensor] | None = None,
-        valid_bt: Tensor | None = None,
-        counts: tuple[int, ...] = (),
-        routing: list[Routing] | None = None,
-    ) -> Tensor:
+    def forward(self, x_btd: Tensor, **_: object) -> Tensor:
         h_btf = activate(self.up(x_btd), self.activation)
         y_btd: Tensor = self.down(h_btf)
         return y_btd
@@ -67,15 +62,7 @@ class Glu(nn.Module):
         self.up = nn.Linear(width, glu.width, bias=glu.bias)
         self.down = nn.Linear(glu.width, width, bias=glu.bias)
 
-    def forward(
-        self,
-        x_btd: Tensor,
-        mask: Tensor | None = None,
-        turn: tuple[Tensor, Tensor] | None = None,
-        valid_bt: Tensor | None = None,
-        counts: tuple[int, ...] = (),
-        routing: list[Routing] | None = None,
-    ) -> Tensor:
+    def forward(self, x_btd: Tensor, **_: object) -> Tensor:
         h_btf = activate(self.gate(x_btd), self.activation) * self.up(x_btd)
         y_btd: Tensor = self.down(h_btf)
         return y_btd
@@ -106,13 +93,7 @@ class Experts(nn.Module):
             nn.init.normal_(self.down, std=self.down.shape[1] ** -0.5)
 
     def forward(
-        self,
-        x_btd: Tensor,
-        mask: Tensor | None,
-        turn: tuple[Tensor, Tensor],
-        valid_bt: Tensor | None,
-        counts: tuple[int, ...],
-        routing: list[Routing],
+        self, x_btd: Tensor, valid_bt: Tensor | None, routing: list[Routing], **_: object
     ) -> Tensor:
         precise = torch.promote_types(x_btd.dtype, torch.float32)
         score_bte: Tensor = self.router(x_btd)
@@ -157,15 +138,7 @@ class ByModality(nn.Module):
         for segment in mlps.segments:
             setattr(self, f"{segment}_mlp", Mlp(width, mlps))
 
-    def forward(
-        self,
-        x_btd: Tensor,
-        mask: Tensor | None,
-        turn: tuple[Tensor, Tensor],
-        valid_bt: Tensor | None,
-        counts: tuple[int, ...],
-        routing: list[Routing],
-    ) -> Tensor:
+    def forward(self, x_btd: Tensor, counts: tuple[int, ...], **_: object) -> Tensor:
         mlps = [getattr(self, f"{segment}_mlp") for segment in self.segments]
         parts = zip(mlps, torch.split(x_btd, list(counts), dim=1), strict=True)
         return torch.cat([mlp(part_btd) for mlp, part_btd in parts], dim=1)

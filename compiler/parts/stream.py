@@ -70,7 +70,9 @@ class Block(nn.Module):
         for one in self.sublayers:
             norm, mixer = getattr(self, f"{one.name}_norm"), getattr(self, one.name)
             y_btd = x_btd if one.post else norm(x_btd)
-            y_btd = mixer(y_btd, mask, turn, valid_bt, counts, routing)
+            y_btd = mixer(
+                y_btd, mask=mask, turn=turn, valid_bt=valid_bt, counts=counts, routing=routing
+            )
             if one.dropout > 0:
                 y_btd = self.dropout(y_btd)
             x_btd = norm(x_btd + y_btd) if one.post else x_btd + y_btd

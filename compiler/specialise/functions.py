@@ -99,7 +99,8 @@ class Functions:
         if isinstance(func, ast.Attribute) and func.attr in site.calls:
             before, left = site.calls[func.attr]
             pairs = zip(before, node.args, strict=False)
-            kept = [fold(value, scope) for name, value in pairs if name in left]
+            values = dict(pairs) | {item.arg or "**": item.value for item in node.keywords}
+            kept = [fold(values[name], scope) for name in left]
             return ast.Call(func, kept, [])
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         helper = self.library.helpers.get(name)

@@ -20,6 +20,8 @@ from mmspec.compiler.specialise.trim import (
     expressions,
     fewer_arguments,
     fewer_targets,
+    in_order,
+    is_loose,
     is_self_call,
     loop_pairs,
     map_statements,
@@ -29,13 +31,15 @@ from mmspec.compiler.specialise.trim import (
     real,
     self_calls,
     self_reads,
+    tightened,
     to_itself,
     without,
     without_call,
     without_counter,
 )
 
-Drops = Callable[[ast.Call], tuple[tuple[str, ...], frozenset[str]] | None]
+Drops = Callable[[ast.Call], ast.expr]
+"""What becomes of a call whose method takes less; the call itself where it takes as much."""
 
 ENTRIES = frozenset({"__init__", "forward", "reset_parameters", "extra_repr", "_apply"})
 
@@ -48,19 +52,26 @@ class Body:
     purity: Purity
     keep: frozenset[str] = frozenset()
     before: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    loose: frozenset[str] = frozenset()
     gone: dict[str, set[str]] = field(default_factory=dict)
 
     def shrink(self) -> dict[str, Signature]:
         """Remove the dead until nothing changes; the signatures that are left."""
         self.before = {name: parameters(s) for name, s in self.methods.items()}
+        self.loose = frozenset(name for name, s in self.methods.items() if is_loose(s))
         for name, method in self.methods.items():
-            self.methods[name] = self._rewrite_calls(method, self._child_drops(method))
+            self.methods[name] = self._rewrite_calls(tightened(method), self._child_drops(method))
         while self._round():
             pass
         for name, method in self.methods.items():
             self.methods[name] = replace(method, body=self._finish(method))
         return {
-            name: Signature(before, parameters(self.methods[name]), self.purity.is_pure(name))
+            name: Signature(
+                before,
+                parameters(self.methods[name]),
+                self.purity.is_pure(name),
+                name in self.loose,
+            )
             for name, before in self.before.items()
             if name in self.methods
         }
@@ -83,8 +94,9 @@ class Body:
         before = tuple(p for p in self.before[name] if p not in self.gone.get(name, set()))
         self.gone.setdefault(name, set()).update(dead)
 
-        def drops(call: ast.Call) -> tuple[tuple[str, ...], frozenset[str]] | None:
-            return (before, frozenset(dead)) if is_self_call(call, name) else None
+        def drops(call: ast.Call) -> ast.expr:
+            gone = frozenset(dead)
+            return fewer_arguments(call, before, gone) if is_self_call(call, name) else call
 
         for caller, method in self.methods.items():
             self.methods[caller] = self._rewrite_calls(method, drops)
@@ -200,13 +212,15 @@ class Body:
         aliases = self._aliases(method)
         self._stays_inside(method, aliases)
 
-        def drops(call: ast.Call) -> tuple[tuple[str, ...], frozenset[str]] | None:
+        def drops(call: ast.Call) -> ast.expr:
             func, name = call.func, "forward"
             attribute = owner(func, aliases)
             if attribute not in self.purity.children and isinstance(func, ast.Attribute):
                 attribute, name = owner(func.value, aliases), func.attr
             found = self.purity.children.get(attribute or "", {}).get(name)
-            return (found.before, found.dropped) if found and found.dropped else None
+            if found and found.loose:
+                return in_order(call, found.before, found.after)
+            return fewer_arguments(call, found.before, found.dropped) if found else call
 
         return drops
 
@@ -248,7 +262,6 @@ class Body:
     ) -> Statement:
         def visit(node: ast.expr) -> ast.expr:
             new = rebuild(node, visit)
-            found = drops(new) if isinstance(new, ast.Call) else None
-            return new if found is None else fewer_arguments(new, *found)
+            return drops(new) if isinstance(new, ast.Call) else new
 
         return map_statements(method, lambda node: rebuild(node, visit))

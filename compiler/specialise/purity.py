@@ -21,11 +21,15 @@ BUILTINS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A method: its parameters before and after, and whether calling it only computes."""
+    """A method: its parameters before and after, and whether calling it only computes.
+
+    loose: whether it was given more by name than it reads.
+    """
 
     before: tuple[str, ...]
     after: tuple[str, ...]
     pure: bool
+    loose: bool = False
 
     @property
     def dropped(self) -> frozenset[str]:

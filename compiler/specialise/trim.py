@@ -62,6 +62,28 @@ def without(method: Statement, dead: Iterable[str]) -> Statement:
     return method.changed(with_fields(node, {"args": new}))
 
 
+def is_loose(method: Statement) -> bool:
+    """Whether a method takes by name what it does not read."""
+    assert isinstance(method.node, ast.FunctionDef)
+    return method.node.args.kwarg is not None
+
+
+def tightened(method: Statement) -> Statement:
+    """A method that takes by name what it reads, and nothing else."""
+    node = method.node
+    assert isinstance(node, ast.FunctionDef)
+    if node.args.kwarg is None:
+        return method
+    return method.changed(with_fields(node, {"args": with_fields(node.args, {"kwarg": None})}))
+
+
+def in_order(call: ast.Call, before: Sequence[str], left: Sequence[str]) -> ast.Call:
+    """A call of a loose method with what it reads alone, by place."""
+    given = dict(zip(before, call.args, strict=False))
+    given |= {item.arg or "**": item.value for item in call.keywords}
+    return with_fields(call, {"args": [given[name] for name in left], "keywords": []})
+
+
 def fewer_arguments(call: ast.expr, before: Sequence[str], dead: frozenset[str]) -> ast.expr:
     """A call without the arguments of dead parameters."""
     assert isinstance(call, ast.Call)

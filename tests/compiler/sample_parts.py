@@ -337,3 +337,26 @@ class Turned(Scaled):
         x_bd = self.first(x_bd)
 
         return self._weighed(x_bd)
+
+
+class Scale(nn.Module):
+    """Features times a number of each sample."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x_bd: Tensor, scale_b: Tensor, **_: object) -> Tensor:
+        return x_bd * self.weight * scale_b[:, None]
+
+
+class Given(nn.Module):
+    """Gives a layer all that it has, by name."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer = Scale(width)
+
+    def forward(self, x_bd: Tensor, shift_b: Tensor, scale_b: Tensor) -> Tensor:
+        y_bd: Tensor = self.layer(x_bd, shift_b=shift_b, scale_b=scale_b)
+        return y_bd

@@ -22,7 +22,6 @@ from mmspec.compiler.parts.routing import (
 from mmspec.compiler.runtime.grouped import grouped_matmul, grouped_outer
 
 B, T, D, F = 2, 5, 6, 7
-UNTURNED = torch.ones(0), torch.ones(0)
 ACTIVATIONS = sorted(naive.ACTIVATIONS)
 
 
@@ -67,7 +66,7 @@ def experts(count: int, choose: int, renormalise: bool = True, activation: str =
 def test_experts(count: int, choose: int, renormalise: bool, activation: str) -> None:
     layer, x = experts(count, choose, renormalise, activation), normal(B, T, D)
     routing: list[Routing] = []
-    found = layer(x, None, UNTURNED, None, (), routing)
+    found = layer(x, None, routing)
     runs = [
         naive.experts(weights(layer), token, choose, activation, renormalise) for token in tokens(x)
     ]
@@ -98,7 +97,7 @@ def test_balance_counts_valid_tokens_alone(lengths: list[int]) -> None:
     layer, x = experts(5, 2), normal(B, T, D)
     valid = valid_until(lengths, T)
     routing: list[Routing] = []
-    found = layer(x, None, UNTURNED, valid, (), routing)
+    found = layer(x, valid, routing)
     runs = [
         naive.experts(weights(layer), token, 2, "gelu", True)
         for token, real in zip(tokens(x), valid.flatten().tolist(), strict=True)
@@ -118,7 +117,7 @@ def test_balance_is_one_when_routing_is_uniform() -> None:
     with torch.no_grad():
         layer.router.weight.copy_(1e-9 * torch.eye(4, D))
     routing: list[Routing] = []
-    layer(torch.eye(4, D, dtype=torch.float64)[None], None, UNTURNED, None, (), routing)
+    layer(torch.eye(4, D, dtype=torch.float64)[None], None, routing)
     assert routing[0].load_e.tolist() == [0.25] * 4
     assert routing[0].balance.item() == pytest.approx(1, abs=1e-8)
 
@@ -136,7 +135,7 @@ def test_of_equal_experts_the_lower_number_is_chosen(
     with torch.no_grad():
         layer.router.weight.copy_(torch.tensor(scores, dtype=dtype)[:, None])
     routing: list[Routing] = []
-    layer(torch.ones(1, 1, 1, dtype=dtype), None, UNTURNED, None, (), routing)
+    layer(torch.ones(1, 1, 1, dtype=dtype), None, routing)
     order = sorted(range(len(scores)), key=lambda expert: (-scores[expert], expert))
     picked = [expert for expert, load in enumerate(routing[0].load_e.tolist()) if load > 0]
     assert picked == sorted(order[:choose])
@@ -165,7 +164,7 @@ def test_each_modality_has_its_own_mlp() -> None:
     assert {name.split(".")[0] for name in weights(layer)} == {"image_mlp", "text_mlp"}
     x = normal(B, T, D)
     for counts in ((2, 3), (0, 5), (5, 0)):
-        found = layer(x, None, UNTURNED, None, counts, [])
+        found = layer(x, counts)
         for b in range(B):
             for t in range(T):
                 name = "image_mlp" if t < counts[0] else "text_mlp"

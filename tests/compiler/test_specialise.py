@@ -278,6 +278,17 @@ def test_what_a_part_calls_of_the_one_above_it_is_written_there(bias: bool) -> N
     assert torch.equal(plain, special)
 
 
+def test_what_is_given_by_name_is_what_is_read() -> None:
+    found = made("Given", width=D)
+    text = "".join(item.source for item in found.fragment.classes)
+    assert "def forward(self, x_bd: Tensor, scale_b: Tensor) -> Tensor:\n" in text
+    assert "return self.layer(x_bd, scale_b)" in text
+    assert "shift_b" not in text and "**" not in text
+    given = {"x_bd": normal(B, D), "shift_b": normal(B), "scale_b": normal(B)}
+    plain, special = found.both(given)
+    assert torch.equal(plain, special)
+
+
 def test_what_is_called_otherwise_than_its_parameter_is_refused() -> None:
     source = "class A(nn.Module):\n    def _a(self, x):\n        pass\n"
     source += "class B(A):\n    def forward(self, y):\n        self._a(y)\n"
