@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from mmspec.api import plan as plan
     from mmspec.api import read as read
     from mmspec.diagnostics import MmspecError as MmspecError
+    from mmspec.inference.run import load_run as load_run
 
-__all__ = ["MmspecError", "__version__", "check", "compile", "plan", "read"]
+__all__ = ["MmspecError", "__version__", "check", "compile", "load_run", "plan", "read"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +23,10 @@ def __getattr__(name: str) -> Any:
         from mmspec import diagnostics
 
         return diagnostics.MmspecError
+    if name == "load_run":
+        from mmspec.inference import run
+
+        return run.load_run
     if name in __all__:
         from mmspec import api
 

@@ -97,6 +97,7 @@ _TABLE = """
 | MM618 | length does not fit | `--lengths` names modalities of the spec, each with a whole number of tokens or frames up to its longest. |
 | MM619 | output is not finite | The model gives NaN or infinity for a held-out sample, so no figure is made; the message names the head and the sample. |
 | MM620 | too large to count | More random blocks than the message says are not looked at one by one, nor pairs of a mask without a closed form. `analyze`, `tune` and `show --mask` leave such figures out, say why, and give the rest; a claim about them is not checked, unless a bound decides it. What can say nothing else stops here. Shorter lengths or fewer blocks are counted. |
+| MM621 | nothing to write on | `generate` needs a language-model head, and a prompt that is neither empty nor longer than the model reads. |
 | MM701 | claim refuted | The model does not keep the claim; the message says what was found instead. |
 | MM702 | law refuted | The model breaks a law that every model owes its spec; the smallest input found is shown. |
 | MM703 | no such law | `mmspec laws` lists the laws by id. |

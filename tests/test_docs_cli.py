@@ -29,6 +29,20 @@ heads:
 """The spec `packed.yaml` of the page."""
 
 
+NOTES = """\
+mmspec: 1
+name: notes
+modalities:
+  text: {kind: tokens, vocab: 256, length: {max: 64}, position: rotary}
+streams:
+  text: {from: text, depth: 1, width: 32, heads: 2, attention: causal}
+heads:
+  kind: {from: text, kind: classifier, classes: 2}
+  next: {from: text, kind: language-model}
+"""
+"""The spec of the run `runs/notes`."""
+
+
 def examples() -> Iterator[tuple[str, str]]:
     """Every command of the page with the output shown below it, in order."""
     for block in re.findall(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE):
@@ -43,12 +57,25 @@ def pattern(shown: str) -> str:
     return "".join(r"(?:.*\n)*?" if line == ".*" else rf"{line}\n" for line in lines)
 
 
+def _make_notes() -> None:
+    """The run `runs/notes` and its data, in the folder that is the present one."""
+    Path("notes.yaml").write_text(NOTES)
+    pieces = ["def f(x): return x,code", "the parser reads a line,prose"]
+    Path("notes.csv").write_text(
+        "\n".join(["text,kind", *(f"{i} {pieces[i % 2]}" for i in range(300))])
+    )
+    Path("new.csv").write_text("text\nif x: pass\na line of words\n")
+    assert main(["train", "notes.yaml", "--data", "notes.csv", "--steps", "5", "--json"]) == 0
+
+
 def test_every_command_prints_what_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "specs").symlink_to(ROOT / "specs")
     (tmp_path / "packed.yaml").write_text(PACKED)
     monkeypatch.chdir(tmp_path)
+    _make_notes()
+    capsys.readouterr()
     monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "cache"))
     for name in ("COLUMNS", "MMSPEC_TILES"):  # xdist sets the first
         monkeypatch.delenv(name, raising=False)

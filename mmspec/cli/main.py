@@ -12,17 +12,23 @@ from mmspec.cli import (
     analyze,
     check,
     compile,  # noqa: A004 - the command's name
+    evaluate,
     exits,
     explain,
+    generate,
     laws,
     new,
+    predict,
     show,
     train,
     tune,
     verify,
 )
 
-_COMMANDS = (new, check, show, compile, analyze, tune, verify, train, laws, explain)
+_COMMANDS = (
+    *(new, check, show, compile, analyze, tune, verify),
+    *(train, predict, generate, evaluate, laws, explain),
+)
 
 
 _UNKNOWN: Final = "unrecognized arguments: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -67,11 +67,23 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Names that were learnt before: of each table's categories by modality, of classes by head."""
+
+    categories: Mapping[str, table.Codes]
+    classes: Mapping[str, names.Names]
+
+
+@dataclass(frozen=True, slots=True)
 class _Encoding:
     """A source on its way to a spec, with the problems met so far."""
 
     source: Source
     spec: Spec
+    heads: Collection[str]
+    """Heads whose columns are read."""
+    known: Known | None = None
+    """Names that hold; None: they are learnt from the training rows."""
     faults: Faults = field(default_factory=Faults)
     categories: dict[str, table.Codes] = field(default_factory=dict)
     report: Report = silent
@@ -104,7 +116,7 @@ class _Encoding:
         """MM503, at the place in the spec."""
         close = suggest(name, self.source.columns)
         hint = f"did you mean {close}? " if close else ""
-        given = ", ".join(self.source.columns)
+        given = ", ".join(self.source.columns) or "none"
         message = f"the data has no column `{name}`; it has {given}"
         return MmspecError(
             Diagnostic(
@@ -118,18 +130,39 @@ def encode(source: Source, spec: Spec, report: Report = silent) -> Dataset:
 
     `report` is told how far it is.
     """
+    return _encoded(_Encoding(source, spec, learning(spec), report=report))
+
+
+def learning(spec: Spec) -> list[str]:
+    """Heads that learn from a column of their name."""
+    return [name for name, head in spec.heads.items() if not isinstance(head, _SUPPLIED)]
+
+
+def encode_known(
+    source: Source, spec: Spec, known: Known, judged: Collection[str] = (), report: Report = silent
+) -> Dataset:
+    """Encode rows for a model that is trained, and the targets of the heads to be judged by them.
+
+    Raises MmspecError as `encode` does; MM508 for a name that was not learnt.
+    """
+    return _encoded(_Encoding(source, spec, judged, known, report=report))
+
+
+def _encoded(work: _Encoding) -> Dataset:
+    source, spec = work.source, work.spec
     total = len(source.rows)
     assert all(len(column) == total for column in source.columns.values()), source.name
     if not total:
         raise fault("MM510", f"`{source.name}` has no rows", "add a row a sample")
-    work = _Encoding(source, spec, report=report)
     _check_columns(work)
     found = {n: _modality(work, n, m) for n, m in spec.modalities.items() if n in source.columns}
     filled = _filled(found)
-    _check_split(source.name, filled & ~source.held_out, filled & source.held_out)
+    if work.known is None:
+        _check_split(source.name, filled & ~source.held_out, filled & source.held_out)
     classes: dict[str, tuple[str, ...]] = {}
     targets: dict[str, NDArray[Any]] = {}
-    for name, head in spec.heads.items():
+    for name in work.heads:
+        head = spec.heads[name]
         if isinstance(head, heads.Classifier):
             targets[name] = _labels(work, name, head, classes)
         elif isinstance(head, heads.Regressor):
@@ -165,8 +198,8 @@ def _check_columns(work: _Encoding) -> None:
                 "the data needs at least one of the modalities" if modality.optional else advice
             )
             work.faults.add(work.missing("modalities", name, advice))
-    for name, head in work.spec.heads.items():
-        if name not in columns and not isinstance(head, _SUPPLIED):
+    for name in work.heads:
+        if name not in columns:
             advice = "add the column, or leave the head out"
             work.faults.add(work.missing("heads", name, advice))
     work.faults.check()
@@ -175,12 +208,7 @@ def _check_columns(work: _Encoding) -> None:
 def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
     """One modality's column."""
     if isinstance(modality, Table):
-        values, is_training = work.source.columns[name], ~work.source.held_out
-        codes: table.Codes = {}
-        with work.faults.at(_LEARNING, name):
-            codes = table.learn(modality, values, is_training)
-        work.faults.check()
-        work.categories[name] = codes
+        codes = work.categories[name] = _codes(work, name, modality)
         kind = table.dtype(modality)
         pack = partial(Fixed.pack, shape=(len(modality.columns),), kind=kind)
         return work.column(name, partial(table.encode, modality, codes), pack, 0)
@@ -191,6 +219,17 @@ def _modality(work: _Encoding, name: str, modality: Modality) -> Column:
     encode, empty = _sequence(modality)
     cut = partial(Ragged.pack, longest=modality.length.max, empty=empty)
     return work.column(name, encode, cut, 0)
+
+
+def _codes(work: _Encoding, name: str, modality: Table) -> table.Codes:
+    """The names of a table's categories."""
+    if work.known is not None:
+        return work.known.categories[name]
+    codes: table.Codes = {}
+    with work.faults.at(_LEARNING, name):
+        codes = table.learn(modality, work.source.columns[name], ~work.source.held_out)
+    work.faults.check()
+    return codes
 
 
 def _sequence(modality: Tokens | Video | Frames) -> tuple[Encoder, Array]:
@@ -211,7 +250,16 @@ def _encode_frames(modality: Frames, raw: Raw) -> NDArray[Any]:
 def _labels(
     work: _Encoding, name: str, head: heads.Classifier, classes: dict[str, tuple[str, ...]]
 ) -> NDArray[Any]:
-    """int64 [N]; keeps the names learnt in `classes`."""
+    """int64 [N]; keeps the names in `classes`."""
+    known = work.known.classes[name] if work.known else _learnt(work, name, head)
+    if known.names is not None:
+        classes[name] = known.names
+    ids = work.each(name, partial(target.label, known), absent="")
+    return np.array([target.IGNORED if each is None else each for each in ids], np.int64)
+
+
+def _learnt(work: _Encoding, name: str, head: heads.Classifier) -> names.Names:
+    """The names of a classifier's classes."""
     values = list(work.source.columns[name])
     training = [v for v, out in zip(values, work.source.held_out, strict=True) if not out]
     if all(names.is_absent(value) for value in training):
@@ -220,10 +268,7 @@ def _labels(
     with work.faults.at(_LEARNING, name):
         known = names.learn(training, values, head.classes)
     work.faults.check()
-    if known.names is not None:
-        classes[name] = known.names
-    ids = work.each(name, partial(target.label, known), absent="")
-    return np.array([target.IGNORED if each is None else each for each in ids], np.int64)
+    return known
 
 
 def _numbers(work: _Encoding, name: str, head: heads.Regressor) -> NDArray[Any]:

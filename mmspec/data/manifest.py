@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from mmspec.data import columns, endings, files, split
 from mmspec.data.encode.names import is_absent
+from mmspec.data.encode.values import described
 from mmspec.data.faults import Faults, fault
 from mmspec.data.paths import Home
 from mmspec.data.rows import Rows, read_csv, read_json_lines
@@ -39,17 +41,44 @@ def load(path: Path, spec: Spec, allow_outside: bool = False) -> Source:
     text = files.text(path)
     rows = (read_csv if path.suffix.lower() == ".csv" else read_json_lines)(path.name, text)
     columns.check(path.name, rows, spec)
-    home = Home(path.parent, allow_outside)
-    given = {name: rows.column(name) for name in rows.header}
-    raw: dict[str, Sequence[Raw]] = dict(given)
-    for name, modality in spec.modalities.items():
+    return _source(path.stem, rows, spec, Home(path.parent, allow_outside), _held_out(rows, spec))
+
+
+def given(cells: Iterable[Mapping[str, Any]], spec: Spec, folder: Path) -> Source:
+    """Rows that stand in no file, all of them held out; relative paths are looked up in a folder.
+
+    Raises MmspecError MM505 where a row is no mapping of names to values.
+    """
+    found: list[dict[str, Any]] = []
+    for number, row in enumerate(cells):
+        if not isinstance(row, Mapping):
+            raise fault("MM505", f"row {number} is no mapping of names to values: {described(row)}")
+        found.append({str(key): _plain(cell) for key, cell in row.items()})
+    header = dict.fromkeys(key for row in found for key in row)
+    rows = Rows(tuple(header), found, [f"row {number}" for number in range(len(found))])
+    columns.check("the rows given", rows, spec)
+    return _source("rows", rows, spec, Home(folder, is_open=True), np.ones(len(found), bool))
+
+
+def _plain(cell: Any) -> Any:
+    """A value as a manifest has it: a path is text, and an empty text is no value."""
+    found = str(cell) if isinstance(cell, os.PathLike) else cell
+    return None if isinstance(found, str) and not found else found
+
+
+def _source(name: str, rows: Rows, spec: Spec, home: Home, held_out: NDArray[np.bool_]) -> Source:
+    """The columns that a spec reads; files are opened when they are asked for."""
+    has_split = _has_split(rows, spec)
+    cells = {name: rows.column(name) for name in rows.header}
+    raw: dict[str, Sequence[Raw]] = dict(cells)
+    for key, modality in spec.modalities.items():
         if isinstance(modality, Table):
-            raw |= _table(name, modality, given)
-        elif name in given:
-            ways = partial(_open, modality, home), partial(_path, modality, path.parent)
-            raw[name] = Opened(given[name], *ways, f"allow_outside={allow_outside}")
+            raw |= _table(key, modality, cells)
+        elif key in cells:
+            ways = partial(_open, modality, home), partial(_path, modality, home.folder)
+            raw[key] = Opened(cells[key], *ways, f"allow_outside={home.is_open}")
     digest = hashlib.sha256(json.dumps([rows.header, rows.cells], default=str).encode())
-    return Source(path.stem, raw, _held_out(rows, spec), rows.names, digest.hexdigest())
+    return Source(name, raw, held_out, rows.names, digest.hexdigest(), has_split)
 
 
 def _path(modality: Modality, folder: Path, cell: Raw) -> Path | None:
@@ -92,15 +121,18 @@ def _table(
 
 def _held_out(rows: Rows, spec: Spec) -> NDArray[np.bool_]:
     """Which rows are held out: as `split` says, else by a hash of what the row holds."""
-    name = columns.SPLIT
-    if name not in rows.header or name in (*spec.modalities, *spec.heads):
+    if not _has_split(rows, spec):
         return _drawn(rows)
-    faults, found = Faults(), np.zeros(len(rows.cells), bool)
+    name, faults, found = columns.SPLIT, Faults(), np.zeros(len(rows.cells), bool)
     for index, cell in enumerate(rows.column(name)):
         with faults.at(rows.names[index], name):
             found[index] = _is_held_out(cell)
     faults.check()
     return found
+
+
+def _has_split(rows: Rows, spec: Spec) -> bool:
+    return columns.SPLIT in rows.header and columns.SPLIT not in (*spec.modalities, *spec.heads)
 
 
 def _is_held_out(cell: Raw) -> bool:

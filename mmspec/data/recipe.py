@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mmspec.data.dataset import Known
 from mmspec.data.encode import audio, tokens
+from mmspec.data.encode.names import Names
 from mmspec.data.encode.table import Codes
 from mmspec.schema import head as heads
 from mmspec.schema.modality import Categories, Image, Modality, Table, Tokens, Video
@@ -36,6 +38,28 @@ def outputs(spec: Spec, labels: Labels) -> dict[str, Any]:
             known = labels.get(name)
             found[name]["labels"] = None if known is None else list(known)
     return found
+
+
+def known(spec: Spec, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Known:
+    """The names that `inputs` and `outputs` say; raises KeyError, TypeError where they do not."""
+    tables: dict[str, Codes] = {}
+    for name in spec.modalities:
+        labels, columns = inputs[name]["encoding"].get("labels"), inputs[name].get("columns", {})
+        if labels is not None:
+            tables[name] = {
+                key: Names(_tuple(found), columns[key]["categories"])
+                for key, found in labels.items()
+            }
+    classes = {
+        name: Names(_tuple(said["labels"]), said["classes"])
+        for name, said in outputs.items()
+        if "labels" in said
+    }
+    return Known(tables, classes)
+
+
+def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(map(str, names))
 
 
 def _encoding(modality: Modality, codes: Codes) -> dict[str, Any]:

@@ -88,3 +88,5 @@ class Source:
     """How an error names a row: `birds.csv:12`, `openmoji 41`."""
     fingerprint: str
     """Changes when the data does."""
+    has_split: bool = True
+    """Whether the data says which rows are held out; else they were drawn."""

@@ -102,3 +102,30 @@ def save_weights(model: nn.Module, directory: Path) -> Path:
         path, content = directory / WEIGHTS[0], safetensors.torch.save(unshared)
     folder.write(path, content)
     return path
+
+
+def weights(directory: Path) -> dict[str, Any]:
+    """A run's weights of last: of its checkpoint, else those written at its end.
+
+    Raises MmspecError MM613 where there are none, or they are not what was written.
+    """
+    state = load(directory)
+    if state is not None:
+        found: dict[str, Any] = state.get("model", {})
+        return found
+    path = next((p for name in WEIGHTS if os.path.lexists(p := directory / name)), None)
+    if path is None:
+        advice = f"`mmspec train --resume {directory}` goes on to the first checkpoint"
+        raise folder.damaged(directory, "has no weights yet", advice)
+    content = folder.content(path)
+    try:
+        if path.name == WEIGHTS[0]:
+            import safetensors.torch
+
+            return safetensors.torch.load(content)
+        return dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    except ImportError:
+        advice = "pip install safetensors"
+        raise folder.damaged(path, "needs safetensors to be read", advice) from None
+    except Exception as error:  # noqa: BLE001 - both raise a dozen kinds on what they cannot read
+        raise folder.damaged(path, f"cannot be read: {type(error).__name__}") from None

@@ -37,7 +37,7 @@ class EncodedFeed:
         self._data, self._spec, self._settings = data, spec, settings
         self._training = np.flatnonzero(data.filled & ~data.held_out)
         self._held_out = np.flatnonzero(data.filled & data.held_out)
-        self._supplied = {name: _sides(spec, name) for name in spec.heads}
+        self._supplied = {name: supplied(spec, name) for name in spec.heads}
         self.fingerprint = data.fingerprint()
         self.train_size = len(self._training)
         self.held_out_size = len(self._held_out)
@@ -102,7 +102,7 @@ class EncodedFeed:
                 found[name] = torch.from_numpy(self._data.targets[name][rows])
                 continue
             sides = self._supplied[name]
-            if not all(any(tensors[each] is not None for each in side) for side in sides):
+            if not sides or any(all(tensors[each] is None for each in side) for side in sides):
                 continue
             tokens = tensors[sides[0][0]]
             if self._spec.heads[name].matches or tokens is None:
@@ -114,7 +114,7 @@ class EncodedFeed:
         return found
 
 
-def _sides(spec: Spec, name: str) -> tuple[tuple[str, ...], ...]:
+def supplied(spec: Spec, name: str) -> tuple[tuple[str, ...], ...]:
     """What a head without a column learns from.
 
     The two sides of a contrastive head, each with the modalities behind it; the tokens of a

@@ -142,15 +142,18 @@ def write(directory: Path, content: dict[str, Any], spec: Spec) -> None:
         folder.write(directory / SPEC, dump(spec).encode())
 
 
-def read(directory: Path) -> Run:
-    """The run that a folder holds; raises MM613 where it holds none, or a damaged one."""
+def read(directory: Path, advice: str = "leave --resume out to begin one") -> Run:
+    """The run that a folder holds; raises MM613 where it holds none, or a damaged one.
+
+    advice: what to do where there is none.
+    """
     if not directory.is_dir():
-        raise folder.damaged(directory, "is no folder of a run", "leave --resume out to begin one")
+        raise folder.damaged(directory, "is no folder of a run", advice)
     if os.path.lexists(directory / _LOCK):
         folder.opened(directory / _LOCK).close()
     path = directory / NAME
     if not os.path.lexists(path):
-        raise folder.damaged(directory, "holds no run", "leave --resume out to begin one")
+        raise folder.damaged(directory, "holds no run", advice)
     try:
         content = json.loads(folder.content(path))
     except (ValueError, RecursionError):
