@@ -61,6 +61,7 @@ _TABLE = """
 | MM322 | heads of masks | Masks by heads are for all the heads together, and heads that share keys share a mask. |
 | MM323 | target is an input | A classifier or regressor is trained on the column of its own name, which a modality or a column of a table reads too. |
 | MM324 | target is seen | Every row of a language-model head sees the token that it is trained to predict: through a mask that looks ahead (left out, attention is `full`), or through what reads all tokens at once. Positions inside a `prefix` alone carry no loss, and the others do. |
+| MM325 | scores across segments | A relative score asks how far apart two tokens are, and those of two segments have no common line; by pair it is said of a segment with itself. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
 | MM500 | unknown data set | The name is neither a built-in data set nor a file; the message lists both kinds. |
 | MM501 | data file cannot be read | A file that a row names is missing, damaged, outside the manifest's folder or of a kind that its column does not take. |

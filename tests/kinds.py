@@ -21,7 +21,7 @@ from typing import Any, get_args
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask_patterns import PATTERNS
-from mmspec.schema import fusion, halting, head, modality, norm, routing
+from mmspec.schema import fusion, halting, head, modality, norm, routing, scores
 
 FOLDERS = ("mmspec", "compiler", "verify")
 LINKS = ("mmspec/compiler", "mmspec/verify")
@@ -85,6 +85,7 @@ CONCERNS = {
     ),
     "head": concern(head.Head, ir.Answer, "head heads objective", asked="loss"),
     "norm": concern(norm.Norm, ir.Norm, "norm"),
+    "score": concern(scores.Relative, ir.Relative, "scores"),
     "mask": Concern(
         frozenset(PATTERNS),
         frozenset(f"mask.{name}" for name in ("And", "Or", "Not", "Pattern")),

@@ -10,6 +10,7 @@ from typing import get_args
 
 import pytest
 import torch
+from kinds import members
 from torch import Tensor
 
 import mmspec
@@ -18,9 +19,10 @@ from mmspec.compiler.emit.emit import emit
 from mmspec.compiler.ir.fusion import Fusion
 from mmspec.compiler.ir.halting import Halting
 from mmspec.compiler.ir.norm import Norm
+from mmspec.compiler.ir.scores import Relative
 from mmspec.compiler.load import load
 from mmspec.compiler.lower.lower import lower
-from mmspec.schema import fusion, halting, norm
+from mmspec.schema import fusion, halting, norm, scores
 from mmspec.schema.spec import Spec
 from mmspec.schema.validate import validate
 from mmspec.text.document import parse
@@ -48,18 +50,20 @@ KEYS = {"of": "[text, row]", "head": "label", "prior": 0.5, "threshold": 0.5}
 
 @cache
 def spec(kind: str) -> Spec:
-    """A small spec with a fusion, a halting or a norm."""
-    keys = {**fusion.KINDS, **halting.KINDS, **norm.KINDS}[kind].model_fields
+    """A small spec with a fusion, a halting, a norm or a relative score."""
+    keys = {**fusion.KINDS, **halting.KINDS, **norm.KINDS, **scores.KINDS}[kind].model_fields
     own = {key: KEYS.get(key, 2) for key, field in keys.items() if field.is_required()}
     tag = "fusion" if kind in fusion.KINDS else "kind"
     body = "{" + ", ".join(f"{key}: {value}" for key, value in {**own, tag: kind}.items()) + "}"
     word = "norm" if kind in norm.KINDS else "halting"
+    if kind in scores.KINDS:
+        word, body = "scores", f"{{relative: {{text -> text: {body}}}}}"
     source, more = ("[text, row]", f", {word}: {body}") if tag == "kind" else (body, "")
     return validate(parse(BODY.format(source=source, more=more), "small.yaml"))
 
 
 def in_plan(kind: str) -> bool:
-    records = (*get_args(Fusion), *get_args(Halting), *get_args(Norm))
+    records = (*get_args(Fusion), *get_args(Halting), *get_args(Norm), *members(Relative))
     return lower(spec(kind)) is not None and kind in {record.name for record in records}
 
 
@@ -94,11 +98,12 @@ def planted() -> set[str]:
 
 
 def has(one: Spec, kind: str) -> bool:
-    """Whether a stream of a spec has a fusion of several sources, a halting or a norm."""
+    """Whether a stream of a spec has a fusion of several sources, a halting, norm or score."""
     found = {s.source.fusion for s in one.streams.values() if len(s.source.of) > 1}
     normed = {s.norm.kind for s in one.streams.values()}
     halted = {s.halting.kind for s in one.streams.values() if s.halting}
-    return kind in {*found, *normed, *halted}
+    scored = {k.name() for s in one.streams.values() if s.scores for k in s.scores.kinds()}
+    return kind in {*found, *normed, *halted, *scored}
 
 
 def is_shipped(kind: str) -> bool:
@@ -136,10 +141,23 @@ NORMS = {layer.replace("fusion", "norm"): has for layer, has in FUSIONS.items()}
 """What a norm needs besides its model in mmspec/schema/norm.py."""
 
 
+SCORES = {layer.replace("fusion", "scores"): has for layer, has in FUSIONS.items()}
+"""What a relative score needs besides its model in mmspec/schema/scores.py."""
+del SCORES["verify/costs/scores.py"]  # what is added to scores costs next to nothing
+
+
+def layers(kind: str) -> dict[str, Callable[[str], bool]]:
+    """The layers of a concern, by a kind of it."""
+    if kind in fusion.KINDS:
+        return FUSIONS
+    if kind in norm.KINDS:
+        return NORMS
+    return SCORES if kind in scores.KINDS else HALTINGS
+
+
 def lacking(kind: str) -> Iterator[str]:
-    """The layers that do not have a fusion, halting or norm."""
-    layers = FUSIONS if kind in fusion.KINDS else NORMS if kind in norm.KINDS else HALTINGS
-    for layer, has in layers.items():
+    """The layers that do not have a fusion, halting, norm or score."""
+    for layer, has in layers(kind).items():
         try:
             there = has(kind)
         except Exception as error:  # whatever a layer does with it
@@ -148,7 +166,7 @@ def lacking(kind: str) -> Iterator[str]:
             yield layer
 
 
-@pytest.mark.parametrize("kind", [*fusion.KINDS, *halting.KINDS, *norm.KINDS])
+@pytest.mark.parametrize("kind", [*fusion.KINDS, *halting.KINDS, *norm.KINDS, *scores.KINDS])
 def test_every_layer_has_every_kind(kind: str) -> None:
     assert [*lacking(kind)] == []
 

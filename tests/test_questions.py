@@ -16,6 +16,7 @@ MOST = {
     "modality": 58,
     "head": 37,
     "norm": 0,
+    "score": 0,
     "mask": 90,
 }
 """Questions outside a concern's own files. It only goes down: lower it with what you take away."""
@@ -32,6 +33,7 @@ PLANTED = {
     "modality": 'T = {"image": 1, "video": 2}\ndef f(x): return T[x.kind]',
     "head": 'def f(x): return x.kind in ("classifier", "regressor")',
     "norm": 'def f(norm): return 1 if norm.kind != "rms" else 2',
+    "score": 'def f(scores): return scores.kind == "alibi"',
     "mask": "from mmspec.expressions.mask import And\ndef f(m): return type(m) is And",
 }
 """For each concern a file that asks for a kind once, each in another way."""

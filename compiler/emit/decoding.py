@@ -172,6 +172,7 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
         "final_norm": node.final_norm is not None,
         "segment": segment,
         "joint": bool(context),
+        "on_line": read.scores is not None and read.scores.lines[segments.index(segment)],
         "sees": ast.Name(f"{node.stream}_sees", ast.Load()),
         "keeps": ast.Name(f"{node.stream}_keeps", ast.Load()),
         "forgets": living is not None,

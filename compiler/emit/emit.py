@@ -68,7 +68,7 @@ class _Definitions:
         """Where a helper or a class of a part goes."""
         if part in inputs.NAMES:
             return self.inputs
-        return self.attention if part in ATTENTION else self.model
+        return self.attention if part in ATTENTION | model.defined("scores") else self.model
 
 
 def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:

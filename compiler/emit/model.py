@@ -14,6 +14,7 @@ from mmspec.compiler.emit import init, inputs, objective, sparse, wiring
 from mmspec.compiler.emit.package import BANNER
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.wiring import Lines
+from mmspec.compiler.specialise.source import library
 from mmspec.version import __version__
 
 LEGEND: Mapping[str, str] = {
@@ -38,6 +39,7 @@ PARTS = (
     "init",
     "inputs",
     "modality",
+    "scores",
     "attention",
     "routing",
     "norm",
@@ -54,6 +56,13 @@ PARTS = (
 def part_modules() -> tuple[ModuleType, ...]:
     """The modules that hold the parts, to be read: none is executed, which would load torch."""
     return tuple(unexecuted(f"parts.{name}") for name in PARTS)
+
+
+@cache
+def defined(name: str) -> frozenset[str]:
+    """What one of `PARTS` defines."""
+    found = library((unexecuted(f"parts.{name}"),))
+    return frozenset({*found.parts, *found.helpers})
 
 
 def unexecuted(name: str) -> ModuleType:

@@ -64,7 +64,7 @@ def passes_over(site: ir.Attention, backend: Backend) -> bool:
 
     Plain `causal` has them where they are asked for alone: SDPA knows it, and is nearly as fast.
     """
-    if backend == "sdpa" or is_full(site):
+    if backend == "sdpa" or is_full(site) or site.scores is not None:
         return False
     if backend == "auto" and (is_causal(site) or not _is_long(site)):
         return False

@@ -12,7 +12,8 @@
     sublayer   = Sublayer(name, mixer, norm, post, dropout)
     norm       = LayerNorm | RmsNorm | GroupNorm
     mixer      = Attention | Mlp | Glu | Experts | ByModality
-    attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width, ...)
+    attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, scores, ...)
+    scores     = Scores(relative, lines*) | None            -- relative: Alibi
     groups     = Group(heads, masks)*                       -- heads that share masks, in order
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
     fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
@@ -73,10 +74,12 @@ from mmspec.compiler.ir.objective import (
 from mmspec.compiler.ir.plan import Node, Plan
 from mmspec.compiler.ir.reading import Pool, Reading
 from mmspec.compiler.ir.routing import ByModality, Experts, FeedForward, Glu, Mlp
+from mmspec.compiler.ir.scores import Alibi, Relative, Scores
 from mmspec.compiler.ir.stream import Block, Mixer, Project, Stack, Sublayer
 from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 
 __all__ = [
+    "Alibi",
     "Answer",
     "Attention",
     "Audio",
@@ -124,8 +127,10 @@ __all__ = [
     "Raw",
     "Reading",
     "Regressor",
+    "Relative",
     "RmsNorm",
     "Row",
+    "Scores",
     "Segment",
     "Series",
     "Smoothed",

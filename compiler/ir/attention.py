@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mmspec.compiler.ir.scores import Scores
 from mmspec.compiler.ir.tokens import Segment
 from mmspec.expressions.mask import Mask, is_packed
 
@@ -41,6 +42,7 @@ class Attention:
     head_width: int
     rotary: bool
     bias: bool
+    scores: Scores | None = None
 
     @property
     def sides(self) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower import attention, halting, modality, norm, routing
+from mmspec.compiler.lower import attention, halting, modality, norm, routing, scores
 from mmspec.compiler.lower.context import Context
 from mmspec.schema.wiring import Source
 
@@ -38,6 +38,7 @@ def lower_block(context: Context, stream: str, source: ir.Value) -> ir.Block:
             head_width=spec.head_width,
             rotary=any(segment.rotary for segment in segments),
             bias=spec.bias,
+            scores=scores.lower(spec.scores, segments),
         ),
         "feed_forward": routing.lower(spec.feed_forward, spec.width, spec.bias, segments),
     }

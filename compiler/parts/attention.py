@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
+from mmspec.compiler.parts.scores import offsets, relative_layer, scored, scored_lines
 from mmspec.compiler.runtime.sparse import sparse_attention
 
 
@@ -234,6 +235,10 @@ class Attention(nn.Module):
         self.causal = causal
         self.packed = attention.packed
         self.rotary = attention.rotary
+        self.scored = attention.scores is not None
+        if attention.scores is not None:
+            self.lines = attention.scores.lines
+            self.relative = relative_layer(attention.heads, attention.scores.relative)
         heads = self.heads + 2 * self.kv_heads
         self.qkv = nn.Linear(width, heads * self.head_width, bias=attention.bias)
         self.output = nn.Linear(self.heads * self.head_width, width, bias=attention.bias)
@@ -253,6 +258,10 @@ class Attention(nn.Module):
         )
         if self.rotary:
             q_bhtw, k_bhtw = rotate(q_bhtw, turn), rotate(k_bhtw, turn)
+        if self.scored and len(self.lines) == 1 and not self.shown:
+            mask = scored(self.relative(offsets(x_btd.shape[1], x_btd.device)), mask)
+        elif self.scored and not self.shown:
+            mask = scored(scored_lines(self.relative, counts, self.lines, x_btd.device), mask)
         if self.causal and not self.shown:
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, is_causal=True, enable_gqa=self.kv_heads != self.heads

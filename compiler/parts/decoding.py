@@ -18,6 +18,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention, CrossAttention, mixed, rotate, rotation
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding
+from mmspec.compiler.parts.scores import scored
 from mmspec.compiler.parts.stream import Block, Stack
 
 
@@ -230,6 +231,7 @@ def next_stacked(
     final_norm: bool,
     segment: ir.Segment,
     joint: bool,
+    on_line: bool,
     sees: Callable[..., Tensor],
     keeps: Callable[[Tensor, Tensor], Tensor],
     forgets: bool,
@@ -242,6 +244,7 @@ def next_stacked(
     else:
         mask = sees(at_bc, place_bs)
     turn = turned(at_bc, of.attentions[0].head_width)
+    offset_bcs = at_bc[:, :, None] - place_bs[:, None]
     layers: list[KeyValue] = []
     for layer, block in enumerate(stack.blocks):
         assert isinstance(block, Block)
@@ -255,11 +258,13 @@ def next_stacked(
                     h_bcd,
                     mask,
                     turn,
+                    offset_bcs,
                     own.layers[layer],
                     around,
                     of=one.mixer,
                     segment=segment,
                     joint=joint,
+                    on_line=on_line,
                 )
                 layers.append(kept)
             elif one.mixer.split:
@@ -280,12 +285,14 @@ def next_attended(
     x_bcd: Tensor,
     mask: Tensor,
     turn: tuple[Tensor, Tensor],
+    offset_bcs: Tensor,
     past: KeyValue,
     around: tuple[KeyValue, ...],
     *,
     of: ir.Attention,
     segment: ir.Segment,
     joint: bool,
+    on_line: bool,
 ) -> tuple[Tensor, KeyValue]:
     """What the next tokens read from kept keys and each other's; all of these, with values."""
     qkv_bchw = attention.qkv(x_bcd).unflatten(-1, (-1, of.head_width))
@@ -300,6 +307,11 @@ def next_attended(
     if joint:
         k_bhsw = torch.cat([*(known.k_bhsw for known in around), k_bhsw], dim=2)
         v_bhsw = torch.cat([*(known.v_bhsw for known in around), v_bhsw], dim=2)
+    if on_line:
+        scores_hbcs = attention.relative(offset_bcs)
+        if joint:  # what is around stands before, and has no relative scores
+            scores_hbcs = F.pad(scores_hbcs, (k_bhsw.shape[2] - offset_bcs.shape[2], 0))
+        mask = scored(scores_hbcs.transpose(0, 1), mask)
     y_bhcw = F.scaled_dot_product_attention(
         q_bhcw, k_bhsw, v_bhsw, attn_mask=mask, enable_gqa=of.kv_heads != of.heads
     )

@@ -37,6 +37,8 @@ choose: top_k topk k num_experts_per_tok moe_top_k experts_per_token
 balance: router_aux_loss_coef aux_loss_coef load_balance balance_loss load_balancing
 renormalise: normalize norm_topk_prob renormalize normalise
 norm: groupnorm group_norm
+scores: attention_bias score_mod score_function attn_bias
+relative: relative_position position_bias relative_attention_bias relative_bias
 norm: norm_type normalization normalisation layernorm layer_norm norm_layer normalization_type
 norm.eps: layer_norm_eps norm_eps rms_norm_eps layer_norm_epsilon layernorm_epsilon epsilon
 norm.placement: norm_first pre_norm prenorm post_norm normalize_before
@@ -123,6 +125,7 @@ quick-gelu: quick_gelu quickgelu
 layer: layernorm layer_norm ln
 rms: rmsnorm rms_norm
 group: groupnorm group_norm gn
+alibi: linear_bias linear_biases attention_with_linear_biases
 pre: prenorm pre_norm pre-norm first before
 post: postnorm post_norm post-norm after
 rotary: rope rotary_embedding

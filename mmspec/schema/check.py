@@ -8,7 +8,7 @@ from itertools import islice
 from mmspec.diagnostics import MOST, Diagnostic, MmspecError, listed, shortened
 from mmspec.expressions import claim as claims
 from mmspec.expressions.scanner import did_you_mean
-from mmspec.schema import check_attention
+from mmspec.schema import check_attention, check_scores
 from mmspec.schema import head as heads
 from mmspec.schema import modality as modalities
 from mmspec.schema.objective import DEFAULT_LOSS
@@ -26,6 +26,7 @@ def check(spec: Spec, wiring: Wiring) -> None:
         _modalities,
         _streams,
         check_attention.of_streams,
+        check_scores.of_streams,
         _fusions,
         check_attention.of_fusions,
         _halting,

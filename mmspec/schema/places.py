@@ -129,6 +129,7 @@ _PLACES: Final = {
     "halting": "`halting`",
     "from": "a fusion",
     "norm": "`norm`",
+    "scores": "`scores`",
     "init": "`init`",
     "length": "`length`",
     "columns": "a column of categories",

@@ -13,6 +13,7 @@ from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
 from mmspec.schema.norm import LayerNorm, Norm
 from mmspec.schema.routing import FeedForward, Mlp
+from mmspec.schema.scores import Scores
 
 _DEEPEST: Final = 10_000
 """Blocks of a stream: each becomes a module."""
@@ -28,6 +29,7 @@ class Stream(Model):
     kv_heads: Size = 0
     head_width: Size = 0
     attention: Attention = FULL
+    scores: Scores | None = None
     feed_forward: FeedForward = Mlp.model_construct()
     norm: Norm = LayerNorm.model_construct()
     final_norm: bool = True

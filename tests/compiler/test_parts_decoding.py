@@ -60,6 +60,7 @@ def nothing(node: ir.Stack, batch: int) -> decoding.CachedKeys:
         "kv_heads: 1, final_norm: false",
         "norm: {placement: post}, feed_forward: {kind: experts, experts: 3, choose: 2}",
         "feed_forward: {kind: by-modality}",
+        "kv_heads: 1, scores: {relative: alibi}",
     ],
 )
 def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
@@ -79,6 +80,7 @@ def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
             final_norm=node.final_norm is not None,
             segment=node.source.segments[0],
             joint=False,
+            on_line="scores" in more,
             sees=sees,
             keeps=sees,
             forgets=False,
@@ -140,13 +142,17 @@ def test_folded_functions_say_the_same_and_take_only_what_they_read() -> None:
         x,
         mask,
         turn,
+        at,
         past,
         (),
         of=node.attentions[0],
         segment=segment,
         joint=False,
+        on_line=False,
     )
-    folded = Folded("next_attended", of=node.attentions[0], segment=segment, joint=False)
+    folded = Folded(
+        "next_attended", of=node.attentions[0], segment=segment, joint=False, on_line=False
+    )
     assert folded.left == ("attention", "x_bcd", "mask", "turn", "past")
     assert torch.equal(folded.run(block.attention, x, mask, turn, past)[0], plain[0])
     assert "joint" not in folded.source and "of." not in folded.source

@@ -41,6 +41,7 @@ class Case:
 
 CASES: Final = {
     "bands": Case(24),
+    "alibi": Case(24),
     "act": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),
     "cross_attention": Case(),
     "early_exit": Case(edits=(("threshold: 0.8", "threshold: 0.27"),)),

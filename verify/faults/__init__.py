@@ -16,6 +16,7 @@ from mmspec.verify.faults import (
     norm,
     packing,
     routing,
+    scores,
     stream,
 )
 from mmspec.verify.faults.fault import Fault
@@ -31,6 +32,7 @@ FAULTS: tuple[Fault, ...] = (
     *masks.FAULTS,
     *packing.FAULTS,
     *attention.FAULTS,
+    *scores.FAULTS,
     *fusion.FAULTS,
     *routing.FAULTS,
     *halting.FAULTS,

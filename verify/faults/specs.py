@@ -14,6 +14,7 @@ def _text(name: str) -> str:
 
 JOINED: Final = _text("joined")
 CAPTION: Final = _text("caption")
+SCORED: Final = _text("scored")
 ROUTED: Final = _text("routed")
 PONDERED: Final = _text("pondered")
 ADAPTED: Final = _text("adapted")

@@ -20,6 +20,7 @@ from mmspec.verify.lab.site import Site, sites
 from mmspec.verify.law import Law
 from mmspec.verify.outcome import Broken
 from mmspec.verify.reference.modality import token_count
+from mmspec.verify.reference.scores import added
 from mmspec.verify.strategies import inputs
 from mmspec.verify.subject import Subject
 
@@ -29,7 +30,7 @@ _MOST = 600
 
 @dataclass(slots=True)
 class _Uniform:
-    """A site where all scores are 0: values [B, Tk, KV, w], and the means that were read."""
+    """A site where q k is 0 everywhere: values [B, Tk, KV, w], and the means that were read."""
 
     site: Site
     values: Tensor
@@ -113,6 +114,18 @@ def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tenso
     return torch.from_numpy(shown)
 
 
+def _shares(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tensor:
+    """What a query reads of each key at a site where q k is 0, 0 where it sees none: [H, n, m]."""
+    shown = _shown(subject, site, case, sample).double()
+    said = subject.spec.streams[site.stream].scores
+    if site.kind == "own" and said is not None:
+        counts = _counts(subject, case, sample)
+        names = reading.segments(subject.document.data, site.stream)
+        runs = tuple((name, counts[name]) for name in names)
+        shown = shown * torch.stack(added(said, site.heads, runs)).exp()
+    return shown / shown.sum(2, keepdim=True).clamp(min=torch.finfo(shown.dtype).tiny)
+
+
 def _held(subject: Subject, case: Case, sample: int, run: tuple[str, int]) -> Places:
     """How the tokens of a segment stand in a sample; run: its name and how many there are."""
     (name, count), data = run, subject.document.data
@@ -146,9 +159,8 @@ def _valid(names: list[str], padded: Mapping[str, int], valid: Mapping[str, int]
     return torch.cat([torch.zeros(0, dtype=torch.bool), *pieces])
 
 
-def _mean(site: Site, values: Tensor, shown: Tensor) -> Tensor:
-    """The mean of the values [m, KV, w] that each query sees, by head [n, H, w]; 0 of none."""
-    shares = shown.double() / shown.sum(2, keepdim=True).clamp(min=1)
+def _mean(site: Site, values: Tensor, shares: Tensor) -> Tensor:
+    """The mean of the values [m, KV, w] that each query reads, by head [n, H, w]."""
     by_head = values[:, [site.key_head(head) for head in range(site.heads)]]
     return torch.einsum("hnm,mhw->nhw", shares, by_head)
 
@@ -163,8 +175,8 @@ def _masked(subject: Subject, case: Case) -> None:
                 held = f"{len(found)} queries and {len(values)} keys"
                 said = f"`{site.output}` holds {held}, the spec's text {len(queries)}, {len(keys)}"
                 raise Broken(said, ("streams", site.stream))
-            shown = _shown(subject, site, case, sample)
-            wrong = difference(found[queries], _mean(site, values[keys], shown))
+            shares = _shares(subject, site, case, sample)
+            wrong = difference(found[queries], _mean(site, values[keys], shares))
             if wrong is not None:
                 what = f"with equal scores, what `{site.output}` reads in sample {sample} {wrong}"
                 keyed = "attention" if site.kind == "own" else "from"

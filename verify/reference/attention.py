@@ -116,12 +116,16 @@ def _sides(
     return tuple(found)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, seen: Tensor, added: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """One head: q [n, w], k and v [m, w], seen bool [n, m] -> output [n, w], weights [n, m].
 
-    A query that sees no key reads 0.
+    A query that sees no key reads 0. added [n, m]: to the scores.
     """
     scores = q @ k.T / q.shape[1] ** 0.5
+    if added is not None:
+        scores = scores + added
     if not seen.any():
         weights = torch.zeros_like(scores)
         return weights @ v, weights

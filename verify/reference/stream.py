@@ -10,8 +10,10 @@ from torch import Tensor
 from mmspec.schema.attention import Attention
 from mmspec.schema.norm import Norm
 from mmspec.schema.routing import FeedForward
+from mmspec.schema.scores import Scores
 from mmspec.schema.stream import Stream
 from mmspec.verify.reference import attention, norm, routing
+from mmspec.verify.reference import scores as relative
 from mmspec.verify.reference.arithmetic import (
     Shapes,
     Weights,
@@ -33,6 +35,7 @@ class Layer:
     feed_forward: FeedForward
     norm: Norm
     bias: bool
+    scores: Scores | None = None
 
 
 def layer_of(stream: Stream) -> Layer:
@@ -45,6 +48,7 @@ def layer_of(stream: Stream) -> Layer:
         stream.feed_forward,
         stream.norm,
         stream.bias,
+        stream.scores,
     )
 
 
@@ -102,12 +106,15 @@ def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) 
     projected = linear(x, w.at("attention.qkv"), layer.bias)
     pieces = [projected[:, i * width : (i + 1) * width] for i in range(heads + 2 * shared)]
     outputs, weights = [], []
+    added: list[Tensor | None] = [None] * heads
+    if layer.scores is not None:
+        added = [*relative.added(layer.scores, heads, place.counts)]
     for head in range(heads):
         key = head // (heads // shared)
         q, k, v = pieces[head], pieces[heads + key], pieces[heads + shared + key]
         if any(place.turns):
             q, k = attention.rotate(q, place.turns), attention.rotate(k, place.turns)
-        output, weight = attention.attend(q, k, v, place.seen[head])
+        output, weight = attention.attend(q, k, v, place.seen[head], added[head])
         outputs.append(output)
         weights.append(weight)
     notes.weights.append(torch.stack(weights))

@@ -12,6 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from mmspec.schema.fusion import KINDS
 from mmspec.schema.halting import KINDS as HALTINGS
 from mmspec.schema.norm import KINDS as NORMS
+from mmspec.schema.scores import KINDS as SCORES
 from mmspec.verify.strategies import masks
 
 WIDTHS = (3, 5, 7)
@@ -71,6 +72,8 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
     if draw(st.sampled_from([True, False, mostly, mostly])):
         heads = sizes["heads"], sizes.get("kv_heads", sizes["heads"])
         body["attention"] = draw(masks.attention(held, held, *heads))
+    if draw(st.sampled_from([False, False, False, True])):
+        body["scores"] = draw(_scores([one.name for one in held]))
     body |= draw(_blocks(sizes["width"]))
     if KINDS[fusion].keeps == "none":
         return body, Node(name, held, True, latents=segments)
@@ -178,6 +181,16 @@ def _norm(draw: st.DrawFn, width: int) -> Any:
         "placement": draw(st.sampled_from(["pre", "post"])),
     }
     return body | ({"groups": groups} if groups else {})
+
+
+@st.composite
+def _scores(draw: st.DrawFn, segments: list[str]) -> dict[str, Any]:
+    """Relative scores of a sequence, or of some segments."""
+    kind = draw(st.sampled_from([*SCORES]))
+    if len(segments) == 1 and draw(st.booleans()):
+        return {"relative": kind}
+    some = draw(st.lists(st.sampled_from(segments), min_size=1, unique=True))
+    return {"relative": {f"{name} -> {name}": kind for name in some}}
 
 
 _NUMBERS: Final[dict[str, SearchStrategy[Any]]] = {

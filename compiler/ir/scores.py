@@ -1,0 +1,37 @@
+"""Scores of attention: what q · k becomes before the softmax.
+
+A relative score is a record of its numbers; its part gives what is added to the scores of each head
+for how far a query is behind a key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What every relative score says; a new one overrides what is otherwise with it."""
+
+    name: ClassVar[str]
+    """As the language has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alibi(Kind):
+    """Less the distance of two tokens, times a slope of the head."""
+
+    name = "alibi"
+
+
+Relative = Alibi
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a site does to its scores."""
+
+    relative: Relative
+    lines: tuple[bool, ...]
+    """Of each segment of the sequence whether its tokens have relative scores to one another."""

@@ -1,0 +1,88 @@
+"""Scores of attention: what q times k becomes before the softmax.
+
+A relative score is a module that says by how far a query is behind a key what is added: offsets
+[...] -> [H, ...]. Lines are the segments whose tokens have relative scores to one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec.compiler import ir
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """The slopes of so many heads, of which n are the most that are a power of two.
+
+    The first n fall from 2^(-8/n) by that factor; the others are every second one of 2n heads.
+    """
+    whole = 1 << heads.bit_length() - 1
+    first_h = torch.arange(1, whole + 1, dtype=torch.float64) * (-8 / whole)
+    others_h = (torch.arange(heads - whole, dtype=torch.float64) * 2 + 1) * (-4 / whole)
+    return torch.cat((first_h, others_h)).exp2()
+
+
+class Alibi(nn.Module):
+    """Less the distance of two tokens, times a slope of the head (Press et al. 2022)."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.slopes_h: Tensor
+        self.register_buffer("slopes_h", torch.empty(heads), persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        self.slopes_h.copy_(alibi_slopes(self.heads))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.reset_parameters()  # what has another type now is not rounded twice
+        return self
+
+    def forward(self, offset: Tensor) -> Tensor:
+        slopes_h = self.slopes_h.view(-1, *[1] * offset.dim())
+        return -slopes_h * offset.abs()
+
+
+def relative_layer(heads: int, relative: ir.Relative) -> nn.Module:
+    """A relative score (inlined by the emitter: one return is left)."""
+    if isinstance(relative, ir.Alibi):
+        return Alibi(heads)
+    raise ValueError(relative)
+
+
+def offsets(tokens: int, device: torch.device) -> Tensor:
+    """How far each of so many queries is behind each of as many keys: int64 [q, k]."""
+    place_t = torch.arange(tokens, device=device)
+    return place_t[:, None] - place_t
+
+
+def scored(scores_hqk: Tensor, mask: Tensor | None) -> Tensor:
+    """What attention adds to its scores, -inf where a query does not see a key: [B or 1, H, q, k].
+
+    mask: bool, broadcasts to that; None: every query sees every key.
+    """
+    if mask is None:
+        return scores_hqk[None]
+    return torch.where(mask, scores_hqk, -torch.inf)
+
+
+def scored_lines(
+    relative: nn.Module, counts: tuple[int, ...], lines: tuple[bool, ...], device: torch.device
+) -> Tensor:
+    """Relative scores of segments of so many tokens, 0 between two of them: [H, q, k]."""
+    places = zip(counts, accumulate(counts), lines, strict=True)
+    tokens = sum(counts)
+    scores = [
+        F.pad(relative(offsets(count, device)), (stop - count, tokens - stop) * 2)
+        for count, stop, has_scores in places
+        if has_scores
+    ]
+    return torch.stack(scores).sum(dim=0)

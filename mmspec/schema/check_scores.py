@@ -1,0 +1,59 @@
+"""Scores: the tokens of a pair have a common line, along which they are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmspec.diagnostics import MmspecError, listed, suggest
+from mmspec.expressions import mask as masks
+from mmspec.schema.attention import Attention
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import Wiring, problem
+
+
+def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
+    """What is wrong with the scores of streams."""
+    for name, stream in spec.streams.items():
+        if stream.scores is None or stream.scores.relative is None:
+            continue
+        segments = [segment.name for segment in wiring.segments[name]]
+        at = ("streams", name, "scores", "relative")
+        if stream.scores.pairs is None:
+            (kind,) = stream.scores.kinds()
+            yield from _all(spec, kind.name(), stream.attention, segments, at)
+            continue
+        for query, key in stream.scores.pairs:
+            here = (*at, f"{query} -> {key}")
+            unknown = [one for one in dict.fromkeys((query, key)) if one not in segments]
+            for one in unknown:
+                close = suggest(one, segments)
+                advice = f"did you mean `{close}`?" if close else f"segments: {listed(segments)}"
+                yield problem(
+                    spec, "MM310", f"no segment `{one}` here", *here, help=advice, word=one
+                )
+            if query != key and not unknown:
+                message = f"`{query}` and `{key}` have no common line to be apart on"
+                advice = f"write the pair of a segment with itself: `{query} -> {query}`"
+                yield problem(spec, "MM325", message, *here, help=advice)
+
+
+def _all(
+    spec: Spec, kind: str, attention: Attention, segments: list[str], at: tuple[str, ...]
+) -> Iterator[MmspecError]:
+    """One relative score for every pair: no pair of two segments is seen."""
+    for _, group in attention.by_heads(1):
+        for row, query in enumerate(segments):
+            for column, key in enumerate(segments):
+                if row == column or not _sees(group, (query, key), row - column):
+                    continue
+                message = f"`{query}` sees `{key}`, and their tokens have no common line"
+                advice = f"say it by pair: `relative: {{{segments[-1]} -> {segments[-1]}: {kind}}}`"
+                yield problem(spec, "MM325", message, *at, help=advice)
+                return
+
+
+def _sees(attention: Attention, pair: tuple[str, str], order: int) -> bool:
+    """Whether one segment sees anything of another; order > 0: the other comes first."""
+    if attention.pairs is not None:
+        return bool(attention.pairs.get(pair, masks.NONE) != masks.NONE)
+    return attention.mask != masks.Pattern("causal") or order > 0
