@@ -66,7 +66,9 @@ def nothing(node: ir.Stack, batch: int) -> decoding.CachedKeys:
 def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
     node, stack = lowered(more)
     x_btd = torch.randn(2, 9, 12, dtype=torch.float64)
-    whole = stack(x_btd, None, torch.arange(9), None, (9,), [])
+    at_t = torch.arange(9)[None]
+    mask = sees(at_t, at_t) if "scores" in more else None
+    whole = stack(x_btd, mask, torch.arange(9), None, (9,), [])
     kept, found = nothing(node, 2), []
     for start, stop in ((0, 1), (1, 6), (6, 9)):
         at_bc = torch.arange(start, stop).expand(2, -1)

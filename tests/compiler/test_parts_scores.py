@@ -1,0 +1,59 @@
+"""Relative scores: slopes as published, and what is added for how far tokens are apart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmspec.compiler.parts.scores import Alibi, alibi_slopes, offsets, scored, scored_lines
+
+PUBLISHED = {
+    1: [1 / 256],
+    2: [1 / 16, 1 / 256],
+    6: [1 / 4, 1 / 16, 1 / 64, 1 / 256, 1 / 2, 1 / 8],
+    8: [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256],
+}
+"""Of the paper (8 heads) and of the code that its authors gave with it."""
+
+
+@pytest.mark.parametrize("heads", PUBLISHED)
+def test_slopes_are_those_published(heads: int) -> None:
+    assert torch.allclose(alibi_slopes(heads), torch.tensor(PUBLISHED[heads]).double(), rtol=1e-15)
+
+
+def test_heads_past_a_power_of_two_take_every_second_slope_of_twice_as_many() -> None:
+    found = alibi_slopes(20)
+    assert torch.equal(found[:16], alibi_slopes(16))
+    assert torch.allclose(found[16:], alibi_slopes(32)[:8:2], rtol=1e-15)
+
+
+def test_a_slope_is_rounded_once() -> None:
+    layer = Alibi(12)
+    assert torch.equal(layer.bfloat16().double().slopes_h, alibi_slopes(12))
+    assert not layer.state_dict()
+
+
+def test_what_is_as_far_away_loses_as_much() -> None:
+    found = Alibi(2).double()(offsets(4, torch.device("cpu")))
+    for head, slope in enumerate((1 / 16, 1 / 256)):
+        for q in range(4):
+            assert found[head, q].tolist() == [-slope * abs(q - k) for k in range(4)]
+
+
+def test_tokens_of_two_segments_have_no_relative_score() -> None:
+    layer, device = Alibi(2).double(), torch.device("cpu")
+    found = scored_lines(layer, (3, 2, 4), (True, False, True), device)
+    assert found.shape == (2, 9, 9)
+    expected = torch.block_diag(
+        *(layer(offsets(n, device))[1] * on for n, on in ((3, 1), (2, 0), (4, 1)))
+    )
+    assert torch.equal(found[1], expected)
+
+
+def test_a_hidden_key_stays_hidden_by_head_and_sample() -> None:
+    scores = torch.randn(2, 3, 3)
+    mask = torch.rand(4, 1, 3, 3) > 0.5
+    found = scored(scores, mask)
+    assert found.shape == (4, 2, 3, 3)
+    assert torch.equal(found.isinf(), ~mask.expand(-1, 2, -1, -1))
+    assert torch.equal(scored(scores, None)[0], scores)
