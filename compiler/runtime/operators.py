@@ -18,6 +18,8 @@ from torch.autograd import forward_ad
 
 Kernel = Callable[..., Any]
 
+_MATH = "`with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):`"
+
 
 def transformed(*tensors: Tensor) -> bool:
     """Whether torch.func, or gradients forward, follow what is computed of some tensors.
@@ -50,24 +52,44 @@ def operator(
     torch.library.define(f"{space}::{own}", schema, tags=torch.Tag.pt2_compliant_tag)
     for device, kernel in kernels.items():
         torch.library.impl(f"{space}::{own}", device, _untraced(kernel))
-    torch.library.register_fake(f"{space}::{own}", fake)
+    torch.library.register_fake(f"{space}::{own}", _backward_only(own, fake))
     keep, backward = autograd or (None, _refused(own))
     torch.library.register_autograd(f"{space}::{own}", backward, setup_context=keep)
     return getattr(getattr(torch.ops, space), own).default
 
 
-def _refused(own: str) -> Kernel:
-    of, instead = "these experts", "take both by torch.func"
+def _told(own: str) -> tuple[str, str]:
+    """What an operator computes, and how else gradients of gradients of it can be had."""
     if own.startswith("attend"):
-        of, instead = "this attention", "compile the model with --backend sdpa"
+        return "this attention", "compile the model with --backend sdpa"
+    return "these experts", "take both by torch.func"
+
+
+def _refused(own: str) -> Kernel:
+    of, instead = _told(own)
 
     def refuse(*_: Any) -> Any:
         raise RuntimeError(
             f"gradients of the gradients of {of} are not known: {instead}, and compute inside"
-            " `with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):`"
+            f" {_MATH}"
         )
 
     return refuse
+
+
+def _backward_only(own: str, fake: Kernel) -> Kernel:
+    """The same, but an error where a graph with forward gradients is made: they would be 0."""
+
+    @wraps(fake)
+    def shaped(*arguments: Any) -> Any:
+        if forward_ad._current_level >= 0:
+            raise RuntimeError(  # torch breaks the graph there at any other, and goes on
+                f"forward gradients of {_told(own)[0]} are not known to torch.compile: compute them"
+                f" without it, or compile the model with --backend sdpa, inside {_MATH}"
+            )
+        return fake(*arguments)
+
+    return shaped
 
 
 def _untraced(kernel: Kernel) -> Kernel:

@@ -142,6 +142,25 @@ def test_forward_gradients_are_never_left_out(case: tuple[nn.Module, Given]) -> 
         loss(forward_ad.make_dual(own[name], tangent))
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_forward_gradients_within_a_graph_are_never_left_out(whole: bool, tmp_path: Path) -> None:
+    """An operator in it has no gradient but backward ones: torch took the forward one for 0."""
+    path = tmp_path / "mail.yaml"
+    path.write_text(PACKED.replace(" & document", ""))
+    model, ids = mmspec.compile(path, "tiles")(), torch.tensor([[1, 5, 3, 8, 2]])
+    own = weights(model)
+
+    def loss(w: dict[str, Tensor]) -> Tensor:
+        value: Tensor = functional_call(model, w, (), {"text": ids, "targets": {"next": ids}}).loss
+        return value
+
+    compiled: Any = torch.compile(
+        lambda w: jvp(loss, (w,), (w,))[1], backend="eager", fullgraph=whole
+    )
+    with pytest.raises(RuntimeError, match="not known to torch[.]compile: compute them without"):
+        compiled(own)
+
+
 def test_gradients_of_gradients_are_refused(case: tuple[nn.Module, Given]) -> None:
     model, given = case
     found = torch.autograd.grad(model(**given).loss, [*model.parameters()], create_graph=True)
