@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mmspec.verify.faults import FAULTS
+from mmspec.verify.faults.fault import source
 from mmspec.verify.laws import LAWS, Law, Search
 from mmspec.verify.outcome import Outcome
 from mmspec.verify.self_test import SelfTest, of_law, self_test, try_fault
@@ -133,3 +135,30 @@ heads:
 """)
     outcome = check_law(BY_ID["P17"], subject, Search(20, 0))
     assert outcome.status == "held", outcome.detail
+
+
+SATURATED = """\
+mmspec: 1
+name: saturated
+modalities:
+  picture: {kind: image, size: [32, 16], channels: 3, patch: 8, position: none}
+streams:
+  seen: {from: picture, depth: 1, width: 24, heads: 2, norm: {kind: layer, placement: post}}
+heads:
+  value: {from: seen, kind: regressor, outputs: 1}
+"""
+"""Where contents are large each query reads one key alone: its scores have a gradient of 0."""
+
+
+def test_what_rounding_leaves_of_a_gradient_of_0_is_no_fault() -> None:
+    outcome = check_law(BY_ID["R1"], Subject.of_text(SATURATED), Search(20, 0))
+    assert outcome.status == "held", outcome.detail
+
+
+@pytest.mark.parametrize("part", [1e-6, 1.0])
+def test_a_part_of_a_gradient_that_is_lost_there_is_a_fault(part: float) -> None:
+    call = "self.attention(x_btd, mask)"
+    lost = f"{call} * (1 - {part}) + {part} * {call}.detach()"
+    subject = source((re.escape(call), lost))(Subject.of_text(SATURATED))
+    outcome = check_law(BY_ID["R1"], subject, Search(20, 0))
+    assert outcome.status == "refuted" and "the gradient of" in outcome.detail
