@@ -19,6 +19,7 @@ from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask, unparse
 from mmspec.verify.costs.cells import Cell, cells
 from mmspec.verify.costs.polynomial import (
+    Atom,
     Order,
     Polynomial,
     Symbol,
@@ -127,7 +128,7 @@ def _with_ends(first: int, cuts: Iterator[int], last: int) -> Iterator[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Visible:
+class Visible(Atom):
     """Visible pairs of a segment with itself or another; a size is a symbol or a number."""
 
     query: str | int
@@ -160,10 +161,6 @@ class Visible:
             name: max(self.bound(), 1) for name in (self.query, self.key) if isinstance(name, str)
         }
         return found or frozenset({()} if self.evaluate(past) else ())
-
-    def growths(self) -> tuple[frozenset[Order], ...]:
-        """One."""
-        return (self.orders(),)
 
     @property
     def exact(self) -> bool:

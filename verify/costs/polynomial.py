@@ -7,12 +7,13 @@ atom       := Symbol(name) | Visible(...) | Related(...) | Drawn(...)    -- any 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations, groupby, product
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mmspec.verify.uncounted import NotCountedError
 
@@ -24,46 +25,48 @@ Order = tuple[tuple[str, int], ...]
 """A power product of symbols, such as (("text", 2),); () is 1."""
 
 
-class Atom(Protocol):
+class Atom(ABC):
     """What a polynomial is made of: hashable, printable, a whole number once lengths are known."""
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def name(self) -> str:
         """Sorts and tells apart atoms."""
-        ...
 
+    @abstractmethod
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The value at these lengths."""
-        ...
 
+    @abstractmethod
     def orders(self) -> frozenset[Order]:
         """The power products it grows like; empty when it is always 0."""
-        ...
+
+    @abstractmethod
+    def closed(self, long: bool = False) -> Any:
+        """As a sympy expression; `long`: what it is for lengths of at least `bound()`."""
 
     def growths(self) -> tuple[frozenset[Order], ...]:
         """Sets of power products, each of which bounds it; `orders` is the first."""
-        ...
+        return (self.orders(),)
 
     @property
     def exact(self) -> bool:
         """Whether it grows as `orders` says, or may grow less."""
-        ...
-
-    def closed(self, long: bool) -> Any:
-        """As a sympy expression; `long`: what it is for lengths of at least `bound()`."""
-        ...
+        return True
 
     def long(self) -> Polynomial:
         """What it is for lengths of at least `bound()`, multiplied out where it can be."""
-        ...
+        return variable(self)
 
     def bound(self) -> int:
         """The least length from which on the long form holds; 0: there is but one form."""
-        ...
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(Atom):
     """The batch size "B", or the number of tokens of a modality, by its name."""
 
     name: str
@@ -75,23 +78,6 @@ class Symbol:
     def orders(self) -> frozenset[Order]:
         """Itself."""
         return frozenset({((self.name, 1),)})
-
-    def growths(self) -> tuple[frozenset[Order], ...]:
-        """Itself."""
-        return (self.orders(),)
-
-    @property
-    def exact(self) -> bool:
-        """It does."""
-        return True
-
-    def bound(self) -> int:
-        """There is but one form."""
-        return 0
-
-    def long(self) -> Polynomial:
-        """Itself."""
-        return variable(self)
 
     def closed(self, long: bool = False) -> sympy.Symbol:
         """As a symbol of sympy: integer, not negative."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.geometry import Geometry, renamed
 from mmspec.expressions.mask import Mask, patterns, unparse
-from mmspec.verify.costs.polynomial import Order, Polynomial, Symbol, constant, variable
+from mmspec.verify.costs.polynomial import Atom, Order, Polynomial, Symbol, constant, variable
 
 if TYPE_CHECKING:
     import sympy
@@ -38,7 +38,7 @@ class Length:
 
 
 @dataclass(frozen=True, slots=True)
-class Related:
+class Related(Atom):
     """Visible pairs of two segments, of which at least one is of variable length."""
 
     mask: Mask
@@ -68,11 +68,6 @@ class Related:
     def growths(self) -> tuple[frozenset[Order], ...]:
         """Sets of power products of which each bounds it: two where it is the least of both."""
         return _growths(self)
-
-    @property
-    def exact(self) -> bool:
-        """It grows as `orders` says, no less."""
-        return True
 
     def bound(self) -> int:
         """From this length on, in tokens, the closed form for long segments holds."""

@@ -18,12 +18,12 @@ from mmspec.expressions.mask import Mask, unparse
 from mmspec.verify.chance import changed
 from mmspec.verify.costs.lines import counted, is_counted
 from mmspec.verify.costs.polynomial import (
+    Atom,
     Order,
     Polynomial,
     Symbol,
     bounded,
     highest,
-    variable,
 )
 from mmspec.verify.seen import Side, seen, side
 from mmspec.verify.uncounted import NotCountedError
@@ -37,7 +37,7 @@ _MOST: Final = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
-class Tabled:
+class Tabled(Atom):
     """Visible pairs of two segments; `without`: those that the mask shows if nothing is drawn.
 
     None: nothing is drawn, and no closed form was found.
@@ -76,10 +76,6 @@ class Tabled:
         drawn_by = self.query.tokens.symbol
         return highest(self.without.orders() | {((drawn_by, 1),) if drawn_by else ()})
 
-    def growths(self) -> tuple[frozenset[Order], ...]:
-        """One."""
-        return (self.orders(),)
-
     @property
     def exact(self) -> bool:
         """It is, where what is seen without draws grows faster than what they can change."""
@@ -95,14 +91,6 @@ class Tabled:
 
         symbols = [Symbol(name).closed() for name in self.symbols]
         return sympy.Function(f"visible[{unparse(self.mask)}]")(*symbols)
-
-    def long(self) -> Polynomial:
-        """Itself."""
-        return variable(self)
-
-    def bound(self) -> int:
-        """There is but one form."""
-        return 0
 
 
 def _powers(atom: Tabled) -> Iterator[tuple[str, int]]:
