@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _STYLES: Final = {"proved": "bold green", "held": "green", "refuted": "bold red"}
 _QUIET: Final = "dim"
 
+_Row = tuple[str, str, str]
+"""Status, claim or law, and what was found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -65,10 +68,14 @@ class Report:
             "laws": [asdict(outcome) for outcome in self.laws],
         }
 
-    def render(self, console: Console) -> None:
-        """A table on a terminal, else one line an outcome; then each problem in full."""
+    def render(self, console: Console, verbose: bool = False) -> None:
+        """A table on a terminal, else one line an outcome; then each problem in full.
+
+        verbose: the table says of each law what it states and what was found; else of all that
+        held together.
+        """
         if console.is_terminal:
-            self._render_table(console)
+            self._render_table(console, verbose)
         else:
             for outcome in self.outcomes:
                 _print(console, f"{self.path}: {outcome.status}: {outcome.name}: {_line(outcome)}")
@@ -87,7 +94,7 @@ class Report:
         found = Counter(outcome.status for outcome in self.outcomes)
         return {status: found[status] for status in STATUSES if found[status]}
 
-    def _render_table(self, console: Console) -> None:
+    def _render_table(self, console: Console, verbose: bool) -> None:
         from rich.table import Table
         from rich.text import Text
 
@@ -95,15 +102,18 @@ class Report:
         table.add_column("status", no_wrap=True)
         table.add_column("claim or law", overflow="fold", ratio=2)
         table.add_column("found", overflow="fold", ratio=3)
-        for kind in (self.claims, self.laws):
-            for outcome in kind:
-                style = _STYLES.get(outcome.status, _QUIET)
-                row = (outcome.status, _title(outcome), _found(outcome))
-                faint = _QUIET if outcome.status == "not checked" else ""
+        claims = _rows(self.claims)
+        laws = _rows(self.laws) if verbose else _folded(self.laws)
+        for rows in (laws, claims) if verbose else (claims, laws):  # claims where the eye goes
+            for row in rows:
+                style = _STYLES.get(row[0], _QUIET)
+                faint = _QUIET if row[0] == "not checked" else ""
                 styles = (style, faint, faint)
                 table.add_row(*(Text(t, style=s) for t, s in zip(row, styles, strict=True)))
             table.add_section()
         console.print(table)
+        if not verbose and self.laws:
+            _print(console, "`--verbose` says what each law states and what was found")
 
     def _render_problem(self, console: Console, outcome: Outcome) -> None:
         from rich.text import Text
@@ -125,6 +135,41 @@ class Report:
             )
         message = f"{outcome.name} is refuted: {outcome.statement}: {outcome.detail}"
         return Diagnostic("MM702", message, outcome.span)
+
+
+def _rows(outcomes: Sequence[Outcome]) -> list[_Row]:
+    """Each with what was found."""
+    return [(outcome.status, _title(outcome), _found(outcome)) for outcome in outcomes]
+
+
+def _folded(laws: Sequence[Outcome]) -> list[_Row]:
+    """Status, laws and what was found: those refuted each, others together where they say alike."""
+    rows: list[_Row] = []
+    for status in ("refuted", "proved", "held", "not checked"):
+        of_status = [law for law in laws if law.status == status]
+        if status == "refuted":
+            rows += [(status, _title(law), law.detail) for law in of_status]
+        elif status == "not checked":
+            alike = {
+                law.detail: [o.name for o in of_status if o.detail == law.detail]
+                for law in of_status
+            }
+            rows += [(status, ", ".join(names), why) for why, names in alike.items()]
+        elif of_status:
+            names = ", ".join(law.name for law in of_status)
+            count = f"{len(of_status)} law" + "s" * (len(of_status) > 1)
+            rows.append((status, f"{count}: {names}", _tried(of_status)))
+    return rows
+
+
+def _tried(laws: Sequence[Outcome]) -> str:
+    """Of how many inputs some laws held."""
+    counts = sorted({law.examples for law in laws if law.examples})
+    if not counts:
+        return "for every input"
+    span = f"{counts[0]:,} to {counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}"
+    seeds = ", ".join(sorted({str(law.seed) for law in laws}))
+    return f"on {span} inputs each, seed {seeds}"
 
 
 def _title(outcome: Outcome) -> str:

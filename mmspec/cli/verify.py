@@ -22,6 +22,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", type=int, metavar="N", help="inputs to try for each law")
     parser.add_argument("--seed", type=int, metavar="N", default=0, help="seed of the inputs (0)")
     parser.add_argument(
+        "-v", "--verbose", action="store_true", help="on a terminal, a row for each law"
+    )
+    parser.add_argument(
         "--law",
         action="append",
         metavar="ID",
@@ -80,7 +83,7 @@ def _report(path: str, arguments: argparse.Namespace) -> Report:
     if not arguments.json:
         from mmspec.cli import console
 
-        report.render(console.stdout())
+        report.render(console.stdout(), verbose=arguments.verbose or bool(arguments.law))
     return report
 
 

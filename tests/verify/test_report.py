@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -88,6 +89,30 @@ def test_a_terminal_shows_a_table_that_fits(width: int) -> None:
     assert table
     for word in ("proved", "held", "refuted", "not checked", "P13", "params <= [1]"):
         assert any(word in line for line in table), word
+
+
+def test_a_terminal_shows_claims_and_what_is_false_and_the_rest_together() -> None:
+    """However many laws there are, they do not push the claims off the screen."""
+    many = tuple(held(f"P{n}", f"sentence {n}", n, 7) for n in range(20, 60))
+    left = tuple(not_checked(f"P{n}", f"sentence {n}", "no cache here") for n in range(60, 80))
+    lines = printed(report((PROVED,), (*many, BROKEN, *left)), terminal=True, width=80).splitlines()
+    assert len(lines) < 26  # a screen, with four lines of what is refuted
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m|[│┃]", " ", line) for line in lines)
+    words = " ".join(text.split())
+    places = [
+        words.index(word) for word in ("params <= 5", "P13 pads add", "40 laws: P20,", "P60,")
+    ]
+    assert places == sorted(places)
+    assert "sentence 20" not in words
+
+
+def test_a_terminal_shows_each_law_where_that_is_asked_for_and_the_claims_last() -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, no_color=True, width=100, highlight=False)
+    report((PROVED,), (HELD, LEFT)).render(console, verbose=True)
+    text = file.getvalue()
+    places = [text.index(word) for word in ("P6  prefixes stay", "P17  chunks add up", "params <=")]
+    assert places == sorted(places)
 
 
 def test_no_colour_where_none_is_wanted() -> None:
