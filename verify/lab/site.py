@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case
+from mmspec.verify.outcome import Broken
 from mmspec.verify.reference import context_pairs_by_head, pairs_by_head
 from mmspec.verify.subject import Subject
 
@@ -63,6 +67,51 @@ def _of_stream(subject: Subject, name: str) -> Iterator[Site]:
 def _block(module: str, kind: str, stream: str, sizes: tuple[int, int, int]) -> Site:
     inner = f"{module}.attention"
     return Site(f"{inner}.qkv", f"{inner}.output", kind, stream, *sizes)
+
+
+@dataclass(slots=True)
+class Read:
+    """What passed at a site, by call: values [B, Tk, KV, w], and what was read [B, Tq, H, w]."""
+
+    values: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+
+
+def watch(
+    subject: Subject, case: Case, change: Callable[[Site, Tensor], Tensor]
+) -> list[tuple[Site, Read]]:
+    """What passes at every site when a case is run in training.
+
+    change: what becomes of a projection's output. Raises Broken where a site is not run.
+    """
+    case = replace(case, mode="train")
+    made = lab.model(subject, case)
+    found = [(site, Read()) for site in sites(subject)]
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(lab.dry(made))
+        for site, read in found:
+            for hook in _hooks(made, site, read, change):
+                stack.callback(hook.remove)
+        lab.call(made, case, targets=False)
+    for site, read in found:
+        if not read.outputs or len(read.values) != len(read.outputs):
+            raise Broken(f"`{site.output}` is not run with `{site.projection}`")
+    return found
+
+
+def _hooks(
+    made: nn.Module, site: Site, read: Read, change: Callable[[Site, Tensor], Tensor]
+) -> Iterator[RemovableHandle]:
+    def projected(_module: Any, _given: Any, out: Tensor) -> Tensor:
+        out = change(site, out)
+        read.values.append(site.values(out).unflatten(-1, (site.kv_heads, site.width)))
+        return out
+
+    def entering(_module: Any, given: tuple[Tensor, ...]) -> None:
+        read.outputs.append(given[0].unflatten(-1, (site.heads, site.width)))
+
+    yield lab.part(made, site.projection).register_forward_hook(projected)
+    yield lab.part(made, site.output).register_forward_pre_hook(entering)
 
 
 @dataclass(frozen=True, slots=True)

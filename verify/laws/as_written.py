@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmspec.verify.lab import lab, reading
 from mmspec.verify.lab.case import Case, cases, shortened, widest
 from mmspec.verify.lab.compare import difference
 from mmspec.verify.lab.drawing import Places
 from mmspec.verify.lab.search import tried
-from mmspec.verify.lab.site import Site, sites
+from mmspec.verify.lab.site import Site, watch
 from mmspec.verify.law import Law
 from mmspec.verify.outcome import Broken
 from mmspec.verify.reference.modality import token_count
@@ -28,15 +26,6 @@ _MOST = 600
 """Tokens up to which masks are tried."""
 
 
-@dataclass(slots=True)
-class _Uniform:
-    """A site where q k is 0 everywhere: values [B, Tk, KV, w], and the means that were read."""
-
-    site: Site
-    values: Tensor
-    output: Tensor
-
-
 @st.composite
 def _long(draw: st.DrawFn, subject: Subject) -> Case:
     """A case of sequences long enough for every mask of the spec to show and to hide."""
@@ -44,33 +33,11 @@ def _long(draw: st.DrawFn, subject: Subject) -> Case:
     return Case(draw(inputs(spec, (1, 2), ragged=draw(st.sampled_from((True, False))))), "train")
 
 
-def _uniform(subject: Subject, case: Case) -> list[_Uniform]:
-    """Run a case with queries and keys of 0: what is read is the mean of the visible values."""
-    made, found = lab.model(subject, case), list[_Uniform]()
-    with ExitStack() as stack, torch.no_grad():
-        stack.enter_context(lab.dry(made))
-        for site in sites(subject):
-            for hook in _hooks(made, site, found):
-                stack.callback(hook.remove)
-        lab.call(made, case, targets=False)
-    return found
-
-
-def _hooks(made: nn.Module, site: Site, found: list[_Uniform]) -> Iterator[Any]:
-    values: list[Tensor] = []
-
-    def projected(_module: Any, _given: Any, out: Tensor) -> Tensor:
-        only = torch.zeros_like(out)
-        site.values(only).copy_(site.values(out))
-        values.append(site.values(out).unflatten(-1, (site.kv_heads, site.width)))
-        return only
-
-    def entering(_module: Any, given: tuple[Tensor, ...]) -> None:
-        read = given[0].unflatten(-1, (site.heads, site.width))
-        found.append(_Uniform(site, values[-1] if values else read[:0], read))
-
-    yield lab.part(made, site.projection).register_forward_hook(projected)
-    yield lab.part(made, site.output).register_forward_pre_hook(entering)
+def _values_alone(site: Site, projected: Tensor) -> Tensor:
+    """With queries and keys of 0: what is read is a mean by what is added to scores."""
+    only = torch.zeros_like(projected)
+    site.values(only).copy_(site.values(projected))
+    return only
 
 
 def _counts(subject: Subject, case: Case, sample: int | None, reader: str = "") -> dict[str, int]:
@@ -166,22 +133,29 @@ def _mean(site: Site, values: Tensor, shares: Tensor) -> Tensor:
 
 
 def _masked(subject: Subject, case: Case) -> None:
-    for uniform in _uniform(subject, case):
-        site = uniform.site
-        for sample in range(case.batch.batch):
-            queries, keys = _places(subject, case, site, sample)
-            values, found = uniform.values[sample], uniform.output[sample]
-            if len(queries) != len(found) or len(keys) != len(values):
-                held = f"{len(found)} queries and {len(values)} keys"
-                said = f"`{site.output}` holds {held}, the spec's text {len(queries)}, {len(keys)}"
-                raise Broken(said, ("streams", site.stream))
-            shares = _shares(subject, site, case, sample)
-            wrong = difference(found[queries], _mean(site, values[keys], shares))
-            if wrong is not None:
-                what = f"with equal scores, what `{site.output}` reads in sample {sample} {wrong}"
-                keyed = "attention" if site.kind == "own" else "from"
-                said = f"{what} (query, head, feature): not the mean of what the mask shows"
-                raise Broken(said, ("streams", site.stream, keyed))
+    for site, read in watch(subject, case, _values_alone):
+        for values, output in zip(read.values, read.outputs, strict=True):
+            for sample in range(case.batch.batch):
+                _compare(subject, case, (site, sample), values[sample], output[sample])
+
+
+def _compare(
+    subject: Subject, case: Case, at: tuple[Site, int], values: Tensor, found: Tensor
+) -> None:
+    """Raise Broken where a sample's values [m, KV, w] were not read [n, H, w] as the text says."""
+    site, sample = at
+    queries, keys = _places(subject, case, site, sample)
+    if len(queries) != len(found) or len(keys) != len(values):
+        held = f"{len(found)} queries and {len(values)} keys"
+        said = f"`{site.output}` holds {held}, the spec's text {len(queries)}, {len(keys)}"
+        raise Broken(said, ("streams", site.stream))
+    shares = _shares(subject, site, case, sample)
+    wrong = difference(found[queries], _mean(site, values[keys], shares))
+    if wrong is not None:
+        what = f"with equal scores, what `{site.output}` reads in sample {sample} {wrong}"
+        keyed = "attention" if site.kind == "own" else "from"
+        said = f"{what} (query, head, feature): not the mean of what the mask shows"
+        raise Broken(said, ("streams", site.stream, keyed))
 
 
 def _assembled(subject: Subject, case: Case) -> None:

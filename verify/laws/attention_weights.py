@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmspec.schema.fusion import Gated
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case, cases
 from mmspec.verify.lab.search import tried
-from mmspec.verify.lab.site import Site, View, sites, view
+from mmspec.verify.lab.site import Site, View, view, watch
 from mmspec.verify.law import Law
 from mmspec.verify.outcome import Broken
 from mmspec.verify.subject import Subject
@@ -22,53 +18,17 @@ SUM = 1e-12
 """How far a sum of weights may be from 1, in float64."""
 
 
-@dataclass(slots=True)
-class Read:
-    """What passed at a site, by call: values [B, Tk, KV, w], and what was read [B, Tq, H, w]."""
-
-    values: list[Tensor] = field(default_factory=list)
-    outputs: list[Tensor] = field(default_factory=list)
-
-
-def watch(subject: Subject, case: Case, constant: bool) -> list[tuple[Site, Read]]:
-    """Run a case in training; `constant`: with values that are the same for every key."""
-    case = replace(case, mode="train")
-    made = lab.model(subject, case)
-    found = [(site, Read()) for site in sites(subject)]
-    with ExitStack() as stack, torch.no_grad():
-        stack.enter_context(lab.dry(made))
-        for site, read in found:
-            for hook in _hooks(made, site, read, constant):
-                stack.callback(hook.remove)
-        lab.call(made, case, targets=False)
-    for site, read in found:
-        if not read.outputs or len(read.values) != len(read.outputs):
-            raise Broken(f"`{site.output}` is not run with `{site.projection}`")
-    return found
-
-
-def _hooks(made: nn.Module, site: Site, read: Read, constant: bool) -> list[Any]:
-    def projected(_module: Any, _given: Any, out: Tensor) -> Tensor:
-        if constant:
-            out = out.clone()
-            site.values(out).copy_(constants(site))
-        read.values.append(site.values(out).unflatten(-1, (site.kv_heads, site.width)))
-        return out
-
-    def entering(_module: Any, given: tuple[Tensor, ...]) -> None:
-        read.outputs.append(given[0].unflatten(-1, (site.heads, site.width)))
-
-    projection, output = lab.part(made, site.projection), lab.part(made, site.output)
-    return [
-        projection.register_forward_hook(projected),
-        output.register_forward_pre_hook(entering),
-    ]
-
-
 def constants(site: Site) -> Tensor:
     """A number for each feature of each key head [kv_heads * width], between 1 and 2."""
     count = site.kv_heads * site.width
     return 1 + torch.arange(count, dtype=torch.float64) / count
+
+
+def _alike(site: Site, projected: Tensor) -> Tensor:
+    """With values that are the same for every key."""
+    projected = projected.clone()
+    site.values(projected).copy_(constants(site))
+    return projected
 
 
 def _constant(site: Site, output: Tensor, seen: View) -> str | None:
@@ -107,7 +67,8 @@ def _hull(site: Site, values: Tensor, output: Tensor, seen: View) -> str | None:
 
 
 def _check(subject: Subject, case: Case) -> None:
-    constant, free = watch(subject, case, True), watch(subject, case, False)
+    constant = watch(subject, case, _alike)
+    free = watch(subject, case, lambda _, projected: projected)
     for sample in range(case.batch.batch):
         for (site, first), (_, second) in zip(constant, free, strict=True):
             seen = view(subject, case, site, sample)
