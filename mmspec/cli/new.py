@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     name = _checked(given.name.removesuffix(".yaml"))
     path = given.with_name(f"{name}.yaml")
     _write(path, starters.STARTERS[arguments.kind].replace("NAME", name))
-    print(f"wrote {path}\nnext: mmspec show {path}, mmspec compile {path}")
+    print(f"wrote {path}\nnext: mmspec show {path}, mmspec verify {path}, mmspec compile {path}")
     return exits.FINE
 
 

@@ -27,7 +27,7 @@ streams:
     heads: 4
     attention: window(before=8, after=8) | global(1)   # also: full, causal, dilated, block; ~ & |
   joint:
-    from: {fusion: gated, of: [image, text]}           # also: concat, attention, cross-attention
+    from: {fusion: gated, of: [image, text]}           # also: concat, cross-attention, film
     depth: 2
     width: d
     heads: 4

@@ -19,7 +19,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("specs", nargs="*", metavar="SPEC", help="a spec file")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     parser.add_argument("--junit", metavar="FILE", help="also write a JUnit report for CI")
-    parser.add_argument("--examples", type=int, metavar="N", help="inputs to try for each law")
+    parser.add_argument("--examples", type=int, metavar="N", help="inputs to try for each law (50)")
     parser.add_argument("--seed", type=int, metavar="N", default=0, help="seed of the inputs (0)")
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="on a terminal, a row for each law"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field
 
-from mmspec.diagnostics import Diagnostic
+from mmspec.diagnostics import Diagnostic, shortened, suggest
 from mmspec.schema.attention import FULL, Attention
 from mmspec.schema.base import Model, Refused, Size
 from mmspec.schema.names import Name
 
 T = TypeVar("T")
+_CALLED: Final = re.compile(r"([\w-]+)\s*\(([^()]*)\)")
 Keeps = Literal["all", "first", "none"]
 """Whose tokens a fusion gives: all sources', the first one's, or tokens of its own."""
 Pools = Literal["none", "all", "others"]
@@ -144,9 +146,26 @@ class Transformer(Fusing):
         return self.depth
 
 
+def _refuse_several(text: str) -> None:
+    """Raise Refused for several sources in one text: `gated(image, text)`, `image, text`."""
+    called = _CALLED.fullmatch(text.strip())
+    sources = [part.strip() for part in (called[2] if called else text).split(",")]
+    if len(sources) < 2 or not all(sources):
+        return
+    listed = shortened(", ".join(sources))
+    if called is None:
+        message, advice = "several sources are a list", f"write [{listed}]"
+    else:
+        kind = called[1] if called[1] in KINDS else suggest(called[1], KINDS) or "..."
+        message = "a fusion is a mapping"
+        advice = f"write {{fusion: {kind}, of: [{listed}]}}"
+    raise Refused(Diagnostic("MM104", message, help=advice))
+
+
 def _as_fusion(value: Any) -> Any:
     """`text` and `[text, image]` are short for a concat."""
     if isinstance(value, str):
+        _refuse_several(value)
         return {"fusion": "concat", "of": (value,)}
     if isinstance(value, tuple | list):
         return {"fusion": "concat", "of": tuple(value)}

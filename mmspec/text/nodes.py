@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -26,6 +27,10 @@ _ADVICE: Final = {
     "expected node content": "write a value here, or close the bracket",
     "unexpected end of stream": "close the quote",
 }
+
+
+_NO_COLON: Final = re.compile(r"[ -]*([a-z][a-z0-9_]{0,39}) +[{\[]", re.ASCII)
+"""A key before the value's bracket, with no colon between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,11 @@ class _Composer:
         opened = f" of line {error.context_mark.line + 1}" if error.context_mark else ""
         advice = next((text for key, text in _ADVICE.items() if key in problem), "")
         advice = advice.replace("{opened}", opened)
+        key = (
+            _NO_COLON.match(self.lines[mark.line]) if mark and "mapping values" in problem else None
+        )
+        if key:
+            advice = f"write `{key[1]}:`, with a colon"
         raise MmspecError(Diagnostic("MM006", problem, span, help=advice)) from None
 
     def _at(self, start: Any, end: Any) -> Span:

@@ -362,6 +362,18 @@ OTHER_WORDS = [
     ("[image, text, sound]", "image", "write [image]"),
     ("window(before=8, after=7) | global(1)", "[causal, full]", "write `causal | full`"),
     (
+        "{fusion: gated, of: [image, text, sound]}",
+        "gated(image, text, sound)",
+        "write {fusion: gated, of: [image, text, sound]}",
+    ),
+    (
+        "{fusion: gated, of: [image, text, sound]}",
+        "gatde(image, text)",
+        "write {fusion: gated, of: [image, text]}",
+    ),
+    ("{fusion: gated, of: [image, text, sound]}", "image, text", "write [image, text]"),
+    ("sound: {kind", "sound {kind", "write `sound:`, with a colon"),
+    (
         "{from: joint, kind: classifier, classes: 9}",
         "classifier",
         "write {kind: classifier, from: ..., ",
