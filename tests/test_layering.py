@@ -35,7 +35,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mmspec.compiler.relations.counting": ("mmspec.compiler.relations.isl",),
     "mmspec.compiler.relations.meaning": (
         "mmspec.expressions",
-        *(f"mmspec.compiler.relations.{name}" for name in ("isl", "limit", "syntax", "counting")),
+        *(
+            f"mmspec.compiler.relations.{name}"
+            for name in ("intervals", "isl", "limit", "syntax", "counting")
+        ),
     ),
     "mmspec.compiler.relations.loops": ("mmspec.expressions", "mmspec.compiler.relations"),
     "mmspec.compiler.parts": ("mmspec.compiler.ir", "mmspec.compiler.runtime"),

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mmspec.compiler import ir
+from mmspec.compiler.relations.meaning.apart import looks_back
 from mmspec.compiler.relations.meaning.definitions import widest
-from mmspec.expressions.mask import NONE, Mask, Pattern, is_packed, unparse
+from mmspec.expressions.mask import NONE, Mask, is_packed, unparse
 
 FREE: Final = "free"
 """Tokens that the modality never reaches: they are there before its first token is."""
@@ -170,10 +171,11 @@ def _is_causal(mask: Mask, segment: ir.Segment) -> bool:
     from mmspec.compiler.relations.limit import TooHardError, limited
     from mmspec.compiler.relations.meaning.relation import relation
 
-    if mask == Pattern("causal"):
+    shown = widest(mask)
+    if looks_back(shown):
         return True
     try:
         with limited(_OPERATIONS):
-            return relation(widest(mask), segment.geometry, segment.geometry).is_causal()
+            return relation(shown, segment.geometry, segment.geometry).is_causal()
     except TooHardError:
         return False

@@ -1,6 +1,6 @@
 """What rows read of a modality on the way back, and what tokens hold of it on the way forth.
 
-As two classes, which names of patterns decide, or as sets of integers.
+As bounds, which the numbers of patterns give, or as sets of integers.
 """
 
 from __future__ import annotations
@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mmspec.compiler import ir
-from mmspec.compiler.relations.meaning.definitions import looks_back
+from mmspec.compiler.relations.meaning.apart import ANYWHERE, HERE, Apart, apart
 from mmspec.expressions.mask import Mask
 
 if TYPE_CHECKING:
     from mmspec.compiler.relations.isl import isl
 
 R = TypeVar("R")
-PAST: Final = 1
-_ANY: Final = 2
 
 
 class Algebra(Protocol[R]):
@@ -50,35 +48,32 @@ class Algebra(Protocol[R]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Classes:
-    """Only the past of the segment itself, or anything: decided without a look at numbers."""
+class Bounds:
+    """How far past itself a row may read, by numbers of the masks: a bound that costs nothing."""
 
-    segment: ir.Segment
-
-    def own(self) -> int:
+    def own(self) -> Apart:
         """Each row reads its own token."""
-        return PAST
+        return HERE
 
-    def all(self, reads: int, segment: ir.Segment) -> int:
+    def all(self, reads: Apart, segment: ir.Segment) -> Apart:
         """Rows that read anything read all tokens."""
-        return _ANY
+        return ANYWHERE
 
-    def through(self, reads: int, query: ir.Segment, key: ir.Segment, mask: Mask) -> int:
+    def through(self, reads: Apart, query: ir.Segment, key: ir.Segment, mask: Mask) -> Apart | None:
         """What is read of keys by rows that read queries."""
-        past = reads == PAST and query == key and looks_back(mask)
-        return PAST if past else _ANY
+        found = apart(mask)
+        return None if found is None else reads.then(found)
 
-    def join(self, one: int, other: int) -> int:
+    def join(self, one: Apart, other: Apart) -> Apart:
         """Both."""
-        return max(one, other)
+        return one.either(other)
 
-    def same(self, one: int, other: int) -> bool:
+    def same(self, one: Apart, other: Apart) -> bool:
         """Whether they are equal."""
         return one == other
 
-    def tells_all(self, reads: int) -> bool:
-        """Nobody knows."""
+    def tells_all(self, reads: Apart) -> bool:
+        """A bound tells nothing for sure."""
         return False
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower.algebras import PAST, Algebra, Classes, Held, Maps
+from mmspec.compiler.lower.algebras import Algebra, Bounds, Held, Maps
 from mmspec.compiler.lower.carried import Carried, Row
 from mmspec.diagnostics import MmspecError
 from mmspec.expressions.mask import Mask, unparse
@@ -55,7 +55,8 @@ def told(
     value, segment = at
     if segment.tokens.max == 1:
         return ""
-    if _Back(segment, Classes(segment), nodes, carried).run(value) in (None, PAST):
+    bound = _Back(segment, Bounds(), nodes, carried).run(value)
+    if bound is None or not bound.holds_next:
         return ""
     from mmspec.compiler.relations.limit import TooHardError
 

@@ -6,7 +6,8 @@ kernel runs cuts off. So Triton's text divides only what is not negative.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,6 +22,7 @@ __all__ = [
     "multiplied",
     "read",
     "simplified",
+    "value",
     "variables",
     "write",
 ]
@@ -72,6 +74,13 @@ _BINDING: Final = {
     "*": 6, "//": 6, "floor": 6, "%": 6, "divides": 6, "negative": 7,
 }  # fmt: skip
 _ATOM: Final = 9
+_COMPUTED: Final[Mapping[str, Callable[..., Any]]] = {
+    "or": lambda a, b: a or b, "and": lambda a, b: a and b, "==": operator.eq,
+    "<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt, "+": operator.add,
+    "-": operator.sub, "*": operator.mul, "//": operator.floordiv, "floor": operator.floordiv,
+    "%": operator.mod, "divides": operator.mod, "negative": operator.neg, "min": min, "max": max,
+    "if": lambda condition, yes, no: yes if condition else no,
+}  # fmt: skip
 
 
 def read(found: isl.AstExpr) -> Expression:
@@ -256,3 +265,12 @@ def variables(expression: Expression) -> frozenset[str]:
     if isinstance(expression, Operation):
         return frozenset().union(*map(variables, expression.of))
     return frozenset({expression} if isinstance(expression, str) else ())
+
+
+def value(expression: Expression, at: Mapping[str, int]) -> int:
+    """What it is where its variables have these values; a condition is 0 or 1."""
+    if isinstance(expression, int):
+        return expression
+    if isinstance(expression, str):
+        return at[expression]
+    return int(_COMPUTED[expression.name](*(value(part, at) for part in expression.of)))

@@ -81,9 +81,12 @@ def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> 
     if query.stop * key.stop <= _SMALL:
         return _by_table(mask, query, key, tile)
     if all(len(place.geometry.axes) == 1 for place in (query, key)):
+        from mmspec.verify.costs.stepped import touched_apart
         from mmspec.verify.costs.touched import touched
 
-        found = touched(undivided(mask), (query.stop, key.stop), tile)
+        plain, tokens = undivided(mask), (query.stop, key.stop)
+        found = touched(plain, tokens, tile)
+        found = touched_apart(plain, tokens, tile) if found is None else found
         if found is not None:
             return found
     from mmspec.compiler.relations.meaning.terms import settled

@@ -6,7 +6,8 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from mmspec.compiler.relations.meaning.definitions import looks_back, widest
+from mmspec.compiler.relations.meaning.apart import looks_back
+from mmspec.compiler.relations.meaning.definitions import widest
 from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import NONE, Mask
 
@@ -55,7 +56,7 @@ def relation(mask: Mask, query: Geometry, key: Geometry) -> Relation:
 
 
 def bound_of(mask: Mask) -> Relation:
-    """What a simplified mask within a segment connects at most, without a look at numbers."""
+    """What a simplified mask within a segment connects at most, as its patterns tell."""
     if mask == NONE:
         return Relation.NONE
     return Relation.PAST if looks_back(mask) else Relation.ANY

@@ -1,8 +1,9 @@
 """How many tiles of a mask hold a visible pair, and how many no hidden one: exact, and quick.
 
 Short segments are counted pair by pair. Long lines by the intervals that a tile sees
-(`verify/costs/touched.py`), all else by closed forms of isl, or by the loops over tiles, evaluated
-for many tiles at once; so the time does not grow with the length.
+(`verify/costs/touched.py`) or by distances (`verify/costs/stepped.py`), all else by closed forms
+of isl, or by the loops over tiles, evaluated for many tiles at once; so the time does not grow
+with the length.
 """
 
 from __future__ import annotations

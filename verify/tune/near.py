@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
-from mmspec.compiler.relations.loops.intervals import Intervals, joined
+from mmspec.compiler.relations.intervals import Intervals, joined
 from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import Mask, Pattern, fold
 

@@ -10,7 +10,8 @@ from math import prod
 from typing import Literal
 
 from mmspec.compiler.relations.limit import TooHardError, limited
-from mmspec.compiler.relations.meaning.definitions import is_closed, looks_back
+from mmspec.compiler.relations.meaning.apart import looks_back
+from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import Mask, Pattern, complement, meet, patterns
 from mmspec.verify.seen import Side
@@ -181,7 +182,7 @@ def _diagonal(tilings: Tilings) -> Mask | None:
 
 @lru_cache(maxsize=1024)
 def _is_causal(mask: Mask, place: Side) -> bool:
-    """Whether no token sees a later one; told by the names of patterns where isl does not."""
+    """Whether no token sees a later one; told by its patterns where isl does not."""
     if is_closed(mask):
         try:
             with limited(_OPERATIONS):

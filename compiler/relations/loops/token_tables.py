@@ -14,7 +14,7 @@ from itertools import accumulate, groupby
 from operator import add
 from typing import Final, Protocol
 
-from mmspec.compiler.relations.loops.intervals import Intervals, common, joined, without
+from mmspec.compiler.relations.intervals import Intervals, common, joined, without
 from mmspec.compiler.relations.loops.schedule import Schedule, schedule
 from mmspec.compiler.relations.meaning.definitions import MeaninglessError, is_closed
 from mmspec.compiler.relations.meaning.geometry import Geometry, Lengths

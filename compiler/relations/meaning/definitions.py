@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
-from operator import and_, or_
 from typing import Final
 
 from mmspec.compiler.relations.meaning.formula import (
@@ -36,7 +35,7 @@ from mmspec.expressions.mask import (
     union,
 )
 
-__all__ = ["MeaninglessError", "Pair", "is_closed", "looks_back", "meaning", "widest"]
+__all__ = ["MeaninglessError", "Pair", "is_closed", "meaning", "widest"]
 
 _MILLISECONDS: Final = 1000
 """In one second, the unit of durations in masks; clocks count milliseconds."""
@@ -122,17 +121,6 @@ def widest(mask: Mask, is_open: Callable[[Pattern], bool] = _is_table) -> Mask:
         lambda one, other: (union(one[0], other[0]), union(one[1], other[1])),
     )
     return most
-
-
-def looks_back(mask: Mask) -> bool:
-    """Whether the names of its patterns tell that no key is later than its query."""
-
-    def of_pattern(pattern: Pattern) -> bool:
-        ends = pattern.name == "window" and pattern.size("after") == 0
-        return ends or pattern.name in ("causal", "none")
-
-    found: bool = fold(mask, of_pattern, lambda operand: False, or_, and_)
-    return found
 
 
 def meaning(mask: Mask, query: Geometry, key: Geometry) -> Formula:

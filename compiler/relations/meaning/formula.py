@@ -31,6 +31,7 @@ __all__ = [
     "as_statements",
     "balanced",
     "both",
+    "divisors",
     "either",
     "linear",
     "negate",
@@ -290,3 +291,12 @@ def _given(name: str, sign: str, started: bool, parts: list[str]) -> str:
     if not started and len(parts) == 1:
         return f"{name} = {parts[0].removeprefix('(').removesuffix(')')}"
     return f"{name} = {sign.join([name] * started + parts)}"
+
+
+def divisors(formula: Formula) -> frozenset[int]:
+    """The numbers that it divides by."""
+    if isinstance(formula, Both | Either):
+        return frozenset().union(*map(divisors, formula.parts))
+    if isinstance(formula, Divides):
+        return frozenset({formula.step})
+    return frozenset({formula.size} if isinstance(formula, Together) else ())
