@@ -73,9 +73,16 @@ def _sublayer(one: ir.Sublayer, pad: str) -> Iterator[str]:
         yield from _nested(one.name, one.mixer, pad)
     else:
         yield f"{pad}{one.name}: {_text(one.mixer)}"
-    place = "after the sum" if one.post else "before"
-    dropout = f", dropout {one.dropout}" if one.dropout else ""
-    yield f"{pad}    {place}: {_text(one.norm)}{dropout}"
+    places = {"before": one.before, "after": one.after, "after the sum": one.post}
+    said = [f"{place}: {_text(norm)}" for place, norm in places.items() if norm is not None]
+    said += [f"dropout {one.dropout}"] if one.dropout else []
+    if said:
+        yield f"{pad}    {', '.join(said)}"
+
+
+def _is_left(name: str, value: Any) -> bool:
+    """Whether a number of a record is what it nearly always is, and not told."""
+    return value in ((), None) or (name, value) in (("offset", 0), ("router_bias", False))
 
 
 def _text(value: Any) -> str:
@@ -98,6 +105,9 @@ def _text(value: Any) -> str:
         return ", ".join(map(_text, value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        inner = ", ".join(f"{item.name}={_text(getattr(value, item.name))}" for item in fields)
+        given = {item.name: getattr(value, item.name) for item in fields}
+        inner = ", ".join(
+            f"{name}={_text(x)}" for name, x in given.items() if not _is_left(name, x)
+        )
         return f"{type(value).__name__}({inner})"
     return str(value)

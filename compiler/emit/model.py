@@ -40,6 +40,7 @@ PARTS = (
     "inputs",
     "modality",
     "scores",
+    "rotary",
     "attention",
     "routing",
     "norm",

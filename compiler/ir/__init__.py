@@ -9,10 +9,12 @@
     value      = Value(name, segments*, width)              -- tokens [B, sum of lengths, width]
     segment    = Segment(name, tokens, geometry, modality, rotary)
     variant    = Block(width, sublayers*)
-    sublayer   = Sublayer(name, mixer, norm, post, dropout)
-    norm       = LayerNorm | RmsNorm | GroupNorm
+    sublayer   = Sublayer(name, mixer, before, after, post, dropout)
+    norm       = LayerNorm | RmsNorm | GroupNorm            -- before, after, post: a norm or None
     mixer      = Attention | Mlp | Glu | Experts | ByModality
-    attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, scores, ...)
+    attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width,
+                           rotary, bias, excepted*, scores)
+    rotary     = Rotary(width, base, interleaved, scaling: Linear | Llama3 | None) | None
     scores     = Scores(relative, lines*) | None            -- relative: Alibi
     groups     = Group(heads, masks)*                       -- heads that share masks, in order
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
@@ -73,6 +75,7 @@ from mmspec.compiler.ir.objective import (
 )
 from mmspec.compiler.ir.plan import Node, Plan
 from mmspec.compiler.ir.reading import Pool, Reading
+from mmspec.compiler.ir.rotary import Linear, Llama3, Rotary
 from mmspec.compiler.ir.routing import ByModality, Experts, FeedForward, Glu, Mlp
 from mmspec.compiler.ir.scores import Alibi, Relative, Scores
 from mmspec.compiler.ir.stream import Block, Mixer, Project, Stack, Sublayer
@@ -110,6 +113,8 @@ __all__ = [
     "LanguageModel",
     "Latents",
     "LayerNorm",
+    "Linear",
+    "Llama3",
     "Loss",
     "Mixer",
     "Mlp",
@@ -129,6 +134,7 @@ __all__ = [
     "Regressor",
     "Relative",
     "RmsNorm",
+    "Rotary",
     "Row",
     "Scores",
     "Segment",

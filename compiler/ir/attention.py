@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mmspec.compiler.ir.rotary import Rotary
 from mmspec.compiler.ir.scores import Scores
 from mmspec.compiler.ir.tokens import Segment
 from mmspec.expressions.mask import Mask, is_packed
@@ -40,9 +41,33 @@ class Attention:
     heads: int
     kv_heads: int
     head_width: int
-    rotary: bool
+    rotary: Rotary | None
+    """How queries and keys are turned by their positions."""
     bias: bool
+    """Whether its maps have a bias."""
     scores: Scores | None = None
+    excepted: tuple[str, ...] = ()
+    """Those of them of which the opposite holds: "query", "key", "value"."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether of the map to queries, keys and values some rows have a bias and others not."""
+        return len(self.rows) > 1
+
+    @property
+    def rows(self) -> tuple[tuple[int, bool], ...]:
+        """Of the map to queries, keys and values: the rows of each, and whether they have a bias.
+
+        Neighbours that are alike are one.
+        """
+        counts = {"query": self.heads, "key": self.kv_heads, "value": self.kv_heads}
+        found: list[tuple[int, bool]] = []
+        for role, count in counts.items():
+            rows, biased = count * self.head_width, self.bias != (role in self.excepted)
+            if found and found[-1][1] == biased:
+                rows += found.pop()[0]
+            found.append((rows, biased))
+        return tuple(found)
 
     @property
     def sides(self) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:

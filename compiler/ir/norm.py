@@ -6,7 +6,7 @@ whether it has a bias beside its weight.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 
@@ -18,6 +18,8 @@ class Kind:
     """As the language has it."""
 
     eps: float
+    offset: int = field(default=0, kw_only=True)
+    """What is added to its weight before features are multiplied by it: 0 or 1."""
 
     @property
     def biased(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 
@@ -27,21 +27,28 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Mlp(Kind):
-    """down(act(up x))."""
+class Biased(Kind):
+    """One whose maps have a bias or not."""
 
     width: int
     activation: str
     bias: bool
+    excepted: tuple[str, ...] = field(default=(), kw_only=True)
+    """Those of its maps of which the opposite holds."""
+
+    def has_bias(self, role: str) -> bool:
+        """Whether the map of this name has one."""
+        return self.bias != (role in self.excepted)
 
 
 @dataclass(frozen=True, slots=True)
-class Glu(Kind):
-    """down(act(gate x) * up x)."""
+class Mlp(Biased):
+    """down(act(up x))."""
 
-    width: int
-    activation: str
-    bias: bool
+
+@dataclass(frozen=True, slots=True)
+class Glu(Biased):
+    """down(act(gate x) * up x)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class Experts(Kind):
     choose: int
     renormalise: bool
     balance: float
+    router_bias: bool = False
 
     @property
     def penalties(self) -> tuple[tuple[str, float], ...]:
@@ -64,14 +72,11 @@ class Experts(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class ByModality(Kind):
+class ByModality(Biased):
     """One mlp for each segment of the stream."""
 
     split = True
 
-    width: int
-    activation: str
-    bias: bool
     segments: tuple[str, ...]
 
 

@@ -30,14 +30,27 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Sublayer:
-    """x + mixer(norm(x)); where `post`, norm(x + mixer(x)). Dropout is of what is added."""
+    """post(x + after(mixer(before(x)))), where None is no norm; dropout is of what is added."""
 
     name: str
-    """Its attribute in a block; the norm's is `<name>_norm`."""
+    """Its attribute in a block."""
     mixer: Mixer
-    norm: Norm
-    post: bool
+    before: Norm | None
+    """`<name>_norm` in a block, as `post` is, which stands where this does not."""
+    after: Norm | None
+    """`<name>_norm_after`."""
+    post: Norm | None
     dropout: float
+
+    @property
+    def first(self) -> Norm | None:
+        """The norm that is called `<name>_norm`."""
+        return self.before or self.post
+
+    @property
+    def norms(self) -> tuple[Norm, ...]:
+        """Its norms, in the order in which they are applied."""
+        return tuple(norm for norm in (self.before, self.after, self.post) if norm is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +64,11 @@ class Block:
     def words(self) -> str:
         """What it does, in words."""
         names = ", then ".join(one.name.replace("_", "-") for one in self.sublayers)
-        if self.sublayers[0].post:
-            return f"{names.capitalize()}: each is added to its input, and the sum is normed"
-        return f"{names.capitalize()}: each reads its input normed, and is added to it"
+        first, found = self.sublayers[0], names.capitalize()
+        if first.post:
+            return f"{found}: each is added to its input, and the sum is normed"
+        reads = "reads its input" + (" normed" if first.before else "")
+        return f"{found}: each {reads}, and is {'normed and ' if first.after else ''}added to it"
 
     @property
     def attentions(self) -> tuple[Attention, ...]:

@@ -71,7 +71,7 @@ def _site(
     return ir.Attention(
         *(f"{stream}_fusion", f"fusion {stream}", *sides, own, groups),
         *(heads, heads, width // heads),
-        rotary=False,
+        rotary=None,
         bias=True,
     )
 
@@ -90,5 +90,5 @@ def _block(stream: str, width: int, heads: int, segments: Segments) -> ir.Block:
         "feed_forward": ir.Mlp(4 * width, "gelu", True),
     }
     norm = ir.LayerNorm(1e-5, True)
-    sublayers = (ir.Sublayer(name, mixer, norm, False, 0.0) for name, mixer in mixers.items())
+    sublayers = (ir.Sublayer(name, mixer, norm, None, None, 0.0) for name, mixer in mixers.items())
     return ir.Block(width, tuple(sublayers))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from mmspec.compiler import ir
 from mmspec.schema import norm as schema
-from mmspec.schema.stream import Stream
 
 
-def lower(stream: Stream) -> ir.Norm:
-    """The norm that a stream uses everywhere."""
-    match stream.norm:
+def lower(norm: schema.Normed, bias: bool) -> ir.Norm:
+    """A norm; bias: whether it has one, if its kind may."""
+    offset = norm.offset or 0
+    match norm:
         case schema.LayerNorm(eps=eps):
-            return ir.LayerNorm(eps, stream.bias)
+            return ir.LayerNorm(eps, bias, offset=offset)
         case schema.RmsNorm(eps=eps):
-            return ir.RmsNorm(eps)
+            return ir.RmsNorm(eps, offset=offset)
         case schema.GroupNorm(eps=eps, groups=groups):
-            return ir.GroupNorm(eps, stream.bias, groups)
+            return ir.GroupNorm(eps, bias, groups, offset=offset)

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
+from mmspec.compiler.parts.init import STARTS
+from mmspec.compiler.parts.rotary import rates_of, rotate_neighbours, rotation_by
 from mmspec.compiler.parts.scores import offsets, relative_layer, scored, scored_lines
 from mmspec.compiler.runtime.sparse import sparse_attention
 
@@ -178,22 +180,28 @@ def rotation(positions: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
 class Rotation(nn.Module):
     """Cosines and sines of the rotary angles of positions: two of [..., half of {width}]."""
 
-    def __init__(self, positions: int, width: int) -> None:
+    def __init__(self, positions: int, rotary: ir.Rotary) -> None:
         super().__init__()
         self.positions = positions
-        self.width = width
+        self.rotary = rotary
+        self.width = rotary.width
         self.kept = 0 < positions <= 65536
         if self.kept:
             self.cos_ti: Tensor
             self.sin_ti: Tensor
-            self.register_buffer("cos_ti", torch.empty(positions, width // 2), persistent=False)
-            self.register_buffer("sin_ti", torch.empty(positions, width // 2), persistent=False)
+            half = self.width // 2
+            self.register_buffer("cos_ti", torch.empty(positions, half), persistent=False)
+            self.register_buffer("sin_ti", torch.empty(positions, half), persistent=False)
             self.reset_parameters()
 
     def reset_parameters(self) -> None:
         if self.kept:
             positions_t = torch.arange(self.positions, device=self.cos_ti.device)
-            cos_ti, sin_ti = rotation(positions_t, self.width)
+            if self.rotary.usual:
+                cos_ti, sin_ti = rotation(positions_t, self.width)
+            else:
+                rates_i = rates_of(self.rotary, positions_t.device)
+                cos_ti, sin_ti = rotation_by(positions_t, rates_i)
             self.cos_ti.copy_(cos_ti)
             self.sin_ti.copy_(sin_ti)
 
@@ -205,8 +213,10 @@ class Rotation(nn.Module):
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         if self.kept:
             return self.cos_ti[positions], self.sin_ti[positions]
-        else:
+        elif self.rotary.usual:
             return rotation(positions, self.width)
+        else:
+            return rotation_by(positions, rates_of(self.rotary, positions.device))
 
 
 def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
@@ -216,8 +226,50 @@ def rotate(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     return torch.cat((first * cos_ti - second * sin_ti, second * cos_ti + first * sin_ti), dim=-1)
 
 
+def rotate_some(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn the first features of the head width, as many as there are angles for."""
+    width = 2 * turn[0].shape[-1]
+    return torch.cat((rotate(x_bhtw[..., :width], turn), x_bhtw[..., width:]), dim=-1)
+
+
+def rotate_some_neighbours(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """The same, by pairs of neighbours."""
+    width = 2 * turn[0].shape[-1]
+    first = rotate_neighbours(x_bhtw[..., :width], turn)
+    return torch.cat((first, x_bhtw[..., width:]), dim=-1)
+
+
 Patterns = tuple[tuple[str, int, int], ...]
 """For each group of heads that stand together its pattern, its query heads and its key heads."""
+
+
+class PartlyBiased(nn.Module):
+    """A linear map of {width} features; not all of its rows have a bias."""
+
+    def __init__(self, width: int, rows: tuple[tuple[int, bool], ...]) -> None:
+        super().__init__()
+        self.width = width
+        self.counts = tuple(count for count, _ in rows)
+        self.first = rows[0][1]
+        self.weight = nn.Parameter(torch.empty(sum(count for count, _ in rows), width))
+        self.bias = nn.Parameter(torch.empty(sum(count for count, biased in rows if biased)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if STARTS:
+            bound = self.width**-0.5
+            nn.init.uniform_(self.weight, -bound, bound)
+            nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x_btd: Tensor) -> Tensor:
+        if self.first and len(self.counts) == 3:
+            first_r, last_r = self.bias.split((self.counts[0], self.counts[2]))
+            bias_r = torch.cat((F.pad(first_r, (0, self.counts[1])), last_r))
+        elif self.first:
+            bias_r = F.pad(self.bias, (0, self.counts[1]))
+        else:
+            bias_r = F.pad(self.bias, (self.counts[0], sum(self.counts[2:])))
+        return F.linear(x_btd, self.weight, bias_r)
 
 
 class Attention(nn.Module):
@@ -234,13 +286,19 @@ class Attention(nn.Module):
         self.pattern = shown[0][0] if shown else ""
         self.causal = causal
         self.packed = attention.packed
-        self.rotary = attention.rotary
+        self.rotary = attention.rotary is not None
+        self.partial = attention.rotary is not None and attention.rotary.width < self.head_width
+        self.interleaved = attention.rotary is not None and attention.rotary.interleaved
         self.scored = attention.scores is not None
         if attention.scores is not None:
             self.lines = attention.scores.lines
             self.relative = relative_layer(attention.heads, attention.scores.relative)
         heads = self.heads + 2 * self.kv_heads
-        self.qkv = nn.Linear(width, heads * self.head_width, bias=attention.bias)
+        if attention.partial:
+            self.qkv: nn.Module = PartlyBiased(width, attention.rows)
+        else:
+            biased = attention.bias if "query" not in attention.excepted else not attention.bias
+            self.qkv = nn.Linear(width, heads * self.head_width, bias=biased)
         self.output = nn.Linear(self.heads * self.head_width, width, bias=attention.bias)
 
     def forward(
@@ -256,7 +314,14 @@ class Attention(nn.Module):
         q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
             (self.heads, self.kv_heads, self.kv_heads), dim=1
         )
-        if self.rotary:
+        if self.partial and self.interleaved:
+            q_bhtw = rotate_some_neighbours(q_bhtw, turn)
+            k_bhtw = rotate_some_neighbours(k_bhtw, turn)
+        elif self.partial:
+            q_bhtw, k_bhtw = rotate_some(q_bhtw, turn), rotate_some(k_bhtw, turn)
+        elif self.interleaved:
+            q_bhtw, k_bhtw = rotate_neighbours(q_bhtw, turn), rotate_neighbours(k_bhtw, turn)
+        elif self.rotary:
             q_bhtw, k_bhtw = rotate(q_bhtw, turn), rotate(k_bhtw, turn)
         if self.scored and len(self.lines) == 1 and not self.shown:
             mask = scored(self.relative(offsets(x_btd.shape[1], x_btd.device)), mask)

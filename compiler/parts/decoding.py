@@ -15,9 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention, CrossAttention, mixed, rotate, rotation
+from mmspec.compiler.parts.attention import (
+    Attention,
+    CrossAttention,
+    mixed,
+    rotate,
+    rotate_some,
+    rotate_some_neighbours,
+    rotation,
+)
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding
+from mmspec.compiler.parts.rotary import llama3_rates, rotary_rates, rotate_neighbours, rotation_by
 from mmspec.compiler.parts.scores import scored
 from mmspec.compiler.parts.stream import Block, Stack
 
@@ -191,13 +200,51 @@ def turned(place_bs: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
     return cos_ni.view(shape), sin_ni.view(shape)
 
 
+def turned_by(place_bs: Tensor, *, rotary: ir.Rotary) -> tuple[Tensor, Tensor]:
+    """The same of other angles."""
+    rates_i = rotary_rates(rotary.width, rotary.base, place_bs.device)
+    if isinstance(rotary.scaling, ir.Linear):
+        rates_i = rates_i / rotary.scaling.factor
+    elif isinstance(rotary.scaling, ir.Llama3):
+        turns = (rotary.scaling.low, rotary.scaling.high)
+        rates_i = llama3_rates(rates_i, rotary.scaling.factor, rotary.scaling.length, turns)
+    cos_ni, sin_ni = rotation_by(place_bs.flatten(), rates_i)
+    shape = (place_bs.shape[0], 1, place_bs.shape[1], rates_i.shape[0])
+    return cos_ni.view(shape), sin_ni.view(shape)
+
+
+def turn_of(place_bs: Tensor, *, rotary: ir.Rotary) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the rotary angles of each sample's tokens."""
+    if rotary.usual:
+        return turned(place_bs, rotary.width)
+    return turned_by(place_bs, rotary=rotary)
+
+
+def rotated(
+    x_bhsw: Tensor, turn: tuple[Tensor, Tensor], *, rotary: ir.Rotary, head_width: int
+) -> Tensor:
+    """Queries or keys, turned by their angles."""
+    if rotary.width < head_width and rotary.interleaved:
+        return rotate_some_neighbours(x_bhsw, turn)
+    if rotary.width < head_width:
+        return rotate_some(x_bhsw, turn)
+    if rotary.interleaved:
+        return rotate_neighbours(x_bhsw, turn)
+    return rotate(x_bhsw, turn)
+
+
 def take_keys(qkv_btf: Tensor, slots: KeySlots, *, of: ir.Attention, rotary: bool) -> KeyValue:
     """Keys and values in the slots, from what `qkv` of an attention returned."""
     kv_bthw = torch.unflatten(qkv_btf, -1, (-1, of.head_width))[:, :, of.heads :]
     k_bhtw, v_bhtw = kv_bthw.transpose(1, 2).chunk(2, dim=1)
     k_bhsw, v_bhsw = at_slots(k_bhtw, slots), at_slots(v_bhtw, slots)
-    if rotary:
-        k_bhsw = rotate(k_bhsw, turned(slots.place_bs, of.head_width))
+    if rotary and of.rotary is not None:
+        k_bhsw = rotated(
+            k_bhsw,
+            turn_of(slots.place_bs, rotary=of.rotary),
+            rotary=of.rotary,
+            head_width=of.head_width,
+        )
     return KeyValue(k_bhsw, v_bhsw)
 
 
@@ -243,15 +290,16 @@ def next_stacked(
         mask = sees(at_bc, (*(known.place_bs for known in context), place_bs))
     else:
         mask = sees(at_bc, place_bs)
-    turn = turned(at_bc, of.attentions[0].head_width)
+    rotary = of.attentions[0].rotary
+    turn = (x_bcd, x_bcd) if rotary is None else turn_of(at_bc, rotary=rotary)
     offset_bcs = at_bc[:, :, None] - place_bs[:, None]
     layers: list[KeyValue] = []
     for layer, block in enumerate(stack.blocks):
         assert isinstance(block, Block)
         around = tuple(known.layers[layer] for known in context)
         for one in of.sublayers:
-            norm, mixer = getattr(block, f"{one.name}_norm"), getattr(block, one.name)
-            h_bcd = x_bcd if one.post else norm(x_bcd)
+            mixer = getattr(block, one.name)
+            h_bcd = getattr(block, f"{one.name}_norm")(x_bcd) if one.before is not None else x_bcd
             if isinstance(one.mixer, ir.Attention):
                 y_bcd, kept = next_attended(
                     mixer,
@@ -271,7 +319,10 @@ def next_stacked(
                 y_bcd = getattr(mixer, f"{segment.name}_mlp")(h_bcd)
             else:
                 y_bcd = mixer(h_bcd, valid_bt=None, routing=[])
-            x_bcd = norm(x_bcd + y_bcd) if one.post else x_bcd + y_bcd
+            if one.after is not None:
+                y_bcd = getattr(block, f"{one.name}_norm_after")(y_bcd)
+            y_bcd = x_bcd + y_bcd
+            x_bcd = getattr(block, f"{one.name}_norm")(y_bcd) if one.post is not None else y_bcd
     if final_norm:
         x_bcd = stack.norm(x_bcd)
     cached = CachedKeys(place_bs, tuple(layers))
@@ -299,8 +350,11 @@ def next_attended(
     q_bhcw, k_bhcw, v_bhcw = qkv_bchw.transpose(1, 2).split(
         (of.heads, of.kv_heads, of.kv_heads), dim=1
     )
-    if segment.rotary:
-        q_bhcw, k_bhcw = rotate(q_bhcw, turn), rotate(k_bhcw, turn)
+    if segment.rotary and of.rotary is not None:
+        q_bhcw, k_bhcw = (
+            rotated(q_bhcw, turn, rotary=of.rotary, head_width=of.head_width),
+            rotated(k_bhcw, turn, rotary=of.rotary, head_width=of.head_width),
+        )
     k_bhsw = torch.cat((past.k_bhsw, k_bhcw), dim=2)
     v_bhsw = torch.cat((past.v_bhsw, v_bhcw), dim=2)
     kept = KeyValue(k_bhsw, v_bhsw)

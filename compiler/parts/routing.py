@@ -43,7 +43,9 @@ class Mlp(nn.Module):
     def __init__(self, width: int, mlp: ir.Mlp | ir.ByModality) -> None:
         super().__init__()
         self.activation = mlp.activation
-        self.up = nn.Linear(width, mlp.width, bias=mlp.bias)
+        self.up = nn.Linear(
+            width, mlp.width, bias=mlp.bias if "up" not in mlp.excepted else not mlp.bias
+        )
         self.down = nn.Linear(mlp.width, width, bias=mlp.bias)
 
     def forward(self, x_btd: Tensor, **_: object) -> Tensor:
@@ -58,8 +60,12 @@ class Glu(nn.Module):
     def __init__(self, width: int, glu: ir.Glu) -> None:
         super().__init__()
         self.activation = glu.activation
-        self.gate = nn.Linear(width, glu.width, bias=glu.bias)
-        self.up = nn.Linear(width, glu.width, bias=glu.bias)
+        self.gate = nn.Linear(
+            width, glu.width, bias=glu.bias if "gate" not in glu.excepted else not glu.bias
+        )
+        self.up = nn.Linear(
+            width, glu.width, bias=glu.bias if "up" not in glu.excepted else not glu.bias
+        )
         self.down = nn.Linear(glu.width, width, bias=glu.bias)
 
     def forward(self, x_btd: Tensor, **_: object) -> Tensor:
@@ -82,7 +88,7 @@ class Experts(nn.Module):
         self.choose = routing.choose
         self.renormalise = routing.renormalise
         self.activation = routing.activation
-        self.router = nn.Linear(width, routing.experts, bias=False)
+        self.router = nn.Linear(width, routing.experts, bias=routing.router_bias)
         self.up = nn.Parameter(torch.empty(routing.experts, width, routing.width))
         self.down = nn.Parameter(torch.empty(routing.experts, routing.width, width))
         self.reset_parameters()

@@ -52,8 +52,11 @@ class Block(nn.Module):
         super().__init__()
         self.sublayers = block.sublayers
         for one in block.sublayers:
-            setattr(self, f"{one.name}_norm", norm_layer(block.width, one.norm))
+            if one.first is not None:
+                setattr(self, f"{one.name}_norm", norm_layer(block.width, one.first))
             setattr(self, one.name, mixer_layer(block.width, one.mixer, shown, causal))
+            if one.after is not None:
+                setattr(self, f"{one.name}_norm_after", norm_layer(block.width, one.after))
         self.rate = max(one.dropout for one in block.sublayers)
         if self.rate > 0:
             self.dropout = nn.Dropout(self.rate)
@@ -68,14 +71,17 @@ class Block(nn.Module):
         routing: list[Routing],
     ) -> Tensor:
         for one in self.sublayers:
-            norm, mixer = getattr(self, f"{one.name}_norm"), getattr(self, one.name)
-            y_btd = x_btd if one.post else norm(x_btd)
+            mixer = getattr(self, one.name)
+            y_btd = getattr(self, f"{one.name}_norm")(x_btd) if one.before is not None else x_btd
             y_btd = mixer(
                 y_btd, mask=mask, turn=turn, valid_bt=valid_bt, counts=counts, routing=routing
             )
+            if one.after is not None:
+                y_btd = getattr(self, f"{one.name}_norm_after")(y_btd)
             if one.dropout > 0:
                 y_btd = self.dropout(y_btd)
-            x_btd = norm(x_btd + y_btd) if one.post else x_btd + y_btd
+            y_btd = x_btd + y_btd
+            x_btd = getattr(self, f"{one.name}_norm")(y_btd) if one.post is not None else y_btd
         return x_btd
 
 
@@ -93,9 +99,9 @@ class Layers(nn.Module):
     ) -> None:
         super().__init__()
         self.final_norm = final_norm is not None
-        self.rotary = block.attentions[0].rotary
-        if self.rotary:
-            self.rotation = Rotation(positions, block.attentions[0].head_width)
+        self.rotary = block.attentions[0].rotary is not None
+        if block.attentions[0].rotary is not None:
+            self.rotation = Rotation(positions, block.attentions[0].rotary)
         self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
         if final_norm is not None:
             self.norm = norm_layer(block.width, final_norm)

@@ -13,6 +13,7 @@ from mmspec.compiler.specialise.nodes import unused
 
 WORDS: Final = {
     "activation": "",
+    "after": "NormAfter",
     "columns": "Grid",
     "kind": "",
     "post": "PostNorm",
@@ -90,6 +91,8 @@ def _facts(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for name, value in values.items():
         items = value if isinstance(value, tuple) else (value,)
         records = [item for item in items if is_dataclass(item)]
+        if records and name in WORDS:
+            yield name, True
         for place, record in enumerate(records):
             known = {each.name: getattr(record, each.name) for each in fields(record)}
             for path, found in _facts(known):

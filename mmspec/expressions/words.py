@@ -43,6 +43,19 @@ norm: norm_type normalization normalisation layernorm layer_norm norm_layer norm
 norm.eps: layer_norm_eps norm_eps rms_norm_eps layer_norm_epsilon layernorm_epsilon epsilon
 norm.placement: norm_first pre_norm prenorm post_norm normalize_before
 placement: norm_first position where
+offset: unit_offset add_unit_offset plus_one zero_centered
+rotary.base: rope_theta rotary_base rope_base rotary_emb_base
+rotary.partial: partial_rotary_factor rotary_pct rotary_percent rotary_dim
+rotary.scaling: rope_scaling rope_parameters
+base: theta rope_theta frequency
+partial: partial_rotary_factor rotary_pct percent fraction rotary_dim
+scaling: rope_scaling rope_type
+interleaved: rotary_interleaved rope_interleaved neighbours
+rotary: rope rotary_embedding
+key: k k_proj
+query: q q_proj
+value: v v_proj values
+output: o o_proj out_proj proj
 eps: epsilon layer_norm_eps
 groups: num_groups n_groups norm_groups num_norm_groups
 dropout: dropout_rate drop drop_rate p_drop resid_pdrop attn_pdrop hidden_dropout_prob
@@ -127,6 +140,8 @@ rms: rmsnorm rms_norm
 group: groupnorm group_norm gn
 alibi: linear_bias linear_biases attention_with_linear_biases
 pre: prenorm pre_norm pre-norm first before
+sandwich: sandwich_norm pre_post double
+branch: res_post res-post-norm branch_norm
 post: postnorm post_norm post-norm after
 rotary: rope rotary_embedding
 sincos: sinusoidal sine sin fixed sinusoid

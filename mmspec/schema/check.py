@@ -12,6 +12,7 @@ from mmspec.schema import check_attention, check_scores
 from mmspec.schema import head as heads
 from mmspec.schema import modality as modalities
 from mmspec.schema.objective import DEFAULT_LOSS
+from mmspec.schema.rotary import Rotary
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
 
@@ -104,16 +105,35 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             s.modality and spec.modalities[s.modality].position == "rotary"
             for s in wiring.segments[name]
         )
-        if rotary and stream.head_width % 2:
-            yield problem(
-                spec,
-                "MM308",
-                f"rotary turns pairs: head width {stream.head_width} is odd",
-                "streams",
-                name,
-                help="choose an even head width",
-                word=name,
-            )
+        if rotary and stream.turning is not None:
+            yield from _pairs(spec, name, stream.turning)
+
+
+def _pairs(spec: Spec, name: str, rotary: Rotary) -> Iterator[MmspecError]:
+    """Rotary turns features by twos."""
+    width = spec.streams[name].head_width
+    turned = rotary.turned(width)
+    if turned % 2 == 0 and turned > 0:
+        return
+    if rotary.partial < 1:
+        near = max(2, round(turned / 2) * 2)
+        yield problem(
+            spec,
+            "MM308",
+            f"rotary turns pairs: {rotary.partial:g} of head width {width} is {float(turned):g}",
+            *("streams", name, "rotary", "partial"),
+            help=f"{near / width:g} is {near} features" if near <= width else "leave it out",
+        )
+        return
+    yield problem(
+        spec,
+        "MM308",
+        f"rotary turns pairs: head width {width} is odd",
+        "streams",
+        name,
+        help="choose an even head width",
+        word=name,
+    )
 
 
 def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:

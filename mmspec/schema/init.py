@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from mmspec.diagnostics import Diagnostic
-from mmspec.expressions import choice
-from mmspec.schema.base import Model, Refused, parsed
+from mmspec.schema import choice
+from mmspec.schema.base import Model
 
 Deviation = Annotated[float, Field(ge=1e-6, le=1e3, allow_inf_nan=False)]
 
@@ -40,28 +38,11 @@ class TruncatedNormal(Model):
     std: Deviation = 0.02
 
 
-_TAKES: Final[dict[str, tuple[str, ...]]] = {
-    "fan-in": (),
-    "gpt2": (),
-    "normal": ("std",),
-    "truncated-normal": ("std",),
-}
-"""The words, and the arguments of each."""
-
-
-def _short(value: Any) -> Any:
-    """`gpt2` and `normal(0.02)` as mappings."""
-    if isinstance(value, str):
-        return parsed(lambda text, span: choice.parse(text, _TAKES, "initialisation", span), value)
-    if isinstance(value, Mapping):
-        return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    advice = f"write `init: normal({value})`" if number else f"one of: {', '.join(_TAKES)}"
-    raise Refused(Diagnostic("MM104", "`init` is a word, or a mapping with `kind`", help=advice))
-
+KINDS: Final[dict[str, Any]] = choice.by_name(FanIn, Gpt2, Normal, TruncatedNormal)
+"""Every way by its name."""
 
 Init = Annotated[
     Annotated[FanIn | Gpt2 | Normal | TruncatedNormal, Field(discriminator="kind")],
-    BeforeValidator(_short),
+    choice.reader("init", KINDS, number="normal"),
 ]
 FAN_IN: Final = FanIn.model_construct()

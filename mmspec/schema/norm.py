@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import Discriminator, Field, Tag
 
 from mmspec.diagnostics import Diagnostic
-from mmspec.expressions import words
+from mmspec.schema import choice
 from mmspec.schema.base import Model, Positive, Refused, Size, nearest_divisor
 
 Kind = TypeVar("Kind", bound=str)
-_SHORT: Final = re.compile(r"\s*([\w -]+?)\s*\((?:\s*groups\s*=)?(.*)\)\s*")
+Placement = Literal["pre", "post", "sandwich", "branch"]
 
 
 class Normalising(Model, Generic[Kind]):
@@ -24,7 +23,8 @@ class Normalising(Model, Generic[Kind]):
 
     kind: Kind
     eps: Positive = 1e-5
-    placement: Literal["pre", "post"] = "pre"
+    placement: Placement = "pre"
+    offset: Literal[1] | None = None
 
     def fit(self, width: int) -> None:
         """Raise Refused where a norm does not go with a width."""
@@ -45,7 +45,7 @@ class RmsNorm(Normalising[Literal["rms"]]):
 class GroupNorm(Normalising[Literal["group"]]):
     """By mean and variance over each of `groups` equal runs of features (Wu & He 2018)."""
 
-    groups: Size
+    groups: Annotated[Size, Field(examples=[4])]
 
     def fit(self, width: int) -> None:
         """The groups are equal, and of more than one feature, of which the norm would be 0."""
@@ -61,33 +61,39 @@ class GroupNorm(Normalising[Literal["group"]]):
         raise Refused(Diagnostic("MM105", message, help=advice), "norm", "groups")
 
 
-def _as_norm(value: Any) -> Any:
-    """`rms` is short for a kind, `group(4)` for one of 4 groups; `layer` need not be named."""
-    if isinstance(value, str):
-        short = _SHORT.fullmatch(value)
-        if short and words.meant(short[1], ("group",)):
-            start, end = short.span(2)
-            blank = " " * start + short[2] + " " * (len(value) - end)  # columns are the value's
-            number = short[2].strip()
-            return {"kind": short[1], "groups": int(number) if number.isdecimal() else blank}
-        if value == "group":
-            message = "`norm: group` does not say how many groups"
-            raise Refused(Diagnostic("MM102", message, help="write `norm: group(4)`"))
-        return {"kind": value}
-    others = {key for kind in KINDS.values() for key in kind.model_fields}
-    others -= LayerNorm.model_fields.keys()
-    if isinstance(value, Mapping) and "kind" not in value and not others & value.keys():
-        return {"kind": "layer", **value}
-    return value
+class NoNorm(Model):
+    """Tokens as they are."""
+
+    kind: Literal["none"]
 
 
-KINDS: dict[str, type[Normalising[Any]]] = {
-    get_args(kind.model_fields["kind"].annotation)[0]: kind
-    for kind in (LayerNorm, RmsNorm, GroupNorm)
-}
+KINDS: Final[dict[str, Any]] = choice.by_name(LayerNorm, RmsNorm, GroupNorm)
 """Every norm by its name."""
+_CHOICES: Final = {**KINDS, **choice.by_name(NoNorm)}
 
+Normed = LayerNorm | RmsNorm | GroupNorm
 Norm = Annotated[
-    Annotated[LayerNorm | RmsNorm | GroupNorm, Field(discriminator="kind")],
-    BeforeValidator(_as_norm),
+    Annotated[LayerNorm | RmsNorm | GroupNorm | NoNorm, Field(discriminator="kind")],
+    choice.reader("norm", _CHOICES, default="layer"),
 ]
+
+
+def _tag(value: Any) -> str:
+    is_flag = isinstance(value, int | float) or value in ("yes", "no", "on", "off")
+    return "[flag]" if is_flag else "[norm]"
+
+
+FinalNorm = Annotated[
+    Annotated[bool, Tag("[flag]")] | Annotated[Norm, Tag("[norm]")], Discriminator(_tag)
+]
+"""Whether there is a norm after the last block; or which, as `inherited` makes it."""
+
+
+def inherited(final: Any, norm: Any) -> Any:
+    """The mapping of a final norm, which is the stream's but for the keys that it gives."""
+    if not isinstance(final, Mapping) or "kind" in final:
+        return final
+    whole = norm if isinstance(norm, Mapping) else {"kind": norm}
+    if isinstance(norm, str) and "(" in norm:
+        whole = choice.called("norm", _CHOICES, norm)
+    return {key: value for key, value in {**whole, **final}.items() if key != "placement"}

@@ -9,9 +9,11 @@ from pydantic import Field, model_validator
 from mmspec.diagnostics import Diagnostic
 from mmspec.schema.attention import FULL, Attention
 from mmspec.schema.base import Fraction01, Model, Refused, Size, nearest_divisor
+from mmspec.schema.bias import Bias, Role, has_bias
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
-from mmspec.schema.norm import LayerNorm, Norm
+from mmspec.schema.norm import FinalNorm, LayerNorm, NoNorm, Norm, Normed, inherited
+from mmspec.schema.rotary import Rotary, RotaryChoice
 from mmspec.schema.routing import FeedForward, Mlp
 from mmspec.schema.scores import Scores
 
@@ -30,21 +32,40 @@ class Stream(Model):
     head_width: Size = 0
     attention: Attention = FULL
     scores: Scores | None = None
+    rotary: RotaryChoice | None = None
     feed_forward: FeedForward = Mlp.model_construct()
     norm: Norm = LayerNorm.model_construct()
-    final_norm: bool = True
-    bias: bool = True
+    final_norm: FinalNorm = True
+    bias: Bias = True
     dropout: Fraction01 = 0.0
     halting: Halting | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _final_norm_follows_placement(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "final_norm" not in value:
-            norm = value.get("norm")
-            post = isinstance(norm, dict) and norm.get("placement") == "post"
-            return {**value, "final_norm": not post}
-        return value
+    def _final_norm_follows_norm(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        norm = value.get("norm", "layer")
+        if "final_norm" in value:
+            return {**value, "final_norm": inherited(value["final_norm"], norm)}
+        placement = norm.get("placement") if isinstance(norm, dict) else None
+        is_none = (norm.get("kind") if isinstance(norm, dict) else norm) == "none"
+        return {**value, "final_norm": placement != "post" and not is_none}
+
+    @property
+    def last_norm(self) -> Normed | None:
+        """The norm after the last block."""
+        final = self.norm if self.final_norm is True else self.final_norm
+        return None if isinstance(final, bool | NoNorm) else final
+
+    @property
+    def turning(self) -> Rotary | None:
+        """How queries and keys of tokens with rotary positions are turned."""
+        return None if self.rotary == "none" else self.rotary or Rotary.model_construct()
+
+    def biased(self, role: Role) -> bool:
+        """Whether what has this role in a block has a bias."""
+        return has_bias(self.bias, role)
 
     @model_validator(mode="after")
     def _not_endless(self) -> Stream:
@@ -55,7 +76,14 @@ class Stream(Model):
 
     @model_validator(mode="after")
     def _norm_fits(self) -> Stream:
-        self.norm.fit(self.width)
+        if isinstance(self.norm, Normed):
+            self.norm.fit(self.width)
+        elif self.final_norm is True:
+            message = "`norm: none` says nothing of a final norm"
+            advice = "write `final_norm: layer`, or false"
+            raise Refused(Diagnostic("MM105", message, help=advice), "final_norm")
+        if self.last_norm is not None and self.last_norm is not self.norm:
+            self.last_norm.fit(self.width)
         return self
 
     @model_validator(mode="after")

@@ -69,7 +69,8 @@ def attention(heads: int = 3, kv_heads: int = 3, head_width: int = 4, **keys: bo
     """Attention of a block; keys: rotary, bias."""
     rotary, bias = keys.get("rotary", False), keys.get("bias", True)
     groups = (ir.Group(heads, FULL),)
-    sizes = heads, kv_heads, head_width, rotary, bias
+    turning = ir.Rotary(head_width, 10000.0, interleaved=False, scaling=None) if rotary else None
+    sizes = heads, kv_heads, head_width, turning, bias
     return ir.Attention("text", "stream text", (), (), True, groups, *sizes)
 
 
@@ -79,12 +80,27 @@ def block(feed_forward: ir.FeedForward | None = None, **keys: object) -> ir.Bloc
     attend = keys.get("attention", attention())
     dropout = keys.get("dropout", 0.0)
     assert isinstance(attend, ir.Attention) and isinstance(dropout, float)
-    assert isinstance(norm, ir.Norm)
     layer = feed_forward or ir.Mlp(width=7, activation="gelu", bias=True)
     mixers: dict[str, ir.Mixer] = {"attention": attend, "feed_forward": layer}
-    post = keys.get("placement", "pre") == "post"
-    sublayers = (ir.Sublayer(name, mixer, norm, post, dropout) for name, mixer in mixers.items())
+    before, after, post = PLACES[str(keys.get("placement", "pre"))]
+
+    def where(here: bool) -> ir.Norm | None:
+        assert isinstance(norm, ir.Norm)
+        return norm if here else None
+
+    norms = where(before), where(after), where(post)
+    sublayers = (ir.Sublayer(name, mixer, *norms, dropout) for name, mixer in mixers.items())
     return ir.Block(12, tuple(sublayers))
+
+
+PLACES = {
+    "pre": (True, False, False),
+    "post": (False, False, True),
+    "sandwich": (True, True, False),
+    "branch": (False, True, False),
+    "none": (False, False, False),
+}
+"""Whether there is a norm before, after and of the sum."""
 
 
 NORM = ir.LayerNorm(1e-5, True)

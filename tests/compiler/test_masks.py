@@ -203,7 +203,7 @@ def test_what_is_called_full_or_causal_is(mask: Mask) -> None:
 def attending(pairs: ir.Pairs, segments: tuple[ir.Segment, ...]) -> ir.Attention:
     """Segments that read one another by two heads."""
     groups = (ir.Group(2, pairs),)
-    sizes = 2, 2, 4, False, True
+    sizes = 2, 2, 4, None, True
     return ir.Attention("text", "stream text", segments, segments, True, groups, *sizes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import naive
 import pytest
@@ -39,15 +40,23 @@ def holes(*shape: int) -> Tensor:
     return mask
 
 
-def both(part: Attention, mask: Tensor | None, positions: list[int] | None) -> None:
-    """Assert that the part and the loops give the same for x [B, T, D], with gradients."""
+def both(
+    part: Attention,
+    mask: Tensor | None,
+    positions: list[int] | None,
+    w: dict[str, Tensor] | None = None,
+) -> None:
+    """Assert that the part and the loops give the same for x [B, T, D], with gradients.
+
+    w: the weights of the loops, where they are not called as the part's.
+    """
     x = normal(B, T, D)
     turn = NO_TURN if positions is None else rotation(torch.tensor(positions), part.head_width)
     sizes = (part.heads, part.kv_heads, part.head_width)
     expected = [
         naive.stacked(
             naive.self_attention(
-                weights(part), naive.vectors(x[b]), sight(mask, b, T, T), sizes, positions
+                w or weights(part), naive.vectors(x[b]), sight(mask, b, T, T), sizes, positions
             )
         )
         for b in range(B)
@@ -69,6 +78,25 @@ def test_the_projection_holds_queries_keys_and_values_in_that_order() -> None:
     part = Attention(D, attention(6, 2, 5))
     assert part.qkv.weight.shape == ((6 + 2 * 2) * 5, D)
     assert part.output.weight.shape == (D, 6 * 5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("some", ["query", "key", "value", "query key", "key value", "query value"])
+def test_some_of_queries_keys_and_values_have_a_bias(some: str, bias: bool) -> None:
+    excepted = tuple(some.split())
+    part = filled(Attention(D, replace(attention(6, 2, 3, bias=bias), excepted=excepted)))
+    rows = {"query": 18, "key": 6, "value": 6}
+    held = {role: count for role, count in rows.items() if bias != (role in excepted)}
+    pieces = dict(zip(held, weights(part)["qkv.bias"].split(list(held.values())), strict=True))
+    whole = [pieces.get(role, torch.zeros(count).double()) for role, count in rows.items()]
+    assert ("output.bias" in weights(part)) is bias
+    both(part, None, None, weights(part) | {"qkv.bias": torch.cat(whole)})
+
+
+def test_rows_with_a_bias_start_as_those_of_a_linear() -> None:
+    part = Attention(100, replace(attention(6, 2, 30), excepted=("key",)))
+    for weight in (weights(part)["qkv.weight"], weights(part)["qkv.bias"]):
+        assert 0.099 < weight.abs().max() <= 0.1 and abs(weight.mean()) < 0.02
 
 
 @pytest.mark.parametrize("bias", [True, False])

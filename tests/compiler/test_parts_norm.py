@@ -9,13 +9,16 @@ from part_case import filled, normal, same, same_gradients, weights
 from torch import Tensor
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.norm import GroupNorm, RmsNorm, norm_layer
+from mmspec.compiler.parts.norm import GroupNorm, OffsetLayerNorm, RmsNorm, norm_layer
 
 B, T, GROUPS, RUN = 2, 5, 7, 3
 
 
 def test_rms_norm_starts_at_one_and_divides_by_the_root_mean_square() -> None:
-    part, x = RmsNorm(3, 0.25).double(), torch.tensor([[3.0, -4.0, 0.0]], dtype=torch.float64)
+    part, x = (
+        RmsNorm(3, ir.RmsNorm(0.25)).double(),
+        torch.tensor([[3.0, -4.0, 0.0]], dtype=torch.float64),
+    )
     assert part.weight.tolist() == [1, 1, 1]
     scale = (25 / 3 + 0.25) ** -0.5
     same(part(x), torch.tensor([[3 * scale, -4 * scale, 0]], dtype=torch.float64))
@@ -38,6 +41,29 @@ def test_a_group_norm_starts_as_torchs() -> None:
     part.weight.data.mul_(2)
     part.reset_parameters()
     assert part.weight.tolist() == [1] * 6
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        ir.RmsNorm(0.01, offset=1),
+        ir.LayerNorm(0.01, True, offset=1),
+        ir.GroupNorm(0.01, False, 2, offset=1),
+    ],
+)
+def test_a_weight_may_be_kept_less_one(norm: ir.Norm) -> None:
+    part, x = norm_layer(6, norm), normal(B, T, 6)
+    assert weights(part)["weight"].tolist() == [0] * 6
+    groups = norm.groups if isinstance(norm, ir.GroupNorm) else 1
+    part = filled(part)
+    assert isinstance(part, RmsNorm | OffsetLayerNorm | GroupNorm)
+    part.reset_parameters()
+    assert weights(part)["weight"].tolist() == [0] * 6
+    part = filled(part)
+    w = {f"n.{name}": value + (name == "weight") for name, value in weights(part).items()}
+    rows = [[naive.norm(w, "n", v, 0.01, norm.name, groups) for v in naive.vectors(y)] for y in x]
+    expected = torch.stack([naive.stacked(each) for each in rows])
+    same_gradients(part(x), expected, [x, *part.parameters()])
 
 
 @pytest.mark.parametrize("change", ["another token", "another group", "another sample"])

@@ -160,7 +160,7 @@ def test_grouped_rows_multiply_by_the_matrix_of_their_expert() -> None:
 
 
 def test_each_modality_has_its_own_mlp() -> None:
-    layer = filled(ByModality(D, ir.ByModality(F, "silu", True, ("image", "text"))))
+    layer = filled(ByModality(D, ir.ByModality(F, "silu", True, segments=("image", "text"))))
     assert {name.split(".")[0] for name in weights(layer)} == {"image_mlp", "text_mlp"}
     x = normal(B, T, D)
     for counts in ((2, 3), (0, 5), (5, 0)):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from part_case import (
     NORM,
+    PLACES,
     attention,
     block,
     filled,
@@ -31,7 +32,7 @@ KINDS: dict[str, ir.FeedForward] = {
     "mlp": ir.Mlp(7, "gelu", True),
     "glu": ir.Glu(7, "silu", False),
     "experts": ir.Experts(5, "gelu-tanh", 3, 2, True, 0.01),
-    "by-modality": ir.ByModality(7, "quick-gelu", True, ("a", "b")),
+    "by-modality": ir.ByModality(7, "quick-gelu", True, segments=("a", "b")),
 }
 NORMS: dict[str, ir.Norm] = {
     "layer": ir.LayerNorm(1e-3, True),
@@ -40,6 +41,16 @@ NORMS: dict[str, ir.Norm] = {
     "group": ir.GroupNorm(1e-3, True, 3),
     "bare group": ir.GroupNorm(1e-3, False, 2),
 }
+
+
+NAMES = {
+    "pre": ["norm"],
+    "post": ["norm"],
+    "sandwich": ["norm", "norm_after"],
+    "branch": ["norm_after"],
+    "none": [],
+}
+"""The norms of a sub-layer, by where they are."""
 
 
 def groups(norm: ir.Norm) -> int:
@@ -67,10 +78,11 @@ def added(a: naive.Matrix, b: naive.Matrix) -> naive.Matrix:
 def one_block(
     w: naive.Weights, x: naive.Matrix, kind: str, one: ir.Sublayer, length: int
 ) -> naive.Matrix:
-    """A block as docs/language.md writes it, pre or post, for one sample."""
-    norm = one.norm
+    """A block as docs/language.md writes it, for one sample."""
 
-    def normed(name: str, rows: naive.Matrix) -> naive.Matrix:
+    def normed(norm: ir.Norm | None, name: str, rows: naive.Matrix) -> naive.Matrix:
+        if norm is None:
+            return rows
         return [naive.norm(w, name, row, norm.eps, norm.name, groups(norm)) for row in rows]
 
     def attend(rows: naive.Matrix) -> naive.Matrix:
@@ -81,11 +93,11 @@ def one_block(
         inner = naive.under(w, "feed_forward")
         return [feed_forward(inner, kind, row, at) for at, row in enumerate(rows)]
 
-    if not one.post:
-        x = added(x, attend(normed("attention_norm", x)))
-        return added(x, forward(normed("feed_forward_norm", x)))
-    x = normed("attention_norm", added(x, attend(x)))
-    return normed("feed_forward_norm", added(x, forward(x)))
+    for name, mix in (("attention", attend), ("feed_forward", forward)):
+        y = mix(normed(one.before, f"{name}_norm", x))
+        y = added(x, normed(one.after, f"{name}_norm_after", y))
+        x = normed(one.post, f"{name}_norm", y)
+    return x
 
 
 def expected(part: Block, x: Tensor, kind: str, one: ir.Sublayer) -> Tensor:
@@ -95,12 +107,15 @@ def expected(part: Block, x: Tensor, kind: str, one: ir.Sublayer) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("placement", ["pre", "post"])
+@pytest.mark.parametrize("placement", PLACES)
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_block(kind: str, placement: str, norm: str) -> None:
     made = block(KINDS[kind], norm=NORMS[norm], placement=placement)
     part, x = filled(Block(made)), normal(B, T, D)
-    assert ("attention_norm.bias" in weights(part)) is NORMS[norm].biased
+    norms = {name for name in weights(part) if "attention_norm" in name and "bias" not in name}
+    assert norms == {f"attention_{name}.weight" for name in NAMES[placement]}
+    biases = {name for name in weights(part) if "attention_norm" in name and "bias" in name}
+    assert bool(biases) is (NORMS[norm].biased and placement != "none")
     valid = valid_until(LENGTHS, T)
     found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing]())
     same_gradients(found, expected(part, x, kind, made.sublayers[0]), [x, *part.parameters()])
@@ -135,7 +150,7 @@ def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None
 def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, norm: str) -> None:
     made = block(norm=NORMS[norm], attention=attention(rotary=True))
     part, x = (
-        filled(Stack(made, 3, made.sublayers[0].norm if final_norm else None, (), True)),
+        filled(Stack(made, 3, NORMS[norm] if final_norm else None, (), True)),
         normal(B, T, D),
     )
     assert {name.partition(".")[0] for name in weights(part)} == (

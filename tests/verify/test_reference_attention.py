@@ -12,6 +12,7 @@ from reference_cases import close, normal, one_stream
 from torch import nn
 
 from mmspec.expressions import mask as masks
+from mmspec.schema.rotary import Rotary
 from mmspec.verify.faults.specs import HEARD, PLACED
 from mmspec.verify.reference import (
     context_pairs,
@@ -219,7 +220,7 @@ def test_attend_is_a_softmax_over_what_is_seen() -> None:
 
 def test_rotation_is_a_complex_multiplication() -> None:
     x, places = normal(3, 6), [0, 4, 9]
-    turned = rotate(x, places).numpy()
+    turned = rotate(x, places, Rotary()).numpy()
     for row, place in enumerate(places):
         for i in range(3):
             angle = place / 10000 ** (2 * i / 6)
@@ -229,9 +230,11 @@ def test_rotation_is_a_complex_multiplication() -> None:
 
 def test_rotary_scores_depend_on_the_difference_alone() -> None:
     q, k = normal(1, 8), normal(1, 8, seed=1)
-    scores = [(rotate(q, [m + 3]) @ rotate(k, [m]).T).item() for m in (0, 5, 1000)]
+    scores = [
+        (rotate(q, [m + 3], Rotary()) @ rotate(k, [m], Rotary()).T).item() for m in (0, 5, 1000)
+    ]
     assert max(scores) - min(scores) < 1e-9
-    assert abs(scores[0] - (rotate(q, [4]) @ k.T).item()) > 1e-6
+    assert abs(scores[0] - (rotate(q, [4], Rotary()) @ k.T).item()) > 1e-6
 
 
 def _torch_layer(w: dict[str, torch.Tensor], pre: bool) -> nn.TransformerEncoderLayer:

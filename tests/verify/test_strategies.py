@@ -36,7 +36,13 @@ def features(spec: Spec) -> set[str]:
     found |= {h.kind for h in spec.heads.values()}
     for stream in spec.streams.values():
         found |= {stream.source.fusion, stream.feed_forward.kind, stream.feed_forward.activation}
-        found |= {stream.norm.kind, stream.norm.placement, f"bias {stream.bias}"}
+        found |= {stream.norm.kind, getattr(stream.norm, "placement", "no norm")}
+        found |= {"offset"} if getattr(stream.norm, "offset", None) else set()
+        found |= {"own final norm"} if not isinstance(stream.final_norm, bool) else set()
+        bias = stream.bias
+        found |= (
+            {f"bias {bias}"} if isinstance(bias, bool) else {*bias.model_dump(exclude_none=True)}
+        )
         found.add(stream.halting.kind if stream.halting else "no halting")
         found.add("pairs" if stream.attention.pairs else "one mask")
         found |= {"shared keys"} if stream.kv_heads < stream.heads else set()
@@ -57,6 +63,8 @@ EXPECTED = (
     | {"concat", "gated", "attention", "cross-attention", "transformer"}
     | {"mlp", "glu", "experts", "switch", "by-modality", "gelu-tanh", "relu", "silu", "quick-gelu"}
     | {"rms", "group", "post", "bias False", "ponder", "act", "exit", "pairs", "shared keys"}
+    | {"sandwich", "branch", "no norm", "offset", "own final norm"}
+    | {"linear", "query", "key", "value", "output", "up", "gate", "down", "router", "norm"}
     | {"film", "own head width", "no final norm", "separate documents", "tokens without a loss"}
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.verify.costs.part import Cost, Sizes, keeps, linear
+from mmspec.verify.costs.part import Cost, Sizes, keeps, linear, weights
 from mmspec.verify.costs.polynomial import BATCH, Polynomial, total
 from mmspec.verify.costs.visible import visible
 
@@ -12,7 +12,8 @@ def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tu
     """Self-attention of one block: its concern, its kind and its cost."""
     rows = sizes.rows(source)
     queries, keys = layer.heads * layer.head_width, layer.kv_heads * layer.head_width
-    projections = linear(rows, width, queries + 2 * keys, layer.bias)
+    projections = linear(rows, width, queries + 2 * keys, bias=False)
+    projections += weights(sum(count for count, biased in layer.rows if biased))
     projections += linear(rows, queries, width, layer.bias)
     tokens = sizes.tokens(source)
     seen = visible_pairs(sizes, layer)

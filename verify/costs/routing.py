@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from mmspec.compiler import ir
@@ -29,10 +30,11 @@ def costs(
 def _mlp(rows: Polynomial, width: int, layer: ir.Mlp | ir.Glu | ir.ByModality) -> Cost:
     """`down` keeps what the activation (times `up`, when gated) makes."""
     hidden = keeps(rows * (layer.width * _INPUTS[layer.activation]))
-    up = linear(rows, width, layer.width, layer.bias)
-    down = linear(rows, layer.width, width, layer.bias)
+    up = linear(rows, width, layer.width, layer.has_bias("up"))
+    down = linear(rows, layer.width, width, layer.has_bias("down"))
     if isinstance(layer, ir.Glu):
-        gate = Cost(up.parameters, up.active, up.dense, up.useful, rows * (2 * layer.width))
+        gate = linear(rows, width, layer.width, layer.has_bias("gate"))
+        gate = replace(gate, kept=rows * (2 * layer.width))
         return gate + up + hidden + down
     return up + hidden + down
 
@@ -58,7 +60,7 @@ def _experts(rows: Polynomial, width: int, layer: ir.Experts) -> Cost:
     weighed answer.
     """
     chosen, each = rows * layer.choose, 2 * width * layer.width
-    parameters, router = each * layer.experts, linear(rows, width, layer.experts, bias=False)
+    parameters, router = each * layer.experts, linear(rows, width, layer.experts, layer.router_bias)
     hidden = layer.width * (1 + _INPUTS[layer.activation])
     kept = rows * layer.experts + chosen * (3 * width + hidden + 1)
     if layer.renormalise:

@@ -47,11 +47,13 @@ def blocks(
     """Costs of equal blocks over a value: norms (with a final one), then each sub-layer."""
     rows, width, each = sizes.rows(source), block.width, Cost()
     for one in block.sublayers:
-        each += norm(rows, width, one.norm)
+        for placed in one.norms:
+            each += norm(rows, width, placed)
         each += keeps(rows * (width if one.dropout > 0 else 0))
     shared = sizes.keep(source) - rows * width
     norms = each.repeated(run.depth, run.steps) + keeps(shared) + final
-    yield norms.part(run.module, "stream", block.sublayers[0].norm.name, run.owner)
+    kinds = [placed.name for one in block.sublayers for placed in one.norms]
+    yield norms.part(run.module, "stream", kinds[0] if kinds else "no norm", run.owner)
     for one in block.sublayers:
         mixer = one.mixer
         if isinstance(mixer, ir.Attention):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmspec.verify.faults.fault import Fault, source
-from mmspec.verify.faults.specs import CAPTION, CROSSED, DROPPED, JOINED, PONDERED
+from mmspec.verify.faults.specs import CAPTION, CROSSED, DROPPED, JOINED, PONDERED, ROLES, TURNED
 
 _KEYS = r"valid_bk\[:, None, None, :\]"
 
@@ -77,6 +77,16 @@ FAULTS: tuple[Fault, ...] = (
         ),
     ),
     Fault(
+        "bias-on-keys",
+        "the bias of the values is added to the keys, which have none",
+        ROLES,
+        ("P59", "R1"),
+        source(
+            (r"\(F\.pad\(first_r, (\(0, \d+\))\), last_r\)", r"(first_r, F.pad(last_r, \1))"),
+            file="attention.py",
+        ),
+    ),
+    Fault(
         "heads-last",
         "rows of the fused projection are read width-major",
         PONDERED,
@@ -123,6 +133,41 @@ FAULTS: tuple[Fault, ...] = (
         DROPPED,
         ("P59",),
         source((r"second \* cos_ti \+ first \* sin_ti", "second * cos_ti - first * sin_ti")),
+    ),
+    Fault(
+        "rotation-of-all-features",
+        "all features of a head are turned where some should be",
+        TURNED,
+        ("P59",),
+        source(
+            (r"width = 2 \* turn\[0\]\.shape\[-1\]", "turn = tuple(x.repeat(1, 2) for x in turn)"),
+            (r"\[\.\.\., :width\]", ""),
+            (r"torch\.cat\(\(first, x_bhtw\[\.\.\., width:\]\), dim=-1\)", "first"),
+            file="attention.py",
+        ),
+    ),
+    Fault(
+        "rotation-of-halves",
+        "rotary angles turn halves and not neighbours",
+        TURNED,
+        ("P59", "R1"),
+        source(
+            (r"unflatten\(-1, \(-1, 2\)\)\.unbind\(-1\)", "chunk(2, dim=-1)"), file="attention.py"
+        ),
+    ),
+    Fault(
+        "rotation-base",
+        "rotary angles are those of the usual base",
+        TURNED,
+        ("P59",),
+        source((r"rotary_rates\(4, 100\.0,", "rotary_rates(4, 10000.0,"), file="attention.py"),
+    ),
+    Fault(
+        "rotation-unscaled",
+        "slow turns are not slower by the factor",
+        TURNED,
+        ("P59",),
+        source((r"\(1 - share_i\) / factor", "(1 - share_i)"), file="attention.py"),
     ),
     Fault(
         "rotation-in-storage-dtype",

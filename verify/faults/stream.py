@@ -11,7 +11,7 @@ from mmspec.verify.faults.specs import CAPTION, CROSSED, DROPPED, JOINED, PONDER
 
 def _post(one: ir.Sublayer) -> ir.Sublayer:
     """Norms after, not before, in blocks of layer norms."""
-    return replace(one, post=True)
+    return replace(one, before=None, post=one.before)
 
 
 def _exchanged(node: ir.Node) -> ir.Node:

@@ -102,7 +102,8 @@ def _idle(subject: Subject) -> int:
             total += stream.depth * (layer.experts - chosen) * 2 * width * inner
         if isinstance(layer, routing.ByModality):
             segments = len(lab.wiring(subject).segments[name])
-            one = 2 * width * inner + (width + inner) * stream.bias
+            biases = inner * stream.biased("up") + width * stream.biased("down")
+            one = 2 * width * inner + biases
             total += stream.depth * (segments - 1) * one
     return total
 

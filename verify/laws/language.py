@@ -168,9 +168,9 @@ def _defaults(subject: Subject) -> Iterator[tuple[Keys, dict[str, Any]]]:
         yield ("modalities", name), DEFAULTS["modality", modality.kind]
     for name, stream in spec.streams.items():
         keys: Keys = ("streams", name)
-        post = stream.norm.placement == "post"
+        last = getattr(stream.norm, "placement", "none") not in ("post", "none")
         width = {"head_width": stream.width // stream.heads, "kv_heads": stream.heads}
-        yield keys, {**STREAM, **width, "final_norm": not post}
+        yield keys, {**STREAM, **width, "final_norm": last}
         written = _maybe(subject.document.data, (*keys, "norm"))
         yield (*keys, "norm"), {k: v for k, v in NORM.items() if k != "kind" or written is None}
         yield (*keys, "feed_forward"), DEFAULTS["feed_forward", stream.feed_forward.kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from mmspec.expressions.mask import FULL, NONE, Mask, Pattern
 from mmspec.schema.attention import Attention
+from mmspec.schema.rotary import Linear, Llama3, Rotary
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, resolve
 from mmspec.verify.reference.arithmetic import softmax
@@ -135,11 +137,35 @@ def attend(
     return weights @ v, weights
 
 
-def rotate(x: Tensor, places: list[int]) -> Tensor:
-    """Turn the pairs (i, i + w/2) of x [n, w] by place / 10000^(2i/w)."""
-    half = x.shape[1] // 2
-    i = torch.arange(half, dtype=torch.float64)
-    angles = torch.tensor(places, dtype=torch.float64)[:, None] / 10000 ** (2 * i / x.shape[1])
-    first, second = x[:, :half], x[:, half:]
-    cosine, sine = torch.cos(angles), torch.sin(angles)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], 1)
+def rotate(x: Tensor, places: list[int], rotary: Rotary) -> Tensor:
+    """Turn pairs of the first n features of x [m, w], each by its place times its angle."""
+    width = int(rotary.turned(x.shape[1]))
+    features = list(x.unbind(1))
+    for i in range(width // 2):
+        a, b = (2 * i, 2 * i + 1) if rotary.interleaved else (i, i + width // 2)
+        angles = torch.tensor(
+            [place * angle(i, width, rotary) for place in places], dtype=torch.float64
+        )
+        cosine, sine = torch.cos(angles), torch.sin(angles)
+        first, second = features[a], features[b]
+        features[a] = first * cosine - second * sine
+        features[b] = second * cosine + first * sine
+    return torch.stack(features, 1)
+
+
+def angle(i: int, width: int, rotary: Rotary) -> float:
+    """By how much pair i turns from one position to the next."""
+    plain = float(1.0 / rotary.base ** (2 * i / width))
+    match rotary.scaling:
+        case Linear(factor=factor):
+            return plain / factor
+        case Llama3(factor=factor, length=length, low=low, high=high):
+            turns = length * plain / (2 * math.pi)
+            if turns < low:
+                return plain / factor
+            if turns > high:
+                return plain
+            share = (turns - low) / (high - low)
+            return (1 - share) * plain / factor + share * plain
+        case _:
+            return plain

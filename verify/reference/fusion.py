@@ -115,7 +115,7 @@ def _film(w: Weights, sources: list[Sequence]) -> Sequence:
 
 def _layer(width: int, heads: int) -> Layer:
     """The block of a transformer fusion."""
-    return Layer(width, heads, heads, width // heads, Mlp(), LayerNorm(eps=EPS), True)
+    return Layer(width, heads, heads, width // heads, Mlp(), LayerNorm(eps=EPS), True, None)
 
 
 def _transformer(

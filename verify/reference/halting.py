@@ -63,10 +63,10 @@ class Blocks:
 
     def finish(self, x: Tensor) -> Tensor:
         """The norm after the last block, where the stream has one."""
-        stream = self.stream
-        if not stream.final_norm:
+        last = self.stream.last_norm
+        if last is None:
             return x
-        return normalise(x, self.w.at("norm"), stream.norm, stream.bias)
+        return normalise(x, self.w.at("norm"), last, self.stream.biased("norm"))
 
 
 def run(x: Tensor, blocks: Blocks, training: bool, classify: Classify) -> Outcome:

@@ -15,7 +15,7 @@ from mmspec.schema.spec import Spec
 from mmspec.verify.reference.arithmetic import Shapes
 from mmspec.verify.reference.shapes import expected_weights
 
-_NORMS: Final = ("norm", "attention_norm", "feed_forward_norm", "norm_query", "norm_context")
+_NORM: Final = re.compile(r"(?P<stream>\w+)_(?P<where>stream|fusion)\.([\w.]+[._])?norm(_\w+)?")
 _SMALL: Final = 0.02
 _CUT: Final = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
 """The deviation of N(0, 1) within two of it: 1 - 4 φ(2) / (2 Φ(2) - 1) is its square."""
@@ -74,8 +74,12 @@ def starts(spec: Spec) -> dict[str, Start]:
 def _fixed(spec: Spec, name: str) -> Start | None:
     """The start of what no `init` changes: norms, and the scale of a contrastive head."""
     module, _, last = name.rpartition(".")
-    if module.rpartition(".")[2] in _NORMS:
-        return Start("constant", float(last == "weight"))
+    if found := _NORM.fullmatch(module):
+        norm = spec.streams[found["stream"]].norm
+        if module == f"{found['stream']}_stream.norm":
+            norm = spec.streams[found["stream"]].last_norm or norm
+        offset = getattr(norm, "offset", None) if found["where"] == "stream" else None
+        return Start("constant", float(last == "weight" and offset is None))
     head = spec.heads.get(module.removesuffix("_head"))
     if last == "scale" and isinstance(head, Contrastive):
         return Start("constant", math.log(1 / head.temperature))

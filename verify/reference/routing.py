@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmspec.schema import routing as kinds
+from mmspec.schema.bias import Bias, has_bias
 from mmspec.verify.reference.arithmetic import (
     Shapes,
     Weights,
@@ -28,32 +29,36 @@ class Routed:
 
 
 def feed_forward(
-    x: Tensor, layer: kinds.FeedForward, w: Weights, bias: bool, counts: Counts
+    x: Tensor, layer: kinds.FeedForward, w: Weights, bias: Bias, counts: Counts
 ) -> tuple[Tensor, Routed | None]:
     """Tokens x [n, D] -> [n, D], with what was routed where."""
     if isinstance(layer, kinds.Experts | kinds.Switch):
-        return _experts(x, layer, w)
+        return _experts(x, layer, w, has_bias(bias, "router"))
     if isinstance(layer, kinds.ByModality):
         pieces = torch.split(x, [count for _, count in counts])
         named = zip(counts, pieces, strict=True)
         outputs = [_mlp(piece, layer, w.at(f"{name}_mlp"), bias) for (name, _), piece in named]
         return torch.cat(outputs), None
     if isinstance(layer, kinds.Glu):
-        gate = activate(layer.activation, linear(x, w.at("gate"), bias))
-        return linear(gate * linear(x, w.at("up"), bias), w.at("down"), bias), None
+        gate = activate(layer.activation, linear(x, w.at("gate"), has_bias(bias, "gate")))
+        h = gate * linear(x, w.at("up"), has_bias(bias, "up"))
+        return linear(h, w.at("down"), has_bias(bias, "down")), None
     return _mlp(x, layer, w, bias), None
 
 
-def _mlp(x: Tensor, layer: kinds.Mlp | kinds.ByModality, w: Weights, bias: bool) -> Tensor:
-    return linear(activate(layer.activation, linear(x, w.at("up"), bias)), w.at("down"), bias)
+def _mlp(x: Tensor, layer: kinds.Mlp | kinds.ByModality, w: Weights, bias: Bias) -> Tensor:
+    h = activate(layer.activation, linear(x, w.at("up"), has_bias(bias, "up")))
+    return linear(h, w.at("down"), has_bias(bias, "down"))
 
 
-def _experts(x: Tensor, layer: kinds.Experts | kinds.Switch, w: Weights) -> tuple[Tensor, Routed]:
+def _experts(
+    x: Tensor, layer: kinds.Experts | kinds.Switch, w: Weights, biased: bool
+) -> tuple[Tensor, Routed]:
     count, renormalise = 1, False
     if isinstance(layer, kinds.Experts):
         count, renormalise = layer.choose, layer.renormalise
     up, down = w["up"], w["down"]
-    probabilities = softmax(linear(x, w.at("router"), bias=False))
+    probabilities = softmax(linear(x, w.at("router"), biased))
     outputs, chosen = [], []
     for token, s in zip(x, probabilities, strict=True):
         order = sorted((-value, e) for e, value in enumerate(s.tolist()))
@@ -81,11 +86,11 @@ def balance(layer: kinds.Experts | kinds.Switch, samples: list[Routed]) -> tuple
     return layer.experts * (load * torch.cat(rows).mean(0)).sum(), load
 
 
-def shapes(layer: kinds.FeedForward, width: int, bias: bool, segments: tuple[str, ...]) -> Shapes:
+def shapes(layer: kinds.FeedForward, width: int, bias: Bias, segments: tuple[str, ...]) -> Shapes:
     """Names and shapes of a feed-forward's weights in a stream of that width."""
     inner = layer.width or 4 * width
     if isinstance(layer, kinds.Experts | kinds.Switch):
-        router = linear_shapes("router", width, layer.experts, bias=False)
+        router = linear_shapes("router", width, layer.experts, has_bias(bias, "router"))
         up, down = (layer.experts, width, inner), (layer.experts, inner, width)
         return router | {"up": up, "down": down}
     if isinstance(layer, kinds.ByModality):
@@ -95,7 +100,7 @@ def shapes(layer: kinds.FeedForward, width: int, bias: bool, segments: tuple[str
     found: Shapes = {}
     for name in names:
         if isinstance(layer, kinds.Glu):
-            found |= linear_shapes(f"{name}gate", width, inner, bias)
-        found |= linear_shapes(f"{name}up", width, inner, bias)
-        found |= linear_shapes(f"{name}down", inner, width, bias)
+            found |= linear_shapes(f"{name}gate", width, inner, has_bias(bias, "gate"))
+        found |= linear_shapes(f"{name}up", width, inner, has_bias(bias, "up"))
+        found |= linear_shapes(f"{name}down", inner, width, has_bias(bias, "down"))
     return found

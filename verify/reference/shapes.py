@@ -58,8 +58,8 @@ def _stream(spec: Spec, wiring: Wiring, name: str) -> Shapes:
     inner = stream.block_shapes(stream.layer_of(config), segments)
     for i in range(config.depth):
         found |= _below(f"blocks.{i}", inner)
-    if config.final_norm:
-        found |= norm.shapes("norm", config.width, config.norm, config.bias)
+    if config.last_norm is not None:
+        found |= norm.shapes("norm", config.width, config.last_norm, config.biased("norm"))
     if config.halting and config.halting.decider is None:
         found |= linear_shapes("halt", config.width, 1)
     return found

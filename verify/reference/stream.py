@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from mmspec.schema.attention import Attention
-from mmspec.schema.norm import Norm
+from mmspec.schema.bias import Bias, Role, has_bias
+from mmspec.schema.norm import NoNorm, Norm
+from mmspec.schema.rotary import Rotary
 from mmspec.schema.routing import FeedForward
 from mmspec.schema.scores import Scores
 from mmspec.schema.stream import Stream
@@ -34,8 +36,14 @@ class Layer:
     head_width: int
     feed_forward: FeedForward
     norm: Norm
-    bias: bool
+    bias: Bias
+    rotary: Rotary | None
     scores: Scores | None = None
+
+    @property
+    def placement(self) -> str:
+        """Where its norms are; "none": nowhere."""
+        return "none" if isinstance(self.norm, NoNorm) else self.norm.placement
 
 
 def layer_of(stream: Stream) -> Layer:
@@ -48,6 +56,7 @@ def layer_of(stream: Stream) -> Layer:
         stream.feed_forward,
         stream.norm,
         stream.bias,
+        stream.turning,
         stream.scores,
     )
 
@@ -80,14 +89,24 @@ def place_of(sequence: Sequence, mask: Attention, heads: int, rotary: bool = Tru
 
 def block(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
     """One block over the tokens x [n, D] of one sample."""
-    for sublayer in (_attention, _feed_forward):
-        name = "attention_norm" if sublayer is _attention else "feed_forward_norm"
-        if layer.norm.placement == "pre":
-            inner = normalise(x, w.at(name), layer.norm, layer.bias)
-            x = x + sublayer(inner, layer, w, place, notes)
-        else:
-            x = x + sublayer(x, layer, w, place, notes)
-            x = normalise(x, w.at(name), layer.norm, layer.bias)
+    for name, mix in (("attention", _attention), ("feed_forward", _feed_forward)):
+
+        def normed(y: Tensor, name: str = name, end: str = "norm") -> Tensor:
+            assert not isinstance(layer.norm, NoNorm)
+            given = w.at(f"{name}_{end}")
+            return normalise(y, given, layer.norm, has_bias(layer.bias, "norm"))
+
+        match layer.placement:
+            case "pre":
+                x = x + mix(normed(x), layer, w, place, notes)
+            case "post":
+                x = normed(x + mix(x, layer, w, place, notes))
+            case "sandwich":
+                x = x + normed(mix(normed(x), layer, w, place, notes), end="norm_after")
+            case "branch":
+                x = x + normed(mix(x, layer, w, place, notes), end="norm_after")
+            case "none":
+                x = x + mix(x, layer, w, place, notes)
     return w.note(x)
 
 
@@ -103,7 +122,7 @@ def _feed_forward(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Note
 def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
     """Self-attention: rows of `qkv` are q, k, v, each one head after the other."""
     width, heads, shared = layer.head_width, layer.heads, layer.kv_heads
-    projected = linear(x, w.at("attention.qkv"), layer.bias)
+    projected = linear(x, w.at("attention.qkv"), bias=False) + _joint_bias(layer, w)
     pieces = [projected[:, i * width : (i + 1) * width] for i in range(heads + 2 * shared)]
     outputs, weights = [], []
     added: list[Tensor | None] = [None] * heads
@@ -112,25 +131,49 @@ def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) 
     for head in range(heads):
         key = head // (heads // shared)
         q, k, v = pieces[head], pieces[heads + key], pieces[heads + shared + key]
-        if any(place.turns):
-            q, k = attention.rotate(q, place.turns), attention.rotate(k, place.turns)
+        if layer.rotary is not None and any(place.turns):
+            q, k = (attention.rotate(x, place.turns, layer.rotary) for x in (q, k))
         output, weight = attention.attend(q, k, v, place.seen[head], added[head])
         outputs.append(output)
         weights.append(weight)
     notes.weights.append(torch.stack(weights))
-    mixed = linear(torch.cat(outputs, 1), w.at("attention.output"), layer.bias)
+    biased = has_bias(layer.bias, "output")
+    mixed = linear(torch.cat(outputs, 1), w.at("attention.output"), biased)
     return w.at("attention").note(mixed)
+
+
+def _rows(layer: Layer) -> dict[Role, int]:
+    """Rows of `qkv` by role, in their order."""
+    shared = layer.kv_heads * layer.head_width
+    return {"query": layer.heads * layer.head_width, "key": shared, "value": shared}
+
+
+def _joint_bias(layer: Layer, w: Weights) -> Tensor:
+    """What is added to the rows of `qkv`: its bias holds those of roles that have one."""
+    pieces, taken = [], 0
+    for role, rows in _rows(layer).items():
+        piece = torch.zeros(rows, dtype=torch.float64)
+        if has_bias(layer.bias, role):
+            piece = w["attention.qkv.bias"][taken : taken + rows]
+            taken += rows
+        pieces.append(piece)
+    return torch.cat(pieces)
 
 
 def block_shapes(layer: Layer, segments: tuple[str, ...]) -> Shapes:
     """Names and shapes of a block's weights."""
-    rows = (layer.heads + 2 * layer.kv_heads) * layer.head_width
-    mixed = layer.heads * layer.head_width
+    rows = _rows(layer)
+    biased = sum(count for role, count in rows.items() if has_bias(layer.bias, role))
+    found: Shapes = {"attention.qkv.weight": (sum(rows.values()), layer.width)}
+    found |= {"attention.qkv.bias": (biased,)} if biased else {}
+    output = has_bias(layer.bias, "output")
+    found |= linear_shapes("attention.output", rows["query"], layer.width, output)
     inner = routing.shapes(layer.feed_forward, layer.width, layer.bias, segments)
-    return (
-        norm.shapes("attention_norm", layer.width, layer.norm, layer.bias)
-        | linear_shapes("attention.qkv", layer.width, rows, layer.bias)
-        | linear_shapes("attention.output", mixed, layer.width, layer.bias)
-        | norm.shapes("feed_forward_norm", layer.width, layer.norm, layer.bias)
-        | {f"feed_forward.{name}": shape for name, shape in inner.items()}
-    )
+    found |= {f"feed_forward.{name}": shape for name, shape in inner.items()}
+    ends = {"sandwich": ("norm", "norm_after"), "branch": ("norm_after",), "none": ()}
+    for end in ends.get(layer.placement, ("norm",)):
+        assert not isinstance(layer.norm, NoNorm)
+        for name in ("attention", "feed_forward"):
+            biased_norm = has_bias(layer.bias, "norm")
+            found |= norm.shapes(f"{name}_{end}", layer.width, layer.norm, biased_norm)
+    return found

@@ -9,6 +9,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from mmspec.schema.bias import Biases
 from mmspec.schema.fusion import KINDS
 from mmspec.schema.halting import KINDS as HALTINGS
 from mmspec.schema.norm import KINDS as NORMS
@@ -78,6 +79,8 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
     if KINDS[fusion].keeps == "none":
         return body, Node(name, held, True, latents=segments)
     rotary = _rotary(sources) & segments
+    if rotary and draw(st.sampled_from([False, False, True])):
+        body["rotary"] = draw(_turning(sizes.get("head_width", sizes["width"] // sizes["heads"])))
     latents = frozenset[str]().union(*(source.latents for source in sources))
     return body, Node(name, held, True, rotary=rotary, latents=latents)
 
@@ -102,6 +105,24 @@ def _sizes(draw: st.DrawFn, divisor: int, rotary: frozenset[str]) -> dict[str, A
     if shared != heads:
         sizes["kv_heads"] = shared
     return sizes
+
+
+@st.composite
+def _turning(draw: st.DrawFn, head_width: int) -> Any:
+    """How tokens with rotary positions are turned, if at all."""
+    body: dict[str, Any] = {}
+    some = [n for n in (2, 4, 6) if n < head_width]
+    if draw(st.booleans()) and some:
+        width: int = draw(st.sampled_from(some))
+        body["partial"] = width / head_width
+    if draw(st.booleans()):
+        body["base"] = draw(st.sampled_from([100, 500000.0, 7.5]))
+    if draw(st.booleans()):
+        body["interleaved"] = draw(st.booleans())
+    if draw(st.booleans()):
+        llama3 = {"kind": "llama3", "factor": 4, "length": 30, "low": 0.5, "high": 3}
+        body["scaling"] = draw(st.sampled_from(["linear(3)", "llama3(8, 20)", llama3]))
+    return draw(st.sampled_from([body, body, body, "none"]))
 
 
 @st.composite
@@ -138,9 +159,9 @@ def _blocks(draw: st.DrawFn, width: int) -> dict[str, Any]:
     if draw(st.booleans()):
         body["norm"] = draw(_norm(width))
     if draw(st.sampled_from([False, False, False, True])):
-        body["final_norm"] = draw(st.booleans())
-    if draw(st.sampled_from([False, False, False, True])):
-        body["bias"] = False
+        body["final_norm"] = draw(_final_norm(body.get("norm"), width))
+    if draw(st.sampled_from([False, False, True])):
+        body["bias"] = draw(_bias())
     if draw(st.sampled_from([False, False, False, True])):
         body["halting"] = draw(_halting())
     return body
@@ -167,19 +188,22 @@ def _feed_forward(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def _norm(draw: st.DrawFn, width: int) -> Any:
-    kind = draw(st.sampled_from([*NORMS]))
+    kind = draw(st.sampled_from([*NORMS, *NORMS, "none"]))
+    if kind == "none":
+        return kind
     groups = 0
     if "groups" in NORMS[kind].model_fields:
         groups = draw(
             st.sampled_from([n for n in (1, 2, 3, 4, 5) if width % n == 0 and width // n > 2])
         )
     if draw(st.booleans()):
-        return f"{kind}({groups})" if groups else kind
+        return f"{kind}({groups})" if groups else draw(st.sampled_from([kind, f"{kind}(eps=1e-3)"]))
     body: dict[str, Any] = {
         "kind": kind,
         "eps": draw(st.sampled_from([1e-5, 1e-3, 0.1])),
-        "placement": draw(st.sampled_from(["pre", "post"])),
+        "placement": draw(st.sampled_from(["pre", "post", "sandwich", "branch"])),
     }
+    body |= {"offset": 1} if draw(st.sampled_from([False, False, True])) else {}
     return body | ({"groups": groups} if groups else {})
 
 
@@ -191,6 +215,27 @@ def _scores(draw: st.DrawFn, segments: list[str]) -> dict[str, Any]:
         return {"relative": kind}
     some = draw(st.lists(st.sampled_from(segments), min_size=1, unique=True))
     return {"relative": {f"{name} -> {name}": kind for name in some}}
+
+
+@st.composite
+def _final_norm(draw: st.DrawFn, norm: Any, width: int) -> Any:
+    """Whether there is one, or which; what the stream's norm says goes on holding."""
+    if norm == "none":
+        return draw(st.sampled_from([False, "rms", {"kind": "layer", "eps": 1e-2}]))
+    return draw(st.sampled_from([True, False, {"eps": 1e-2}, {"kind": "rms", "offset": 1}]))
+
+
+_ROLES: Final = [name for name in Biases.model_fields if name != "linear"]
+
+
+@st.composite
+def _bias(draw: st.DrawFn) -> Any:
+    """None at all, none but of norms, or some roles otherwise than the rest."""
+    if draw(st.booleans()):
+        return draw(st.sampled_from([False, True, {"linear": False}]))
+    some = draw(st.lists(st.sampled_from(_ROLES), min_size=1, max_size=3, unique=True))
+    body = {role: draw(st.booleans()) for role in some}
+    return {"linear": False, **body} if draw(st.booleans()) else body
 
 
 _NUMBERS: Final[dict[str, SearchStrategy[Any]]] = {

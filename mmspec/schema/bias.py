@@ -1,0 +1,55 @@
+"""Biases of a stream: of all that have one, of none, or by role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Discriminator, Tag
+
+from mmspec.schema.base import Model
+
+Role = Literal["query", "key", "value", "output", "up", "gate", "down", "router", "norm"]
+
+
+class Biases(Model):
+    """Which roles have a bias; of those not named, what `linear` says, or else the default.
+
+    `linear` stands for every role but `norm`.
+    """
+
+    linear: bool | None = None
+    query: bool | None = None
+    key: bool | None = None
+    value: bool | None = None
+    output: bool | None = None
+    up: bool | None = None
+    gate: bool | None = None
+    down: bool | None = None
+    router: bool | None = None
+    norm: bool | None = None
+
+
+_UNBIASED: Final = ("router",)
+"""Roles that have no bias unless it is asked for by name."""
+
+
+def has_bias(bias: bool | Biases, role: Role) -> bool:
+    """Whether what has this role has a bias."""
+    if isinstance(bias, bool):
+        return bias and role not in _UNBIASED
+    named: bool | None = getattr(bias, role)
+    if named is not None:
+        return named
+    if role == "norm" or bias.linear is None:
+        return role not in _UNBIASED
+    return bias.linear and role not in _UNBIASED
+
+
+def _tag(value: Any) -> str:
+    return "[roles]" if isinstance(value, Mapping | Biases) else "[flag]"
+
+
+Bias = Annotated[
+    Annotated[bool, Tag("[flag]")] | Annotated[Biases, Tag("[roles]")], Discriminator(_tag)
+]

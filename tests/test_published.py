@@ -1,0 +1,36 @@
+"""Published architectures: each has as many parameters as its authors' code, to the last one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mmspec.compiler import driver
+from mmspec.compiler.load import load
+from mmspec.verify.costs import parameters
+
+FOLDER = Path(__file__).parents[1] / "specs" / "published"
+COUNTS = {"gpt2_small": 124_439_808, "llama3_8b": 8_030_261_248}
+"""Counted in transformers 5.23.0 on the meta device, tied weights once."""
+
+
+def test_every_one_is_counted() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.yaml")) == sorted(COUNTS)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_published_architecture_has_its_parameters(name: str) -> None:
+    path = FOLDER / f"{name}.yaml"
+    spec = driver.run(path, "validate")
+    assert (spec.name, spec.claims) == (name, (f"params == {COUNTS[name]}",))
+    assert parameters(driver.run(path, "lower")) == COUNTS[name]
+    made = load(driver.run(path, "emit"))
+    with torch.device("meta"):
+        model: Any = made()
+    assert sum(weight.numel() for weight in model.parameters()) == COUNTS[name]
+    ids = torch.zeros(1, 7, dtype=torch.int64, device="meta")
+    logits = model(text=ids).heads.next
+    assert logits.shape == (1, 7, model.text_embedding.table.num_embeddings)
