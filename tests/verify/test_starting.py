@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.verify.faults.specs import CROSSED, STARTED, TOWERS
-from mmspec.verify.lab.starting import Drawn, unequal
+from mmspec.verify.lab.starting import drawn_of, unequal
 from mmspec.verify.reference.init import Start, starts
 from mmspec.verify.strategies import load
 
@@ -27,9 +27,7 @@ def drawn(start: Start, count: int) -> Tensor:
 
 
 def told(start: Start, values: Tensor) -> str | None:
-    kept = Drawn(start)
-    kept.add(values)
-    return kept.wrong()
+    return drawn_of(values, start).wrong()
 
 
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: start.law)
