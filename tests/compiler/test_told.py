@@ -230,6 +230,18 @@ def test_chains_that_never_reach_the_next_token_need_no_sets(
     assert head.told == "" and not told(spec, "last", "text", 24)
 
 
+def test_steps_of_several_masks_that_add_up_to_one_are_a_leak() -> None:
+    attention = (
+        '{text -> text: none, text -> tags: "dilated(step=3, reach=3)", tags -> tags: none,'
+        ' tags -> text: "dilated(step=2, reach=2)"}'
+    )
+    text = ASIDE.replace("FROM", "[one, other]").replace("ATTENTION", attention)
+    spec = load(text.replace("attention: prefix(2)", "attention: none"))
+    assert told(spec, "last", "text", 24) == set(range(1, 24))
+    with pytest.raises(MmspecError, match="predict tokens that its rows see"):
+        lower(spec)
+
+
 def _too_hard(*_: object) -> str:
     raise TooHardError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from cost_specs import SHIPPED
 import mmspec
 from mmspec.compiler import driver, ir
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.relations.loops.emitted import computed_pairs
+from mmspec.compiler.relations.loops.arrangement import Classes, layout
+from mmspec.compiler.relations.loops.emitted import pair_schedule
+from mmspec.compiler.relations.loops.tiles import linear_tiles
 from mmspec.compiler.relations.meaning.geometry import Geometry, grid, line, volume
 from mmspec.compiler.relations.meaning.sequence import SequenceMask
 from mmspec.compiler.relations.meaning.sequence import Side as Segment
@@ -293,6 +296,17 @@ def test_every_attention_of_a_spec_is_there_and_its_counts_agree_with_the_costs(
                 assert 0 <= row["inside"] <= row["touched"]
 
 
+def computed(sequence: SequenceMask, own: Segment, tokens: int) -> int:
+    """Pairs in the tiles that the compiler's loops go through, tile by tile of queries."""
+    loops, place = pair_schedule(sequence, own, own), layout(sequence, own)
+    step = place.step or 1 if isinstance(place, Classes) else 1
+    lengths = {"m": tokens // step} if step > 1 else dict(own.geometry.lengths(tokens))
+    rows = prod(linear_tiles(loops.relation.query, loops.query_tile, lengths))
+    runs = (run for at in range(rows) for run in loops.runs(at, lengths))
+    each = step * prod(loops.query_tile) * prod(loops.key_tile)
+    return each * sum(stop - start for start, stop, _ in runs)
+
+
 @pytest.mark.parametrize(
     ("text", "geometry", "tokens", "order"),
     [
@@ -311,7 +325,7 @@ def test_the_order_of_the_compiler_computes_what_the_compiler_says(
     result = found(text, tokens, geometry)
     own = Segment("text", geometry)
     sequence = SequenceMask((own,), (own,), (("text", "text", parse(text)),))
-    assert result.now.executed == computed_pairs(sequence, own, own, {"text": tokens})
+    assert result.now.executed == computed(sequence, own, tokens)
     here = Side(geometry, 0, tokens, tokens)
     shown = Shown(result.shown.query, result.shown.key, parse(text), (here, here))
     about = "text", "stream", (0, 4), 4, 16

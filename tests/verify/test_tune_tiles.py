@@ -313,3 +313,16 @@ def test_windows_are_cut_as_their_tokens_are_numbered() -> None:
     pattern = Pattern("shifted_window", (("size", 8), ("shift", 0)))
     place = Side(grid(32768, 32768), 0, 2**30, 2**30)
     assert Tiling("windows", (64,), pattern).count(place) == 2**24
+
+
+@pytest.mark.parametrize(
+    "mask", ["strided(3) | block(1000000007)", "strided(3) & ~block(1000000007)"]
+)
+def test_what_takes_long_to_count_is_soon_said_not_to_be(mask: str) -> None:
+    """Half a second; with the operations of other masks it was ten."""
+    long = Side(line("n_text"), 0, 2**31 - 1, 2**31 - 1)
+    start = time.process_time()
+    assert (
+        count.tiles(parse(mask), long, long, (Tiling("rows", (64,)), Tiling("rows", (64,)))) is None
+    )
+    assert time.process_time() - start < 5

@@ -16,6 +16,7 @@ from typing import Final
 from mmspec.compiler.relations.counting.counting import count
 from mmspec.compiler.relations.counting.summation import TooManyPiecesError
 from mmspec.compiler.relations.limit import TooHardError, limited
+from mmspec.compiler.relations.loops.planned import granted
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.meaning.terms import settled
@@ -122,9 +123,12 @@ def _quickly(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | No
         return by_rows(mask, query, key, tilings)
     if _is_jagged(mask, query, key, tilings) and _looked_at(mask, query, key, tilings) <= _LARGE:
         return None
+    sides = tilings[0].sides, tilings[1].sides
     try:
         with limited(_OPERATIONS):
-            maps = related(relation(mask, known(query), known(key)), tilings)
+            shown = relation(mask, known(query), known(key))
+        with limited(granted(_OPERATIONS, shown, sides)):
+            maps = related(shown, tilings)
             if maps is None:
                 return None
             touched, mixed = (count(found.wrap(), ()).at({}) for found in maps)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.loops.faithful import proved
+from mmspec.compiler.relations.loops.planned import granted
 from mmspec.compiler.relations.loops.schedule import Schedule
 from mmspec.compiler.relations.loops.totals import TooManyRunsError, visited
 from mmspec.compiler.relations.meaning.geometry import Geometry
@@ -17,7 +18,9 @@ from mmspec.verify.tune.counted import Tiles, Tilings, known, related
 
 __all__ = ["by_rows"]
 
-_OPERATIONS = 3_000_000
+_OPERATIONS = 1_000_000
+_LONG = 240_000
+"""Those where numbers are long, of which a part is granted."""
 
 
 def by_rows(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | None:
@@ -40,12 +43,15 @@ def _schedule(mask: Mask, query: Geometry, key: Geometry, tilings: Tilings) -> S
     try:
         with limited(_OPERATIONS):
             shown = relation(mask, query, key)
+        long = granted(_LONG, shown, sides)
+        operations = _OPERATIONS if long == _LONG else long
+        with limited(operations):
             maps = related(shown, tilings)
             assert maps is not None, tilings
             touched, mixed = maps
             context = isl.Set(f"[i] -> {{ : 0 <= i and {sides[0][0]} * i < {query.axes[0].size} }}")
             tiles = {True: touched.subtract(mixed), False: mixed}
-            body = proved(tiles, context, shown.tile_names, _OPERATIONS)
+            body = proved(tiles, context, shown.tile_names, operations)
     except TooHardError:
         return None
     return None if body is None else Schedule(shown, *sides, body)

@@ -7,9 +7,8 @@ predicate over tokens for the tiles that are not seen as a whole. What is run is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from math import prod
 
 from mmspec.compiler.relations.loops.arrangement import (
     TILE,
@@ -24,19 +23,18 @@ from mmspec.compiler.relations.loops.emitted_tables import (
     literals,
     seen_formula,
     terms_of,
-    touched_pairs,
 )
 from mmspec.compiler.relations.loops.schedule import Schedule, schedule
 from mmspec.compiler.relations.loops.tiles import Tile
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.formula import as_source, as_statements
-from mmspec.compiler.relations.meaning.geometry import Geometry, line, renamed
+from mmspec.compiler.relations.meaning.geometry import Geometry, line
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.compiler.relations.meaning.terms import Term
 from mmspec.expressions.mask import FULL, Mask, unparse
 
-__all__ = ["computed_pairs", "pair_schedule", "pattern_definitions", "pattern_source"]
+__all__ = ["pair_schedule", "pattern_definitions", "pattern_source"]
 
 _ROOM = 72
 
@@ -153,45 +151,6 @@ def _geometric(
     if several and all(isinstance(tile, int) for tile in tiles):
         found = found.flat()
     return schedule(found, *tiles)
-
-
-def computed_pairs(mask: SequenceMask, query: Side, key: Side, tokens: Mapping[str, int]) -> int:
-    """Pairs in the tiles that hold a visible one, at so many tokens by segment.
-
-    Raises TooManyRunsError where that takes too long.
-    """
-    shown = mask.mask(query.name, key.name)
-    if shown == FULL:
-        return tokens[query.name] * tokens[key.name]
-    if not is_closed(shown):
-        return touched_pairs(shown, query, key, tokens)
-    place, other = layout(mask, query), layout(mask, key)
-    lengths = query.geometry.lengths(tokens[query.name]) | key.geometry.lengths(tokens[key.name])
-    if not (isinstance(place, Classes) and query == key):
-        names = {symbol: f"n{at}" for at, symbol in enumerate(lengths)}
-        sides = (renamed(side.geometry, names) for side in (query, key))
-        boxes = tuple(x.sides if isinstance(x, Boxes) else TILE for x in (place, other))
-        sizes = tuple((names[symbol], count) for symbol, count in lengths.items())
-        return _touched(shown, *sides, boxes, sizes)
-    if place.step is None:
-        return mask.relation(query, key).count().at(lengths)
-    sizes = (("m", -(-tokens[query.name] // place.step)),)
-    return place.step * _touched(place.inner, line("m"), line("m"), (TILE, TILE), sizes)
-
-
-@lru_cache(maxsize=1024)
-def _touched(
-    mask: Mask,
-    query: Geometry,
-    key: Geometry,
-    tiles: tuple[int | Tile, ...],
-    lengths: tuple[tuple[str, int], ...],
-) -> int:
-    """Pairs in the tiles that the loops of a formula visit."""
-    from mmspec.compiler.relations.loops.totals import visited
-
-    found = _geometric(mask, query, key, tiles)
-    return prod(found.query_tile) * prod(found.key_tile) * visited(found, dict(lengths))[0]
 
 
 def _blocks(source: Source) -> Iterator[str]:

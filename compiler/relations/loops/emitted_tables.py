@@ -5,27 +5,15 @@ What the source uses is in `runtime/tables.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator
 
-from mmspec.compiler.relations.loops.arrangement import TILE
-from mmspec.compiler.relations.loops.token_tables import Documents, table
 from mmspec.compiler.relations.meaning.definitions import is_closed, meaning
 from mmspec.compiler.relations.meaning.formula import Formula, Named, both, either, negate
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
-from mmspec.compiler.relations.meaning.terms import Term, draw_of, put, terms
-from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, drawn, fold
+from mmspec.compiler.relations.meaning.terms import Term, draw_of, terms
+from mmspec.expressions.mask import Mask, Pattern, fold
 
-__all__ = ["has_loops", "literals", "seen_formula", "terms_of", "touched_pairs"]
-
-_DOCUMENTS: Final = 4
-"""Packed in a sequence, where nobody knows."""
-
-_DRAWN: Final = 2**12
-"""Blocks that one block of queries draws."""
-
-_WORK: Final = 2**15
-"""Rows of tiles, and blocks that they draw."""
+__all__ = ["has_loops", "literals", "seen_formula", "terms_of"]
 
 
 def terms_of(mask: Mask, key: Side) -> tuple[Term, ...]:
@@ -80,29 +68,3 @@ def has_loops(mask: Mask, query: Side, key: Side) -> bool:
     """Whether the tiles of a mask can be found: tables need tokens that can stand in a line."""
     flat = all(len(s.geometry.axes) == 1 or not s.geometry.symbols for s in (query, key))
     return is_closed(mask) or flat
-
-
-def touched_pairs(mask: Mask, query: Side, key: Side, tokens: Mapping[str, int]) -> int:
-    """Pairs in the tiles that hold a visible one, at so many tokens by segment.
-
-    Nobody knows the documents to come: four of one size are taken. Blocks that are drawn by the
-    thousand are taken for all, or for none, whichever is nearer. Raises TooManyRunsError.
-    """
-    from mmspec.compiler.relations.loops.totals import TooManyRunsError
-
-    draws = 0
-    for pattern in drawn(mask):
-        _, blocks, there, _ = draw_of(pattern, query, key)
-        if blocks <= _DRAWN:
-            draws += blocks
-        else:
-            mask = put(mask, pattern, FULL if 2 * blocks >= there else NONE)
-    rows = -(-tokens[query.name] // TILE)
-    if rows * (1 + draws) > _WORK and rows > 1:
-        raise TooManyRunsError(f"{rows} rows of tiles, {draws} blocks each")
-    lengths = query.geometry.lengths(tokens[query.name]) | key.geometry.lengths(tokens[key.name])
-    sizes = ([-(-tokens[side.name] // _DOCUMENTS)] * _DOCUMENTS for side in (query, key))
-    documents = Documents.of_lengths(*sizes)
-    found = table(mask, query.geometry, key.geometry, lengths, documents, key.most)
-    runs = (run for at in range(rows) for run in found.runs(at, TILE, TILE))
-    return TILE * TILE * sum(stop - start for start, stop, _ in runs)

@@ -44,6 +44,7 @@ def test_nothing_is_apart_where_nothing_is_shown() -> None:
 def test_one_after_the_other() -> None:
     ahead, back = Apart(4, 2), Apart(-6, 4)
     assert ahead.then(back) == Apart(-2, 2) and ahead.either(back) == Apart(4, 2)
+    assert back.then(ahead) == Apart(-2, 2) and back.either(ahead) == Apart(4, 2)
     assert Apart(inf, 3).then(Apart(-9, 6)) == Apart(inf, 3)
     assert not Apart(inf, 3).holds_next and not Apart(0, 1).holds_next and Apart(1, 1).holds_next
 
