@@ -20,7 +20,7 @@ RUNTIME = (
 )
 ORDER = (
     *("runtime", *(f"runtime.{name}" for name in RUNTIME)),
-    *("inputs", "attention", "model", "decoding"),
+    *("sizes", "inputs", "attention", "model", "decoding"),
 )
 """Modules of a package, each after those it imports."""
 SHARED = {

@@ -37,7 +37,7 @@ class Steps:
     decoding: Decoding
     requests: Requests
     specialiser: Specialiser
-    functions: Functions = field(default_factory=lambda: Functions(parts()))
+    functions: Functions
     sources: list[str] = field(default_factory=list)
     """Functions that say what is seen and what is kept."""
     places: dict[str, str] = field(default_factory=dict)
@@ -87,7 +87,8 @@ def sources(plan: ir.Plan, requests: Requests, specialiser: Specialiser) -> list
     found = decoding(plan)
     if found is None:
         return []
-    steps = Steps(plan, found, requests, specialiser)
+    functions = Functions(parts(), requests.named.constants)
+    steps = Steps(plan, found, requests, specialiser, functions)
     for node in found.nodes:
         _step(node, steps)
     made = [function.source for function in steps.functions.made.values()]
@@ -323,7 +324,12 @@ def _decode(steps: Steps) -> Iterator[str]:
     yield ""
     yield "    The cache that is given stays as it is, for other tokens to go on from."
     yield '    """'
-    yield f"    at_bc = following(ids_bc, cache, {head.size}, {segment.tokens.max})"
+    named, most = steps.requests.named, segment.tokens.max
+    vocabulary, context = (
+        named.of(field, size, segment.name)
+        for field, size in (("vocab", head.size), ("max_tokens", most))
+    )
+    yield f"    at_bc = following(ids_bc, cache, {vocabulary}, {context})"
     yield "    kept = dict(cache.kept)"
     yield from (f"    {line}" for line in steps.body)
     x = steps.tensors[head.sources[0].name]

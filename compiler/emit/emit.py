@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import decoding, inputs, model, runtime, sparse
+from mmspec.compiler.emit.constants import Named
 from mmspec.compiler.emit.package import Package, manifest
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.sparse import Backend
@@ -75,10 +76,11 @@ class _Definitions:
 
 def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     """Emit the package of a plan; the same spec, backend and version give the same bytes."""
-    specialiser = Specialiser(
-        model.part_modules(), model.reserved(plan), {"STARTS": plan.init is None}
-    )
-    requests = Requests(plan, specialiser, backend)
+    reserved = model.reserved(plan)
+    named = Named(plan, frozenset(name.upper() for name in reserved))
+    starts = {"STARTS": plan.init is None}
+    specialiser = Specialiser(model.part_modules(), reserved, starts, named.constants)
+    requests = Requests(plan, specialiser, backend, named)
     lines = Lines(requests)
     model.forward(plan, lines)
     checks = list(inputs.sources(plan))
@@ -96,7 +98,7 @@ def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     types[-1] = f"{types[-1].rstrip()}\n\n\n{tidy(model.registered(plan))}"
     own.model += [_definition(text) for text in (*types, main)]
     steps = decoding.sources(plan, requests, specialiser)
-    return _package(plan, spec, fragment.imports, own, lines.kernels, steps)
+    return _package(plan, spec, fragment.imports, own, lines.kernels, steps, named)
 
 
 def _read_first(first: list[Definition], helpers: list[Definition]) -> list[Definition]:
@@ -121,6 +123,7 @@ def _package(
     own: _Definitions,
     masks: list[Mask],
     steps: list[str],
+    named: Named,
 ) -> Package:
     """Distribute definitions over files; each file imports what it uses."""
     homes: dict[str, str] = {}
@@ -135,10 +138,18 @@ def _package(
         homes.update(dict.fromkeys(sparse.NAMES, "runtime.sparse_pattern"))
         about = "Attention on a GPU: a kernel forward, two backward, for each mask."
         files["kernels.py"] = kernel_file.module(model.header(plan, about), masks)
+    stepped = [_definition(tidy(source)) for source in steps]
+    own_code = (*own.attention, *own.model, *stepped)
+    read = frozenset[str]().union(*(item.uses for item in own_code))
+    sizes = [_definition(line) for line in named.definitions(read)]
     if _is_short(own.attention):
         together = [*own.attention, *own.model]
         own.model = sorted(together, key=lambda item: item.source.startswith("class "))
+        own.model[:0] = sizes
     else:
+        if sizes:
+            files["sizes.py"] = _file(plan, "Sizes of the model.", sizes, lines, homes)
+            homes.update({item.name: "sizes" for item in sizes})
         files["attention.py"] = _file(
             plan, "Attention of the model, and who sees whom.", own.attention, lines, homes
         )
@@ -148,7 +159,7 @@ def _package(
     files["model.py"] = _file(plan, model.summary(plan), own.model, lines, homes)
     if steps:
         homes.update({item.name: "model" for item in own.model})
-        files["decoding.py"] = _decoding(plan, steps, lines, homes)
+        files["decoding.py"] = _decoding(plan, stepped, lines, homes)
     public = [f"{plan.class_name}{suffix}" for suffix in ("", "Heads", "Output")]
     files["__init__.py"] = model.package_init(plan, public)
     files["spec.yaml"] = dump(spec)
@@ -163,9 +174,10 @@ def _is_short(definitions: list[Definition]) -> bool:
     return sum(item.source.count("\n") + 2 for item in definitions) < PAGE
 
 
-def _decoding(plan: ir.Plan, steps: list[str], imports: list[str], homes: dict[str, str]) -> str:
+def _decoding(
+    plan: ir.Plan, written: list[Definition], imports: list[str], homes: dict[str, str]
+) -> str:
     """The text of decoding.py."""
-    written = [_definition(tidy(source)) for source in steps]
     read = frozenset[str]().union(*(item.uses for item in written))
     there = homes.keys() | {item.name for item in written}
     helpers = [_definition(source) for source in decoding.helpers(read, there)]
@@ -193,9 +205,9 @@ def _file(
     head += "\nfrom __future__ import annotations\n"
     block = import_block(_narrowed(needed, used))
     constants = list(takewhile(lambda item: item.name.isupper(), definitions))
-    block += "\n" * bool(constants) + "".join(f"\n{item.source}" for item in constants)
+    block += "\n" * bool(constants) + "".join(f"\n{item.source.rstrip()}" for item in constants)
     others = (item.source.rstrip() for item in definitions[len(constants) :])
-    return "\n\n\n".join([f"{head}\n{block}", *others]) + "\n"
+    return "\n\n\n".join([f"{head}\n{block.lstrip()}".rstrip(), *others]) + "\n"
 
 
 def _narrowed(lines: Iterable[str], used: frozenset[str]) -> list[str]:

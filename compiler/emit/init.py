@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmspec.compiler import ir
+from mmspec.compiler.emit.constants import Named
 
 
-def method(plan: ir.Plan) -> Iterator[str]:
+def method(plan: ir.Plan, named: Named) -> Iterator[str]:
     """`initialise`, a method of the model's class; nothing where each part starts by itself."""
     how = plan.init
     if how is None:
@@ -20,7 +21,7 @@ def method(plan: ir.Plan) -> Iterator[str]:
     yield "            elif weight.dim() > 1:  # the weights of norms stay 1"
     yield f"                {_draw(how)}"
     if how.by_depth:
-        yield from _by_depth(how, tuple(_depths(plan)))
+        yield from _by_depth(how, tuple(_depths(plan, named)))
 
 
 def _summary(how: ir.Normal) -> str:
@@ -37,20 +38,21 @@ def _draw(how: ir.Normal) -> str:
     return f"nn.init.normal_(weight, std={how.std!r})"
 
 
-def _depths(plan: ir.Plan) -> Iterator[tuple[str, int]]:
+def _depths(plan: ir.Plan, named: Named) -> Iterator[tuple[str, str]]:
     """Each module with blocks, and how many of them a token passes at most."""
     for node in plan.nodes:
         if isinstance(node, ir.Stack):
-            yield node.module, sum(count for _, count in node.passes())
+            layers = sum(count for _, count in node.passes())
+            yield node.module, named.of("depth", layers, node.stream)
         elif isinstance(node, ir.Fuse) and node.module and node.fusion.layers:
-            yield node.module, node.fusion.layers
+            yield node.module, named.of("depth", node.fusion.layers, f"{node.stream}_fusion")
 
 
-def _by_depth(how: ir.Normal, depths: tuple[tuple[str, int], ...]) -> Iterator[str]:
+def _by_depth(how: ir.Normal, depths: tuple[tuple[str, str], ...]) -> Iterator[str]:
     """The statements for what blocks add to the tokens: two projections in each."""
     pad, layers = "        ", "layers"
     if len(depths) == 1:
-        module, layers = depths[0][0], str(depths[0][1])
+        ((module, layers),) = depths
         yield f"{pad}for name, weight in self.{module}.blocks.named_parameters():"
     else:
         yield f"{pad}depths = ("

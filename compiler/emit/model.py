@@ -148,7 +148,7 @@ def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[st
     yield "        super().__init__()"
     for statement in wiring.constructor(plan, requests):
         yield f"        {statement}"
-    started = tuple(init.method(plan))
+    started = tuple(init.method(plan, requests.named))
     if started:
         yield from ("        self.initialise()", "", *started)
     yield ""

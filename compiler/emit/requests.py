@@ -7,6 +7,7 @@ from typing import Any
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks, sparse
+from mmspec.compiler.emit.constants import Named
 from mmspec.compiler.emit.sparse import Backend
 from mmspec.schema.spec import camel
 
@@ -56,8 +57,9 @@ def head(node: ir.Head) -> tuple[str, dict[str, Any]]:
 class Requests:
     """Specialised classes of a Plan's modules, by module name."""
 
-    def __init__(self, plan: ir.Plan, specialiser: Any, backend: Backend) -> None:
+    def __init__(self, plan: ir.Plan, specialiser: Any, backend: Backend, named: Named) -> None:
         self.backend: Backend = backend
+        self.named = named
         self._parts: dict[str, Any] = {}
         for node in plan.nodes:
             if isinstance(node, ir.Embed):

@@ -91,9 +91,10 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
         made.insert(0, f'expect_type("{name}", {name}, {weight})')
     if given.optional:
         empty = f'{document} = packed(documents.get("{name}"), {x}, 0)'
+        width = lines.requests.named.of("width", node.out.width, node.stream)
         lines.write(
             f"if {name} is None:",
-            f"    {x} = absent(batch, {node.out.width}, {weight})",
+            f"    {x} = absent(batch, {width}, {weight})",
             *([f"    {empty}"] if asked else []),
             "else:",
             *(f"    {line}" for line in made),
@@ -328,7 +329,9 @@ def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:
     """Statements of `__init__`: one module a node or head."""
     for node in plan.nodes:
         if isinstance(node, ir.Project):
-            yield f"self.{node.module} = nn.Linear({node.source.width}, {node.out.width})"
+            width = requests.named.of("width", node.source.width, node.source.name)
+            wanted = requests.named.of("width", node.out.width, node.stream)
+            yield f"self.{node.module} = nn.Linear({width}, {wanted})"
         elif node.module is not None:
             yield f"self.{node.module} = {requests.made(node.module)}"
     for head_ in plan.heads:

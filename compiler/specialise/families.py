@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mmspec.compiler.specialise.classes import Class, plain_text, settled
+from mmspec.compiler.specialise.constants import Bound, Constants
 from mmspec.compiler.specialise.evaluate import NotStatic, evaluate, literal
 from mmspec.compiler.specialise.nodes import rebuild
 from mmspec.compiler.specialise.origin import Nested, atoms, origin_of, stamped
@@ -42,6 +43,7 @@ class Family:
     parameters: Mapping[str, ast.expr]
     values: Mapping[str, tuple[Any, ...]]
     held: tuple[tuple[str, str], ...]
+    constants: Constants
 
     @property
     def owner(self) -> str:
@@ -50,11 +52,13 @@ class Family:
 
     def given(self, item: Class, printer: Printer) -> str:
         """The arguments that make one of its classes."""
-        pairs = zip(self.parameters, self.values[item.id], strict=True)
-        return ", ".join(f"{name}={printer.flat(literal(value))}" for name, value in pairs)
+        pairs = zip(self.parameters.items(), self.values[item.id], strict=True)
+        put, known = self.constants.put, Bound.of(item)
+        given = ((name, put(literal(value), field, known)) for (name, field), value in pairs)
+        return ", ".join(f"{name}={printer.flat(value)}" for name, value in given)
 
 
-def families(classes: Sequence[Class]) -> list[Family]:
+def families(classes: Sequence[Class], constants: Constants) -> list[Family]:
     """The families of classes that stand after those they hold; families stand so too."""
     kinds: dict[str, list[Class]] = {}
     leaders: dict[str, str] = {}
@@ -65,7 +69,7 @@ def families(classes: Sequence[Class]) -> list[Family]:
     made: dict[str, Family] = {}
     found: list[Family] = []
     for alike in kinds.values():
-        found.append(_Merge(alike, made).family())
+        found.append(_Merge(alike, made, constants).family())
         made.update((item.id, found[-1]) for item in alike)
     return found
 
@@ -94,19 +98,20 @@ class _Merge:
 
     classes: Sequence[Class]
     made: Mapping[str, Family]
+    constants: Constants
 
     def family(self) -> Family:
         """The classes as one."""
         first = self.classes[0]
         columns = self._columns()
         places = iter(range(len(columns)))
-        known = Parameters(self.classes, _names(first.members))
+        known = Parameters(self.classes, _names(first.members), self.constants)
         method = ""
 
         def put(node: ast.expr, origin: ast.expr | None, name: str) -> ast.expr:
             values = columns[next(places)]
             if len(set(values)) == 1:
-                return node
+                return self.constants.put(node, origin, Bound.of(first))
             text = f"{first.part}: {ast.unparse(node)} does not come from constants"
             assert origin is not None and known.literals(origin) == values, text
             return known.expression(origin, method == "__init__", name)
@@ -119,7 +124,16 @@ class _Merge:
         left = settled(_constructed(members, known), known.text if known.names else _text(first))
         values = {item.id: known.values(item) for item in self.classes}
         held = tuple(_held(first, self.made))
-        return Family(first.id, first.part, tuple(self.classes), left, known.given(), values, held)
+        return Family(
+            first.id,
+            first.part,
+            tuple(self.classes),
+            left,
+            known.given(),
+            values,
+            held,
+            self.constants,
+        )
 
     def _columns(self) -> list[tuple[str, ...]]:
         """The constants, in order, each as the classes have it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmspec.compiler.specialise.classes import Class
+from mmspec.compiler.specialise.constants import Constants
 from mmspec.compiler.specialise.families import families
 from mmspec.compiler.specialise.imports import import_block
 from mmspec.compiler.specialise.inline import Inliner, Variant
@@ -93,10 +94,11 @@ def assemble(
     inliner: Inliner,
     reserved: frozenset[str],
     uses: set[str],
+    constants: Constants,
 ) -> Fragment:
     """Names, texts, helpers and imports of the wanted classes and all that they hold."""
     reached = _without_idle_methods(list(_reachable(wanted, classes)), uses)
-    merged = families(reached)
+    merged = families(reached, constants)
     reads = [name for item in merged for s in item.members for name in names_used(s)]
     taken = {*reserved, *library.imports, *library.helpers}
     names = named(merged, taken)

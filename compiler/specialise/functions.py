@@ -11,10 +11,13 @@ import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from mmspec.compiler.specialise.constants import Bound, Constants
+from mmspec.compiler.specialise.defaults import drop_defaults
 from mmspec.compiler.specialise.fold import Scope, fold
 from mmspec.compiler.specialise.inline import substituted
 from mmspec.compiler.specialise.joining import join
 from mmspec.compiler.specialise.nodes import names_read, rebuild, unused, with_fields
+from mmspec.compiler.specialise.origin import origin_of
 from mmspec.compiler.specialise.partial import Folder
 from mmspec.compiler.specialise.source import Library, Statement, walk
 from mmspec.compiler.specialise.trim import map_statements, parameters, without
@@ -54,6 +57,8 @@ class Functions:
     """Collects specialised functions of a library, in an order that Python can run."""
 
     library: Library
+    named: Constants = field(default_factory=Constants)
+    """What the package calls its constants."""
     made: dict[str, Function] = field(default_factory=dict)
     """By the text they would have under the helper's own name: those alike are one."""
     taken: set[str] = field(default_factory=set)
@@ -62,6 +67,7 @@ class Functions:
         """A helper with its constants; an expression may stand for a constant."""
         statement = self.library.helpers[helper].statement
         folded = join(_without_idle(self._folded(statement, constants, site)))
+        folded = self._with_names(folded, Bound(constants, owner=site.owner))
         folded = _renamed(without(folded, set(parameters(folded)) - _read(folded)), site.classes)
         made = Function(helper, parameters(folded), folded)
         return self.made.setdefault(made.source, self._named(made, site))
@@ -77,9 +83,22 @@ class Functions:
             parts=self.library.parts,
             call=lambda call, inner: self._call(call, inner, site),
             child=lambda attribute, name: None,
+            origins={name: ast.Name(name, ast.Load()) for name in constants},
         )
         body = Folder(scope).block(statement.body)
         return without(replace(statement, body=body), constants)
+
+    def _with_names(self, statement: Statement, known: Bound) -> Statement:
+        """A function with constants by name."""
+
+        def visit(node: ast.expr) -> ast.expr:
+            origin = origin_of(node)
+            if origin is not None:
+                return self.named.put(node, origin, known)
+            new = rebuild(node, visit)
+            return drop_defaults(new) if isinstance(new, ast.Call) else new
+
+        return map_statements(statement, lambda node: rebuild(node, visit))
 
     def _named(self, made: Function, site: Site) -> Function:
         """The function under a name that no other one has."""

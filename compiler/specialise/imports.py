@@ -40,5 +40,5 @@ def _section(line: str) -> int:
 def _order(name: str) -> tuple[int, str]:
     """Constants, then classes, then the rest."""
     if name.isupper() and len(name) > 1:
-        return 0, name
+        return 0, name.lower()
     return (1, name) if name[0].isupper() else (2, name)

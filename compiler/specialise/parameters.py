@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmspec.compiler.specialise.classes import Class
+from mmspec.compiler.specialise.constants import Bound, Constants, simple
 from mmspec.compiler.specialise.docstrings import Parameter
-from mmspec.compiler.specialise.evaluate import evaluate, literal
+from mmspec.compiler.specialise.evaluate import literal
 from mmspec.compiler.specialise.nodes import is_self, own_attribute, rebuild, unused
 from mmspec.compiler.specialise.origin import atoms, substituted_atoms
 
@@ -24,6 +25,7 @@ class Parameters:
 
     classes: Sequence[Class]
     taken: set[str]
+    constants: Constants
     names: dict[str, str] = field(default_factory=dict)
     fields: dict[str, ast.expr] = field(default_factory=dict)
     kept: dict[str, ast.expr] = field(default_factory=dict)
@@ -35,13 +37,15 @@ class Parameters:
         for atom in atoms(origin):
             values = self._values(atom)
             if _same(values):
-                found[ast.dump(atom)] = literal(values[0])
+                found[ast.dump(atom)] = self.constants.put(
+                    literal(values[0]), atom, Bound.of(self.classes[0])
+                )
             elif init or not _attribute(atom):
                 name = self._parameter(atom, values, wanted if whole else "")
                 found[ast.dump(atom)] = ast.Name(name, ast.Load())
             else:
                 found[ast.dump(atom)] = self._kept(atom)
-        return _simple(substituted_atoms(origin, found))
+        return simple(substituted_atoms(origin, found))
 
     def literals(self, origin: ast.expr) -> tuple[str, ...]:
         """The text of the value that an expression of constants has in each class."""
@@ -57,7 +61,8 @@ class Parameters:
             owner = _owner(node)
             names: list[str] = []
             if isinstance(node, ast.Attribute) and not is_self(node):
-                names = list(getattr(_value(owner, self.classes[0]), "__dataclass_fields__", ()))
+                record = Bound.of(self.classes[0]).value(owner)
+                names = list(getattr(record, "__dataclass_fields__", ()))
             field_ = node.attr if isinstance(node, ast.Attribute) else ""
             own = names.index(field_) if field_ in names else len(names)
             first = roots.index(root) if root in roots else len(roots)
@@ -71,7 +76,7 @@ class Parameters:
 
     def values(self, item: Class) -> tuple[Any, ...]:
         """What a class gives for the parameters."""
-        return tuple(_value(node, item) for node in self.fields.values())
+        return tuple(Bound.of(item).value(node) for node in self.fields.values())
 
     def kept_in_order(self) -> list[tuple[str, ast.expr]]:
         """What the constructor sets attributes to, in the part's own order."""
@@ -95,7 +100,7 @@ class Parameters:
         return Parameter(self.names.get(ast.dump(node), constant.rpartition(".")[2]))
 
     def _values(self, node: ast.expr) -> list[Any]:
-        return [_value(node, item) for item in self.classes]
+        return [Bound.of(item).value(node) for item in self.classes]
 
     def _kept(self, atom: ast.expr) -> ast.expr:
         """`self.x` for a constant that methods read, set once for each value."""
@@ -169,36 +174,12 @@ def _attribute(atom: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def _value(node: ast.expr, item: Class) -> Any:
-    """The value that an expression of constants has in a class."""
-    known = {**item.bound, **{f"self.{name}": value for name, value in item.statics.items()}}
-
-    def visit(inner: ast.expr) -> ast.expr:
-        if isinstance(inner, ast.Attribute) and is_self(inner):
-            return ast.Name(f"self.{inner.attr}", ast.Load())
-        return rebuild(inner, visit)
-
-    return evaluate(visit(node), known)
-
-
 def _same(values: Sequence[Any]) -> bool:
     return len(set(_dumps(values))) == 1
 
 
 def _dumps(values: Sequence[Any]) -> list[str]:
     return [repr(value) for value in values]
-
-
-def _simple(node: ast.expr) -> ast.expr:
-    """`n * x` for `x + m * x`."""
-    new = rebuild(node, _simple)
-    if isinstance(new, ast.BinOp) and isinstance(new.op, ast.Add):
-        times = new.right
-        if isinstance(times, ast.BinOp) and isinstance(times.op, ast.Mult):
-            count = times.left.value if isinstance(times.left, ast.Constant) else None
-            if type(count) is int and ast.dump(times.right) == ast.dump(new.left):
-                return ast.BinOp(ast.Constant(count + 1), ast.Mult(), new.left)
-    return new
 
 
 def annotation(values: Sequence[Any]) -> ast.expr:

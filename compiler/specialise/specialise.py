@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 
 from mmspec.compiler.specialise.classes import Class, Specialised
+from mmspec.compiler.specialise.constants import Constants
 from mmspec.compiler.specialise.evaluate import NotStatic, evaluate, is_constant, literal
 from mmspec.compiler.specialise.fragment import Fragment, assemble
 from mmspec.compiler.specialise.inline import Inliner
@@ -22,7 +23,8 @@ from mmspec.compiler.specialise.source import Library, Part, library
 class Specialiser:
     """Collects requests; `finish` turns them into source. `reserved` names are left to others.
 
-    constants: of the part modules, where their value is another than there.
+    constants: of the part modules, where their value is another than there. named: what the
+    package calls its own.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Specialiser:
         modules: Sequence[ModuleType],
         reserved: frozenset[str] = frozenset(),
         constants: Mapping[str, object] | None = None,
+        named: Constants | None = None,
     ) -> None:
         self.library: Library = library(modules)
         given = constants or {}
@@ -37,6 +40,7 @@ class Specialiser:
         self.inliner = Inliner(self.library)
         self.classes: dict[str, Class] = {}
         self._reserved = reserved
+        self.named = named or Constants()
         self._memo: dict[tuple[str, str, frozenset[str]], Class] = {}
         self._sources: dict[str, Class] = {}
         self._wanted: list[Class] = []
@@ -58,9 +62,8 @@ class Specialiser:
 
         `uses`: helper functions and methods of parts that the caller's own code calls.
         """
-        return assemble(
-            self._wanted, self.classes, self.library, self.inliner, self._reserved, set(uses)
-        )
+        known = self.library, self.inliner, self._reserved
+        return assemble(self._wanted, self.classes, *known, set(uses), self.named)
 
     def specialise(
         self,

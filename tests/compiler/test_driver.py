@@ -84,7 +84,7 @@ def test_a_package_is_shown_file_by_file() -> None:
     text = shown("emit", "gated")
     at = [text.index(f"# {name}\n{content}") for name, content in files.items()]
     assert at == sorted(at)
-    own = ["__init__.py", "attention.py", "inputs.py", "model.py"]
+    own = ["__init__.py", "attention.py", "inputs.py", "model.py", "sizes.py"]
     assert list(files) == [*own, "spec.yaml", "manifest.json"]
 
 

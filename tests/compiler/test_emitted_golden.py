@@ -16,7 +16,10 @@ NAMES = (
 )
 """One of each: gates, cross-attention, experts, both ways to stop, masks by pair and by heads."""
 
-FILES = ("attention.py", "decoding.py", "inputs.py", "model.py", "runtime/grouped.py")
+FILES = (
+    *("attention.py", "decoding.py", "inputs.py", "model.py", "sizes.py"),
+    "runtime/grouped.py",
+)
 """Files that hold code of the model; the others name the version and hashes of these."""
 
 

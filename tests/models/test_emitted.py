@@ -88,7 +88,7 @@ def test_constructors_take_what_differs_and_no_two_classes_are_copies(
     assert copies(files) == []
     for owner, taken in parameters(files).items():
         for parameter, values in taken.items():
-            passed_on = all(value.isidentifier() for value in values)
+            passed_on = all(value.isidentifier() and value.islower() for value in values)
             assert values and (len(values) > 1 or passed_on), f"{owner}: {parameter} is {values}"
 
 

@@ -91,7 +91,7 @@ FAULTS: tuple[Fault, ...] = (
         "rows of the fused projection are read width-major",
         PONDERED,
         ("P59",),
-        source((r"\.unflatten\(-1, \(-1, 4\)\)", ".unflatten(-1, (4, -1)).mT")),
+        source((r"\.unflatten\(-1, \(-1, HEAD_WIDTH\)\)", ".unflatten(-1, (HEAD_WIDTH, -1)).mT")),
     ),
     Fault(
         "sums-over-queries",

@@ -57,8 +57,8 @@ FAULTS: tuple[Fault, ...] = (
         ("P59", "P1"),
         source(
             (
-                r"y_td\.index_add\(0, order_r // 2, y_rd\)",
-                "y_td.index_add(0, torch.arange(order_r.shape[0]) // 2, y_rd)",
+                r"y_td\.index_add\(0, order_r // CHOICES, y_rd\)",
+                "y_td.index_add(0, torch.arange(order_r.shape[0]) // CHOICES, y_rd)",
             )
         ),
     ),

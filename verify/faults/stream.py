@@ -136,7 +136,7 @@ FAULTS: tuple[Fault, ...] = (
         ("P53",),
         source(
             (
-                r"(self\.position = nn\.Parameter\(torch\.empty\(\d+, \d+\)\)\n)",
+                r"(self\.position = nn\.Parameter\(torch\.empty\(\w+, \w+\)\)\n)",
                 r"\1        self.register_buffer('one', torch.ones(()), persistent=False)" + "\n",
             ),
             (r"x_btd \+ self\.position\[", "self.one * x_btd + self.position["),

@@ -1,0 +1,194 @@
+"""Names of a model's constants: `DEPTH`, or `TEXT_DEPTH` where streams differ in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from mmspec.compiler import ir
+from mmspec.compiler.specialise.constants import Constants
+from mmspec.compiler.specialise.nodes import unused
+from mmspec.schema.spec import camel
+
+ROLES: Final = (
+    *("VOCABULARY", "CONTEXT", "FEATURES", "DEPTH", "WIDTH", "HEADS", "KV_HEADS", "HEAD_WIDTH"),
+    *("HIDDEN", "EXPERTS", "CHOICES", "LATENTS", "CLASSES", "OUTPUTS"),
+)
+"""What a constant is, in the order in which they are read."""
+
+_FIELDS: Final = {
+    **{"vocab": "VOCABULARY", "max_tokens": "CONTEXT", "positions": "CONTEXT"},
+    "tokens": "CONTEXT",
+    **{"features": "FEATURES", "depth": "DEPTH", "width": "WIDTH", "widths": "WIDTH"},
+    **{"heads": "HEADS", "kv_heads": "KV_HEADS", "head_width": "HEAD_WIDTH"},
+    **{"experts": "EXPERTS", "choose": "CHOICES", "queries": "LATENTS"},
+}
+"""What the fields of parts and of the Plan's records are."""
+
+
+class Fact(NamedTuple):
+    """A constant of a stream, a modality or a head."""
+
+    role: str
+    owner: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Named:
+    """The constants of a plan by name; `taken`: names that something else has."""
+
+    plan: ir.Plan
+    taken: frozenset[str]
+
+    @cached_property
+    def facts(self) -> tuple[Fact, ...]:
+        """Every constant that may have a name: each of a role and an owner once."""
+        return tuple(dict.fromkeys(fact for fact in _facts(self.plan) if fact.value > 1))
+
+    @cached_property
+    def names(self) -> Mapping[Fact, str]:
+        """The role alone where all owners share it, or more than one does; else with the owner."""
+        found: dict[Fact, str] = {}
+        taken = set(self.taken)
+        for role in ROLES:
+            owners = self._owners(role)
+            shared = [value for value, those in owners.items() if len(those) > 1]
+            plain = next(iter(owners if len(owners) == 1 else shared), None)
+            if plain is not None:
+                name = unused(role, taken)
+                found |= {Fact(role, owner, plain): name for owner in owners.pop(plain)}
+            for value, those in owners.items():
+                for owner in those:
+                    name = unused(f"{owner.upper()}_{role}", taken)
+                    found[Fact(role, owner, value)] = name
+                    taken.add(name)
+            taken |= set(found.values())
+        return found
+
+    def _owners(self, role: str) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for fact in self.facts:
+            if fact.role == role:
+                found.setdefault(fact.value, []).append(fact.owner)
+        return found
+
+    def name(self, record: object, field: str, value: int, owner: str) -> str | None:
+        """What a field of a part or of a record is called. As `Naming`."""
+        roles: tuple[str, ...] = (_FIELDS.get(field, ""),)
+        if field == "width" and isinstance(record, ir.Mlp | ir.Glu | ir.Experts | ir.ByModality):
+            roles = ("HIDDEN",)
+        if field == "width" and isinstance(record, ir.Rotary):
+            roles = ("HEAD_WIDTH",)
+        if field == "kv_heads":
+            alike = isinstance(record, ir.Attention) and record.heads == record.kv_heads
+            roles = ("HEADS",) if alike else ("KV_HEADS",)
+        if field == "size":
+            roles = ("CLASSES", "OUTPUTS", "VOCABULARY")
+        found = [fact for fact in self.names if fact.role in roles and fact.value == value]
+        own = (fact for fact in found if owner in (fact.owner, camel(fact.owner)))
+        fact = next(own, found[0] if found else None)
+        return self.names[fact] if fact else None
+
+    def of(self, field: str, value: int, owner: str) -> str:
+        """The name of a constant of no record, or its number where it has none."""
+        return self.name(None, field, value, owner) or str(value)
+
+    @cached_property
+    def constants(self) -> Constants:
+        """What the specialiser takes."""
+        values = {name: fact.value for fact, name in self.names.items()}
+        products = {(heads, width): whole for width, (whole, heads) in self._split()}
+        return Constants(self.name, values, products)
+
+    def _split(self) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Names of head widths, with that of the width and of the heads that they are of."""
+        for name, owners in self._named("HEAD_WIDTH").items():
+            whole, heads = (self._one(role, owners) for role in ("WIDTH", "HEADS"))
+            width = next(fact.value for fact in self.names if self.names[fact] == name)
+            if whole and heads and whole.value == heads.value * width:
+                yield name, (self.names[whole], self.names[heads])
+
+    def _named(self, role: str) -> dict[str, list[str]]:
+        """Names of a role, each with its owners."""
+        found: dict[str, list[str]] = {}
+        for fact, name in self.names.items():
+            if fact.role == role:
+                found.setdefault(name, []).append(fact.owner)
+        return found
+
+    def _one(self, role: str, owners: Iterable[str]) -> Fact | None:
+        """The constant of a role that all of some owners have under one name."""
+        found = [fact for fact in self.names if fact.role == role and fact.owner in owners]
+        same = len({self.names[fact] for fact in found}) == 1
+        return found[0] if same and len(found) == len(set(owners)) else None
+
+    def definitions(self, used: Iterable[str]) -> list[str]:
+        """The lines that define those of the names that are used, and what they are made from."""
+        values = {name: fact.value for fact, name in self.names.items()}
+        texts = {name: str(value) for name, value in values.items()}
+        texts |= {name: f"{whole} // {heads}" for name, (whole, heads) in self._split()}
+        for name, owners in self._named("HIDDEN").items():
+            whole = self._one("WIDTH", owners)
+            if whole and values[name] % whole.value == 0 and values[name] > whole.value:
+                texts[name] = f"{values[name] // whole.value} * {self.names[whole]}"
+        wanted = set(used)
+        wanted |= {word for name in wanted & texts.keys() for word in texts[name].split()}
+        return [f"{name} = {text}\n" for name, text in texts.items() if name in wanted]
+
+
+def _facts(plan: ir.Plan) -> Iterator[Fact]:
+    for node in plan.nodes:
+        if isinstance(node, ir.Embed):
+            yield from _embedded(node)
+        elif isinstance(node, ir.Stack):
+            yield Fact("DEPTH", node.stream, node.depth)
+            for block in node.variants:
+                yield from _block(block, node.stream)
+        elif isinstance(node, ir.Fuse) and node.module:
+            yield Fact("WIDTH", node.stream, node.out.width)
+            for site in node.attentions:
+                yield Fact("HEADS", f"{node.stream}_fusion", site.heads)
+            yield from _fused(node.fusion, f"{node.stream}_fusion")
+        elif isinstance(node, ir.Project):
+            yield Fact("WIDTH", node.stream, node.out.width)
+    for head in plan.heads:
+        role = {"classifier": "CLASSES", "regressor": "OUTPUTS"}.get(head.kind)
+        if role:
+            yield Fact(role, head.name, head.size)
+
+
+def _embedded(node: ir.Embed) -> Iterator[Fact]:
+    yield Fact("WIDTH", node.stream, node.out.width)
+    tokens = node.out.segments[0].tokens
+    if tokens.symbol is not None:
+        yield Fact("CONTEXT", node.modality, tokens.max)
+    if isinstance(node.raw, ir.Ids):
+        yield Fact("VOCABULARY", node.modality, node.raw.vocab)
+    features = getattr(node.raw, "features", None)
+    if features is not None:
+        yield Fact("FEATURES", node.modality, features)
+
+
+def _fused(fusion: ir.Fusion, owner: str) -> Iterator[Fact]:
+    if isinstance(fusion, ir.Transformer):
+        yield Fact("DEPTH", owner, fusion.depth)
+        yield from _block(fusion.block, owner)
+    if isinstance(fusion, ir.Latents):
+        yield Fact("LATENTS", owner.removesuffix("_fusion"), fusion.queries)
+
+
+def _block(block: ir.Block, owner: str) -> Iterator[Fact]:
+    yield Fact("WIDTH", owner, block.width)
+    for site in block.attentions:
+        yield Fact("HEADS", owner, site.heads)
+        if site.kv_heads != site.heads:
+            yield Fact("KV_HEADS", owner, site.kv_heads)
+        yield Fact("HEAD_WIDTH", owner, site.head_width)
+    for layer in block.feed_forwards:
+        yield Fact("HIDDEN", owner, layer.width)
+        if isinstance(layer, ir.Experts):
+            yield Fact("EXPERTS", owner, layer.experts)
+            yield Fact("CHOICES", owner, layer.choose)
