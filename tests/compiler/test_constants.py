@@ -100,6 +100,9 @@ def test_no_class_says_a_size_by_number(name: str) -> None:
                 assert not found & values, (file, node.name)
 
 
-def test_packages_define_what_they_read() -> None:
-    text = emit(lower(load(SPEC)), load(SPEC)).files["model.py"]
-    assert NAMES.replace("VOCABULARY", "\nVOCABULARY", 1) in text
+def test_a_package_defines_what_it_reads_and_no_more() -> None:
+    tree = ast.parse(emit(lower(load(SPEC)), load(SPEC)).files["model.py"])
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id.isupper()]
+    stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    assert stored == {node.id for node in names if isinstance(node.ctx, ast.Load)} - {"F"}
+    assert stored <= {line.split()[0] for line in NAMES.splitlines()} and "FAR_DEPTH" in stored
