@@ -27,7 +27,7 @@ technical specifications)."""
 
 _POINTERS: Final = {
     **dict.fromkeys(("valid_ptr", "spans_ptr", "draws_ptr"), "*i32"),
-    **dict.fromkeys(("total_ptr", "delta_ptr"), "*fp32"),
+    **dict.fromkeys(("total_ptr", "delta_ptr", "relative_ptr"), "*fp32"),
 }
 """Types of what is not a query, key, value or gradient."""
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 RUNTIME = (
-    *("operators", "grouped", "private", "tuning", "launch"),
-    *("sparse_calls", "sparse_views", "sparse_pattern", "sparse_parts", "sparse_groups"),
+    *("operators", "grouped", "private", "tuning"),
+    *("sparse_calls", "sparse_views", "sparse_scores", "launch"),
+    *("sparse_pattern", "sparse_parts", "sparse_groups"),
     *("native_build", "native", "pace", "sparse_plan", "tables", "sparse"),
 )
 ORDER = (

@@ -25,6 +25,7 @@ FILES: Final = {
         "sparse_groups",
         "sparse_calls",
         "sparse_views",
+        "sparse_scores",
         "native",
         "native_build",
         "native.cpp",

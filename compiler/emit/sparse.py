@@ -64,7 +64,7 @@ def passes_over(site: ir.Attention, backend: Backend) -> bool:
 
     Plain `causal` has them where they are asked for alone: SDPA knows it, and is nearly as fast.
     """
-    if backend == "sdpa" or is_full(site) or site.scores is not None:
+    if backend == "sdpa" or is_full(site):
         return False
     if backend == "auto" and (is_causal(site) or not _is_long(site)):
         return False
@@ -113,7 +113,9 @@ def kernels(site: ir.Attention) -> list[kernel_mask.Mask]:
     for name, sequence in zip(names(site), sequences(site), strict=True):
         tiles = kernel_mask.tiles_of(site.head_width, sequence)
         widths = site.head_width, site.head_width
-        found.append(kernel_mask.Mask(name, sequence, longest, *widths, site.heads, tiles))
+        found.append(
+            kernel_mask.Mask(name, sequence, longest, *widths, site.heads, tiles, lines=site.lines)
+        )
     return found
 
 

@@ -75,6 +75,14 @@ class Attention:
         return self.queries, self.keys
 
     @property
+    def lines(self) -> frozenset[str]:
+        """The segments whose tokens have relative scores to one another."""
+        lines = () if self.scores is None else self.scores.lines
+        return frozenset(
+            segment.name for segment, on in zip(self.queries, lines, strict=False) if on
+        )
+
+    @property
     def packed(self) -> bool:
         """Whether a mask asks for the documents of tokens."""
         masks = (mask for group in self.groups for *_, mask in group.masks)

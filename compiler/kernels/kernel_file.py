@@ -35,7 +35,7 @@ def module(header: str, masks: list[Mask]) -> str:
     texts = once.sources(text for mask in masks for text in source(mask))
     body = "\n\n\n".join(text.rstrip() for text in texts)
     table, again = _table(masks, once)
-    known = ("pull", "push", "read", "rows", "settle", "write")
+    known = ("behind", "pull", "push", "read", "rows", "settle", "write")
     used = ", ".join(name for name in known if f" {name}(" in body)
     drawn = any(map(tabled.draws, masks))
     partial = "from functools import partial\n\n" * drawn
@@ -62,6 +62,6 @@ def _entry(mask: Mask) -> str:
     """Its lines in the table of kernels."""
     given = [f"{mask.name}_{end}" for end in ("forward", "backward_q", "backward_k")]
     given += [f"tiles={mask.name}_tiles", f"keys={mask.positions(mask.sequence.keys)}"]
-    given += [f"warps={mask.warps}", *tabled.entry(mask)]
+    given += [f"warps={mask.warps}", *tabled.entry(mask), *["relative=True"] * bool(mask.lines)]
     lines = [f'    "{mask.name}": Kernels(', *(f"        {x}," for x in given), "    ),"]
     return "\n".join(lines) + "\n"

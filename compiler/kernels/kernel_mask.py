@@ -45,6 +45,8 @@ class Mask:
     """Of the forward and of both backwards: a program's tokens, and those it takes at a time."""
     wide: bool = False
     """Whether a kernel counts tokens and times in 64 bits."""
+    lines: frozenset[str] = frozenset()
+    """Segments whose tokens have relative scores to one another."""
 
     @property
     def lengths(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ that it sees. Whole tiles are read without a look at the mask, the others with i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -28,6 +28,8 @@ _NUMBERS: Final = ("total", "delta")
 _OF_KEYS: Final = ("k", "v", "dk", "dv")
 """Tensors with the heads of keys."""
 _ROW, _COLUMN = "[:, None]", "[None, :]"
+_LINE: Final = "(2 * most + 1)"
+"""Relative scores of a head."""
 
 
 def source(mask: Mask) -> Iterator[str]:
@@ -65,14 +67,16 @@ def _head(mask: Mask, kernel: str, about: str, given: str) -> Iterator[str]:
     """
     tensors = [name for name in given.split() if name not in (*_NUMBERS, "valid")]
     numbers = [name for name in given.split() if name in _NUMBERS]
-    given = given.replace("valid", " ".join(("valid", *tabled.pointers(mask))))
-    varying = ", ".join(f'"{name}"' for name in ("tokens", *mask.lengths))
+    beside = ("valid", *["relative"] * bool(mask.lines), *tabled.pointers(mask))
+    given = given.replace("valid", " ".join(beside))
+    whole = ("tokens", *["most"] * bool(mask.lines), *mask.lengths)
+    varying = ", ".join(f'"{name}"' for name in whole)
     scales = "scale" if kernel == "forward" else "scale, plain_scale"
     yield f"@triton.jit(do_not_specialize=[{varying}])"
     yield f"def {mask.name}_{kernel}("
     yield f"    {', '.join(f'{name}_ptr' for name in given.split())},"
     yield f"    {', '.join(f'{name}_{axis}' for name in tensors for axis in _STRIDES)},"
-    yield f"    heads, shared, {scales}, tokens, {', '.join(mask.lengths)},"
+    yield f"    heads, shared, {scales}, {', '.join(whole)},"
     yield "    HAS_VALID: tl.constexpr,"
     yield "):  # fmt: skip"
     yield f'    """{about}"""'
@@ -82,6 +86,9 @@ def _head(mask: Mask, kernel: str, about: str, given: str) -> Iterator[str]:
     for side in mask.sequence.sides:
         yield from (f"    {line}" for line in side.derived())
     yield from _moved(tensors, numbers, by_key=kernel == "backward_k")
+    if mask.lines:
+        head = "first" if kernel == "backward_k" else "head"
+        yield f"    relative_ptr += {head} * {_LINE}"
     yield f"    w = tl.arange(0, {padded(mask.width)})"
     yield f"    c = tl.arange(0, {padded(mask.value_width)})"
     yield from _valid(mask)
@@ -225,6 +232,18 @@ def _store(mask: Mask, tensor: str, start: str, vector: str, value: str) -> str:
     return f"write({base}, {vector}{_ROW}, {column}, {tail})"
 
 
+def _tail(mask: Mask, pair: Pair, turned: bool) -> Callable[[str], str]:
+    """The last arguments of what a tile does: whether it is masked, and what is added to scores."""
+    _, query, key = pair
+    if query.side != key.side or query.side.name not in mask.lines:
+        return str
+    axes = (_COLUMN, _ROW) if turned else (_ROW, _COLUMN)
+    places = ", ".join(
+        f"{name}{axis}" for name, axis in zip(("queries", "keys"), axes, strict=True)
+    )
+    return lambda masked: f"{masked}, behind(relative_ptr, {places}, most)"
+
+
 def _forward(mask: Mask) -> Iterator[str]:
     about = "A tile of queries of one head reads the keys that it sees."
     yield from _head(mask, "forward", about, "q k v y total valid")
@@ -250,7 +269,7 @@ def _forward(mask: Mask) -> Iterator[str]:
 
 
 def _reader(mask: Mask, pair: Pair) -> Body:
-    start = _start(mask.sequence.keys, pair[2].side)
+    start, tail = _start(mask.sequence.keys, pair[2].side), _tail(mask, pair, turned=False)
 
     def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
@@ -258,7 +277,7 @@ def _reader(mask: Mask, pair: Pair) -> Body:
             f"k_wk = {_rows(mask, 'k', start, f'keys{_COLUMN}', f'w{_ROW}')}",
             f"v_kv = {_rows(mask, 'v', start, f'keys{_ROW}', f'c{_COLUMN}')}",
             *seen,
-            f"best, total, y = read(x, best, total, y, k_wk, v_kv, seen, scale, {masked})",
+            f"best, total, y = read(x, best, total, y, k_wk, v_kv, seen, scale, {tail(masked)})",
         ]
 
     return body
@@ -293,7 +312,7 @@ def _sums(start: str) -> list[str]:
 
 
 def _puller(mask: Mask, pair: Pair) -> Body:
-    start = _start(mask.sequence.keys, pair[2].side)
+    start, tail = _start(mask.sequence.keys, pair[2].side), _tail(mask, pair, turned=False)
 
     def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
@@ -301,7 +320,7 @@ def _puller(mask: Mask, pair: Pair) -> Body:
             f"k_wk = {_rows(mask, 'k', start, f'keys{_COLUMN}', f'w{_ROW}')}",
             f"v_vk = {_rows(mask, 'v', start, f'keys{_COLUMN}', f'c{_ROW}')}",
             *seen,
-            f"dx = pull(x, g, total, delta, dx, k_wk, v_vk, seen, scale, {masked})",
+            f"dx = pull(x, g, total, delta, dx, k_wk, v_vk, seen, scale, {tail(masked)})",
         ]
 
     return body
@@ -325,6 +344,7 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
             inner += _loops(mask, pair, _pusher(mask, pair), turned=True)
         if inner:
             inner += ["q_ptr += q_h", "g_ptr += g_h", "total_ptr += tokens", "delta_ptr += tokens"]
+            inner += [f"relative_ptr += {_LINE}"] * bool(mask.lines)
             body += ["for _ in range(shared):", *(f"    {line}" for line in inner)]
         body.append(_store(mask, "dk", start, "keys", "dk * plain_scale"))
         body.append(_store(mask, "dv", start, "keys", "dv"))
@@ -333,7 +353,8 @@ def _backward_keys(mask: Mask) -> Iterator[str]:
 
 
 def _pusher(mask: Mask, pair: Pair) -> Body:
-    start = _start(mask.sequence.queries, pair[1].side)
+    start, tail = _start(mask.sequence.queries, pair[1].side), _tail(mask, pair, turned=True)
+    given = "x_wq, g_vq, total, delta"
 
     def body(named: list[str], seen: list[str], masked: str) -> list[str]:
         return [
@@ -342,7 +363,7 @@ def _pusher(mask: Mask, pair: Pair) -> Body:
             f"g_vq = {_rows(mask, 'g', start, f'queries{_COLUMN}', f'c{_ROW}')}",
             *_sums(start),
             *seen,
-            f"dk, dv = push(k_kw, v_kv, dk, dv, x_wq, g_vq, total, delta, seen, scale, {masked})",
+            f"dk, dv = push(k_kw, v_kv, dk, dv, {given}, seen, scale, {tail(masked)})",
         ]
 
     return body

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from mmspec.compiler import ir
 from mmspec.compiler.parts.init import STARTS
 from mmspec.compiler.parts.rotary import rates_of, rotate_neighbours, rotation_by
-from mmspec.compiler.parts.scores import offsets, relative_layer, scored, scored_lines
+from mmspec.compiler.parts.scores import (
+    line_places,
+    offsets,
+    relative_layer,
+    relative_table,
+    scored,
+    scored_lines,
+)
 from mmspec.compiler.runtime.sparse import sparse_attention
 
 
@@ -71,6 +78,34 @@ def attend_by_head(
     )
     y = [
         sparse_attention(q, k, v, (name, counts), valid_bk, spans) for (name, *_), q, k, v in parts
+    ]
+    return torch.cat(y, dim=1)
+
+
+def attend_scored(
+    q_bhtw: Tensor,
+    k_bgtw: Tensor,
+    v_bgtw: Tensor,
+    patterns: tuple[tuple[str, int, int], ...],
+    counts: tuple[int, ...],
+    valid_bt: Tensor | None,
+    spans: tuple[Tensor | None, Tensor | None],
+    relative_ho: Tensor,
+    place_t: Tensor | None,
+) -> Tensor:
+    """Self-attention with relative scores: its patterns, a table by head, places of tokens."""
+    heads, kv_heads = [heads for _, heads, _ in patterns], [heads for *_, heads in patterns]
+    parts = zip(
+        patterns,
+        q_bhtw.split(heads, dim=1),
+        k_bgtw.split(kv_heads, dim=1),
+        v_bgtw.split(kv_heads, dim=1),
+        relative_ho.split(heads),
+        strict=True,
+    )
+    y = [
+        sparse_attention(q, k, v, (name, counts), valid_bt, spans, (relative_ho, place_t))
+        for (name, *_), q, k, v, relative_ho in parts
     ]
     return torch.cat(y, dim=1)
 
@@ -327,7 +362,14 @@ class Attention(nn.Module):
             mask = scored(self.relative(offsets(x_btd.shape[1], x_btd.device)), mask)
         elif self.scored and not self.shown:
             mask = scored(scored_lines(self.relative, counts, self.lines, x_btd.device), mask)
-        if self.causal and not self.shown:
+        if self.scored and self.shown:
+            y_bhtw = attend_scored(
+                *(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt),
+                (mask, mask) if self.packed else (None, None),
+                relative_table(self.relative, max(counts), x_btd.device),
+                line_places(counts, self.lines, x_btd.device) if len(self.lines) > 1 else None,
+            )
+        elif self.causal and not self.shown:
             y_bhtw = F.scaled_dot_product_attention(
                 q_bhtw, k_bhtw, v_bhtw, is_causal=True, enable_gqa=self.kv_heads != self.heads
             )

@@ -86,3 +86,24 @@ def scored_lines(
         if has_scores
     ]
     return torch.stack(scores).sum(dim=0)
+
+
+def relative_table(relative: nn.Module, most: int, device: torch.device) -> Tensor:
+    """Relative scores of queries from -`most` to `most` tokens behind a key: [H, 2 most + 1]."""
+    scores_ho: Tensor = relative(torch.arange(2 * most + 1, device=device) - most)
+    return scores_ho.to(torch.promote_types(scores_ho.dtype, torch.float32))
+
+
+def line_places(counts: tuple[int, ...], lines: tuple[bool, ...], device: torch.device) -> Tensor:
+    """Where tokens of segments stand, those of two too far apart for a score: int32 [T]; -1: none.
+
+    The scores are those of `relative_table` of as many tokens as the longest segment has.
+    """
+    apart = 2 * max(counts) + 2
+    places = [
+        torch.arange(count, dtype=torch.int32, device=device) + line * apart
+        if has_scores
+        else torch.full((count,), -1, dtype=torch.int32, device=device)
+        for line, (count, has_scores) in enumerate(zip(counts, lines, strict=True))
+    ]
+    return torch.cat(places)

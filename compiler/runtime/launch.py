@@ -31,6 +31,8 @@ class Kernels(NamedTuple):
     """Of each of the kernels."""
     lists: Callable[[torch.device], Tensor] | None = None
     """Blocks that are drawn, where kernels go through them."""
+    relative: bool = False
+    """Whether they add relative scores to those of a segment with itself."""
 
 
 def forward(
@@ -40,6 +42,7 @@ def forward(
     valid_bk: Tensor | None,
     scale: float,
     spans: Spans = (None, None),
+    relative_ho: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Attention [B, H, Tq, Wv] of queries, keys and values, and the log-sum-exp of its scores."""
     q, k, v = map(_side_by_side, tensors)
@@ -47,13 +50,14 @@ def forward(
     y = q.new_empty(batch, tokens, heads, v.shape[-1]).transpose(1, 2)
     total = q.new_zeros(batch, heads, tokens, dtype=torch.float32)
     valid = _valid(valid_bk, kernels, lengths)
+    table, most = _relative(kernels, relative_ho)
     grid = (kernels.tiles(*lengths)[0], batch * heads)
     if grid[0] * grid[1]:
         tuning.tuned(kernels.forward, grid, kernels.warps[0])(
             *(q, k, v, y, total, total if valid is None else valid),
-            *_tables(kernels, spans[0], q.device),
+            *(*table, *_tables(kernels, spans[0], q.device)),
             *(stride for x in (q, k, v, y) for stride in x.stride()[:3]),
-            *(heads, heads // k.shape[1], scale * _LOG2_E, tokens, *lengths),
+            *(heads, heads // k.shape[1], scale * _LOG2_E, tokens, *most, *lengths),
             HAS_VALID=valid is not None,
         )
     return y, total
@@ -66,6 +70,7 @@ def backward(
     valid_bk: Tensor | None,
     scale: float,
     spans: Spans = (None, None),
+    relative_ho: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of queries, keys and values; tensors: of the output, those three, both results."""
     g, q, k, v, y = map(_side_by_side, tensors[:5])
@@ -74,9 +79,10 @@ def backward(
     delta = (g.float() * y.float()).sum(-1).contiguous()
     dq, dk, dv = (torch.zeros_like(x) for x in (q, k, v))
     valid = _valid(valid_bk, kernels, lengths)
+    table, most = _relative(kernels, relative_ho)
     shared = heads // k.shape[1]
-    tail = (heads, shared, scale * _LOG2_E, scale, tokens, *lengths)
-    given = (q, k, v, g, total, delta, total if valid is None else valid)
+    tail = (heads, shared, scale * _LOG2_E, scale, tokens, *most, *lengths)
+    given = (q, k, v, g, total, delta, total if valid is None else valid, *table)
     grid = (kernels.tiles(*lengths)[1], batch * heads)
     if grid[0] * grid[1]:
         tuning.tuned(kernels.backward_queries, grid, kernels.warps[1])(
@@ -94,6 +100,16 @@ def backward(
             HAS_VALID=valid is not None,
         )
     return dq, dk, dv
+
+
+def _relative(
+    kernels: Kernels, relative_ho: Tensor | None
+) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    """The table of relative scores and the largest distance it knows, of kernels that add them."""
+    assert kernels.relative == (relative_ho is not None), "not the scores of the kernels"
+    if relative_ho is None:
+        return (), ()
+    return (relative_ho.float().contiguous(),), (relative_ho.shape[1] // 2,)
 
 
 def _tables(kernels: Kernels, spans: Tensor | None, device: torch.device) -> tuple[Tensor, ...]:

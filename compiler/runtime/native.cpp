@@ -54,6 +54,11 @@ struct Problem {
     const int32_t *query_order;  // which token stands at a place; null: as they come
     const int32_t *key_order;
     float *sums;  // backward: room for gradients [threads, 2, key, width in whole vectors]
+    // What is added to scores [heads, 2 most + 1]: at `most` for a query at the place of its key,
+    // above it for one behind it; 0 further apart. Null: nothing.
+    const float *relative;
+    const int32_t *places;  // of each token; null: as they come; negative: nothing is added
+    int64_t most;
     float scale;
     int32_t bfloat16;  // else float32
     int32_t threads;
@@ -75,6 +80,7 @@ constexpr int LINE = 64;                // bytes of a cache
 constexpr int SHARE = 64;               // groups that a thread takes at a time, at most
 constexpr float LOG2_E = 1.44269504f;
 constexpr float LN_2 = 0.693147181f;
+constexpr int32_t NOWHERE = -(1 << 30);  // a place that is far from all others
 constexpr float LOWEST = -1e30f;  // score of a hidden key is twice that: it never is the largest
 
 struct BFloat16 {
@@ -410,6 +416,8 @@ struct Room {
     alignas(64) float queries[WIDEST][GROUP], grads[WIDEST][GROUP];
     alignas(64) float scores[CHUNK][GROUP], slopes[CHUNK][GROUP], slope_pairs[CHUNK][GROUP];
     alignas(64) float top[GROUP], total[GROUP], keep[GROUP], delta[GROUP];
+    alignas(64) int32_t places[GROUP];
+    bool in_order[GROUP / LANES];  // of a vector of queries whether their places follow one another
     alignas(64) float packed[3][CHUNK][STRIDE];  // keys and values that cannot be read in place
     const float *key_rows[CHUNK], *value_rows[CHUNK], *sum_rows[CHUNK];
     Keys chunks[2];
@@ -431,11 +439,13 @@ struct Head {
     const Problem &problem;
     const T *q, *k, *v;
     const uint8_t *valid;
+    const float *relative;
     int padded;  // width in whole vectors
     int words;   // of a row
 
     Head(const Problem &p, int64_t sample, int64_t head)
-        : problem(p), valid(p.valid ? p.valid + sample * p.keys : nullptr) {
+        : problem(p), valid(p.valid ? p.valid + sample * p.keys : nullptr),
+          relative(p.relative ? p.relative + head * (2 * p.most + 1) : nullptr) {
         const int64_t key_head = head / (p.heads / p.key_heads);
         q = at(p.q, sample, head);
         k = at(p.k, sample, key_head);
@@ -452,6 +462,11 @@ struct Head {
 
     int64_t query(int64_t place) const {
         return problem.query_order ? problem.query_order[place] : place;
+    }
+
+    // Where a token stands for relative scores.
+    int32_t place(int64_t token) const {
+        return problem.places ? problem.places[token] : int32_t(token);
     }
 
     // A row in words, 0 beyond the width.
@@ -639,6 +654,47 @@ void read_queries(const Head<T> &head, int64_t group, const T *from, int64_t str
     turn(rows, columns, (head.words + LANES - 1) / LANES * LANES);
 }
 
+// Where the queries of a group stand for relative scores.
+template <class T>
+void read_places(const Head<T> &head, int64_t group, Room &room) {
+    if (!head.relative) return;
+    const int64_t first = head.problem.first_query[group];
+    const int used = int(head.problem.first_query[group + 1] - first);
+    for (int q = 0; q < GROUP; q++) {
+        const int32_t place = q < used ? head.place(head.query(first + q)) : NOWHERE;
+        room.places[q] = place < 0 ? NOWHERE : place;
+    }
+    for (int q = 0; q < GROUP; q += LANES) {
+        bool &in_order = room.in_order[q / LANES] = true;
+        for (int i = 1; i < LANES; i++) in_order &= room.places[q + i] == room.places[q] + i;
+    }
+}
+
+// Adds the relative scores of a chunk to its scores, which are in base 2.
+template <class T>
+void relate(const Head<T> &head, const Keys &keys, Room &room) {
+    if (!head.relative) return;
+    const int32_t most = int32_t(head.problem.most);
+    const __m512i last = _mm512_set1_epi32(2 * most);
+    for (int j = 0; j < keys.count; j++) {
+        const int32_t key = head.place(keys.at[j]);
+        if (key < 0) continue;
+        for (int q = 0; q < GROUP; q += LANES) {
+            if (!keys.vector_sees(j, q)) continue;
+            const __m512i column = _mm512_add_epi32(_mm512_load_si512(room.places + q),
+                                                    _mm512_set1_epi32(most - key));
+            const __mmask16 near = _mm512_cmple_epu32_mask(column, last);
+            if (!near) continue;
+            const Floats added =
+                room.in_order[q / LANES]
+                    ? _mm512_maskz_loadu_ps(near, head.relative + (room.places[q] + most - key))
+                    : _mm512_mask_i32gather_ps(all(0), near, column, head.relative, 4);
+            float *const score = room.scores[j] + q;
+            store(score, load(score) + added * all(LOG2_E));
+        }
+    }
+}
+
 // Steps in which a chunk is computed; products: of scores or slopes.
 int steps(const Keys &keys, int padded, int products) {
     return products * keys.count / BLOCK * GROUP / (2 * LANES) +
@@ -689,6 +745,7 @@ void attend(const Head<T> &head, const Keys &keys, T *y, float *total, Room &roo
     const Problem &p = head.problem;
     if (keys.first) {
         read_queries(head, keys.group, head.q, p.q.token, room.rows[0], room.queries[0]);
+        read_places(head, keys.group, room);
         std::fill_n(room.top, GROUP, LOWEST);
         std::fill_n(room.total, GROUP, 0.0f);
     }
@@ -696,6 +753,7 @@ void attend(const Head<T> &head, const Keys &keys, T *y, float *total, Room &roo
     head.read_sums(head.v, p.v.token, keys, room);
     multiply<T>(keys, room.key_rows, room.queries[0], head.words, p.scale * LOG2_E,
                 room.scores[0], room.ahead);
+    relate(head, keys, room);
     weigh<T>(keys, room);
     add_chunk<T>(keys, room.scores[0], head.padded, room);
     if (!keys.last) return;
@@ -817,12 +875,13 @@ void differentiate(const Head<T> &head, const Keys &keys, const Gradients<T> &of
     const Problem &p = head.problem;
     const int padded = head.padded;
     const int used = int(p.first_query[keys.group + 1] - p.first_query[keys.group]);
-    if (keys.first) read_gradients(head, keys.group, of, room);
+    if (keys.first) read_gradients(head, keys.group, of, room), read_places(head, keys.group, room);
     head.read(head.k, p.k.token, keys, room.packed[0][0], room.key_rows);
     head.read(head.v, p.v.token, keys, room.packed[1][0], room.value_rows);
     head.read_sums(head.k, p.k.token, keys, room);
     multiply<T>(keys, room.key_rows, room.queries[0], head.words, p.scale * LOG2_E,
                 room.scores[0], room.ahead);
+    relate(head, keys, room);
     multiply<T>(keys, room.value_rows, room.grads[0], head.words, 1, room.slopes[0], room.ahead);
     weigh_again<T>(keys, used, room);
     add_chunk<T>(keys, room.slopes[0], padded, room);

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mmspec.compiler.runtime import native_build
 from mmspec.compiler.runtime.sparse_groups import VECTOR, Groups
+from mmspec.compiler.runtime.sparse_scores import Scores
 from mmspec.compiler.runtime.sparse_views import result_like, rows
 
 _WIDEST = 256
@@ -57,36 +58,39 @@ class _Problem(ctypes.Structure):
             (name, ctypes.c_void_p)
             for name in (
                 *("first_query", "first_part", "parts", "columns", "seen"),
-                *("query_order", "key_order", "sums"),
+                *("query_order", "key_order", "sums", "relative", "places"),
             )
         ),
+        ("most", ctypes.c_int64),
         ("scale", ctypes.c_float),
         *((name, ctypes.c_int32) for name in ("bfloat16", "threads")),
     )
 
 
 def attended(
-    inputs: Sequence[Tensor], valid_bk: Tensor | None, groups: Groups, scale: float
+    inputs: Sequence[Tensor], valid_bk: Tensor | None, groups: Groups, scores: Scores
 ) -> tuple[Tensor, Tensor]:
     """The attention of groups and the log-sum-exp of its scores."""
     q, k, v = _plain(inputs)
     y = result_like(q, q.dtype)
     total_bhq = q.new_empty(q.shape[:3], dtype=torch.float32)
     valid = None if valid_bk is None else valid_bk.expand(len(q), -1).contiguous()
-    problem = _problem((q, k, v, y), (total_bhq, valid), groups, scale)
+    exact = _exact(scores)
+    problem = _problem((q, k, v, y), (total_bhq, valid), groups, exact)
     _library().attention_forward(ctypes.byref(problem))
     return y.to(inputs[0].dtype), total_bhq
 
 
 def gradients(
-    tensors: Sequence[Tensor], valid_bk: Tensor | None, groups: Groups, scale: float
+    tensors: Sequence[Tensor], valid_bk: Tensor | None, groups: Groups, scores: Scores
 ) -> tuple[Tensor, ...]:
     """Of groups; tensors: the inputs, the gradient of what they gave, that, and log-sum-exp."""
     q, k, v, grad, y = _plain(tensors[:5])
     total_bhq = tensors[5].contiguous()
     valid = None if valid_bk is None else valid_bk.expand(len(q), -1).contiguous()
     results = [result_like(x, x.dtype) for x in (q, k, v)]
-    problem = _problem((q, k, v, y), (total_bhq, valid), groups, scale)
+    exact = _exact(scores)
+    problem = _problem((q, k, v, y), (total_bhq, valid), groups, exact)
     for name, x in zip(("grad", "dq", "dk", "dv"), (grad, *results), strict=True):
         setattr(problem, name, _of(x))
     problem.threads = max(1, min(problem.threads, problem.batch * problem.key_heads))
@@ -111,6 +115,14 @@ def _plain(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
     yield from (rows(x.to(torch.bfloat16 if half else torch.float32)) for x in tensors)
 
 
+def _exact(scores: Scores) -> Scores:
+    """As native code reads them."""
+    if scores.relative_ho is None:
+        return scores
+    table, places = scores.relative_ho.float().contiguous(), scores.place_t
+    return Scores(scores.scale, table, None if places is None else places.int().contiguous())
+
+
 def _of(x_bhtw: Tensor) -> _Tensor:
     return _Tensor(x_bhtw.data_ptr(), *x_bhtw.stride()[:3])
 
@@ -119,7 +131,7 @@ def _problem(
     tensors: tuple[Tensor, Tensor, Tensor, Tensor],
     tables: tuple[Tensor, Tensor | None],
     groups: Groups,
-    scale: float,
+    scores: Scores,
 ) -> _Problem:
     """What forward and backward share; tables: log-sum-exp, valid keys."""
     q, k, v, _ = tensors
@@ -134,7 +146,9 @@ def _problem(
         setattr(problem, name, getattr(groups, name).data_ptr())
     for name, order in zip(("query_order", "key_order"), groups.orders, strict=True):
         setattr(problem, name, None if order is None else order.data_ptr())
-    problem.scale = scale
+    problem.scale, problem.most = scores.scale, scores.most
+    for name, table in zip(("relative", "places"), scores[1:], strict=True):
+        setattr(problem, name, None if table is None else table.data_ptr())
     problem.bfloat16 = q.dtype == torch.bfloat16
     problem.threads = torch.get_num_threads()
     return problem

@@ -25,6 +25,7 @@ from mmspec.compiler.runtime.pace import paced
 from mmspec.compiler.runtime.sparse_calls import HIDDEN, Plan
 from mmspec.compiler.runtime.sparse_groups import Groups
 from mmspec.compiler.runtime.sparse_plan import Samples, chosen, plans, whole
+from mmspec.compiler.runtime.sparse_scores import Scores
 from mmspec.compiler.runtime.sparse_views import (
     add_keys,
     bias_of,
@@ -37,6 +38,7 @@ from mmspec.compiler.runtime.sparse_views import (
     result_like,
     rows,
     samples_of,
+    together,
     visible_to,
 )
 
@@ -51,13 +53,15 @@ def sparse_attention(
     pattern: tuple[str, Sequence[int]],
     valid_bk: Tensor | None = None,
     spans: tuple[Tensor | None, Tensor | None] = (None, None),
+    relative: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> Tensor:
     """softmax(q kᵀ / √w) v over the keys that a pattern at these lengths shows and are valid.
 
     A query that sees no key gives 0, and gets and gives no gradient. Widths of keys and values may
     differ; the heads of the queries are a multiple of those of the keys. spans: of a pattern that
     asks for documents, where those of queries begin and end among keys, and those of keys among
-    queries.
+    queries. relative: of self-attention, a table of relative scores and where tokens stand, as in
+    sparse_scores.py.
     """
     width, value_width = q_bhqw.shape[-1], v_bgkw.shape[-1]
     if value_width < width:
@@ -65,6 +69,7 @@ def sparse_attention(
     elif width < value_width:
         q_bhqw, k_bgkw = (F.pad(x, (0, value_width - width)) for x in (q_bhqw, k_bgkw))
     name, lengths = pattern
+    scores = Scores(width**-0.5, *relative)
     plan: Plan | None = None
     if transformed(q_bhqw, k_bgkw, v_bgkw):
         plan = _plain_plan(name, lengths, (q_bhqw, k_bgkw), spans[0])
@@ -72,9 +77,9 @@ def sparse_attention(
         plan = _dense_plan(name, lengths, q_bhqw, k_bgkw)
     if plan is not None:
         inputs = q_bhqw, k_bgkw, v_bgkw
-        return _dense(inputs, plan, valid_bk, width**-0.5)[..., :value_width]
+        return _dense(inputs, plan, valid_bk, scores)[..., :value_width]
     y_bhqw: Tensor
-    rest = valid_bk, *spans, name, list(lengths), width**-0.5
+    rest = valid_bk, *spans, name, list(lengths), *scores
     y_bhqw, _ = attend(q_bhqw, k_bgkw, v_bgkw, *rest)
     return y_bhqw[..., :value_width]
 
@@ -112,7 +117,7 @@ def _plain_plan(
 
 
 def _dense(
-    inputs: tuple[Tensor, Tensor, Tensor], plan: Plan, valid_bk: Tensor | None, scale: float
+    inputs: tuple[Tensor, Tensor, Tensor], plan: Plan, valid_bk: Tensor | None, scores: Scores
 ) -> Tensor:
     """The whole as SDPA computes it, without a detour; of float16 in float32, which is faster."""
     half = inputs[0].dtype == torch.float16
@@ -120,8 +125,13 @@ def _dense(
     mask, causal = plan.direct(q.dtype), plan.calls[0].causal
     if valid_bk is not None:
         mask, causal = plan.tables[0] & valid_bk[:, None, None, :], False
+    if scores.relative_ho is not None:
+        places = (scores.places(x.shape[2], q.device) for x in (q, k))
+        seen = plan.tables[0] if valid_bk is None or mask is None else mask
+        mask, causal = torch.where(seen, scores.added(*places).to(q.dtype), -torch.inf), False
+        mask = mask if mask.dim() == 4 else mask[None]
     y_bhqw = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        *(q, k, v), mask, 0.0, causal, scale=scores.scale, enable_gqa=q.shape[1] != k.shape[1]
     )
     return y_bhqw.half() if half else y_bhqw
 
@@ -136,9 +146,12 @@ def _attend_on_cpu(
     name: str,
     lengths: list[int],
     scale: float,
+    relative_ho: Tensor | None = None,
+    place_t: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
+    scores = Scores(scale, relative_ho, place_t)
     found = [
-        (_attended(*_picked((q_bhqw, k_bgkw, v_bgkw), valid_bk, samples), plan, scale), samples)
+        (_attended(*_picked((q_bhqw, k_bgkw, v_bgkw), valid_bk, samples), plan, scores), samples)
         for plan, samples in _plans(name, lengths, spans_bq, (q_bhqw, k_bgkw))
     ]
     y_bhqw, total_bhq = _together(found, lambda: _rooms(q_bhqw))
@@ -190,11 +203,11 @@ def _together(parts: Sequence[tuple[Results, Samples]], make: Callable[[], Resul
 
 
 def _attended(
-    inputs: Sequence[Tensor], valid_bk: Tensor | None, plan: Plan | Groups, scale: float
+    inputs: Sequence[Tensor], valid_bk: Tensor | None, plan: Plan | Groups, scores: Scores
 ) -> tuple[Tensor, Tensor]:
     """The attention of a plan and the log-sum-exp of its scores."""
     if isinstance(plan, Groups):
-        return native.attended(inputs, valid_bk, plan, scale)
+        return native.attended(inputs, valid_bk, plan, scores)
     q_bhqw = inputs[0]
     inner = inner_type(plan, q_bhqw.dtype)
     q, k, v = ordered(inputs, plan, inner)
@@ -203,8 +216,9 @@ def _attended(
         y_bhqw.zero_()
     total_bhq1 = torch.full((*q.shape[:3], 1), HIDDEN, dtype=y_bhqw.dtype)
     bias_b1k1 = bias_of(valid_bk, plan, inner)
-    for call in (plan.explicit if bias_b1k1 is not None else plan).calls:
-        mask_qk = plan.mask(call, inner)
+    relative = scores.relative_ho is not None
+    for call in (plan.explicit if relative or bias_b1k1 is not None else plan).calls:
+        mask_qk, added = plan.mask(call, inner), scores.of_call(plan, call, k.shape[2], inner)
         for sample in samples_of(call, q):
             y, total = _flash(
                 queries_of(q[sample], call),
@@ -212,8 +226,8 @@ def _attended(
                 keys_of(v[sample], call),
                 0.0,
                 call.causal,
-                attn_mask=visible_to(mask_qk, bias_b1k1, call, sample),
-                scale=scale,
+                attn_mask=together(visible_to(mask_qk, bias_b1k1, call, sample), added),
+                scale=scores.scale,
             )
             into = queries_of(y_bhqw[sample], call), queries_of(total_bhq1[sample], call)
             merge(into, (y, total[..., None]), call.fresh)
@@ -235,9 +249,11 @@ def _attend_on_cuda(
     name: str,
     lengths: list[int],
     scale: float,
+    relative_ho: Tensor | None = None,
+    place_t: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    tensors = q_bhqw, k_bgkw, v_bgkw
-    return launch.forward(_kernels(name), tensors, lengths, valid_bk, scale, (spans_bq, spans_bk))
+    tensors, rest = (q_bhqw, k_bgkw, v_bgkw), ((spans_bq, spans_bk), relative_ho)
+    return launch.forward(_kernels(name), tensors, lengths, valid_bk, scale, *rest)
 
 
 def _kernels(name: str) -> launch.Kernels:
@@ -247,16 +263,16 @@ def _kernels(name: str) -> launch.Kernels:
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.name, ctx.lengths, ctx.scale = inputs
-    ctx.save_for_backward(*tensors, *output)
+    *tensors, ctx.name, ctx.lengths, ctx.scale, relative_ho, place_t = inputs
+    ctx.save_for_backward(*tensors, relative_ho, place_t, *output)
     ctx.mark_non_differentiable(output[1])
 
 
 def _attend_backward(ctx: Any, grad_bhqw: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    q, k, v, *tables, y, total = ctx.saved_tensors
-    rest = ctx.name, ctx.lengths, ctx.scale
+    q, k, v, *tables, relative_ho, place_t, y, total = ctx.saved_tensors
+    rest = ctx.name, ctx.lengths, ctx.scale, relative_ho, place_t
     grads = attend_backward(grad_bhqw, [q, k, v], [y, total], *tables, *rest)
-    return *grads, None, None, None, None, None, None
+    return *grads, *[None] * 8
 
 
 attend = operator(
@@ -280,10 +296,13 @@ def _backward_on_cpu(
     name: str,
     lengths: list[int],
     scale: float,
+    relative_ho: Tensor | None = None,
+    place_t: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     tensors = *inputs, grad_bhqw, *results
+    scores = Scores(scale, relative_ho, place_t)
     found = [
-        (_gradients(*_picked(tensors, valid_bk, samples), plan, scale), samples)
+        (_gradients(*_picked(tensors, valid_bk, samples), plan, scores), samples)
         for plan, samples in _plans(name, lengths, spans_bq, inputs[:2], training=True)
     ]
     grad_q, grad_k, grad_v = _together(found, lambda: _like(inputs))
@@ -291,11 +310,11 @@ def _backward_on_cpu(
 
 
 def _gradients(
-    tensors: Sequence[Tensor], valid_bk: Tensor | None, plan: Plan | Groups, scale: float
+    tensors: Sequence[Tensor], valid_bk: Tensor | None, plan: Plan | Groups, scores: Scores
 ) -> tuple[Tensor, ...]:
     """Of a plan; tensors: its inputs, the gradient of what it gave, and that."""
     if isinstance(plan, Groups):
-        return native.gradients(tensors, valid_bk, plan, scale)
+        return native.gradients(tensors, valid_bk, plan, scores)
     inputs, dtype = tensors[:3], tensors[0].dtype
     inner = inner_type(plan, dtype)
     q, k, v = ordered(inputs, plan, inner)
@@ -303,8 +322,9 @@ def _gradients(
     total_bhq1 = moved(tensors[5][..., None], plan.orders[0])
     sums = [result_like(x, torch.promote_types(inner, torch.float32)).zero_() for x in inputs]
     bias_b1k1 = bias_of(valid_bk, plan, inner)
-    for call in (plan.explicit if bias_b1k1 is not None else plan).calls:
-        mask_qk = plan.mask(call, inner)
+    relative = scores.relative_ho is not None
+    for call in (plan.explicit if relative or bias_b1k1 is not None else plan).calls:
+        mask_qk, added = plan.mask(call, inner), scores.of_call(plan, call, k.shape[2], inner)
         for sample in samples_of(call, q):
             grads = _flash_backward(
                 queries_of(grad[sample], call),
@@ -315,8 +335,8 @@ def _gradients(
                 queries_of(total_bhq1[sample], call)[..., 0],
                 0.0,
                 call.causal,
-                attn_mask=visible_to(mask_qk, bias_b1k1, call, sample),
-                scale=scale,
+                attn_mask=together(visible_to(mask_qk, bias_b1k1, call, sample), added),
+                scale=scores.scale,
             )
             queries_of(sums[0][sample], call).add_(grads[0])
             add_keys(sums[1][sample], grads[1], call)
@@ -335,9 +355,11 @@ def _backward_on_cuda(
     name: str,
     lengths: list[int],
     scale: float,
+    relative_ho: Tensor | None = None,
+    place_t: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    tensors = (grad_bhqw, *inputs, *results)
-    return launch.backward(_kernels(name), tensors, lengths, valid_bk, scale, (spans_bq, spans_bk))
+    tensors, rest = (grad_bhqw, *inputs, *results), ((spans_bq, spans_bk), relative_ho)
+    return launch.backward(_kernels(name), tensors, lengths, valid_bk, scale, *rest)
 
 
 attend_backward = operator(

@@ -104,6 +104,11 @@ def visible_to(
     return torch.minimum(mask_qk, bias_b11k)
 
 
+def together(mask: Tensor | None, added: Tensor | None) -> Tensor | None:
+    """What hides keys and what else is added to scores: broadcasts to [B, h, q, k]."""
+    return mask if added is None else added if mask is None else mask + added
+
+
 def merge(into: tuple[Tensor, Tensor], of: tuple[Tensor, Tensor], fresh: bool) -> None:
     """Into results over some keys those over other keys, each with its log-sum-exp."""
     (y, total), (y_of, total_of) = into, of

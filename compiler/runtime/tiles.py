@@ -33,9 +33,18 @@ def write(pointer, token, column, stride, exists, x, WIDTH: tl.constexpr, FAR: t
 
 
 @triton.jit
-def read(x_qw, best_q, total_q, y_qv, k_wk, v_kv, seen, scale, MASKED: tl.constexpr):
+def behind(pointer, query, key, most):
+    """What is added to scores for how far queries are behind keys; one a row, one a column."""
+    column = query - key + most
+    return tl.load(pointer + column, mask=(column >= 0) & (column <= 2 * most), other=0.0) / LN_2
+
+
+@triton.jit
+def read(x_qw, best_q, total_q, y_qv, k_wk, v_kv, seen, scale, MASKED: tl.constexpr, added=None):
     """Queries read one more tile of keys: the greatest score so far, the sum, weighted values."""
     s_qk = tl.dot(x_qw, k_wk, input_precision="ieee") * scale
+    if added is not None:
+        s_qk += added
     if MASKED:
         s_qk = tl.where(seen, s_qk, HIDDEN)
     greatest_q = tl.maximum(best_q, tl.max(s_qk, 1))
@@ -59,9 +68,14 @@ def settle(best_q, total_q, y_qv):
 
 
 @triton.jit
-def pull(x_qw, g_qv, total_q, delta_q, dx_qw, k_wk, v_vk, seen, scale, MASKED: tl.constexpr):
+def pull(
+    x_qw, g_qv, total_q, delta_q, dx_qw, k_wk, v_vk, seen, scale, MASKED: tl.constexpr, added=None
+):  # fmt: skip
     """What a tile of keys adds to the gradient of queries, but for the scale."""
-    p_qk = tl.exp2(tl.dot(x_qw, k_wk, input_precision="ieee") * scale - total_q[:, None])
+    s_qk = tl.dot(x_qw, k_wk, input_precision="ieee") * scale
+    if added is not None:
+        s_qk += added
+    p_qk = tl.exp2(s_qk - total_q[:, None])
     if MASKED:
         p_qk = tl.where(seen, p_qk, 0.0)
     ds_qk = p_qk * (tl.dot(g_qv, v_vk, input_precision="ieee") - delta_q[:, None])
@@ -69,9 +83,15 @@ def pull(x_qw, g_qv, total_q, delta_q, dx_qw, k_wk, v_vk, seen, scale, MASKED: t
 
 
 @triton.jit
-def push(k_kw, v_kv, dk_kw, dv_kv, x_wq, g_vq, total_q, delta_q, seen, scale, MASKED: tl.constexpr):
+def push(
+    k_kw, v_kv, dk_kw, dv_kv, x_wq, g_vq, total_q, delta_q, seen, scale, MASKED: tl.constexpr,
+    added=None,
+):  # fmt: skip
     """What a tile of queries adds to the gradients of keys (but for the scale) and of values."""
-    p_kq = tl.exp2(tl.dot(k_kw, x_wq, input_precision="ieee") * scale - total_q[None, :])
+    s_kq = tl.dot(k_kw, x_wq, input_precision="ieee") * scale
+    if added is not None:
+        s_kq += added
+    p_kq = tl.exp2(s_kq - total_q[None, :])
     if MASKED:
         p_kq = tl.where(seen, p_kq, 0.0)
     dv_kv += tl.dot(p_kq.to(g_vq.dtype), tl.trans(g_vq), input_precision="ieee")

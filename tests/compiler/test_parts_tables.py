@@ -29,6 +29,7 @@ from mmspec.compiler.runtime.sparse import (
     sparse_attention,
 )
 from mmspec.compiler.runtime.sparse_calls import Plan
+from mmspec.compiler.runtime.sparse_scores import Scores
 from mmspec.compiler.runtime.tables import Draw, drawn, lists, samples
 from mmspec.expressions.mask import parse
 from mmspec.verify.reference.masks import visible
@@ -285,8 +286,8 @@ def test_nothing_grows_with_the_square_of_the_tokens() -> None:
     with Watch() as watch:
         spans = document_spans((ids,), (ids,))
         ((plan, _),) = sparse_plan.plans(name, [len(ids[0])], spans, (1, 65_536, 65_536, 16))
-        results = _attended([x, x, x], None, plan, 0.25)
-        _gradients([x, x, x, x, *results], None, plan, 0.25)
+        results = _attended([x, x, x], None, plan, Scores(0.25))
+        _gradients([x, x, x, x, *results], None, plan, Scores(0.25))
     assert watch.largest <= 2 * x.numel()
 
 

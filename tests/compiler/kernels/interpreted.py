@@ -66,6 +66,14 @@ CASES: dict[str, Case] = {
         "text image",
         {"text text": "strided(4) & causal", "text image": "full", "image text": "full"},
     ),
+    "sloped": ("text", "text", {"text text": "causal"}),
+    "sloped dilated": ("text", "text", {"text text": "dilated(step=3, reach=30)"}),
+    "sloped grid": ("image", "image", {"image image": "window2d(2)"}),
+    "sloped beside": (
+        "text image",
+        "text image",
+        {"text text": "window(before=20, after=9)", "text image": "full", "image image": "full"},
+    ),
     "several": (
         "text image sound",
         "text image sound",
@@ -78,6 +86,10 @@ CASES: dict[str, Case] = {
     ),
 }
 """Segments of queries, of keys, and masks by pair."""
+SLOPED = {"sloped beside": ("text",)}
+"""Segments with relative scores, where it is not all of what is sloped."""
+SLOPES = (0.5, 0.0625, 0.0078125, 0.25)
+"""Of each head what is taken from a score for a token's distance."""
 
 
 def sides(names: str) -> tuple[Side, ...]:
@@ -87,7 +99,26 @@ def sides(names: str) -> tuple[Side, ...]:
 def mask_of(name: str, case: Case, widths: tuple[int, int]) -> kernel_mask.Mask:
     pairs = tuple((*parse_pair(pair.replace(" ", "->")), parse(t)) for pair, t in case[2].items())
     sequence = SequenceMask(sides(case[0]), sides(case[1]), pairs)
-    return kernel_mask.Mask(name, sequence, 4096, *widths, heads=4, tiles=TILES)
+    return kernel_mask.Mask(
+        name, sequence, 4096, *widths, heads=4, tiles=TILES, lines=frozenset(sloped(name, case))
+    )
+
+
+def sloped(name: str, case: Case) -> tuple[str, ...]:
+    """The segments whose tokens have relative scores to one another."""
+    name = name.replace("_", " ")
+    return SLOPED.get(name, tuple(case[0].split()) if name.startswith("sloped") else ())
+
+
+def added(name: str) -> Tensor:
+    """What is added to scores, one by one: [H, q, k]."""
+    case = CASES[name]
+    tokens = [(of, place) for of in case[0].split() for place in range(SIZES[of])]
+    with_scores = sloped(name, case)
+    apart = [
+        [abs(q[1] - k[1]) * (q[0] == k[0] and q[0] in with_scores) for k in tokens] for q in tokens
+    ]
+    return -torch.tensor(SLOPES, dtype=torch.float64)[:, None, None] * torch.tensor(apart)
 
 
 def module(folder: Path, widths: tuple[int, int]) -> dict[str, Any]:
@@ -140,10 +171,13 @@ class Run:
     valid: bool = False
     law: str = "plain"
     slip: float = 1.0
+    slope: float = 1.0
+    """A factor of one head's slope, other than 1 only to be caught."""
 
     def __str__(self) -> str:
         words = [self.name, str(self.dtype).removeprefix("torch.")]
-        words += [self.law] * (self.law != "plain") + ["slipped"] * (self.slip != 1)
+        words += [self.law] * (self.law != "plain")
+        words += ["slipped"] * (self.slip != 1 or self.slope != 1)
         return " ".join(words)
 
 
@@ -167,10 +201,15 @@ def ratios(found: Any, run: Run, widths: tuple[int, int]) -> list[float]:
         seen = seen & valid_bk[:, None, None]
     launch = importlib.import_module(f"{type(found).__module__.rpartition('.')[0]}.launch")
     lengths = [SIZES[name] for name in dict.fromkeys([*sides[0], *sides[1]])]
-    given = lengths, valid_bk, widths[0] ** -0.5 * run.slip
+    given: tuple[Any, ...] = lengths, valid_bk, widths[0] ** -0.5 * run.slip, (None, None)
+    more: Tensor | float = 0.0
+    if sloped(run.name, case):
+        slopes = torch.tensor(SLOPES) * torch.tensor([1.0, run.slope, 1.0, 1.0])
+        given = *given, -slopes[:, None] * (torch.arange(129) - 64).abs()
+        more = added(run.name)
     results = launch.forward(found, (q, k, v), *given)
     backward = launch.backward(found, (g, q, k, v, *results), *given)
-    return exact(q, k, v, g, seen).ratios((*results, *backward))
+    return exact(q, k, v, g, seen, more).ratios((*results, *backward))
 
 
 def runs() -> Iterator[Run]:
@@ -181,6 +220,8 @@ def runs() -> Iterator[Run]:
     yield Run("several", torch.float16, valid=True)
     yield Run("window", torch.float16, slip=1.05)
     yield Run("causal", slip=1.0001)
+    yield Run("sloped beside", torch.float16, valid=True)
+    yield Run("sloped", slope=1.001)
 
 
 def main(folder: str) -> None:

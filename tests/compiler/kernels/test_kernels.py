@@ -70,7 +70,7 @@ def interpreted() -> dict[str, list[float]]:
 
 def test_forward_and_backward_equal_float64() -> None:
     found = interpreted()
-    assert len(found) == 27
+    assert len(found) == 33
     for case, errors in found.items():
         if "slipped" in case:
             assert errors[0] > 1 and max(errors[2:]) > 1, (case, errors)

@@ -30,17 +30,19 @@ class Exact:
         return [float(x.nan_to_num(torch.inf).max()) if x.numel() else 0.0 for x in errors]
 
 
-def exact(q: Tensor, k: Tensor, v: Tensor, g: Tensor, seen: Tensor) -> Exact:
+def exact(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, seen: Tensor, added: Tensor | float = 0.0
+) -> Exact:
     """Attention of queries [B, H, Tq, w] on keys and values [B, G, Tk, ...], and its gradients.
 
     g: the gradient of the output; seen: bool, broadcasts to [B, H, Tq, Tk]. The log-sum-exp of a
-    query that sees nothing is 0.
+    query that sees nothing is 0. added: to scores, in float64.
     """
     dtype, scale = q.dtype, q.shape[-1] ** -0.5
     shared = q.shape[1] // k.shape[1]
     q, k, v, g = (x.detach().double() for x in (q, k, v, g))
     k, v = (x.repeat_interleave(shared, 1) for x in (k, v))
-    scores = (q @ k.mT * scale).masked_fill(~seen, -torch.inf)
+    scores = (q @ k.mT * scale + added).masked_fill(~seen, -torch.inf)
     blind = ~seen.any(-1, keepdim=True)
     total = scores.logsumexp(-1).masked_fill(blind[..., 0], 0.0)
     p = (scores - total[..., None]).exp() * seen
@@ -51,7 +53,7 @@ def exact(q: Tensor, k: Tensor, v: Tensor, g: Tensor, seen: Tensor) -> Exact:
     if dtype not in ROUNDOFF:
         return Exact(values, tuple(1e-5 + 1.3e-6 * x.abs() for x in values))
     u = ROUNDOFF[dtype]
-    greatest = (q.abs() @ k.abs().mT * scale * seen).amax(-1, keepdim=True)
+    greatest = ((q.abs() @ k.abs().mT * scale + abs(added)) * seen).amax(-1, keepdim=True)
     f = 2.0**-21 * (1 + greatest)
     read, asked = p @ v.abs(), (g * (p @ v.abs())).abs()
     apart = torch.minimum(
