@@ -16,10 +16,9 @@ from mmspec.compiler import ir
 from mmspec.compiler.parts.init import STARTS
 from mmspec.compiler.parts.rotary import rates_of, rotate_neighbours, rotation_by
 from mmspec.compiler.parts.scores import (
-    line_places,
     offsets,
     relative_layer,
-    relative_table,
+    relative_scores,
     scored,
     scored_lines,
 )
@@ -66,46 +65,25 @@ def attend_by_head(
     counts: tuple[int, ...],
     valid_bk: Tensor | None,
     spans: tuple[Tensor | None, Tensor | None] = (None, None),
+    relative: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> Tensor:
-    """Attention whose heads see by patterns of their own: name, query heads, key heads of each."""
+    """Attention whose heads see by patterns of their own: name, query heads, key heads of each.
+
+    relative: a table of relative scores by head, and where tokens stand.
+    """
     heads, kv_heads = [heads for _, heads, _ in patterns], [heads for *_, heads in patterns]
+    table_ho, place_t = relative
     parts = zip(
         patterns,
         q_bhqw.split(heads, dim=1),
         k_bgkw.split(kv_heads, dim=1),
         v_bgkw.split(kv_heads, dim=1),
+        [None] * len(heads) if table_ho is None else table_ho.split(heads),
         strict=True,
     )
     y = [
-        sparse_attention(q, k, v, (name, counts), valid_bk, spans) for (name, *_), q, k, v in parts
-    ]
-    return torch.cat(y, dim=1)
-
-
-def attend_scored(
-    q_bhtw: Tensor,
-    k_bgtw: Tensor,
-    v_bgtw: Tensor,
-    patterns: tuple[tuple[str, int, int], ...],
-    counts: tuple[int, ...],
-    valid_bt: Tensor | None,
-    spans: tuple[Tensor | None, Tensor | None],
-    relative_ho: Tensor,
-    place_t: Tensor | None,
-) -> Tensor:
-    """Self-attention with relative scores: its patterns, a table by head, places of tokens."""
-    heads, kv_heads = [heads for _, heads, _ in patterns], [heads for *_, heads in patterns]
-    parts = zip(
-        patterns,
-        q_bhtw.split(heads, dim=1),
-        k_bgtw.split(kv_heads, dim=1),
-        v_bgtw.split(kv_heads, dim=1),
-        relative_ho.split(heads),
-        strict=True,
-    )
-    y = [
-        sparse_attention(q, k, v, (name, counts), valid_bt, spans, (relative_ho, place_t))
-        for (name, *_), q, k, v, relative_ho in parts
+        sparse_attention(q, k, v, (name, counts), valid_bk, spans, (table, place_t))
+        for (name, *_), q, k, v, table in parts
     ]
     return torch.cat(y, dim=1)
 
@@ -170,39 +148,6 @@ def document_runs(document_bt: Tensor) -> Tensor:
     start_bt = torch.where(first_bt, place_t, 0).cummax(dim=1).values
     stop_bt = torch.where(last_bt, place_t + 1, tokens).flip(1).cummin(dim=1).values.flip(1)
     return torch.stack((start_bt, stop_bt), dim=1)
-
-
-def random_blocks(
-    queries: int, keys: int, draws: tuple[int, int], seed: int, device: torch.device
-) -> Tensor:
-    """Different blocks of 64 keys for each 64 queries (R. Floyd): bool [Tq, Tk].
-
-    draws: how many blocks each sees, of how many J that there can be, so that neither padding nor
-    growth draws anew. Draw t of block i is below J - blocks + t + 1; where that block is taken
-    already, the last of them is.
-    """
-    blocks, there = draws
-    if blocks >= there:
-        return torch.ones(queries, keys, dtype=torch.bool, device=device)
-    row_q = torch.arange(queries, device=device) // 64
-    column_j = torch.arange(there, device=device)
-    shown_qj = row_q[:, None] + column_j < 0
-    for draw in range(blocks):
-        number_q = mixed(mixed(mixed(torch.full_like(row_q, seed)) ^ row_q) ^ draw)
-        top = there - blocks + draw
-        half_q, last_q = number_q >> 1 & 0x7FFFFFFFFFFFFFFF, number_q & 1
-        pick_q = (half_q % (top + 1) * 2 + last_q) % (top + 1)
-        taken_q = shown_qj.gather(1, pick_q[:, None])[:, 0]
-        shown_qj = shown_qj | (column_j == torch.where(taken_q, top, pick_q)[:, None])
-    return shown_qj[:, torch.arange(keys, device=device) // 64]
-
-
-def mixed(number: Tensor) -> Tensor:
-    """Numbers of 64 bits that look random: the output step of SplitMix64; products wrap."""
-    number = number - 0x61C8864680B583EB
-    number = (number ^ (number >> 30 & 0x3FFFFFFFF)) * -0x40A7B892E31B1A47
-    number = (number ^ (number >> 27 & 0x1FFFFFFFFF)) * -0x6B2FB644ECCEEE15
-    return number ^ (number >> 31 & 0x1FFFFFFFF)
 
 
 def rotation(positions: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
@@ -363,11 +308,10 @@ class Attention(nn.Module):
         elif self.scored and not self.shown:
             mask = scored(scored_lines(self.relative, counts, self.lines, x_btd.device), mask)
         if self.scored and self.shown:
-            y_bhtw = attend_scored(
+            y_bhtw = attend_by_head(
                 *(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt),
                 (mask, mask) if self.packed else (None, None),
-                relative_table(self.relative, max(counts), x_btd.device),
-                line_places(counts, self.lines, x_btd.device) if len(self.lines) > 1 else None,
+                relative_scores(self.relative, counts, self.lines, x_btd.device),
             )
         elif self.causal and not self.shown:
             y_bhtw = F.scaled_dot_product_attention(

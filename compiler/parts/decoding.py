@@ -18,12 +18,12 @@ from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import (
     Attention,
     CrossAttention,
-    mixed,
     rotate,
     rotate_some,
     rotate_some_neighbours,
     rotation,
 )
+from mmspec.compiler.parts.drawn import mixed
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding
 from mmspec.compiler.parts.rotary import llama3_rates, rotary_rates, rotate_neighbours, rotation_by

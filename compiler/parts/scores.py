@@ -107,3 +107,11 @@ def line_places(counts: tuple[int, ...], lines: tuple[bool, ...], device: torch.
         for line, (count, has_scores) in enumerate(zip(counts, lines, strict=True))
     ]
     return torch.cat(places)
+
+
+def relative_scores(
+    relative: nn.Module, counts: tuple[int, ...], lines: tuple[bool, ...], device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    """What attention by tiles is told: the table, and where tokens of several segments stand."""
+    table_ho = relative_table(relative, max(counts), device)
+    return table_ho, line_places(counts, lines, device) if len(lines) > 1 else None

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks as emitted
-from mmspec.compiler.parts.attention import by_head, document_ids, mixed, random_blocks
+from mmspec.compiler.parts.attention import by_head, document_ids
+from mmspec.compiler.parts.drawn import mixed, random_blocks
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.compiler.specialise.tidy import tidy
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, simplify

@@ -14,7 +14,8 @@ from mmspec.compiler.emit.decoding import parts
 from mmspec.compiler.emit.requests import stack as stack_part
 from mmspec.compiler.lower.lower import lower
 from mmspec.compiler.parts import decoding
-from mmspec.compiler.parts.attention import Attention, mixed, random_blocks, rotation
+from mmspec.compiler.parts.attention import Attention, rotation
+from mmspec.compiler.parts.drawn import mixed, random_blocks
 from mmspec.compiler.parts.stream import Block, Stack
 from mmspec.compiler.specialise.functions import Functions, Site
 from mmspec.schema.validate import validate
