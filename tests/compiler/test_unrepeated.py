@@ -1,4 +1,4 @@
-"""Functions that are alike but for names stand once, in attention.py and in kernels.py."""
+"""Functions that are alike but for names stand once, in model.py and in kernels.py."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def bodies(text: str) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("file", ["attention.py", "kernels.py"])
+@pytest.mark.parametrize("file", ["model.py", "kernels.py"])
 def test_no_function_is_there_twice(file: str) -> None:
     assert max(bodies(files("tiles")[file]).values()) == 1
 
@@ -57,14 +57,14 @@ def test_no_function_is_there_twice(file: str) -> None:
 def test_a_pattern_and_kernels_are_registered_for_each_stream() -> None:
     made = files("tiles")
     patterns = 'register("right_mask", Pattern(left_mask_blocks, left_mask_sees))'
-    assert patterns in made["attention.py"]
+    assert patterns in made["model.py"]
     assert 'KERNELS["right_mask"] = KERNELS["left_mask"]\n' in made["kernels.py"]
-    assert "def near_mask_sees(" in made["attention.py"]
+    assert "def near_mask_sees(" in made["model.py"]
     assert '    "near_mask": Kernels(' in made["kernels.py"]
 
 
 def test_mask_functions_that_are_alike_are_one() -> None:
-    made = files("sdpa")["attention.py"]
+    made = files("sdpa")["model.py"]
     assert "\nright_mask = left_mask\n" in made and "def near_mask(" in made
 
 
