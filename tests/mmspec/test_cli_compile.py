@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mmspec.cli import waiting
 from mmspec.cli.main import main
 from mmspec.text import parse, read
 
@@ -56,8 +57,12 @@ def test_output_names_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_a_step_prints_what_it_made_and_writes_nothing(
-    path: Path, step: str, capsys: pytest.CaptureFixture[str]
+    path: Path,
+    step: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(waiting, "_PATIENCE", 600.0)  # a busy machine is no word on stderr
     assert main(["compile", str(path), "--stop-after", step]) == 0
     shown = capsys.readouterr()
     assert not shown.err
