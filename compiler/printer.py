@@ -97,6 +97,10 @@ def _text(value: Any) -> str:
         axes = ", ".join(f"{axis.name} {axis.size}" for axis in value.axes)
         clock = value.clock
         return f"{axes}, every {clock.period} ms from {clock.offset}" if clock else axes
+    if isinstance(value, ir.Position):
+        own = dataclasses.asdict(value)
+        own = {key: x for key, x in own.items() if x != getattr(ir.Position(value.kind), key)}
+        return f"{value.kind}" + "".join(f" {key}={x}" for key, x in own.items())
     if isinstance(value, ir.Tokens):
         return str(value.max) if value.symbol is None else f"{value.symbol}<={value.max}"
     if isinstance(value, masks.Mask):

@@ -136,7 +136,7 @@ def _step(node: ir.Node, steps: Steps) -> None:
 
 
 def _embedded(node: ir.Embed, steps: Steps) -> str:
-    if node.position not in ("learned", "sincos"):
+    if node.position.kind not in ("learned", "sincos"):
         return f"model.{node.module}.table(ids_bc)"
     site = Site(node.module, {"TokenEmbedding": steps.requests.name(node.module)})
     made = steps.functions.request("next_embedded", {"position": node.position}, site)

@@ -74,6 +74,7 @@ from mmspec.compiler.ir.objective import (
     SquaredError,
 )
 from mmspec.compiler.ir.plan import Node, Plan
+from mmspec.compiler.ir.position import Position
 from mmspec.compiler.ir.reading import Pool, Reading
 from mmspec.compiler.ir.rotary import Linear, Llama3, Rotary
 from mmspec.compiler.ir.routing import ByModality, Experts, FeedForward, Glu, Mlp
@@ -128,6 +129,7 @@ __all__ = [
     "Plan",
     "Ponder",
     "Pool",
+    "Position",
     "Project",
     "Raw",
     "Reading",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import ClassVar
 
+from mmspec.compiler.ir.position import Position
 from mmspec.compiler.ir.tokens import Tokens, Value
 from mmspec.diagnostics import Span
 
@@ -347,6 +348,6 @@ class Embed:
     out: Value
     modality: str
     raw: Raw
-    position: str
+    position: Position
     stream: str
     span: Span | None

@@ -36,7 +36,7 @@ def geometry(name: str, modality: schema.Modality) -> Geometry:
 def segment(context: Context, name: str) -> ir.Segment:
     """The run of tokens of a modality."""
     modality = context.spec.modalities[name]
-    rotary = modality.position == "rotary"
+    rotary = modality.position.kind == "rotary"
     place = geometry(name, modality)
     return ir.Segment(name, tokens(context, name), place, name, rotary, modality.optional)
 
@@ -88,7 +88,7 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
             ),
             modality=name,
             raw=_raw(modality),
-            position=modality.position,
+            position=ir.Position(**modality.position.model_dump()),
             stream=stream,
             span=context.spec.span("modalities", name),
         )

@@ -208,9 +208,7 @@ def turned_by(place_bs: Tensor, *, rotary: ir.Rotary) -> tuple[Tensor, Tensor]:
     elif isinstance(rotary.scaling, ir.Llama3):
         turns = (rotary.scaling.low, rotary.scaling.high)
         rates_i = llama3_rates(rates_i, rotary.scaling.factor, rotary.scaling.length, turns)
-    cos_ni, sin_ni = rotation_by(place_bs.flatten(), rates_i)
-    shape = (place_bs.shape[0], 1, place_bs.shape[1], rates_i.shape[0])
-    return cos_ni.view(shape), sin_ni.view(shape)
+    return rotation_by(place_bs[:, None], rates_i)
 
 
 def turn_of(place_bs: Tensor, *, rotary: ir.Rotary) -> tuple[Tensor, Tensor]:
@@ -256,13 +254,15 @@ def take_context(kv_btf: Tensor, slots: KeySlots, *, heads: int) -> KeyValue:
 
 
 def next_embedded(
-    embedding: TokenEmbedding, ids_bc: Tensor, at_bc: Tensor, *, position: str
+    embedding: TokenEmbedding, ids_bc: Tensor, at_bc: Tensor, *, position: ir.Position
 ) -> Tensor:
     """The embeddings of the next tokens, at their places: [B, C, D]."""
     x_bcd: Tensor = embedding.table(ids_bc)
-    if position == "learned":
+    if position.kind == "learned" and position.offset > 0:
+        x_bcd = x_bcd + embedding.position[at_bc + position.offset]
+    elif position.kind == "learned":
         x_bcd = x_bcd + embedding.position[at_bc]
-    elif position == "sincos":
+    elif position.kind == "sincos":
         x_bcd = x_bcd + embedding.places(at_bc).to(x_bcd.dtype)
     return x_bcd
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec.compiler import ir
 from mmspec.compiler.parts.init import STARTS
 
 
@@ -26,14 +27,29 @@ def sincos_2d(positions: Tensor, columns: int, width: int) -> Tensor:
     return torch.cat((sincos(row, width // 2), sincos(column, width // 2)), dim=-1)
 
 
+def place_angles(positions: Tensor, first: int, pairs: int, steps: int) -> Tensor:
+    """Positions counted from `first` times rates from 1 down: float64 [..., pairs].
+
+    After so many steps a rate is 1/10000.
+    """
+    rates_i = torch.arange(pairs, device=positions.device, dtype=torch.float64) / steps
+    return (positions + first).to(torch.float64)[..., None] * 10000.0**-rates_i
+
+
 class Places(nn.Module):
     """Sines and cosines of places [...] below {tokens} -> [..., {width}] (Vaswani et al. 2017)."""
 
-    def __init__(self, tokens: int, width: int, columns: int = 0) -> None:
+    def __init__(
+        self, tokens: int, width: int, columns: int = 0, position: ir.Position | None = None
+    ) -> None:
         super().__init__()
         self.tokens = tokens
         self.width = width
         self.columns = columns
+        self.usual = position is None or position.usual
+        self.offset = 0 if position is None else position.offset
+        self.interleaved = position is None or position.interleaved
+        self.steps = width // 2 if position is None or not position.endpoint else width // 2 - 1
         self.kept = tokens <= 65536
         if self.kept:
             self.place_td: Tensor
@@ -48,8 +64,14 @@ class Places(nn.Module):
     def made(self, positions: Tensor) -> Tensor:
         if self.columns:
             return sincos_2d(positions, self.columns, self.width)
-        else:
+        elif self.usual:
             return sincos(positions, self.width)
+        elif self.interleaved:
+            angles = place_angles(positions, self.offset, self.width // 2, self.steps)
+            return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+        else:
+            angles = place_angles(positions, self.offset, self.width // 2, self.steps)
+            return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -87,13 +109,14 @@ class Placed(nn.Module):
     rows: int
     columns: int
 
-    def _place(self, position: str, max_tokens: int, width: int) -> None:
-        self.placing = position
-        if position == "learned":
-            self.position = nn.Parameter(torch.empty(max_tokens, width))
-        elif position == "sincos":
-            self.places = Places(max_tokens, width)
-        elif position == "sincos-2d":
+    def _place(self, position: ir.Position, max_tokens: int, width: int) -> None:
+        self.placing = position.kind
+        self.offset = position.offset
+        if position.kind == "learned":
+            self.position = nn.Parameter(torch.empty(max_tokens + position.offset, width))
+        elif position.kind == "sincos":
+            self.places = Places(max_tokens, width, 0, position)
+        elif position.kind == "sincos-2d":
             self.places = Places(self.rows * self.columns, width, self.columns)
         self.reset_parameters()
 
@@ -102,7 +125,11 @@ class Placed(nn.Module):
             nn.init.normal_(self.position, std=0.02)
 
     def _placed(self, x_btd: Tensor, places_bt: Tensor | None = None) -> Tensor:
-        if self.placing == "learned" and self.packed:
+        if self.placing == "learned" and self.packed and self.offset > 0:
+            x_btd = x_btd + self.position[self.offset :][places_bt]
+        elif self.placing == "learned" and self.offset > 0:
+            x_btd = x_btd + self.position[self.offset : self.offset + x_btd.shape[1]]
+        elif self.placing == "learned" and self.packed:
             x_btd = x_btd + self.position[places_bt]
         elif self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
@@ -122,7 +149,7 @@ class TokenEmbedding(Placed):
     """Token ids [B, T] -> [B, T, {width}]."""
 
     def __init__(
-        self, vocab: int, width: int, position: str, max_tokens: int, packed: bool = False
+        self, vocab: int, width: int, position: ir.Position, max_tokens: int, packed: bool = False
     ) -> None:
         super().__init__()
         self.width = width
@@ -150,7 +177,7 @@ class ImageEmbedding(Placed):
         breadth: int,
         patch: int,
         width: int,
-        position: str,
+        position: ir.Position,
     ) -> None:
         super().__init__()
         self.width = width
@@ -164,7 +191,9 @@ class ImageEmbedding(Placed):
     def forward(self, pixels_bchw: Tensor) -> Tensor:
         patches = F.unfold(pixels_bchw, self.side, stride=self.side)
         x_btd: Tensor = self.patch(patches.transpose(1, 2))
-        if self.placing == "learned":
+        if self.placing == "learned" and self.offset > 0:
+            x_btd = x_btd + self.position[self.offset :]
+        elif self.placing == "learned":
             x_btd = x_btd + self.position
         elif self.placing in ("sincos", "sincos-2d"):
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
@@ -184,7 +213,7 @@ class VideoEmbedding(Placed):
         patch: int,
         tubelet: int,
         width: int,
-        position: str,
+        position: ir.Position,
         max_tokens: int,
     ) -> None:
         super().__init__()
@@ -223,7 +252,7 @@ class FrameEmbedding(Placed):
         features: int,
         patch: int,
         width: int,
-        position: str,
+        position: ir.Position,
         max_tokens: int,
         packed: bool = False,
     ) -> None:
@@ -248,7 +277,7 @@ class FrameEmbedding(Placed):
 class TableEmbedding(Placed):
     """A row of numbers and category codes [B, columns] -> a token for each column."""
 
-    def __init__(self, columns: tuple[int, ...], width: int, position: str) -> None:
+    def __init__(self, columns: tuple[int, ...], width: int, position: ir.Position) -> None:
         super().__init__()
         self.numbers = tuple(i for i, n in enumerate(columns) if n == 0)
         self.codes = tuple(i for i, n in enumerate(columns) if n > 0)
@@ -280,6 +309,8 @@ class TableEmbedding(Placed):
             offsets_n = torch.tensor(self.offsets, device=row_bc.device)
             tokens.append(self.categories(row_bc[:, self.codes].long() + offsets_n))
         x_btd = torch.cat(tokens, dim=1)[:, self.order]
-        if self.placing == "learned":
+        if self.placing == "learned" and self.offset > 0:
+            x_btd = x_btd + self.position[self.offset :]
+        elif self.placing == "learned":
             x_btd = x_btd + self.position
         return x_btd

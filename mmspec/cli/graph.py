@@ -51,7 +51,8 @@ def _sources(wiring: Wiring, stream: str) -> Iterator[str]:
 
 def modality_lines(item: modality.Modality) -> tuple[str, ...]:
     """`tokens ≤ 48 of 256`, `learned`, `optional`."""
-    marks: list[str] = [item.position] if item.position != "none" else []
+    kind = item.position.kind
+    marks: list[str] = [kind] if kind != "none" else []
     marks += ["optional"] if item.optional else []
     return (*_size_lines(item), *([", ".join(marks)] if marks else []))
 

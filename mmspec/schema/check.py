@@ -58,7 +58,7 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 word=name,
             )
         flat = not isinstance(modality, modalities.Image | modalities.Video)
-        if modality.position == "sincos-2d" and flat:
+        if modality.position.kind == "sincos-2d" and flat:
             yield problem(
                 spec,
                 "MM305",
@@ -66,7 +66,10 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 *at,
                 help="write sincos, learned or rotary",
             )
-        if isinstance(modality, modalities.Table) and modality.position not in ("none", "learned"):
+        if isinstance(modality, modalities.Table) and modality.position.kind not in (
+            "none",
+            "learned",
+        ):
             yield problem(
                 spec,
                 "MM305",
@@ -75,15 +78,23 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 help="write none or learned",
             )
         for stream in wiring.readers(name):
-            divisor = {"sincos": 2, "sincos-2d": 4}.get(modality.position, 1)
+            divisor = modality.position.divisor
             if spec.streams[stream].width % divisor:
                 yield problem(
                     spec,
                     "MM306",
-                    f"{modality.position} needs a width divisible by {divisor}; "
+                    f"{modality.position.kind} needs a width divisible by {divisor}; "
                     f"stream `{stream}` has {spec.streams[stream].width}",
                     *at,
                     help="change the stream's width or the position",
+                )
+            elif getattr(modality.position, "endpoint", False) and spec.streams[stream].width < 4:
+                yield problem(
+                    spec,
+                    "MM306",
+                    f"a width of 2 has one rate and no endpoint; stream `{stream}`",
+                    *at,
+                    help="leave the endpoint out, or choose a width of at least 4",
                 )
 
 
@@ -102,7 +113,7 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 word=name,
             )
         rotary = any(
-            s.modality and spec.modalities[s.modality].position == "rotary"
+            s.modality and spec.modalities[s.modality].position.kind == "rotary"
             for s in wiring.segments[name]
         )
         if rotary and stream.turning is not None:

@@ -53,6 +53,8 @@ def reader(key: str, kinds: Kinds, default: str = "", number: str = "") -> Befor
 
 def called(key: str, kinds: Kinds, text: str) -> dict[str, choice.Argument]:
     """A word, maybe with arguments, as a mapping; raises Refused."""
+    if "(" not in text and text.strip() not in kinds:
+        return {"kind": text.strip()}  # what may stand here instead hangs on the rest of the spec
     takes = {word: tuple(_arguments(kind)) for word, kind in kinds.items()}
     given = parsed(lambda text, span: choice.parse(text, takes, key, span), text)
     word = str(given["kind"])
@@ -84,7 +86,8 @@ def _is_flat(field: FieldInfo) -> bool:
 
 
 def _is_size(field: FieldInfo) -> bool:
-    return int in (field.annotation, *get_args(field.annotation))
+    """Whether a field takes an expression, whose columns its error counts."""
+    return any(isinstance(one, BeforeValidator) for one in field.metadata)
 
 
 def _example(field: FieldInfo) -> Any:

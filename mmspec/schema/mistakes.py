@@ -145,7 +145,8 @@ def _diagnostic(item: Any, keys: tuple[Any, ...], document: Document) -> Diagnos
         message, parent = f"`{keys[-1]}` is missing", document.span(*keys[:-1])
         return Diagnostic("MM102", message, parent, where, f"add `{keys[-1]}: ...`")
     if kind in ("union_tag_invalid", "literal_error"):
-        inner = _holding(value, context.get("tag"))
+        short = isinstance(remedies.at(document, keys), str)
+        inner = () if short else _holding(value, context.get("tag"))
         return _choice(value, context, (*keys, *inner), document)
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "'kind'")).strip("'")

@@ -12,8 +12,7 @@ from mmspec.diagnostics import Diagnostic, shortened
 from mmspec.expressions import quantity
 from mmspec.schema.base import Model, Refused, Size, nearest_divisor, parsed
 from mmspec.schema.names import Name
-
-Position = Literal["none", "learned", "sincos", "sincos-2d", "rotary"]
+from mmspec.schema.position import NONE, Position
 
 
 def _rate(value: Any) -> Any:
@@ -42,7 +41,7 @@ class _Common(Model):
     varies: ClassVar[bool] = True
     """Whether samples have lengths: else all have as many tokens."""
 
-    position: Position = "none"
+    position: Position = NONE
     optional: bool = False
     kind: str
 

@@ -131,6 +131,10 @@ _PLACES: Final = {
     "norm": "`norm`",
     "scores": "`scores`",
     "init": "`init`",
+    "position": "`position`",
+    "rotary": "`rotary`",
+    "scaling": "`scaling`",
+    "bias": "`bias`",
     "length": "`length`",
     "columns": "a column of categories",
 }

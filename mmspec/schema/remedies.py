@@ -134,7 +134,8 @@ def choice(word: Any, choices: list[str], keys: Keys, document: Document) -> str
     activation = _GATED.get(words.plain(word))
     if activation and ("glu" in choices or activation in choices):
         return f"write `feed_forward: {{kind: glu, activation: {activation}}}`"
-    if why := words.absent(word) or words.absent(f"{word} {keys[-2] if keys[1:] else ''}"):
+    places_of = (words.absent(f"{word} {key}") for key in keys[-2:])
+    if why := words.absent(word) or next(filter(None, places_of), ""):
         return f"one of: {', '.join(fitting)}; {why}"
     close = words.meant(word, fitting) or suggest(word, fitting)
     return f"did you mean `{close}`?" if close else f"one of: {', '.join(fitting)}"

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from mmspec import text
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import Attention
+from mmspec.schema.position import Placing
 from mmspec.schema.spec import Spec
 
 
@@ -29,6 +30,9 @@ def plain(value: Any) -> Any:
     """Any part of a Spec as plain data."""
     if isinstance(value, Attention):
         return _attention(value)
+    if isinstance(value, Placing):
+        given = value.model_dump(exclude_defaults=True, exclude={"kind"})
+        return {"kind": value.kind, **given} if given else value.kind
     if isinstance(value, BaseModel):
         fields = type(value).model_fields.items()
         pairs = ((field.alias or name, getattr(value, name)) for name, field in fields)

@@ -11,6 +11,7 @@ import torch
 from part_case import filled, normal, same, same_gradients, weights
 from torch import Tensor, nn
 
+from mmspec.compiler import ir
 from mmspec.compiler.parts.modality import (
     FrameEmbedding,
     ImageEmbedding,
@@ -41,12 +42,39 @@ def grid_wave(row: int, column: int) -> list[float]:
     return wave(row, D // 2) + wave(column, D // 2)
 
 
+def halves(t: int, steps: int) -> list[float]:
+    """All sines, then all cosines, of t / 10000^(i/steps)."""
+    angles = [t / 10000 ** (i / steps) for i in range(D // 2)]
+    return [*map(math.sin, angles), *map(math.cos, angles)]
+
+
+def sides(halves: list[float]) -> list[float]:
+    """Sines and cosines side by side."""
+    pairs = zip(halves[: D // 2], halves[D // 2 :], strict=True)
+    return [x for pair in pairs for x in pair]
+
+
+POSITIONS = {
+    "learned from 2": ir.Position("learned", 2),
+    "halves from 3": ir.Position("sincos", 3, interleaved=False),
+    "endpoint": ir.Position("sincos", endpoint=True),
+}
+
+
+def placed(position: str) -> ir.Position:
+    """A position by its name here or in the language."""
+    return POSITIONS.get(position) or ir.Position(position)
+
+
 def places(part: nn.Module, position: str, tokens: int, columns: int = 1) -> Tensor:
     """What a position adds to each token."""
-    if position == "learned":
-        return part.get_parameter("position")[:tokens]
+    if placed(position).kind == "learned":
+        offset = placed(position).offset
+        return part.get_parameter("position")[offset : offset + tokens]
     made: dict[str, Callable[[int], list[float]]] = {
         "sincos": lambda t: wave(t, D),
+        "halves from 3": lambda t: halves(t + 3, D // 2),
+        "endpoint": lambda t: sides(halves(t, D // 2 - 1)),
         "sincos-2d": lambda t: grid_wave(t // columns, t % columns),
     }
     rows = [made[position](t) if position in made else [0.0] * D for t in range(tokens)]
@@ -81,10 +109,10 @@ def test_tables_of_very_many_positions_are_not_kept() -> None:
     same(long(torch.tensor([70_000])), torch.tensor([wave(70_000, D)], dtype=torch.float64))
 
 
-@pytest.mark.parametrize("position", ["none", "learned", "sincos", "rotary"])
+@pytest.mark.parametrize("position", ["none", "learned", "sincos", "rotary", *POSITIONS])
 def test_tokens(position: str) -> None:
-    part = filled(TokenEmbedding(13, D, position, 11))
-    learned = {"position"} if position == "learned" else set()
+    part = filled(TokenEmbedding(13, D, placed(position), 11))
+    learned = {"position"} if "learned" in position else set()
     assert set(weights(part)) == {"table.weight"} | learned
     ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
     rows = [[part.table.weight[int(i)] for i in row] for row in ids]
@@ -92,25 +120,27 @@ def test_tokens(position: str) -> None:
     same_gradients(part(ids, UNUSED), expected, list(part.parameters()))
 
 
-@pytest.mark.parametrize("position", ["none", "learned", "sincos", "rotary"])
+@pytest.mark.parametrize("position", ["none", "learned", "sincos", "rotary", *POSITIONS])
 def test_positions_begin_anew_in_each_document(position: str) -> None:
     at = torch.tensor([[0, 1, 2, 0, 1], [0, 0, 1, 2, 3]])
-    part = filled(TokenEmbedding(13, D, position, 11, packed=True))
+    part = filled(TokenEmbedding(13, D, placed(position), 11, packed=True))
     ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
     expected = part.table.weight[ids] + places(part, position, 5)[at]
     same_gradients(part(ids, at), expected, list(part.parameters()))
-    frames = filled(FrameEmbedding(2, 3, D, position, 11, packed=True))
+    frames = filled(FrameEmbedding(2, 3, D, placed(position), 11, packed=True))
     x = normal(2, 15, 2)
     expected = frames.frames(x.reshape(2, 5, 6)) + places(frames, position, 5)[at]
     same_gradients(frames(x, None, at), expected, list(frames.parameters()))
 
 
-@pytest.mark.parametrize("position", ["none", "learned", "sincos", "sincos-2d"])
+@pytest.mark.parametrize("position", ["none", "learned", "sincos", "sincos-2d", *POSITIONS])
 @pytest.mark.parametrize(("channels", "rows", "columns", "patch"), [(3, 2, 5, 2), (1, 3, 2, 3)])
 def test_a_patch_is_channel_row_column(
     channels: int, rows: int, columns: int, patch: int, position: str
 ) -> None:
-    part = filled(ImageEmbedding(channels, rows * patch, columns * patch, patch, D, position))
+    part = filled(
+        ImageEmbedding(channels, rows * patch, columns * patch, patch, D, placed(position))
+    )
     pixels = normal(2, channels, rows * patch, columns * patch)
     tokens = []
     for b in range(2):
@@ -135,7 +165,7 @@ def test_frames_past_the_length_are_zero(
     patch: int, lengths: list[int] | None, position: str
 ) -> None:
     frames, features = 7, 5
-    part = filled(FrameEmbedding(features, patch, D, position, 13))
+    part = filled(FrameEmbedding(features, patch, D, placed(position), 13))
     x = normal(3, frames, features)
     length = None if lengths is None else torch.tensor(lengths)
     tokens = []
@@ -162,8 +192,8 @@ def test_a_tubelet_is_frame_channel_row_column(
     sizes = (channels, rows * patch, columns * patch)
     deep = math.ceil(frames / tubelet)
     most = (deep + 1) * rows * columns
-    part = filled(VideoEmbedding(sizes, patch, tubelet, D, position, most))
-    learned = {"position"} if position == "learned" else set()
+    part = filled(VideoEmbedding(sizes, patch, tubelet, D, placed(position), most))
+    learned = {"position"} if "learned" in position else set()
     assert set(weights(part)) == {"patch.weight", "patch.bias"} | learned
     x = normal(3, frames, *sizes)
     tokens = []
@@ -191,7 +221,7 @@ def test_a_tubelet_is_frame_channel_row_column(
 
 
 def test_a_video_may_have_no_frame_and_anything_past_its_length() -> None:
-    part = filled(VideoEmbedding((1, 4, 6), 2, 2, D, "sincos-2d", 12))
+    part = filled(VideoEmbedding((1, 4, 6), 2, 2, D, placed("sincos-2d"), 12))
     assert part(torch.zeros(3, 0, 1, 4, 6).double(), torch.zeros(3, dtype=torch.int64)).shape == (
         3,
         0,
@@ -204,7 +234,7 @@ def test_a_video_may_have_no_frame_and_anything_past_its_length() -> None:
 
 
 def test_frames_past_the_length_may_be_anything() -> None:
-    part, x = filled(FrameEmbedding(2, 3, D, "none", 4)), normal(1, 7, 2).detach()
+    part, x = filled(FrameEmbedding(2, 3, D, placed("none"), 4)), normal(1, 7, 2).detach()
     spoilt = x.clone()
     spoilt[0, 4:] = torch.nan
     assert torch.equal(part(spoilt, torch.tensor([4]), UNUSED), part(x, torch.tensor([4]), UNUSED))
@@ -213,7 +243,7 @@ def test_frames_past_the_length_may_be_anything() -> None:
 @pytest.mark.parametrize("position", ["none", "learned"])
 @pytest.mark.parametrize("columns", [(0, 3, 0, 5), (3, 0, 5), (0, 0, 0), (2, 7), (0,), (4,)])
 def test_a_token_for_each_column_in_order(columns: tuple[int, ...], position: str) -> None:
-    part = filled(TableEmbedding(columns, D, position))
+    part = filled(TableEmbedding(columns, D, placed(position)))
     codes = torch.tensor([[n - 1 for n in columns], [0 for _ in columns]], dtype=torch.float64)
     values = normal(2, len(columns)).detach()
     row = torch.tensor([[not n for n in columns]]).double() * values + codes.clamp(min=0)
@@ -230,7 +260,7 @@ def test_a_token_for_each_column_in_order(columns: tuple[int, ...], position: st
     same_gradients(found.flatten(0, 1), torch.stack(expected), list(part.parameters()))
     present = {"weight", "bias"} if 0 in columns else set()
     present |= {"categories.weight"} if any(columns) else set()
-    present |= {"position"} if position == "learned" else set()
+    present |= {"position"} if "learned" in position else set()
     assert set(weights(part)) == present
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from data_case import source, spec
 
+from mmspec.compiler import ir
 from mmspec.compiler.parts.modality import TableEmbedding
 from mmspec.data import dataset, numerals
 from mmspec.data.encode import frames, names, table, target, tokens
@@ -171,7 +172,7 @@ def test_a_high_code_reaches_the_model_as_it_is() -> None:
 
 
 def test_a_model_reads_the_row_of_a_high_code() -> None:
-    part = TableEmbedding((0, 2**24 + 8), 1, "none")
+    part = TableEmbedding((0, 2**24 + 8), 1, ir.Position("none"))
     with torch.no_grad():
         part.categories.weight.zero_()
         part.categories.weight[2**24 + 1] = 7

@@ -31,7 +31,7 @@ heads:
 
 def features(spec: Spec) -> set[str]:
     """What a spec uses, in words."""
-    found = {f"{m.kind} {m.position}" for m in spec.modalities.values()}
+    found = {f"{m.kind} {m.position.kind}" for m in spec.modalities.values()}
     found |= {f"optional {m.optional}" for m in spec.modalities.values()}
     found |= {h.kind for h in spec.heads.values()}
     for stream in spec.streams.values():

@@ -9,7 +9,8 @@ from mmspec.verify.costs.polynomial import BATCH
 
 def costs(sizes: Sizes, node: ir.Embed) -> Part:
     """Cost of one embedding."""
-    positions = node.out.segments[0].tokens.max if node.position == "learned" else 0
+    learned = node.position.kind == "learned"
+    positions = node.out.segments[0].tokens.max + node.position.offset if learned else 0
     cost = _tokens(sizes, node) + weights(positions * node.out.width)
     return cost.part(node.module, "modality", node.raw.name, node.stream)
 

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from mmspec.verify.faults.fault import Fault, source
-from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, LEAVING, ROUTED, TOWERS
+from mmspec.verify.faults.specs import CAPTION, COUNTED, CROSSED, JOINED, LEAVING, ROUTED, TOWERS
 
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "position-offset-lost",
+        "the first token has the first row of the table of positions",
+        COUNTED,
+        ("P59",),
+        source((r"self\.position\[2 : 2 \+ ", "self.position[0 : ")),
+    ),
+    Fault(
+        "sines-beside-cosines",
+        "sines stand beside their cosines and not before all of them",
+        COUNTED,
+        ("P59",),
+        source(
+            (
+                r"torch\.cat\(\((angles\.sin\(\), angles\.cos\(\))\), dim=-1\)",
+                r"torch.stack((\1), dim=-1).flatten(-2)",
+            )
+        ),
+    ),
+    Fault(
+        "sines-without-endpoint",
+        "the last rate of sines and cosines is not the endpoint",
+        COUNTED,
+        ("P59",),
+        source((r"place_angles\(positions, 1, 5, 4\)", "place_angles(positions, 1, 5, 5)")),
+    ),
     Fault(
         "patch-channel-last",
         "a patch is flattened row, column, channel and not channel first",

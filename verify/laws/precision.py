@@ -68,7 +68,7 @@ def low_batch(batch: Inputs) -> Inputs:
 
 def _placed(subject: Subject) -> bool:
     kinds = ("sincos", "sincos-2d", "rotary")
-    return any(modality.position in kinds for modality in subject.spec.modalities.values())
+    return any(modality.position.kind in kinds for modality in subject.spec.modalities.values())
 
 
 def _angles(subject: Subject, case: Case, dtype: torch.dtype) -> list[Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmspec.schema import modality as kinds
+from mmspec.schema.position import Learned, Sincos
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
 
 
@@ -111,17 +112,31 @@ def _table(table: kinds.Table, w: Weights, row: Tensor) -> Tensor:
 
 def _position(modality: kinds.Modality, w: Weights, places: Sequence[int], width: int) -> Tensor:
     """What is added to tokens at these positions: [n, D]."""
-    if modality.position == "learned":
-        return w["position"][list(places)]
-    if modality.position == "sincos":
-        return torch.stack([sincos(t, width) for t in places])
-    if modality.position == "sincos-2d":
+    position = modality.position
+    if isinstance(position, Learned):
+        return w["position"][[t + position.offset for t in places]]
+    if isinstance(position, Sincos):
+        return torch.stack([waves(t, width, position) for t in places])
+    if position.kind == "sincos-2d":
         assert isinstance(modality, kinds.Image | kinds.Video)
         rows, columns = (size // modality.patch for size in modality.size)
         half = width // 2
         at = [divmod(t % (rows * columns), columns) for t in places]
         return torch.stack([torch.cat([sincos(r, half), sincos(c, half)]) for r, c in at])
     return torch.zeros(len(places), width, dtype=torch.float64)
+
+
+@lru_cache(maxsize=4096)
+def waves(t: int, width: int, position: Sincos) -> Tensor:
+    """What a place adds [D], by the formula of docs/language.md."""
+    half = width // 2
+    steps = half - 1 if position.endpoint else half
+    angles = [(t + position.offset) / 10000 ** (i / steps) for i in range(half)]
+    sines, cosines = [math.sin(a) for a in angles], [math.cos(a) for a in angles]
+    if not position.interleaved:
+        return torch.tensor(sines + cosines, dtype=torch.float64)
+    sides = [x for pair in zip(sines, cosines, strict=True) for x in pair]
+    return torch.tensor(sides, dtype=torch.float64)
 
 
 @lru_cache(maxsize=4096)
@@ -150,6 +165,6 @@ def shapes(modality: kinds.Modality, width: int) -> Shapes:
         numbers = len(modality.columns) - len(codes)
         found |= {"weight": (numbers, width), "bias": (numbers, width)} if numbers else {}
         found |= {"categories.weight": (sum(codes), width)} if codes else {}
-    if modality.position == "learned":
-        found["position"] = (max_tokens(modality), width)
+    if isinstance(modality.position, Learned):
+        found["position"] = (max_tokens(modality) + modality.position.offset, width)
     return found

@@ -169,7 +169,7 @@ class _Meaning:
             assert values is not None
             tokens = modality.embed(config, w, values[sample], length, places)
         tokens = w.note(tokens)
-        turns = places if config.position == "rotary" else ()
+        turns = places if config.position.kind == "rotary" else ()
         return (Run(source.name, tokens, layout(config), ids, turns),)
 
     def _documents(self, name: str, sample: int) -> tuple[int, ...]:

@@ -19,6 +19,18 @@ DIVISOR = {"sincos": 2, "sincos-2d": 4}
 """What the width of a stream that reads such a position is a multiple of."""
 
 
+_CALLS = {
+    "learned": ("learned(2)",),
+    "sincos": ("sincos(3)", "sincos(interleaved=false)", {"kind": "sincos", "offset": 1}),
+}
+"""Positions with arguments."""
+
+
+def kind_of(position: Any) -> str:
+    """The kind of a position that was drawn."""
+    return str(position["kind"]) if isinstance(position, dict) else str(position).split("(")[0]
+
+
 @st.composite
 def modalities(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     """One to three modalities by name."""
@@ -41,7 +53,7 @@ def _modality(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         positions.append("sincos-2d")
     position = draw(st.sampled_from(positions))
     if position != "none":
-        body["position"] = position
+        body["position"] = draw(st.sampled_from([position, *_CALLS.get(position, ())]))
     if draw(st.booleans()):
         body["optional"] = True
     return body

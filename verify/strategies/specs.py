@@ -18,7 +18,7 @@ from mmspec.verify.reference.modality import longest
 from mmspec.verify.reference.told import told
 from mmspec.verify.strategies import heads
 from mmspec.verify.strategies.masks import held
-from mmspec.verify.strategies.modalities import DIVISOR, modalities
+from mmspec.verify.strategies.modalities import DIVISOR, kind_of, modalities
 from mmspec.verify.strategies.streams import Node, stream
 
 Body = dict[str, Any]
@@ -81,7 +81,7 @@ def _hopeless(spec: Spec) -> list[str]:
 
 
 def _modality_node(name: str, body: Body) -> Node:
-    position = body.get("position", "none")
+    position = kind_of(body.get("position", "none"))
     rotary = frozenset({name} if position == "rotary" else ())
     return Node(name, (held(name, body),), False, DIVISOR.get(position, 1), rotary)
 

@@ -1,0 +1,72 @@
+"""Where the tokens of a modality are told that they stand."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from mmspec.schema import choice
+from mmspec.schema.base import Model
+
+Offset = Annotated[int, Field(ge=0, lt=2**20)]
+
+
+class Placing(Model):
+    """What a reader may know of a position without its kind."""
+
+    kind: str
+    divisor: ClassVar[int] = 1
+    """What the width is a multiple of."""
+
+
+class NoPosition(Placing):
+    """Nothing is told."""
+
+    kind: Literal["none"] = "none"
+
+
+class Learned(Placing):
+    """A learned vector for each place; the first `offset` rows of the table are nobody's."""
+
+    kind: Literal["learned"]
+    offset: Offset = 0
+
+
+class Sincos(Placing):
+    """Sines and cosines of the place (Vaswani et al. 2017).
+
+    Side by side, or not interleaved: all sines, then all cosines. endpoint: the last rate is
+    1/10000, not the one before it.
+    """
+
+    divisor = 2
+
+    kind: Literal["sincos"]
+    offset: Offset = 0
+    interleaved: bool = True
+    endpoint: bool = False
+
+
+class Sincos2d(Placing):
+    """Those of the row, and those of the column."""
+
+    divisor = 4
+
+    kind: Literal["sincos-2d"]
+
+
+class Rotary(Placing):
+    """Told to attention, which turns queries and keys."""
+
+    kind: Literal["rotary"]
+
+
+KINDS: Final[dict[str, Any]] = choice.by_name(NoPosition, Learned, Sincos, Sincos2d, Rotary)
+"""Every position by its name."""
+
+Position = Annotated[
+    Annotated[NoPosition | Learned | Sincos | Sincos2d | Rotary, Field(discriminator="kind")],
+    choice.reader("position", KINDS),
+]
+NONE: Final = NoPosition.model_construct()
