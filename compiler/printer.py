@@ -36,11 +36,12 @@ def _node(part: Any) -> Iterator[str]:
 def _field(name: str, value: Any, pad: str) -> Iterator[str]:
     if value is None or value == () or isinstance(value, Span):
         return
-    if (name, value) in (("told", ""), ("order", (0,))):
+    if (name, value) in (("told", ""), ("order", (0,)), ("repeat", 1)) or name == "variant":
         return
     if name == "variants":
         for number, block in enumerate(value):
-            yield from _nested(f"block {number}" if len(value) > 1 else "block", block, pad)
+            named = f"block {number}: {block.variant}" if len(value) > 1 else "block"
+            yield from _nested(named, block, pad)
     elif isinstance(value, ir.Block | ir.Attention):
         yield from _nested(name, value, pad)
     elif name in ("fusion", "raw", "answer", "loss"):
@@ -62,7 +63,11 @@ def _field(name: str, value: Any, pad: str) -> Iterator[str]:
 def _nested(name: str, value: Any, pad: str) -> Iterator[str]:
     """The fields of a record, a step further in; what an attention's owner says is left out."""
     yield f"{pad}{name}:"
-    said = ("owner", "of", "queries", "keys", "own") if isinstance(value, ir.Attention) else ()
+    said = (
+        ("owner", "of", "queries", "keys", "own", "shown", "causal")
+        if isinstance(value, ir.Attention)
+        else ()
+    )
     for item in dataclasses.fields(value):
         if item.name not in said:
             yield from _field(item.name, getattr(value, item.name), pad + "    ")

@@ -62,7 +62,12 @@ _TABLE = """
 | MM323 | target is an input | A classifier or regressor is trained on the column of its own name, which a modality or a column of a table reads too. |
 | MM324 | target is seen | Every row of a language-model head sees the token that it is trained to predict: through a mask that looks ahead (left out, attention is `full`), or through what reads all tokens at once. Positions inside a `prefix` alone carry no loss, and the others do. |
 | MM325 | scores across segments | A relative score asks how far apart two tokens are, and those of two segments have no common line; by pair it is said of a segment with itself. |
+| MM326 | key of the whole stream | A variant changes what its layers do; the stream's shape and sources (`from`, `width`, `depth`, `layers`, `repeat`, `like`, `halting`, `final_norm`) are the whole stream's. |
+| MM327 | like no stream | `like` names another stream of the spec, and streams are not like one another in a circle. |
+| MM328 | order of layers | `layers` names the stream's variants, `NAME*count` for several in a row and `NAME*rest` at most once, no more than the stream is deep, and each at least once. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
+| MM402 | rotary of several kinds | The variants of a stream whose tokens are turned by rotary have one head width and one `rotary`; the compiler makes one table of angles a stream. |
+| MM403 | routes of several kinds | The layers of a stream that route have one number of experts and one `balance`: their statistics and losses are the stream's. |
 | MM500 | unknown data set | The name is neither a built-in data set nor a file; the message lists both kinds. |
 | MM501 | data file cannot be read | A file that a row names is missing, damaged, outside the manifest's folder or of a kind that its column does not take. |
 | MM502 | manifest syntax | A manifest is CSV with a header, or JSON lines with one object a row; the line shown is neither. |

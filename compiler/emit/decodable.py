@@ -113,15 +113,17 @@ class _Flow:
         if node.halting is not None:
             what = f"the {node.halting.words} of stream `{node.stream}`"
             return dict.fromkeys(row, f"{what} reads all tokens")
+        if node.repeat > 1:
+            return dict.fromkeys(row, f"the layers of stream `{node.stream}` run several times")
         where = f"stream `{node.stream}`"
-        for _ in range(node.repeat):
+        idle = 0
+        for block in node.layers(0, node.passed):
             after = row
-            for block in node.layers(0, len(node.order)):
-                for site in block.attentions:
-                    after = self._attended(site, (after, after), where)
-            if after == row:
+            for site in block.attentions:
+                after = self._attended(site, (after, after), where)
+            idle, row = (idle + 1 if after == row else 0), after
+            if idle == len(node.order):
                 break
-            row = after
         return row
 
     def _attended(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
+from mmspec.compiler.emit import decoding_varied as varied
 from mmspec.compiler.emit import inputs, sight
 from mmspec.compiler.emit.decodable import Decoding, decoding
 from mmspec.compiler.emit.model import LEGEND as LETTERS
@@ -19,14 +20,17 @@ from mmspec.compiler.specialise.functions import Functions, Site
 from mmspec.compiler.specialise.source import Library, library, names_used
 from mmspec.compiler.specialise.specialise import Specialiser
 
+if TYPE_CHECKING:
+    from mmspec.compiler.relations.meaning.alive import Alive
+
 SUMMARY: Final = "Decoding: a prompt, then the tokens after it from kept keys and values."
 LEGEND: Final = {**LETTERS, "c": "next tokens", "s": "kept keys"}
 
 
 @cache
 def parts() -> Library:
-    """What `parts/decoding.py` defines."""
-    return library((unexecuted("parts.decoding"),))
+    """What `parts/decoding.py` and `parts/decoding_layers.py` define."""
+    return library((unexecuted("parts.decoding"), unexecuted("parts.decoding_layers")))
 
 
 @dataclass
@@ -43,6 +47,8 @@ class Steps:
     places: dict[str, str] = field(default_factory=dict)
     """Segment -> statement of `prefill` that says which of its tokens there are."""
     recorders: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    """Functions that call specialised ones."""
     before: list[str] = field(default_factory=list)
     """Statements of `prefill` that name layers."""
     body: list[str] = field(default_factory=list)
@@ -67,10 +73,14 @@ class Steps:
 
     def classes(self, module: str) -> dict[str, Class]:
         """Classes of a module and all below it, by the part they come from."""
+        name = self.requests.name(module)
+        classes = self.specialiser.classes.values()
+        return self.below([item for item in classes if item.handle.name == name])
+
+    def below(self, ahead: list[Class]) -> dict[str, Class]:
+        """Some classes and all below them, by the part they come from."""
         known = self.specialiser.classes
         found: dict[str, Class] = {}
-        name = self.requests.name(module)
-        ahead = [item for item in known.values() if item.handle.name == name]
         while ahead:
             item = ahead.pop()
             found.setdefault(item.part, item)
@@ -93,7 +103,7 @@ def sources(plan: ir.Plan, requests: Requests, specialiser: Specialiser) -> list
         _step(node, steps)
     made = [function.source for function in steps.functions.made.values()]
     ends = ["\n".join(lines) + "\n" for lines in (_prefill(steps), _decode(steps))]
-    return [*steps.sources, *made, *ends]
+    return [*steps.sources, *made, *steps.ends, *ends]
 
 
 def helpers(names: Iterable[str], there: Container[str]) -> Iterator[str]:
@@ -145,61 +155,96 @@ def _embedded(node: ir.Embed, steps: Steps) -> str:
 
 def _stack(node: ir.Stack, steps: Steps) -> None:
     """A stream's blocks: what their attention keeps, and the call."""
-    segment, segments = steps.decoding.segment, node.source.segments
+    if len(node.variants) > 1:
+        varied.stack(node, steps)
+        return
     (read,) = node.attentions
-    groups = read.groups
-    context = [s for s in sight.seen(groups, segment, segments) if s != segment]
     site = _site(node, steps)
-    sees = sight.Sight(f"{node.stream}_sees", f"stream {node.stream}", segment, groups)
-    steps.sources.append(sees.function((*context, segment)))
-    living = sees.alive(segment)
-    if living is not None:
-        steps.sources.append(sees.keeping(f"{node.stream}_keeps", living))
-
     layers = f"{node.stream}_layers"
     attention = site.classes["Attention"]
     every = f"model.{node.module}.modules()"
     steps.before.append(
         f"{layers} = [layer.qkv for layer in {every} if isinstance(layer, {attention})]"
     )
-    for one in (*context, segment):
-        constants = {"of": read, "rotary": one.rotary}
-        take = steps.functions.request("take_keys", constants, site).name
-        slots = _slots(steps, node.stream, sees, one, segments)
-        entry = f'"{node.stream}.{one.name}": KeyRecorder({layers}, {take}, {slots})'
-        steps.recorders.append(entry)
+    kept = keys(node, read, site, steps)
     constants = {
         "of": node.variants[0],
         "final_norm": node.final_norm is not None,
-        "segment": segment,
-        "joint": bool(context),
-        "on_line": read.scores is not None and read.scores.lines[segments.index(segment)],
+        "segment": steps.decoding.segment,
+        "joint": bool(kept.context),
+        "on_line": kept.on_line,
         "sees": ast.Name(f"{node.stream}_sees", ast.Load()),
         "keeps": ast.Name(f"{node.stream}_keeps", ast.Load()),
-        "forgets": living is not None,
-        "most": living and living.most,
+        "forgets": kept.living is not None,
+        "most": kept.living and kept.living.most,
     }
     made = steps.functions.request("next_stacked", constants, site)
-    own = f'kept["{node.stream}.{segment.name}"]'
     given = {
         "stack": f"model.{node.module}",
         "x_bcd": steps.tensors[node.source.name],
         "at_bc": "at_bc",
-        "own": own,
-        "context": _kept(node.stream, context),
+        "own": kept.own,
+        "context": kept.around,
     }
     arguments = ", ".join(given[name] for name in made.left)
-    steps.body.append(f"{steps.tensors[node.out.name]}, {own} = {made.name}({arguments})")
+    steps.body.append(f"{steps.tensors[node.out.name]}, {kept.own} = {made.name}({arguments})")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What layers of a site keep: segments besides the own one, and which keys stay.
+
+    on_line: whether scores are relative within the own one.
+    """
+
+    owner: str
+    segment: ir.Segment
+    context: tuple[ir.Segment, ...]
+    living: Alive | None
+    on_line: bool
+
+    @property
+    def own(self) -> str:
+        """The keys of the segment that is decoded."""
+        return f'kept["{self.owner}.{self.segment.name}"]'
+
+    @property
+    def around(self) -> str:
+        """The keys of the others, as a tuple."""
+        return _kept(self.owner, self.context)
+
+
+def keys(node: ir.Stack, read: ir.Attention, site: Site, steps: Steps) -> Kept:
+    """Write what the next tokens see of a site and what it keeps, and who records that."""
+    segment, segments, owner = steps.decoding.segment, node.source.segments, read.owner
+    context = [s for s in sight.seen(read.groups, segment, segments) if s != segment]
+    sees = sight.Sight(f"{owner}_sees", read.of, segment, read.groups)
+    steps.sources.append(sees.function((*context, segment)))
+    living = sees.alive(segment)
+    if living is not None:
+        steps.sources.append(sees.keeping(f"{owner}_keeps", living))
+    for one in (*context, segment):
+        constants = {"of": read, "rotary": one.rotary}
+        take = steps.functions.request("take_keys", constants, site).name
+        slots = _slots(steps, owner, sees, one, segments)
+        entry = f'"{owner}.{one.name}": KeyRecorder({owner}_layers, {take}, {slots})'
+        steps.recorders.append(entry)
+    on_line = read.scores is not None and read.scores.lines[segments.index(segment)]
+    return Kept(owner, segment, tuple(context), living, on_line)
 
 
 def _site(node: ir.Stack, steps: Steps) -> Site:
-    classes = steps.classes(node.module)
+    return site_of(node.stream, node.variants[0], steps.classes(node.module))
+
+
+def site_of(owner: str, block: ir.Block, classes: Mapping[str, Class]) -> Site:
+    """Where functions of a block's kind are specialised for: its classes, by part."""
     calls = {}
-    for one in node.variants[0].sublayers:
+    for one in block.sublayers:
         if not isinstance(one.mixer, ir.Attention):
             called = classes[type(one.mixer).__name__].signatures["forward"]
             calls[one.name] = (called.before, called.after)
-    return Site(node.stream, {part: item.handle.name for part, item in classes.items()}, calls)
+    return Site(owner, {part: item.handle.name for part, item in classes.items()}, calls)
 
 
 def _read(node: ir.Fuse, read: ir.Attention, steps: Steps) -> None:

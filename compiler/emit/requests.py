@@ -8,6 +8,7 @@ from typing import Any
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks, sparse
 from mmspec.compiler.emit.constants import Named
+from mmspec.compiler.emit.resolved import resolved
 from mmspec.compiler.emit.sparse import Backend
 from mmspec.schema.spec import camel
 
@@ -32,14 +33,10 @@ def fusion(node: ir.Fuse, backend: Backend) -> tuple[str, dict[str, Any]]:
 def stack(node: ir.Stack, backend: Backend) -> tuple[str, dict[str, Any]]:
     """Part and constants of a stream's stack."""
     turned = [segment.tokens.max for segment in node.source.segments if segment.rotary]
-    (block,), (site,) = node.variants, node.attentions
     constants: dict[str, Any] = {
-        "block": block,
+        "stack": resolved(node, backend),
         "depth": node.depth,
-        "final_norm": node.final_norm,
         "positions": max(turned, default=0),
-        "shown": sparse.patterns(site, backend),
-        "causal": masks.is_causal(site),
     }
     if node.halting is None:
         return "Stack", constants

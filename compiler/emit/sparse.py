@@ -22,9 +22,6 @@ from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 Backend = str
 """auto: tiles where they may pay, else SDPA. tiles: where a mask hides anything. sdpa: nowhere."""
 
-Patterns = tuple[tuple[str, int, int], ...]
-"""For each group of heads its pattern, its query heads and its key heads; () for SDPA."""
-
 NAMES: Final = ("Pattern", "Run", "Seen", "bounds", "laid", "register", "tiled")
 """What patterns take from the package's sparse_pattern.py."""
 
@@ -50,7 +47,7 @@ def words(site: ir.Attention) -> tuple[str, ...]:
     return tuple(f"group {place} of the heads of {site.of}" for place in places)
 
 
-def patterns(site: ir.Attention, backend: Backend) -> Patterns:
+def patterns(site: ir.Attention, backend: Backend) -> ir.Patterns:
     """What tells an attention what it sees, where it passes over tiles."""
     if not passes_over(site, backend):
         return ()

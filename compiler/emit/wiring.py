@@ -11,6 +11,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.emit import masks, sparse
 from mmspec.compiler.emit.inputs import count, length, packed
 from mmspec.compiler.emit.requests import Requests
+from mmspec.compiler.emit.resolved import masked
 from mmspec.compiler.kernels import kernel_mask
 
 
@@ -215,9 +216,8 @@ def _visible(site: ir.Attention, names: tuple[str, str], lines: Lines) -> str:
 def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     """Run a stream's blocks."""
     source, valid = lines.tensors[node.source.name], lines.valids[node.source.name]
-    (site,) = node.attentions
     arguments = {
-        **_told(site, (valid, source), lines),
+        **_all_told(node, (valid, source), lines),
         "x_btd": source,
         "positions_t": _positions(node, plan, lines),
         "routing": f"{node.stream}_routing",
@@ -231,6 +231,15 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     lines.valids[node.out.name] = valid
     if routed:
         _routed(node, lines)
+
+
+def _all_told(node: ir.Stack, names: tuple[str, str], lines: Lines) -> dict[str, str]:
+    """What all attention of a stack is told; names: validity, a tensor."""
+    sites = {site.owner: site for site in reversed(node.attentions)}
+    every = {owner: _told(site, names, lines) for owner, site in reversed(sites.items())}
+    read = [every[site.owner]["mask"] for site in masked(node, lines.requests.backend)]
+    first = next(iter(every.values()))
+    return {**first, "mask": read[0] if read else first["mask"], "masks": _tuple(read or ["None"])}
 
 
 def _run(node: ir.Stack, lines: Lines, call: str) -> None:
@@ -253,11 +262,11 @@ def _run(node: ir.Stack, lines: Lines, call: str) -> None:
 
 def _routed(node: ir.Stack, lines: Lines) -> None:
     """Statistics and auxiliary losses of a stack whose layers route."""
-    (layer,), name = node.feed_forwards, node.stream
-    for what, field_ in layer.statistics:
+    name, routes = node.stream, [layer for layer in node.feed_forwards if layer.routes]
+    for what, field_ in dict.fromkeys(each for layer in routes for each in layer.statistics):
         every = f"torch.stack([layer.{field_} for layer in {name}_routing])"
         lines.write(f'statistics["{name}.{what}"] = {every}')
-    for what, weight in layer.penalties:
+    for what, weight in dict.fromkeys(each for layer in routes for each in layer.penalties):
         mean = f"torch.stack([layer.{what} for layer in {name}_routing]).mean()"
         lines.write(f'auxiliary["{name}.{what}"] = {_scaled(weight, mean)}')
 

@@ -31,7 +31,7 @@ execution order. Every node carries its span. An `Attention` is a site: a stream
 fusion attend by the same record, and whatever is asked of attention is asked of it.
 """
 
-from mmspec.compiler.ir.attention import Attention, Group, Pairs
+from mmspec.compiler.ir.attention import Attention, Group, Pairs, Patterns
 from mmspec.compiler.ir.fusion import (
     Concat,
     CrossAttention,
@@ -125,6 +125,7 @@ __all__ = [
     "Normal",
     "Once",
     "Pairs",
+    "Patterns",
     "Picture",
     "Plan",
     "Ponder",

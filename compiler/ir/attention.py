@@ -12,6 +12,9 @@ from mmspec.expressions.mask import Mask, is_packed
 Pairs = tuple[tuple[str, str, Mask], ...]
 """(query segment, key segment, mask); a pair not listed sees nothing"""
 
+Patterns = tuple[tuple[str, int, int], ...]
+"""For each group of heads its pattern, its query heads and its key heads; (): no patterns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -48,6 +51,11 @@ class Attention:
     scores: Scores | None = None
     excepted: tuple[str, ...] = ()
     """Those of them of which the opposite holds: "query", "key", "value"."""
+    shown: Patterns = ()
+    """How it passes over tiles, and whether it is left to SDPA's own `is_causal`: see emit."""
+    causal: bool = False
+    variant: str = field(default="", repr=False)
+    """The kind of layers that it is in; "" where all are alike."""
 
     @property
     def partial(self) -> bool:

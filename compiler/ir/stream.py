@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 
 from mmspec.compiler.ir.attention import Attention
 from mmspec.compiler.ir.halting import Halting
@@ -30,7 +31,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Sublayer:
-    """post(x + after(mixer(before(x)))), where None is no norm; dropout is of what is added."""
+    """post(x + after(mixer(before(x)))), where None is no norm; dropout is of what is added.
+
+    place: which of the masks of the stack it reads; None: the one that there is (see emit).
+    """
 
     name: str
     """Its attribute in a block."""
@@ -41,6 +45,7 @@ class Sublayer:
     """`<name>_norm_after`."""
     post: Norm | None
     dropout: float
+    place: int | None = None
 
     @property
     def first(self) -> Norm | None:
@@ -55,10 +60,14 @@ class Sublayer:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One layer of width `width`: its sub-layers, in order."""
+    """One layer of width `width`: its sub-layers, in order.
+
+    `variant` is what the spec calls layers of this kind; "" where all are alike.
+    """
 
     width: int
     sublayers: tuple[Sublayer, ...]
+    variant: str = field(default="", repr=False)
 
     @property
     def words(self) -> str:
@@ -83,12 +92,17 @@ class Block:
         return tuple(mixer for mixer in mixers if not isinstance(mixer, Attention))
 
 
+def _runs(order: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Neighbours that are the same, and how many."""
+    return tuple((number, len(list(alike))) for number, alike in groupby(order))
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A stream's layers, final norm and halting.
 
-    `order` names the variants of so many layers, one after the other; all of them stand there
-    `repeat` times.
+    `order` names the variants of so many layers, one after the other, again and again until there
+    are `depth`. All of them are applied `repeat` times, with the same weights.
     """
 
     module: str
@@ -96,6 +110,7 @@ class Stack:
     source: Value
     variants: tuple[Block, ...]
     order: tuple[int, ...]
+    depth: int
     repeat: int
     final_norm: Norm | None
     halting: Halting | None
@@ -103,9 +118,16 @@ class Stack:
     span: Span | None
 
     @property
-    def depth(self) -> int:
-        """The number of layers."""
-        return len(self.order) * self.repeat
+    def passed(self) -> int:
+        """How many layers a token passes, where no halting decides."""
+        return self.depth * self.repeat
+
+    @property
+    def pieces(self) -> tuple[tuple[tuple[tuple[int, int], ...], int], ...]:
+        """Its layers as they are said: runs (variant, count) in a row, and how often these."""
+        whole, rest = divmod(self.depth, len(self.order))
+        ends = ((_runs(self.order[:rest]), 1),) if rest else ()
+        return ((_runs(self.order), whole), *ends)
 
     @property
     def attentions(self) -> tuple[Attention, ...]:
@@ -119,13 +141,14 @@ class Stack:
 
     def runs(self) -> Iterator[tuple[Block, int]]:
         """Each variant, and how many layers are of it."""
+        every = [self.order[place % len(self.order)] for place in range(self.depth)]
         for number, block in enumerate(self.variants):
-            yield block, self.order.count(number) * self.repeat
+            yield block, every.count(number)
 
     def layers(self, first: int, count: int) -> Iterator[Block]:
         """So many layers from one on (from 0); after the last comes the first again."""
         for place in range(first, first + count):
-            yield self.variants[self.order[place % len(self.order)]]
+            yield self.variants[self.order[place % self.depth % len(self.order)]]
 
     def decision(self) -> Pool | None:
         """What is read where it is decided whether a sample goes on; None: nothing is."""
@@ -137,6 +160,6 @@ class Stack:
     def passes(self) -> Iterator[tuple[int, int]]:
         """The layers as (first, count) between which `decision` is read."""
         first = 0
-        for count in self.halting.passes(self.depth) if self.halting else (self.depth,):
+        for count in self.halting.passes(self.depth) if self.halting else (self.passed,):
             yield first, count
             first += count

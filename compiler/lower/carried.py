@@ -80,7 +80,7 @@ class Carried(Generic[R]):
         elif isinstance(node, ir.Project):
             found = self.of((node.source,))
         elif isinstance(node, ir.Stack):
-            layers = (block.attentions for block in node.layers(0, node.depth))
+            layers = (block.attentions for block in node.layers(0, node.passed))
             found = self._deep(out, self.of((node.source,)), layers, len(node.order))
             found = found if node.decision() is None else self._pooled(out, found)
         else:

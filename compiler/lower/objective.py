@@ -218,7 +218,7 @@ class _Back(Generic[R]):
             step = self._pooled(f"the halting of stream `{node.stream}`", keys)
             self._everything((node.source,), row, step)
         else:
-            layers = [block.attentions for block in node.layers(0, node.depth)]
+            layers = [block.attentions for block in node.layers(0, node.passed)]
             self._put((node.source,), self._layers(node, row, layers, len(node.order)))
 
     def _layers(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mmspec.compiler import ir
 from mmspec.compiler.lower import attention, halting, modality, norm, rotary, routing, scores
 from mmspec.compiler.lower.bias import biased
@@ -24,29 +26,55 @@ def lower_source(context: Context, stream: str, source: Source) -> ir.Value:
     return context.add(ir.Project(f"{source.name}_to_{stream}", out, value, stream, span))
 
 
-def lower_block(context: Context, stream: str, source: ir.Value) -> ir.Block:
-    """The block that a stream repeats."""
-    spec = context.spec.streams[stream]
-    segments = source.segments
-    mixers: dict[str, ir.Mixer] = {
-        "attention": ir.Attention(
-            owner=stream,
-            of=f"stream {stream}",
-            queries=segments,
-            keys=segments,
-            own=True,
-            groups=attention.lower(spec.attention, spec.heads, segments, segments),
-            heads=spec.heads,
-            kv_heads=spec.kv_heads,
-            head_width=spec.head_width,
-            rotary=rotary.lower(spec) if any(segment.rotary for segment in segments) else None,
-            **biased(spec.bias, "query", "key", "value", "output"),
-            scores=scores.lower(spec.scores, segments),
-        ),
-        "feed_forward": routing.lower(spec.feed_forward, spec.width, spec.bias, segments),
-    }
-    sublayers = (_sublayer(name, mixer, spec) for name, mixer in mixers.items())
-    return ir.Block(spec.width, tuple(sublayers))
+def lower_blocks(context: Context, stream: str, source: ir.Value) -> tuple[ir.Block, ...]:
+    """The kinds of a stream's layers; those that attend alike share one owner of their masks."""
+    found: list[ir.Block] = []
+    for name, kind in context.spec.streams[stream].kinds:
+        site = _site(kind, _owner(context, stream, name), source.segments)
+        same = (each for block in found for each in block.attentions if _alike(each, site))
+        known = next(same, None)
+        of = f"the {name} layers of stream {stream}" if name else f"stream {stream}"
+        owner, of = (known.owner, known.of) if known else (site.owner, of)
+        mixers: dict[str, ir.Mixer] = {
+            "attention": replace(site, owner=owner, of=of, variant=name),
+            "feed_forward": routing.lower(
+                kind.feed_forward, kind.width, kind.bias, source.segments
+            ),
+        }
+        sublayers = (_sublayer(each, mixer, kind) for each, mixer in mixers.items())
+        found.append(ir.Block(kind.width, tuple(sublayers), name))
+    return tuple(found)
+
+
+def _owner(context: Context, stream: str, variant: str) -> str:
+    """What masks of a kind of layers are named after, which is no other stream's name."""
+    if not variant:
+        return stream
+    name = f"{stream}_{variant}"
+    return f"{name}_layers" if name in context.spec.streams else name
+
+
+def _alike(one: ir.Attention, other: ir.Attention) -> bool:
+    """Whether one pattern and one kernel serve both."""
+    named = replace(one, owner=other.owner, of=other.of, variant=other.variant)
+    return replace(named, bias=other.bias, excepted=other.excepted) == other
+
+
+def _site(kind: Stream, owner: str, segments: tuple[ir.Segment, ...]) -> ir.Attention:
+    return ir.Attention(
+        owner=owner,
+        of="",
+        queries=segments,
+        keys=segments,
+        own=True,
+        groups=attention.lower(kind.attention, kind.heads, segments, segments),
+        heads=kind.heads,
+        kv_heads=kind.kv_heads,
+        head_width=kind.head_width,
+        rotary=rotary.lower(kind) if any(segment.rotary for segment in segments) else None,
+        **biased(kind.bias, "query", "key", "value", "output"),
+        scores=scores.lower(kind.scores, segments),
+    )
 
 
 def _sublayer(name: str, mixer: ir.Mixer, spec: Stream) -> ir.Sublayer:
@@ -70,9 +98,10 @@ def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
             module=f"{stream}_stream",
             out=ir.Value(stream, source.segments, spec.width),
             source=source,
-            variants=(lower_block(context, stream, source),),
-            order=(0,),
-            repeat=spec.depth,
+            variants=lower_blocks(context, stream, source),
+            order=spec.order,
+            depth=spec.depth,
+            repeat=spec.repeat or 1,
             final_norm=norm.lower(last, spec.biased("norm")) if last else None,
             halting=halting.lower(spec.halting, spec.depth),
             stream=stream,

@@ -219,10 +219,6 @@ def rotate_some_neighbours(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tenso
     return torch.cat((first, x_bhtw[..., width:]), dim=-1)
 
 
-Patterns = tuple[tuple[str, int, int], ...]
-"""For each group of heads that stand together its pattern, its query heads and its key heads."""
-
-
 class PartlyBiased(nn.Module):
     """A linear map of {width} features; not all of its rows have a bias."""
 
@@ -255,16 +251,15 @@ class PartlyBiased(nn.Module):
 class Attention(nn.Module):
     """{attention.heads} heads of width {attention.head_width} (Vaswani et al. 2017)."""
 
-    def __init__(
-        self, width: int, attention: ir.Attention, shown: Patterns = (), causal: bool = False
-    ) -> None:
+    def __init__(self, width: int, attention: ir.Attention) -> None:
         super().__init__()
+        self.variant = attention.variant
         self.heads = attention.heads
         self.kv_heads = attention.kv_heads
         self.head_width = attention.head_width
-        self.shown = shown
-        self.pattern = shown[0][0] if shown else ""
-        self.causal = causal
+        self.shown = attention.shown
+        self.pattern = attention.shown[0][0] if attention.shown else ""
+        self.causal = attention.causal
         self.packed = attention.packed
         self.rotary = attention.rotary is not None
         self.partial = attention.rotary is not None and attention.rotary.width < self.head_width
@@ -343,7 +338,9 @@ class Attention(nn.Module):
 class CrossAttention(nn.Module):
     """Queries read a context; a query that sees no key gets exactly 0."""
 
-    def __init__(self, width: int, heads: int, shown: Patterns = (), packed: bool = False) -> None:
+    def __init__(
+        self, width: int, heads: int, shown: ir.Patterns = (), packed: bool = False
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.shown = shown

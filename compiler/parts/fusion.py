@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import CrossAttention, Patterns, visible_keys
+from mmspec.compiler.parts.attention import CrossAttention, visible_keys
 from mmspec.compiler.parts.init import STARTS
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, join_valid, mean_pool
@@ -67,7 +67,9 @@ class AttentionFusion(nn.Module):
 class CrossAttentionFusion(nn.Module):
     """The first source reads the others."""
 
-    def __init__(self, width: int, heads: int, shown: Patterns = (), packed: bool = False) -> None:
+    def __init__(
+        self, width: int, heads: int, shown: ir.Patterns = (), packed: bool = False
+    ) -> None:
         super().__init__()
         self.attention = CrossAttention(width, heads, shown, packed)
 
@@ -128,5 +130,5 @@ class TransformerFusion(nn.Module):
         marked = [x_btd + mark_d for x_btd, mark_d in zip(parts, self.source, strict=True)]
         x_btd = torch.cat(marked, dim=1)
         for block in self.blocks:
-            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
+            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing, ())
         return x_btd

@@ -11,7 +11,6 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.ir.halting import Stepping
-from mmspec.compiler.parts.attention import Patterns
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Layers, mean_pool
 
@@ -32,21 +31,12 @@ def of_one_depth(x: Tensor) -> bool:
 class SteppingStack(Layers):
     """A step of depth {depth}, taken up to {rule.at_most} times until halted."""
 
-    def __init__(
-        self,
-        block: ir.Block,
-        depth: int,
-        final_norm: ir.Norm | None,
-        shown: Patterns,
-        causal: bool,
-        rule: Stepping,
-        positions: int = 0,
-    ) -> None:
-        super().__init__(block, depth, final_norm, shown, causal, positions)
+    def __init__(self, stack: ir.Stack, depth: int, rule: Stepping, positions: int = 0) -> None:
+        super().__init__(stack, depth, positions)
         self.at_most = rule.at_most
         self.threshold = rule.threshold
         self.soft = rule.soft
-        self.halt = nn.Linear(block.width, 1)
+        self.halt = nn.Linear(stack.out.width, 1)
 
     def forward(
         self,
@@ -56,6 +46,7 @@ class SteppingStack(Layers):
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],
+        masks: tuple[Tensor | None, ...],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The mean state of the steps, their weights in it [B, N], and how many were taken [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
@@ -67,7 +58,7 @@ class SteppingStack(Layers):
         columns: list[Tensor] = []
         for step in range(1, self.at_most + 1):
             for block in self.blocks:
-                x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
+                x_btd = block(x_btd, mask, turn, valid_bt, counts, routing, masks)
             h_btd = self.norm(x_btd) if self.final_norm else x_btd
             p_r = remaining_r
             if step < self.at_most:
@@ -90,6 +81,7 @@ class SteppingStack(Layers):
                 break
             running_r, remaining_r, x_btd = running_r[keep_r], remaining_r[keep_r], x_btd[keep_r]
             valid_bt, mask = rows(valid_bt, keep_r), rows(mask, keep_r)
+            masks = tuple(rows(each, keep_r) for each in masks)
         unused = [torch.zeros_like(steps_b)] * (self.at_most - len(columns))
         return y_btd, torch.stack(columns + unused, dim=1), steps_b
 
@@ -122,17 +114,8 @@ def paid_steps(p_bn: Tensor, steps_b: Tensor) -> Tensor:
 class ExitStack(Layers):
     """Depth {depth}; in evaluation a sample leaves once the head is confident."""
 
-    def __init__(
-        self,
-        block: ir.Block,
-        depth: int,
-        final_norm: ir.Norm | None,
-        shown: Patterns,
-        causal: bool,
-        rule: ir.Exit,
-        positions: int = 0,
-    ) -> None:
-        super().__init__(block, depth, final_norm, shown, causal, positions)
+    def __init__(self, stack: ir.Stack, depth: int, rule: ir.Exit, positions: int = 0) -> None:
+        super().__init__(stack, depth, positions)
         self.after = rule.after
         self.threshold = rule.threshold
 
@@ -145,6 +128,7 @@ class ExitStack(Layers):
         counts: tuple[int, ...],
         routing: list[Routing],
         head: Callable[[Tensor, Tensor | None], Tensor],
+        masks: tuple[Tensor | None, ...],
     ) -> tuple[list[Tensor], Tensor]:
         """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
@@ -153,7 +137,7 @@ class ExitStack(Layers):
         depth_b = x_btd.new_zeros(x_btd.shape[0])
         running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
         for depth, block in enumerate(self.blocks, start=1):
-            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
+            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing, masks)
             if depth not in self.after:
                 continue
             h_btd = self.norm(x_btd) if self.final_norm else x_btd
@@ -174,6 +158,7 @@ class ExitStack(Layers):
                 break
             running_r, x_btd = running_r[keep_r], x_btd[keep_r]
             valid_bt, mask = rows(valid_bt, keep_r), rows(mask, keep_r)
+            masks = tuple(rows(each, keep_r) for each in masks)
         if self.training:
             return states, depth_b.fill_(len(self.blocks))
         return [y_btd], depth_b

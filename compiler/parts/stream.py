@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention, Patterns, Rotation
+from mmspec.compiler.parts.attention import Attention, Rotation
 from mmspec.compiler.parts.norm import norm_layer
 from mmspec.compiler.parts.routing import ByModality, Experts, Glu, Mlp, Routing
 
@@ -32,10 +32,10 @@ def mean_pool(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
     return x_btd.masked_fill(~valid_bt[..., None], 0.0).sum(dim=1) / count_b1
 
 
-def mixer_layer(width: int, mixer: ir.Mixer, shown: Patterns, causal: bool) -> nn.Module:
+def mixer_layer(width: int, mixer: ir.Mixer) -> nn.Module:
     """What a sub-layer computes (inlined by the emitter: one return is left)."""
     if isinstance(mixer, ir.Attention):
-        return Attention(width, mixer, shown, causal)
+        return Attention(width, mixer)
     if isinstance(mixer, ir.Mlp):
         return Mlp(width, mixer)
     if isinstance(mixer, ir.Glu):
@@ -48,13 +48,15 @@ def mixer_layer(width: int, mixer: ir.Mixer, shown: Patterns, causal: bool) -> n
 class Block(nn.Module):
     """{block.words}."""
 
-    def __init__(self, block: ir.Block, shown: Patterns = (), causal: bool = False) -> None:
+    def __init__(self, block: ir.Block) -> None:
         super().__init__()
+        self.variant = block.variant
         self.sublayers = block.sublayers
         for one in block.sublayers:
             if one.first is not None:
                 setattr(self, f"{one.name}_norm", norm_layer(block.width, one.first))
-            setattr(self, one.name, mixer_layer(block.width, one.mixer, shown, causal))
+            setattr(self, one.name, mixer_layer(block.width, one.mixer))
+            setattr(self, f"{one.name}_place", one.place)
             if one.after is not None:
                 setattr(self, f"{one.name}_norm_after", norm_layer(block.width, one.after))
         self.rate = max(one.dropout for one in block.sublayers)
@@ -69,12 +71,18 @@ class Block(nn.Module):
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],
+        masks: tuple[Tensor | None, ...],
     ) -> Tensor:
         for one in self.sublayers:
             mixer = getattr(self, one.name)
             y_btd = getattr(self, f"{one.name}_norm")(x_btd) if one.before is not None else x_btd
             y_btd = mixer(
-                y_btd, mask=mask, turn=turn, valid_bt=valid_bt, counts=counts, routing=routing
+                y_btd,
+                mask=mask if one.place is None else masks[getattr(self, f"{one.name}_place")],
+                turn=turn,
+                valid_bt=valid_bt,
+                counts=counts,
+                routing=routing,
             )
             if one.after is not None:
                 y_btd = getattr(self, f"{one.name}_norm_after")(y_btd)
@@ -88,23 +96,28 @@ class Block(nn.Module):
 class Layers(nn.Module):
     """The blocks of a stream, what turns their queries and keys, and the norm after them."""
 
-    def __init__(
-        self,
-        block: ir.Block,
-        depth: int,
-        final_norm: ir.Norm | None,
-        shown: Patterns,
-        causal: bool,
-        positions: int = 0,
-    ) -> None:
+    def __init__(self, stack: ir.Stack, depth: int, positions: int = 0) -> None:
         super().__init__()
-        self.final_norm = final_norm is not None
-        self.rotary = block.attentions[0].rotary is not None
-        if block.attentions[0].rotary is not None:
-            self.rotation = Rotation(positions, block.attentions[0].rotary)
-        self.blocks = nn.ModuleList([Block(block, shown, causal) for _ in range(depth)])
-        if final_norm is not None:
-            self.norm = norm_layer(block.width, final_norm)
+        self.final_norm = stack.final_norm is not None
+        self.repeat = stack.repeat
+        self.rotary = stack.attentions[0].rotary is not None
+        if stack.attentions[0].rotary is not None:
+            self.rotation = Rotation(positions, stack.attentions[0].rotary)
+        if len(stack.variants) == 1:
+            self.blocks = nn.ModuleList([Block(stack.variants[0]) for _ in range(depth)])
+        else:
+            self.blocks = nn.ModuleList()
+            for runs, times in stack.pieces:
+                for _ in range(times):
+                    for variant, count in runs:
+                        if count == 1:
+                            self.blocks.append(Block(stack.variants[variant]))
+                        else:
+                            self.blocks.extend(
+                                [Block(stack.variants[variant]) for _ in range(count)]
+                            )
+        if stack.final_norm is not None:
+            self.norm = norm_layer(stack.out.width, stack.final_norm)
 
 
 class Stack(Layers):
@@ -118,8 +131,10 @@ class Stack(Layers):
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],
+        masks: tuple[Tensor | None, ...],
     ) -> Tensor:
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
-        for block in self.blocks:
-            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing)
+        for _ in range(self.repeat):
+            for block in self.blocks:
+                x_btd = block(x_btd, mask, turn, valid_bt, counts, routing, masks)
         return self.norm(x_btd) if self.final_norm else x_btd

@@ -258,6 +258,7 @@ def static_rounds(loop: ast.comprehension, body: ast.AST, scope: Scope) -> list[
         return None
     names = {item.id for item in descend(loop.target) if isinstance(item, ast.Name)}
     counted = isinstance(value, range | enumerate) and "range" in ast.dump(folded)
+    counted = counted and not (isinstance(body, ast.Module) and value == range(1))
     if (counted or folded is loop.iter) and not _needs_names(body, names, scope):
         return None
     values = {k: v for k, v in scope.names.items() if not isinstance(v, ast.expr)}

@@ -68,6 +68,8 @@ def _words(family: Family, names: Mapping[str, str], parts: Mapping[str, str]) -
     """A word, or none, for each thing in which classes of a part may differ."""
     found = dict(_own_words(family))
     for attribute, child in family.held:
+        if len({other for name, other in family.held if name == attribute}) > 1:
+            continue  # it has several, and is called after none of them
         name = names.get(child, "")
         found[f"{attribute} kind"] = parts[child]
         found[attribute] = name.removesuffix(parts[child])
@@ -76,6 +78,8 @@ def _words(family: Family, names: Mapping[str, str], parts: Mapping[str, str]) -
 
 def _own_words(family: Family) -> Iterator[tuple[str, str]]:
     for name, value in _facts(family.classes[0].statics):
+        if name == "variant" and len({each.statics[name] for each in family.classes}) > 1:
+            value = ""  # it serves several
         field = name.rpartition(".")[2]
         word = WORDS.get(field, _camel(field))
         if type(value) is str:

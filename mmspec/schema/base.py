@@ -30,7 +30,7 @@ class Refused(ValueError):
     """
 
     def __init__(
-        self, found: Diagnostic | MmspecError, *keys: str, text: str | None = None
+        self, found: Diagnostic | MmspecError, *keys: str | int, text: str | None = None
     ) -> None:
         super().__init__("refused")
         self.found, self.keys, self.text = found, keys, text

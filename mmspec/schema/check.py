@@ -8,7 +8,7 @@ from itertools import islice
 from mmspec.diagnostics import MOST, Diagnostic, MmspecError, listed, shortened
 from mmspec.expressions import claim as claims
 from mmspec.expressions.scanner import did_you_mean
-from mmspec.schema import check_attention, check_scores
+from mmspec.schema import check_attention, check_scores, check_variants
 from mmspec.schema import head as heads
 from mmspec.schema import modality as modalities
 from mmspec.schema.objective import DEFAULT_LOSS
@@ -26,6 +26,7 @@ def check(spec: Spec, wiring: Wiring) -> None:
     for rule in (
         _modalities,
         _streams,
+        check_variants.of_streams,
         check_attention.of_streams,
         check_scores.of_streams,
         _fusions,
@@ -116,8 +117,10 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             s.modality and spec.modalities[s.modality].position.kind == "rotary"
             for s in wiring.segments[name]
         )
-        if rotary and stream.turning is not None:
-            yield from _pairs(spec, name, stream.turning)
+        for _, kind in stream.kinds:
+            if rotary and kind.turning is not None:
+                yield from _pairs(spec, name, kind.turning)
+                break
 
 
 def _pairs(spec: Spec, name: str, rotary: Rotary) -> Iterator[MmspecError]:

@@ -20,13 +20,15 @@ Named = tuple[tuple[str, Coordinates], ...]
 def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """What is wrong with the attention of streams."""
     for name, stream in spec.streams.items():
-        if stream.attention is FULL:
-            continue
         segments = _named(spec, wiring.segments[name])
-        at = ("streams", name, "attention")
-        yield from _heads_of(spec, stream.attention, (stream.heads, stream.kv_heads), at)
-        for place, attention in _groups(stream.attention, stream.heads):
-            yield from _mask(spec, attention, segments, segments, (*at, *place))
+        for variant, kind in stream.kinds:
+            if kind.attention is FULL:
+                continue
+            inner = ("variants", variant, "attention") if variant else ("attention",)
+            at = spec.written("streams", name, *inner)
+            yield from _heads_of(spec, kind.attention, (kind.heads, kind.kv_heads), at)
+            for place, attention in _groups(kind.attention, kind.heads):
+                yield from _mask(spec, attention, segments, segments, (*at, *place))
 
 
 def of_fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:

@@ -8,33 +8,41 @@ from mmspec.diagnostics import MmspecError, listed, suggest
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Wiring, problem
 
 
 def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """What is wrong with the scores of streams."""
     for name, stream in spec.streams.items():
-        if stream.scores is None or stream.scores.relative is None:
-            continue
         segments = [segment.name for segment in wiring.segments[name]]
-        at = ("streams", name, "scores", "relative")
-        if stream.scores.pairs is None:
-            (kind,) = stream.scores.kinds()
-            yield from _all(spec, kind.name(), stream.attention, segments, at)
-            continue
-        for query, key in stream.scores.pairs:
-            here = (*at, f"{query} -> {key}")
-            unknown = [one for one in dict.fromkeys((query, key)) if one not in segments]
-            for one in unknown:
-                close = suggest(one, segments)
-                advice = f"did you mean `{close}`?" if close else f"segments: {listed(segments)}"
-                yield problem(
-                    spec, "MM310", f"no segment `{one}` here", *here, help=advice, word=one
-                )
-            if query != key and not unknown:
-                message = f"`{query}` and `{key}` have no common line to be apart on"
-                advice = f"write the pair of a segment with itself: `{query} -> {query}`"
-                yield problem(spec, "MM325", message, *here, help=advice)
+        for variant, kind in stream.kinds:
+            inner = ("variants", variant) if variant else ()
+            at = spec.written("streams", name, *inner, "scores", "relative")
+            yield from _of_kind(spec, kind, segments, at)
+
+
+def _of_kind(
+    spec: Spec, stream: Stream, segments: list[str], at: tuple[str, ...]
+) -> Iterator[MmspecError]:
+    """What is wrong with the scores of a kind of layers, which stand there."""
+    if stream.scores is None or stream.scores.relative is None:
+        return
+    if stream.scores.pairs is None:
+        (kind,) = stream.scores.kinds()
+        yield from _all(spec, kind.name(), stream.attention, segments, at)
+        return
+    for query, key in stream.scores.pairs:
+        here = (*at, f"{query} -> {key}")
+        unknown = [one for one in dict.fromkeys((query, key)) if one not in segments]
+        for one in unknown:
+            close = suggest(one, segments)
+            advice = f"did you mean `{close}`?" if close else f"segments: {listed(segments)}"
+            yield problem(spec, "MM310", f"no segment `{one}` here", *here, help=advice, word=one)
+        if query != key and not unknown:
+            message = f"`{query}` and `{key}` have no common line to be apart on"
+            advice = f"write the pair of a segment with itself: `{query} -> {query}`"
+            yield problem(spec, "MM325", message, *here, help=advice)
 
 
 def _all(

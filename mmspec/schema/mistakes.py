@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from mmspec.diagnostics import MOST, Diagnostic, dotted, shortened, suggest
 from mmspec.expressions import words
 from mmspec.expressions.scanner import inside
-from mmspec.schema import fusion, halting, norm, places, remedies, scores
+from mmspec.schema import fusion, halting, inheritance, norm, places, remedies, scores
 from mmspec.schema.base import Refused
 from mmspec.text import Document
 
@@ -38,10 +38,14 @@ _TAGS: Final = frozenset(
 _OF_SIZES: Final = ("MM200", "MM201", "MM202")
 
 
-def diagnostics(error: ValidationError, document: Document) -> list[Diagnostic]:
-    """One for each problem, in the order of the text; what another's remedy mends is left out."""
+def diagnostics(error: ValidationError, document: Document, data: Any) -> list[Diagnostic]:
+    """One for each problem, in the order of the text; what another's remedy mends is left out.
+
+    data: what was validated, the document's with what its streams inherit.
+    """
     items = _own(error.errors(include_url=False))
-    placed = [(item, _place_of(item, document.data)) for item in items]
+    walked = ((item, _place_of(item, data)) for item in items)
+    placed = [(item, inheritance.written(document.data, keys)) for item, keys in walked]
     missing = {keys for item, keys in placed if item["type"] == "missing"}
     found: dict[tuple[str, str, str], Diagnostic] = {}
     for item, keys in placed:
@@ -196,7 +200,7 @@ def _refused(
         message, _, text = str(error).partition("; ")
         span = document.key_span(*keys) if of_key else document.span(*keys)
         return Diagnostic("MM105", message, span, dotted(keys), text)
-    keys, found = (*keys, *error.keys), error.diagnostic
+    keys, found = inheritance.written(document.data, (*keys, *error.keys)), error.diagnostic
     is_key = bool(error.keys) and error.text == error.keys[-1]
     span = document.key_span(*keys) if is_key else document.span(*keys)
     if found.span is not None and error.text is not None:

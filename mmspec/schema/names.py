@@ -77,6 +77,13 @@ def check_part_name(name: str) -> str:
     return check_name(name)
 
 
+def check_variant_name(name: str) -> str:
+    """As `check_part_name`, but words of Python are free: the stream's name stands before it."""
+    if ENDINGS.search(f"_{check_dim_name(name)}"):
+        raise ValueError(f"`{name}` is a word that the compiler uses; rename it")
+    return name
+
+
 def _joined(name: str) -> str:
     """A name without the underscores of what the compiler uses."""
     return ENDINGS.sub(lambda part: part[0].replace("_", ""), name)
@@ -129,4 +136,5 @@ _PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, 
 Name = Annotated[str, AfterValidator(check_name)]
 DimName = Annotated[str, AfterValidator(check_dim_name)]
 PackageName = Annotated[str, AfterValidator(check_package_name)]
+VariantName = Annotated[str, AfterValidator(check_variant_name)]
 PartName = Annotated[str, AfterValidator(check_part_name)]

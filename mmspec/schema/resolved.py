@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from mmspec import text
 from mmspec.expressions import mask as masks
 from mmspec.schema.attention import Attention
+from mmspec.schema.inheritance import WHOLE
 from mmspec.schema.position import Placing
 from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
 
 
 def resolved(spec: Spec) -> dict[str, Any]:
@@ -36,6 +38,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = type(value).model_fields.items()
         pairs = ((field.alias or name, getattr(value, name)) for name, field in fields)
+        if isinstance(value, Stream) and value.variants:
+            variants = {name: _variant(one) for name, one in value.variants.items()}
+            pairs = ((key, variants if key == "variants" else item) for key, item in pairs)
         return {key: plain(item) for key, item in pairs if item not in (None, {}, ())}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
@@ -44,6 +49,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, Fraction):
         return f"{value} Hz"
     return value
+
+
+def _variant(stream: Stream) -> dict[str, Any]:
+    """What a variant says: all keys of a stream that are not of the whole."""
+    return {key: value for key, value in plain(stream).items() if key not in WHOLE}
 
 
 def _attention(attention: Attention) -> Any:

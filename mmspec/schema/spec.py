@@ -10,6 +10,7 @@ from mmspec.diagnostics import Diagnostic, Span
 from mmspec.schema.base import Model, Refused, Size
 from mmspec.schema.claim import Claim
 from mmspec.schema.head import Head
+from mmspec.schema.inheritance import written
 from mmspec.schema.init import FAN_IN, Init
 from mmspec.schema.modality import Modality
 from mmspec.schema.names import DimName, Name, PackageName, PartName
@@ -51,7 +52,11 @@ class Spec(Model):
 
     def span(self, *keys: Any) -> Span | None:
         """Where the value at `keys` stands in the user's file (None without a document)."""
-        return self._document.span(*keys) if self._document else None
+        return self._document.span(*self.written(*keys)) if self._document else None
+
+    def written(self, *keys: Any) -> tuple[Any, ...]:
+        """The keys at which the value at `keys`, which may be inherited, was written."""
+        return written(self._document.data, keys) if self._document else keys
 
     def attach(self, document: Document) -> None:
         """Remember the document, for spans; called once by `validate`."""

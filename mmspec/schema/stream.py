@@ -12,10 +12,12 @@ from mmspec.schema.base import Fraction01, Model, Refused, Size, nearest_divisor
 from mmspec.schema.bias import Bias, Role, has_bias
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
+from mmspec.schema.names import Name, VariantName
 from mmspec.schema.norm import FinalNorm, LayerNorm, NoNorm, Norm, Normed, inherited
 from mmspec.schema.rotary import Rotary, RotaryChoice
 from mmspec.schema.routing import FeedForward, Mlp
 from mmspec.schema.scores import Scores
+from mmspec.schema.variants import Run, ordered
 
 _DEEPEST: Final = 10_000
 """Blocks of a stream: each becomes a module."""
@@ -39,6 +41,27 @@ class Stream(Model):
     bias: Bias = True
     dropout: Fraction01 = 0.0
     halting: Halting | None = None
+    variants: dict[VariantName, Stream] = Field(default_factory=dict)
+    layers: tuple[Run, ...] = ()
+    repeat: Size | None = None
+    like: Name | None = None
+
+    @property
+    def kinds(self) -> tuple[tuple[str, Stream], ...]:
+        """Its kinds of layers by name; where all are alike, itself."""
+        return tuple(self.variants.items()) or (("", self),)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Which of its kinds its layers are, again and again until there are `depth`."""
+        if not self.variants:
+            return (0,)
+        names = [*self.variants]
+        return tuple(map(names.index, ordered(self.layers, self.depth, tuple(names))))
+
+    def layer(self, place: int) -> Stream:
+        """The settings of a layer, counted from 0."""
+        return self.kinds[self.order[place % self.depth % len(self.order)]][1]
 
     @model_validator(mode="before")
     @classmethod
@@ -72,6 +95,22 @@ class Stream(Model):
         if self.depth > _DEEPEST:
             message = f"a stream has at most {_DEEPEST:,} blocks, not {self.depth:,}"
             raise Refused(Diagnostic("MM105", message), "depth")
+        return self
+
+    @model_validator(mode="after")
+    def _layers_fit(self) -> Stream:
+        if self.variants and not self.layers:
+            message = "`layers` is missing: which layer is of which variant"
+            advice = f"add `layers: [{', '.join(self.variants)}]`, again and again until `depth`"
+            raise Refused(Diagnostic("MM328", message, help=advice), "variants")
+        if self.layers and not self.variants:
+            message = "`layers` names variants, and the stream has none"
+            raise Refused(Diagnostic("MM328", message, help="add `variants`"), "layers")
+        if self.variants:
+            ordered(self.layers, self.depth, tuple(self.variants))
+        if self.repeat and self.halting:
+            message = f"`{self.halting.named()}` says itself how often the layers are applied"
+            raise Refused(Diagnostic("MM105", message, help="remove `repeat`"), "repeat")
         return self
 
     @model_validator(mode="after")

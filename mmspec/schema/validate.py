@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mmspec.diagnostics import Diagnostic, MmspecError, shortened
 from mmspec.expressions import dimension
 from mmspec.schema.check import check
+from mmspec.schema.inheritance import inherited
 from mmspec.schema.mistakes import diagnostics
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import resolve
@@ -23,11 +24,11 @@ _MOST_PARTS: Final = 2000
 def validate(document: Document) -> Spec:
     """Validate a document's data; raise one MmspecError holding every problem found."""
     _check_counts(document)
-    data = _frozen(document.data)
+    data = _frozen(inherited(document))
     try:
         spec = Spec.model_validate(data, context={"dims": _dims(data)})
     except ValidationError as error:
-        raise MmspecError(diagnostics(error, document)) from None
+        raise MmspecError(diagnostics(error, document, data)) from None
     spec.attach(document)
     check(spec, resolve(spec))
     return spec

@@ -66,12 +66,13 @@ def valid_until(lengths: Sequence[int], tokens: int) -> Tensor:
 
 
 def attention(heads: int = 3, kv_heads: int = 3, head_width: int = 4, **keys: bool) -> ir.Attention:
-    """Attention of a block; keys: rotary, bias."""
+    """Attention of a block; keys: rotary, bias, causal."""
     rotary, bias = keys.get("rotary", False), keys.get("bias", True)
     groups = (ir.Group(heads, FULL),)
     turning = ir.Rotary(head_width, 10000.0, interleaved=False, scaling=None) if rotary else None
     sizes = heads, kv_heads, head_width, turning, bias
-    return ir.Attention("text", "stream text", (), (), True, groups, *sizes)
+    causal = keys.get("causal", False)
+    return ir.Attention("text", "stream text", (), (), True, groups, *sizes, causal=causal)
 
 
 def block(feed_forward: ir.FeedForward | None = None, **keys: object) -> ir.Block:
@@ -91,6 +92,19 @@ def block(feed_forward: ir.FeedForward | None = None, **keys: object) -> ir.Bloc
     norms = where(before), where(after), where(post)
     sublayers = (ir.Sublayer(name, mixer, *norms, dropout) for name, mixer in mixers.items())
     return ir.Block(12, tuple(sublayers))
+
+
+def stacked(
+    *variants: ir.Block,
+    depth: int,
+    order: tuple[int, ...] = (0,),
+    final_norm: ir.Norm | None = None,
+    repeat: int = 1,
+) -> tuple[ir.Stack, int]:
+    """What a stack is made from: the node, and its depth."""
+    value = ir.Value("text", (), variants[0].width)
+    sizes = order, depth, repeat, final_norm
+    return ir.Stack("text_stream", value, value, variants, *sizes, None, "text", None), depth
 
 
 PLACES = {

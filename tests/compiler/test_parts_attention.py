@@ -109,7 +109,7 @@ def test_bias_is_a_choice(bias: bool) -> None:
 
 
 def test_causal_sees_itself_and_what_came_before() -> None:
-    part = filled(Attention(D, attention(), causal=True))
+    part = filled(Attention(D, attention(causal=True)))
     x = normal(B, T, D)
     sees = [[k <= q for k in range(T)] for q in range(T)]
     expected = [

@@ -13,7 +13,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.emit.decoding import parts
 from mmspec.compiler.emit.requests import stack as stack_part
 from mmspec.compiler.lower.lower import lower
-from mmspec.compiler.parts import decoding
+from mmspec.compiler.parts import decoding, decoding_layers
 from mmspec.compiler.parts.attention import Attention, rotation
 from mmspec.compiler.parts.drawn import mixed, random_blocks
 from mmspec.compiler.parts.stream import Block, Stack
@@ -69,11 +69,11 @@ def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
     x_btd = torch.randn(2, 9, 12, dtype=torch.float64)
     at_t = torch.arange(9)[None]
     mask = sees(at_t, at_t) if "scores" in more else None
-    whole = stack(x_btd, mask, torch.arange(9), None, (9,), [])
+    whole = stack(x_btd, mask, torch.arange(9), None, (9,), [], ())
     kept, found = nothing(node, 2), []
     for start, stop in ((0, 1), (1, 6), (6, 9)):
         at_bc = torch.arange(start, stop).expand(2, -1)
-        y, kept = decoding.next_stacked(
+        y, kept = decoding_layers.next_stacked(
             stack,
             x_btd[:, start:stop],
             at_bc,
@@ -140,7 +140,7 @@ def test_folded_functions_say_the_same_and_take_only_what_they_read() -> None:
     at = torch.tensor([[4, 5, 6], [3, 4, 5]])
     mask = sees(at, torch.cat((torch.arange(4).expand(2, -1), at), dim=1))
     turn = decoding.turned(at, 6)
-    plain = decoding.next_attended(
+    plain = decoding_layers.next_attended(
         block.attention,
         x,
         mask,

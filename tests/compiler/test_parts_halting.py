@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from part_case import NORM, block, filled, normal, same, same_gradients, valid_until
+from part_case import NORM, block, filled, normal, same, same_gradients, stacked, valid_until
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
@@ -49,7 +49,7 @@ def call(stack: nn.Module, x: Tensor, shared: bool, *more: object) -> tuple[Tens
     valid = valid_until(LENGTHS, T)[: x.shape[0]]
     causal = torch.ones(T, T, dtype=torch.bool).tril()
     mask = visible(causal, None) if shared else visible(causal, valid)
-    result: tuple[Tensor, ...] = stack(x, mask, POSITIONS, valid, (T,), list[Routing](), *more)
+    result: tuple[Tensor, ...] = stack(x, mask, POSITIONS, valid, (T,), list[Routing](), *more, ())
     return result
 
 
@@ -68,7 +68,10 @@ def alone(stack: PonderStack | ActStack | ExitStack, x: Tensor, b: int, steps: i
 def ponder(at_most: int = 4, final_norm: bool = True, threshold: float = 0.9) -> PonderStack:
     """A pondering stack of two blocks a step, whose samples stop at different steps."""
     halting = ir.Ponder(at_most, prior=0.3, weight=0.01, threshold=threshold)
-    return filled(PonderStack(block(), 2, NORM if final_norm else None, (), False, halting), seed=2)
+    return filled(
+        PonderStack(*stacked(block(), depth=2, final_norm=NORM if final_norm else None), halting),
+        seed=2,
+    )
 
 
 def halting(stack: PonderStack | ActStack, x: Tensor, b: int) -> tuple[list[Tensor], list[Tensor]]:
@@ -134,7 +137,7 @@ def test_ponder_stops_each_sample_at_its_own_step(threshold: float, shared: bool
 def test_ponder_of_one_sample_and_of_none_valid() -> None:
     stack, x = ponder(3).eval(), normal(1, T, D)
     valid = valid_until([0], T)
-    out, p, steps = stack(x, visible_keys(valid), POSITIONS, valid, (T,), [])
+    out, p, steps = stack(x, visible_keys(valid), POSITIONS, valid, (T,), [], ())
     assert out.isfinite().all() and p.sum().item() == pytest.approx(1)
     rate = 1 / (1 + math.exp(-stack.halt.bias.item()))
     assert p[0, 0].item() == pytest.approx(1 if rate >= 0.9 else rate)
@@ -171,7 +174,7 @@ def test_a_penalty_of_many_steps_is_finite(prior: float, steps: int) -> None:
 def act(at_most: int = 5, threshold: float = 0.9) -> ActStack:
     """Two blocks a step, whose samples halt at different steps."""
     rule = Act(at_most, weight=0.01, threshold=threshold)
-    return filled(ActStack(block(), 2, NORM, (), False, rule), seed=2)
+    return filled(ActStack(*stacked(block(), depth=2, final_norm=NORM), rule), seed=2)
 
 
 def adapted(stack: ActStack, x: Tensor, b: int) -> tuple[list[Tensor], list[Tensor]]:
@@ -216,7 +219,7 @@ def test_act_halts_once_its_probabilities_sum_to_enough(
 def exits(after: tuple[int, ...], threshold: float, final_norm: bool = True) -> ExitStack:
     """Four blocks that may be left after some."""
     norm, rule = NORM if final_norm else None, ir.Exit("y", threshold, after)
-    return filled(ExitStack(block(), 4, norm, (), False, rule), seed=3)
+    return filled(ExitStack(*stacked(block(), depth=4, final_norm=norm), rule), seed=3)
 
 
 def walk(stack: ExitStack, x: Tensor, b: int, depth: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import naive
 import pytest
 import torch
@@ -14,6 +16,7 @@ from part_case import (
     normal,
     same,
     same_gradients,
+    stacked,
     valid_until,
     weights,
 )
@@ -117,7 +120,7 @@ def test_a_block(kind: str, placement: str, norm: str) -> None:
     biases = {name for name in weights(part) if "attention_norm" in name and "bias" in name}
     assert bool(biases) is (NORMS[norm].biased and placement != "none")
     valid = valid_until(LENGTHS, T)
-    found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing]())
+    found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing](), ())
     same_gradients(found, expected(part, x, kind, made.sublayers[0]), [x, *part.parameters()])
 
 
@@ -125,7 +128,7 @@ def test_a_block(kind: str, placement: str, norm: str) -> None:
 def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None:
     made = block(placement=placement, dropout=0.4)
     part, x = filled(Block(made)), normal(B, T, D)
-    arguments = (None, NO_TURN, None, COUNTS, list[Routing]())
+    arguments = (None, NO_TURN, None, COUNTS, list[Routing](), ())
     masks: list[Tensor] = []
 
     def record(_: object, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -148,9 +151,10 @@ def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None
 @pytest.mark.parametrize("final_norm", [True, False])
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, norm: str) -> None:
-    made = block(norm=NORMS[norm], attention=attention(rotary=True))
+    made = block(norm=NORMS[norm], attention=attention(rotary=True, causal=True))
+    last = NORMS[norm] if final_norm else None
     part, x = (
-        filled(Stack(made, 3, NORMS[norm] if final_norm else None, (), True)),
+        filled(Stack(*stacked(made, depth=3, final_norm=last))),
         normal(B, T, D),
     )
     assert {name.partition(".")[0] for name in weights(part)} == (
@@ -160,21 +164,45 @@ def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, norm: str) -> None:
     y = x
     for index in range(3):
         turn = rotation(positions, 4)
-        y = part.blocks[index](y, None, turn, None, COUNTS, list[Routing]())
+        y = part.blocks[index](y, None, turn, None, COUNTS, list[Routing](), ())
     if final_norm:
         rows = [
             naive.norm(weights(part), "norm", v, 1e-3, NORMS[norm].name, groups(NORMS[norm]))
             for v in naive.vectors(y[0])
         ]
         y = torch.stack([naive.stacked(rows), part.norm(y)[1]])
-    found = part(x, None, positions, None, COUNTS, list[Routing]())
+    found = part(x, None, positions, None, COUNTS, list[Routing](), ())
     same_gradients(found, y, [x, *part.parameters()])
 
 
+def test_layers_of_several_kinds_read_masks_of_their_own_and_run_as_often_as_said() -> None:
+    """Of five layers the third is of another kind; all five are run twice."""
+    made = [block(attention=attention(heads, kv_heads=1)) for heads in (3, 2)]
+    placed = [
+        replace(one, sublayers=tuple(replace(each, place=place) for each in one.sublayers))
+        for place, one in enumerate(made)
+    ]
+    part = filled(Stack(*stacked(*placed, depth=5, order=(0, 0, 1), repeat=2)))
+    shapes = {name: len(x) for name, x in weights(part).items() if name.endswith("qkv.weight")}
+    assert [*shapes.values()] == [20, 20, 16, 20, 20], "rows of queries, keys and values"
+    x, masks = normal(B, T, D), tuple(torch.rand(1, 1, T, T) > 0.4 for _ in range(2))
+    y = x
+    for _ in range(2):
+        for layer, place in zip(part.blocks, (0, 0, 1, 0, 0), strict=True):
+            y = layer(y, masks[place], NO_TURN, None, COUNTS, list[Routing](), masks)
+    found = part(x, None, torch.zeros(T), None, COUNTS, list[Routing](), masks)
+    same_gradients(found, y, [x, *part.parameters()])
+    with pytest.raises(AssertionError):
+        same(part(x, None, torch.zeros(T), None, COUNTS, list[Routing](), masks[::-1]), y)
+
+
 def test_every_layer_reports_its_routing() -> None:
-    part, x = filled(Stack(block(KINDS["experts"]), 3, NORM, (), False)), normal(B, T, D)
+    part, x = (
+        filled(Stack(*stacked(block(KINDS["experts"]), depth=3, final_norm=NORM))),
+        normal(B, T, D),
+    )
     routing: list[Routing] = []
-    part(x, None, torch.zeros(T), None, COUNTS, routing)
+    part(x, None, torch.zeros(T), None, COUNTS, routing, ())
     assert [layer.load_e.shape for layer in routing] == [(3,)] * 3
 
 

@@ -62,6 +62,7 @@ CASES: Final = {
         packed=True,
     ),
     "hierarchical": Case(44),
+    "local_global": Case(24, (("before=63", "before=5"),)),
     "multi_stream_concat": Case(24),
     "ponder": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),
     "single_stream": Case(),

@@ -33,7 +33,7 @@ _OPERATIONS: Final = 300_000
 def executed_pairs(
     plan: ir.Plan, stream_name: str, lengths: Mapping[str, int], tile: tuple[int, int] = TILE
 ) -> int | Fraction | None:
-    """Pairs executed in one layer of a stream, the mean over its heads, in one sample.
+    """Pairs executed in a layer of a stream, the mean over layers and heads, in one sample.
 
     None where they cannot be counted in bounded time.
 
@@ -41,17 +41,29 @@ def executed_pairs(
     and the last tile of a segment counts whole.
     """
     stack = stack_of(plan, stream_name)
-    (layer,) = stack.attentions
-    known = {segment.name: segment for segment in layer.queries}
-    tiles = 0
-    for group in layer.groups:
+    pairs = Fraction(0)
+    for block, count in stack.runs():
+        for site in block.attentions:
+            tiles = _site_tiles(site, lengths, tile)
+            if tiles is None:
+                return None
+            share = Fraction(count, site.heads * stack.depth)
+            pairs += share * (tiles * tile[0] * tile[1])
+    return int(pairs) if pairs.denominator == 1 else pairs
+
+
+def _site_tiles(
+    site: ir.Attention, lengths: Mapping[str, int], tile: tuple[int, int]
+) -> int | None:
+    """Of all heads of a site."""
+    known, tiles = {segment.name: segment for segment in site.queries}, 0
+    for group in site.groups:
         for query, key, mask in group.masks:
             found = _tiles(mask, known[query], known[key], lengths, tile)
             if found is None:
                 return None
             tiles += group.heads * found
-    pairs = Fraction(tiles * tile[0] * tile[1], layer.heads)
-    return int(pairs) if pairs.denominator == 1 else pairs
+    return tiles
 
 
 def _tiles(

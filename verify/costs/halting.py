@@ -36,9 +36,10 @@ def expected_steps(plan: ir.Plan) -> dict[str, Fraction]:
     return {stream: mean for stream, mean in means.items() if mean is not None}
 
 
-def steps(halting: ir.Halting | None) -> tuple[int, Fraction]:
+def steps(node: ir.Stack) -> tuple[int, Fraction]:
     """How often a stack's blocks are run in training, and the share expected in evaluation."""
-    most, mean = halting.most_steps if halting else 1, mean_steps(halting)
+    halting = node.halting
+    most, mean = halting.most_steps if halting else node.repeat, mean_steps(halting)
     return most, Fraction(1) if mean is None else mean / most
 
 

@@ -32,7 +32,7 @@ def project(sizes: Sizes, node: ir.Project) -> Part:
 
 def stack(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
     """Costs of a stream's blocks, norms and halting, as executed in training."""
-    steps, share = halting.steps(node.halting)
+    steps, share = halting.steps(node)
     run = Run(node.module, node.stream, node.depth, steps, share)
     final = _final_norm(sizes, node, node.final_norm) if node.final_norm else Cost()
     for number, (block, depth) in enumerate(node.runs()):

@@ -140,11 +140,14 @@ def stack_of(plan: ir.Plan, stream_name: str) -> ir.Stack:
 
 
 def visible_pairs(plan: ir.Plan, stream_name: str) -> Polynomial:
-    """Pairs visible in one layer of a stream, the mean over its heads, in one sample."""
-    stack = stack_of(plan, stream_name)
-    (layer,) = stack.attentions
-    pairs = attention.visible_pairs(Sizes(plan), layer)
-    return pairs * Fraction(1, layer.heads)
+    """Pairs visible in a layer of a stream, the mean over layers and heads, in one sample."""
+    stack, sizes = stack_of(plan, stream_name), Sizes(plan)
+    parts = [
+        attention.visible_pairs(sizes, site) * Fraction(count, site.heads * stack.depth)
+        for block, count in stack.runs()
+        for site in block.attentions
+    ]
+    return sum(parts[1:], parts[0])
 
 
 def pairs_growth(plan: ir.Plan, stream_name: str) -> frozenset[Order]:

@@ -18,6 +18,7 @@ from mmspec.verify.faults import (
     routing,
     scores,
     stream,
+    variants,
 )
 from mmspec.verify.faults.fault import Fault
 
@@ -28,6 +29,7 @@ FAULTS: tuple[Fault, ...] = (
     *init.FAULTS,
     *modality.FAULTS,
     *stream.FAULTS,
+    *variants.FAULTS,
     *norm.FAULTS,
     *masks.FAULTS,
     *packing.FAULTS,

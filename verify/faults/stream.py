@@ -120,7 +120,7 @@ FAULTS: tuple[Fault, ...] = (
         "a stack has a block more than its depth",
         ROUTED,
         ("P59", "P54"),
-        plan(stacks(lambda stack: replace(stack, repeat=stack.repeat + 1))),
+        plan(stacks(lambda stack: replace(stack, depth=stack.depth + 1))),
     ),
     Fault(
         "sources-exchanged",

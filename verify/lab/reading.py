@@ -56,6 +56,35 @@ def of_source(data: Data, name: str, reader: str) -> list[str]:
     return segments(data, name) if is_stream(data, name, reader) else [name]
 
 
+def layer(data: Data, stream: str, place: int) -> dict[str, Any]:
+    """What a stream and the streams that it is like say of one of its layers, counted from 0.
+
+    Where several say something of one mapping, only what the nearest says is there.
+    """
+    said = _said(data, stream)
+    if "variants" not in said:
+        return said
+    depth = size(data, said["depth"])
+    runs = [[part.strip() for part in str(run).split("*", 1)] for run in said["layers"]]
+    counts = [1 if len(run) == 1 else run[1] for run in runs]
+    known = [0 if count == "rest" else size(data, count) for count in counts]
+    left = depth - sum(known)
+    known = [left if count == "rest" else n for count, n in zip(counts, known, strict=True)]
+    order = [run[0] for run, count in zip(runs, known, strict=True) for _ in range(count)]
+    return {**said, **said["variants"][order[place % len(order)]]}
+
+
+def _said(data: Data, stream: str) -> dict[str, Any]:
+    own = data["streams"][stream]
+    if "like" not in own:
+        return dict(own)
+    other = _said(data, own["like"])
+    base = {key: value for key, value in other.items() if key != "halting"}
+    variants = {**other.get("variants", {}), **own.get("variants", {})}
+    both = {name: {**other.get("variants", {}).get(name, {}), **v} for name, v in variants.items()}
+    return {**base, **own, **({"variants": both} if both else {})}
+
+
 def size(data: Data, value: Any) -> int:
     """A size as it is written: a number, or a sum of products of `dims`."""
     if isinstance(value, int):

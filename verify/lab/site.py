@@ -33,6 +33,8 @@ class Site:
     heads: int
     kv_heads: int
     width: int
+    layer: int = 0
+    """Of a stream's blocks, which."""
 
     def values(self, projected: Tensor) -> Tensor:
         """The part of the projection's output that holds the values [..., kv_heads * width]."""
@@ -60,8 +62,9 @@ def _of_stream(subject: Subject, name: str) -> Iterator[Site]:
             inner = f"{name}_fusion.attention"
             yield Site(f"{inner}.key_value", f"{inner}.output", kind, name, *sizes)
     for i in range(config.depth):
-        own = config.heads, config.kv_heads, config.head_width
-        yield _block(f"{name}_stream.blocks.{i}", "own", name, own)
+        own = config.layer(i)
+        sizes = own.heads, own.kv_heads, own.head_width
+        yield replace(_block(f"{name}_stream.blocks.{i}", "own", name, sizes), layer=i)
 
 
 def _block(module: str, kind: str, stream: str, sizes: tuple[int, int, int]) -> Site:
@@ -129,7 +132,7 @@ def view(subject: Subject, case: Case, site: Site, sample: int) -> View:
     documents = {name: ids[sample].tolist() for name, ids in case.batch.documents.items()}
     if site.kind == "own":
         own = lab.valid(subject, case.batch, site.stream)[sample]
-        return View(own, own, pairs_by_head(spec, site.stream, raw, documents))
+        return View(own, own, pairs_by_head(spec, site.stream, raw, documents, site.layer))
     graph = lab.wiring(subject)
     places = [
         lab.valid_source(subject, case.batch, source)[sample]

@@ -71,7 +71,7 @@ def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tenso
     def held(names: list[str]) -> dict[str, Places]:
         return {name: _held(subject, case, sample, (name, counts[name])) for name in names}
 
-    said = data["streams"][stream]
+    said = reading.layer(data, stream, site.layer)
     if site.kind == "own":
         queries = keys = held(reading.segments(data, stream))
     else:
@@ -84,7 +84,7 @@ def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tenso
 def _shares(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tensor:
     """What a query reads of each key at a site where q k is 0, 0 where it sees none: [H, n, m]."""
     shown = _shown(subject, site, case, sample).double()
-    said = subject.spec.streams[site.stream].scores
+    said = subject.spec.streams[site.stream].layer(site.layer).scores
     if site.kind == "own" and said is not None:
         counts = _counts(subject, case, sample)
         names = reading.segments(subject.document.data, site.stream)

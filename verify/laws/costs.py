@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -95,16 +96,18 @@ def _idle(subject: Subject) -> int:
     """Parameters that a token that visits every stream once does not use."""
     total = 0
     for name, stream in subject.spec.streams.items():
-        layer, width = stream.feed_forward, stream.width
-        inner = layer.width or 4 * width
-        if isinstance(layer, routing.Experts | routing.Switch):
-            chosen = layer.choose if isinstance(layer, routing.Experts) else 1
-            total += stream.depth * (layer.experts - chosen) * 2 * width * inner
-        if isinstance(layer, routing.ByModality):
-            segments = len(lab.wiring(subject).segments[name])
-            biases = inner * stream.biased("up") + width * stream.biased("down")
-            one = 2 * width * inner + biases
-            total += stream.depth * (segments - 1) * one
+        for place in range(stream.depth):
+            kind = stream.layer(place)
+            layer, width = kind.feed_forward, kind.width
+            inner = layer.width or 4 * width
+            if isinstance(layer, routing.Experts | routing.Switch):
+                chosen = layer.choose if isinstance(layer, routing.Experts) else 1
+                total += (layer.experts - chosen) * 2 * width * inner
+            if isinstance(layer, routing.ByModality):
+                segments = len(lab.wiring(subject).segments[name])
+                biases = inner * kind.biased("up") + width * kind.biased("down")
+                one = 2 * width * inner + biases
+                total += (segments - 1) * one
     return total
 
 
@@ -141,11 +144,15 @@ def _flops(subject: Subject, sizes: Sizes) -> None:
     case = Case(batch, "train")
     useful = counter.total - sizes.batch * _hidden(subject, case)
     _equal("useful FLOPs", int(forms.flops_useful.evaluate(at)), useful, "by the closed form")
-    for stream in subject.spec.streams:
+    for stream, config in subject.spec.streams.items():
         form = costing.visible_pairs(subject.plan, stream)
-        seen = pairs_by_head(subject.spec, stream, sizes.raw)
-        found = int(form.evaluate(at) * len(seen))
-        _equal(f"pairs of `{stream}`", found, int(seen.sum()), "by the form of all heads", stream)
+        layers = [
+            pairs_by_head(subject.spec, stream, sizes.raw, None, i) for i in range(config.depth)
+        ]
+        heads = math.lcm(*map(len, layers))
+        wanted = sum(int(seen.sum()) * (heads // len(seen)) for seen in layers)
+        found = int(form.evaluate(at) * heads * config.depth)
+        _equal(f"pairs of `{stream}`", found, wanted, "by the form of all heads", stream)
 
 
 def _hidden(subject: Subject, case: Case) -> int:
@@ -159,7 +166,7 @@ def _hidden(subject: Subject, case: Case) -> int:
 
 
 def _steps(stream: Stream) -> int:
-    return stream.halting.most_steps if stream.halting else 1
+    return stream.halting.most_steps if stream.halting else stream.repeat or 1
 
 
 def _growth(subject: Subject) -> None:

@@ -11,6 +11,7 @@ from mmspec.diagnostics import MmspecError
 from mmspec.schema.resolved import resolved
 from mmspec.schema.spec import Spec
 from mmspec.text import Document
+from mmspec.verify.lab import reading
 from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, Keys, Outcome, held
 from mmspec.verify.reference import halting
@@ -159,6 +160,25 @@ def _mistyped(text: str, value: Any) -> str | None:
     return None
 
 
+def _like(data: Any, name: str) -> str | None:
+    """The stream that one takes its settings from."""
+    found: str | None = data["streams"][name].get("like")
+    return found
+
+
+def _taken(subject: Subject, name: str) -> dict[str, Any]:
+    """Settings of a stream that another gives, where that one says them as a number or a word."""
+    data = subject.document.data
+    found: dict[str, Any] = {}
+    other = _like(data, name)
+    while other is not None:
+        said = data["streams"][other]
+        plain = {key: said[key] for key in ("heads", "bias", "dropout") if key in said}
+        found = {**{k: v for k, v in plain.items() if not isinstance(v, str)}, **found}
+        other = _like(data, other)
+    return found
+
+
 def _defaults(subject: Subject) -> Iterator[tuple[Keys, dict[str, Any]]]:
     """Every place of the spec where an option may be left out, with what it then means."""
     spec = subject.spec
@@ -170,10 +190,15 @@ def _defaults(subject: Subject) -> Iterator[tuple[Keys, dict[str, Any]]]:
         keys: Keys = ("streams", name)
         last = getattr(stream.norm, "placement", "none") not in ("post", "none")
         width = {"head_width": stream.width // stream.heads, "kv_heads": stream.heads}
-        yield keys, {**STREAM, **width, "final_norm": last}
+        data = subject.document.data
+        taken = reading.layer(data, name, 0).keys() | {"attention"} if _like(data, name) else ()
+        left = {**STREAM, **width, "final_norm": last}
+        yield keys, {key: value for key, value in left.items() if key not in taken}
+        yield keys, _taken(subject, name)
         written = _maybe(subject.document.data, (*keys, "norm"))
-        yield (*keys, "norm"), {k: v for k, v in NORM.items() if k != "kind" or written is None}
-        yield (*keys, "feed_forward"), DEFAULTS["feed_forward", stream.feed_forward.kind]
+        if not _like(data, name):
+            yield (*keys, "norm"), {k: v for k, v in NORM.items() if k != "kind" or written is None}
+            yield (*keys, "feed_forward"), DEFAULTS["feed_forward", stream.feed_forward.kind]
         if stream.halting is not None:
             yield (*keys, "halting"), halting.DEFAULTS[stream.halting.kind]
         if options := DEFAULTS.get(("fusion", stream.source.fusion)):

@@ -103,9 +103,10 @@ def _longest(draw: st.DrawFn, subject: Subject) -> Case:
 
 @dataclass(frozen=True, slots=True)
 class _Router:
-    """A routed stream: how many experts a token goes to, of how many."""
+    """A routed stream: its layers that route, how many experts a token goes to, of how many."""
 
     stream: str
+    layers: tuple[int, ...]
     choose: int
     experts: int
 
@@ -113,10 +114,12 @@ class _Router:
 def _routers(subject: Subject) -> list[_Router]:
     found = []
     for name, stream in subject.spec.streams.items():
-        layer = stream.feed_forward
-        if isinstance(layer, Experts | Switch) and layer.experts > 1:
+        every = {i: stream.layer(i).feed_forward for i in range(stream.depth)}
+        routed = {i: one for i, one in every.items() if isinstance(one, Experts | Switch)}
+        for layer in list(routed.values())[:1]:
             chosen = layer.choose if isinstance(layer, Experts) else 1
-            found.append(_Router(name, chosen, layer.experts))
+            if layer.experts > 1:
+                found.append(_Router(name, tuple(routed), chosen, layer.experts))
     return found
 
 
@@ -153,14 +156,13 @@ def _logits(
 ) -> tuple[list[Tensor], Tensor]:
     """The router's output of every layer as it ran, and the loads that the model tells."""
     found: list[Tensor] = []
-    depth = subject.spec.streams[router.stream].depth
 
     def note(_module: Any, _given: Any, out: Any) -> None:
         found.append(out)
 
     with ExitStack() as stack, torch.no_grad():
         stack.enter_context(lab.dry(made))
-        for i in range(depth):
+        for i in router.layers:
             module = lab.part(made, f"{router.stream}_stream.blocks.{i}.feed_forward.router")
             stack.callback(module.register_forward_hook(note).remove)
         out = lab.call(made, case.with_batch(low_batch(case.batch)), targets=False)

@@ -165,11 +165,14 @@ def _dropped(subject: Subject, search: Search) -> None:
             for inner, module in lab.part(made, f"{name}_stream").named_modules()
             if isinstance(module, nn.Dropout)
         ]
-        if bool(drops) != bool(stream.dropout):
-            said = f"{len(drops)} dropouts for a rate of {stream.dropout:g}"
+        rates = {i: stream.layer(i).dropout for i in range(stream.depth)}
+        wanted = sum(bool(rate) for rate in rates.values())
+        if len(drops) != wanted:
+            said = f"{len(drops)} dropouts for {wanted} blocks that drop"
             raise Broken(f"stream `{name}` has {said}", ("streams", name, "dropout"))
         for inner, module in drops:
-            wrong = _rate(module.train(), stream.dropout, search.seed)
+            rate = rates[int(inner.split(".")[1])]
+            wrong = _rate(module.train(), rate, search.seed)
             if wrong:
                 said = f"`{name}_stream.{inner}` {wrong}"
                 raise Broken(said, ("streams", name, "dropout"))
@@ -192,11 +195,12 @@ def _applied(subject: Subject, case: Case) -> None:
     """In training each dropout is run twice in a block: after attention, after feed-forward."""
     made = lab.model(subject, replace(case, mode="train"))
     for name, stream in subject.spec.streams.items():
-        if not stream.dropout or stream.halting:
+        dropping = sum(stream.layer(i).dropout > 0 for i in range(stream.depth))
+        if not dropping or stream.halting:
             continue
-        runs = _drops(made, name, case)
-        if runs != 2 * stream.depth:
-            said = f"drops {runs} times in {stream.depth} blocks, not {2 * stream.depth}"
+        runs, wanted = _drops(made, name, case), 2 * dropping * (stream.repeat or 1)
+        if runs != wanted:
+            said = f"drops {runs} times in {dropping} blocks, not {wanted}"
             raise Broken(f"stream `{name}` {said}", ("streams", name, "dropout"))
 
 

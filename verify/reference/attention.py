@@ -15,6 +15,7 @@ from mmspec.schema.rotary import Linear, Llama3, Rotary
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, resolve
 from mmspec.verify.reference.arithmetic import softmax
+from mmspec.verify.reference.layers import setting
 from mmspec.verify.reference.masks import sight
 from mmspec.verify.reference.modality import longest, token_count
 from mmspec.verify.reference.places import Layout, Side, layout
@@ -70,15 +71,20 @@ def _piece(mask: Mask, query: Side, key: Side) -> Tensor:
 
 
 def pairs(spec: Spec, stream: str, lengths: Mapping[str, int]) -> Tensor:
-    """Who sees whom in any head of the self-attention of one sample: bool [n, n], valid tokens."""
-    return pairs_by_head(spec, stream, lengths).any(0)
+    """Who sees whom in any head of any layer of one sample: bool [n, n], valid tokens."""
+    kinds = range(spec.streams[stream].depth)
+    return torch.stack([pairs_by_head(spec, stream, lengths, None, i).any(0) for i in kinds]).any(0)
 
 
 def pairs_by_head(
-    spec: Spec, stream: str, lengths: Mapping[str, int], documents: Documents | None = None
+    spec: Spec,
+    stream: str,
+    lengths: Mapping[str, int],
+    documents: Documents | None = None,
+    layer: int = 0,
 ) -> Tensor:
-    """Who sees whom in each head of the self-attention of one sample: bool [H, n, n]."""
-    config = spec.streams[stream]
+    """Who sees whom in each head of the self-attention of a layer in one sample: bool [H, n, n]."""
+    config = setting(spec.streams[stream], layer)
     sides = _sides(spec, resolve(spec).segments[stream], lengths, documents or {})
     return matrices(config.attention, config.heads, sides, sides)
 

@@ -45,21 +45,22 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The blocks of a stream, their weights, and who sees whom."""
+    """The blocks of a stream, their weights, and who sees whom in each."""
 
     stream: Stream
     w: Weights
-    place: Place
+    places: list[Place]
 
     def run(self, x: Tensor, notes: Notes) -> Tensor:
         """All of them, for the tokens x [n, D]."""
-        for i in range(self.stream.depth):
-            x = self.one(i, x, notes)
+        for _ in range(self.stream.repeat or 1):
+            for i in range(self.stream.depth):
+                x = self.one(i, x, notes)
         return x
 
     def one(self, i: int, x: Tensor, notes: Notes) -> Tensor:
         """One of them."""
-        return block(x, layer_of(self.stream), self.w.at(f"blocks.{i}"), self.place, notes)
+        return block(x, layer_of(self.stream, i), self.w.at(f"blocks.{i}"), self.places[i], notes)
 
     def finish(self, x: Tensor) -> Tensor:
         """The norm after the last block, where the stream has one."""

@@ -125,5 +125,5 @@ def _shrunk(spec: Spec, name: str) -> float:
     if found["where"] == "fusion":
         assert isinstance(stream.source, Transformer)
         return math.sqrt(2 * stream.source.depth)
-    steps = stream.halting.most_steps if stream.halting else 1
+    steps = stream.halting.most_steps if stream.halting else stream.repeat or 1
     return math.sqrt(2 * stream.depth * steps)

@@ -27,6 +27,7 @@ from mmspec.verify.reference import (
     told,
 )
 from mmspec.verify.reference.arithmetic import INPUT, Passed, Weights, linear
+from mmspec.verify.reference.layers import setting
 from mmspec.verify.reference.places import layout
 from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
 from mmspec.verify.reference.shapes import embedding_name
@@ -59,7 +60,9 @@ def run(
     documents: Mapping[str, Tensor] | None = None,
 ) -> Result:
     """The meaning of a batch; a modality without `lengths` is wholly present in every sample."""
-    assert mode == "eval" or not any(s.dropout for s in spec.streams.values()), "dropout"
+    assert mode == "eval" or not any(
+        k.dropout for s in spec.streams.values() for _, k in s.kinds
+    ), "dropout"
     meaning = _Meaning(
         spec, Weights(weights), inputs, lengths or {}, documents or {}, mode == "train", record
     )
@@ -189,17 +192,21 @@ class _Meaning:
 
     def _run(self, name: str, fused: Sequence) -> halting.Outcome:
         config, w = self.spec.streams[name], self.weights.at(f"{name}_stream")
-        place = stream.place_of(fused, config.attention, config.heads)
+        layers = [setting(config, i) for i in range(config.depth)]
+        made = {id(one): stream.place_of(fused, one.attention, one.heads) for one in layers}
+        places = [made[id(one)] for one in layers]
         decider = config.halting.decider if config.halting else None
-        blocks = halting.Blocks(config, w, place)
+        blocks = halting.Blocks(config, w, places)
         return halting.run(
             joined(fused), blocks, self.training, lambda x: self._read(decider or "", x)
         )
 
     def _note_routing(self, name: str) -> None:
         """Balance and load over the batch, of every layer as often as it ran."""
-        layer, outcomes = self.spec.streams[name].feed_forward, self.outcomes[name]
-        if not isinstance(layer, Experts | Switch):
+        config, outcomes = self.spec.streams[name], self.outcomes[name]
+        every = (setting(config, i).feed_forward for i in range(config.depth))
+        layer = next((each for each in every if isinstance(each, Experts | Switch)), None)
+        if layer is None:
             return
         balances, loads = [], []
         for row in range(max(len(outcome.notes.routed) for outcome in outcomes)):

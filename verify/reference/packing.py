@@ -55,7 +55,7 @@ def _mixes(spec: Spec, wiring: Wiring, name: str, asked: frozenset[str]) -> bool
             return True
     if _any(own, asked) and config.halting and config.halting.decides(config.depth):
         return True
-    return _meets(spec, config.attention, (own, own), asked)
+    return any(_meets(spec, kind.attention, (own, own), asked) for _, kind in config.kinds)
 
 
 def _any(segments: Segments, asked: frozenset[str]) -> bool:
@@ -97,7 +97,7 @@ def moves(spec: Spec) -> bool:
     asked, wiring = frozenset(packed(spec)), resolve(spec)
     for name, config in spec.streams.items():
         sides = wiring.segments[name], wiring.segments[name]
-        found = [_move(spec, config.attention, sides, asked)]
+        found = [_move(spec, kind.attention, sides, asked) for _, kind in config.kinds]
         if config.source.context is not None:
             first, *rest = (wiring.source_segments(source) for source in wiring.sources[name])
             context = tuple(segment for group in rest for segment in group)
@@ -197,7 +197,8 @@ def spec_masks(spec: Spec) -> Masks:
     wiring = resolve(spec)
     for name, stream in spec.streams.items():
         own = sizes(spec, wiring.segments[name])
-        yield from _masks(stream.attention, own, own)
+        for _, kind in stream.kinds:
+            yield from _masks(kind.attention, own, own)
         if stream.source.context is not None:
             first, *rest = (wiring.source_segments(source) for source in wiring.sources[name])
             keys = tuple(segment for segments in rest for segment in segments)

@@ -74,11 +74,15 @@ class _Walk:
 
     def _stream(self, name: str, rows: Tensor) -> Tensor:
         config = self.spec.streams[name]
-        seen = pairs_by_head(self.spec, name, self.raw, self.documents).any(0)
-        seen = seen | torch.eye(len(seen), dtype=torch.bool)
+        seen = [
+            pairs_by_head(self.spec, name, self.raw, self.documents, layer).any(0)
+            for layer in range(config.depth)
+        ]
+        own = torch.eye(len(rows), dtype=torch.bool)
         halting = config.halting
-        for _ in range(config.depth * (halting.most_steps if halting else 1)):
-            rows = _through(seen, rows)
+        for _ in range(halting.most_steps if halting else config.repeat or 1):
+            for layer in seen:
+                rows = _through(layer | own, rows)
         mixed = halting is not None and halting.decides(config.depth, self.training)
         return rows | _some(rows) if mixed else rows
 

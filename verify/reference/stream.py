@@ -22,6 +22,7 @@ from mmspec.verify.reference.arithmetic import (
     linear,
     linear_shapes,
 )
+from mmspec.verify.reference.layers import setting
 from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.sequence import Sequence
 
@@ -46,8 +47,9 @@ class Layer:
         return "none" if isinstance(self.norm, NoNorm) else self.norm.placement
 
 
-def layer_of(stream: Stream) -> Layer:
-    """The block of a stream."""
+def layer_of(stream: Stream, place: int) -> Layer:
+    """A block of a stream, counted from 0: of what `layers` says it is."""
+    stream = setting(stream, place)
     return Layer(
         stream.width,
         stream.heads,

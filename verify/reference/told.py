@@ -91,8 +91,13 @@ def _widest(spec: Spec, name: str, apart: bool) -> Stream:
         sides = packing.sizes(spec, first), packing.sizes(spec, keys)
         opened = _attention(source.context, sides, apart)
         source = source.model_copy(update={"attention": opened})
-    attention = _attention(stream.attention, (own, own), apart)
-    return stream.model_copy(update={"source": source, "attention": attention})
+    kinds = {
+        name: kind.model_copy(update={"attention": _attention(kind.attention, (own, own), apart)})
+        for name, kind in stream.kinds
+    }
+    attention = kinds[""].attention if "" in kinds else stream.attention
+    changed = {"source": source, "attention": attention}
+    return stream.model_copy(update={**changed, "variants": kinds if stream.variants else {}})
 
 
 def _attention(of: Attention, sides: tuple[packing.Sizes, packing.Sizes], apart: bool) -> Attention:

@@ -14,7 +14,7 @@ from mmspec.schema.fusion import KINDS
 from mmspec.schema.halting import KINDS as HALTINGS
 from mmspec.schema.norm import KINDS as NORMS
 from mmspec.schema.scores import KINDS as SCORES
-from mmspec.verify.strategies import masks
+from mmspec.verify.strategies import masks, variants
 
 WIDTHS = (3, 5, 7)
 INNER = (11, 13, 17, 19, 6)
@@ -76,6 +76,8 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
     if draw(st.sampled_from([False, False, False, True])):
         body["scores"] = draw(_scores([one.name for one in held]))
     body |= draw(_blocks(sizes["width"]))
+    if draw(st.sampled_from([False, False, False, True])):
+        body |= draw(variants.varied(body, held))
     if KINDS[fusion].keeps == "none":
         return body, Node(name, held, True, latents=segments)
     rotary = _rotary(sources) & segments

@@ -1,0 +1,48 @@
+"""How the sites of a stack are told whom they see: by patterns, by SDPA's own word, or by masks."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+
+from mmspec.compiler import ir
+from mmspec.compiler.emit import masks, sparse
+from mmspec.compiler.emit.sparse import Backend
+
+
+def resolved(node: ir.Stack, backend: Backend) -> ir.Stack:
+    """The stack whose sites know their patterns, and whose sub-layers know their masks."""
+    sites = masked(node, backend)
+    variants = (
+        replace(block, sublayers=tuple(_told(one, sites, backend) for one in block.sublayers))
+        for block in node.variants
+    )
+    return replace(node, variants=tuple(variants))
+
+
+def masked(node: ir.Stack, backend: Backend) -> list[ir.Attention]:
+    """Sites that read a mask, of those alike the first: what their stack is to be given."""
+    found = {_key(site): site for site in reversed(node.attentions) if _reads(site, backend)}
+    return [site for site in node.attentions if found.get(_key(site)) is site]
+
+
+def _told(one: ir.Sublayer, sites: list[ir.Attention], backend: Backend) -> ir.Sublayer:
+    site = one.mixer
+    if not isinstance(site, ir.Attention):
+        return one
+    shown, causal = sparse.patterns(site, backend), masks.is_causal(site)
+    keys = [_key(each) for each in sites]
+    place = keys.index(_key(site)) if len(sites) > 1 and _key(site) in keys else None
+    return replace(one, mixer=replace(site, shown=shown, causal=causal), place=place)
+
+
+def _key(site: ir.Attention) -> Hashable:
+    """What tells masks apart: all that show everything are one, and so are those of one owner."""
+    return "full" if masks.is_full(site) else site.owner
+
+
+def _reads(site: ir.Attention, backend: Backend) -> bool:
+    """Whether it takes a mask, or where documents begin and end."""
+    if sparse.passes_over(site, backend):
+        return bool(masks.documents(site.groups))
+    return not masks.is_causal(site)

@@ -1,0 +1,30 @@
+"""Variants of a stream's layers: what all of them have alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmspec.diagnostics import MmspecError
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import Wiring, problem
+
+
+def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
+    """What is wrong with variants that are each right."""
+    for name, stream in spec.streams.items():
+        kinds = [kind for _, kind in stream.kinds]
+        modalities = (s.modality for s in wiring.segments[name] if s.modality)
+        turned = any(spec.modalities[each].position == "rotary" for each in modalities)
+        at = "streams", name, "variants"
+        ways = {(kind.head_width, repr(kind.turning)) for kind in kinds}
+        if turned and len(ways) > 1:
+            message = f"rotary turns all heads of stream `{name}` alike, and its variants differ"
+            advice = "give all variants one `head_width` and one `rotary`"
+            yield problem(spec, "MM402", message, *at, help=advice)
+        every = [kind.feed_forward.model_dump() for kind in kinds]
+        asked = {(keys["experts"], keys["balance"]) for keys in every if "balance" in keys}
+        if len(asked) > 1:
+            message = (
+                f"the layers of stream `{name}` route by several numbers of experts or balances"
+            )
+            yield problem(spec, "MM403", message, *at, help="give all of them the same")

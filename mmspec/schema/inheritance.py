@@ -1,0 +1,170 @@
+"""What streams and their variants take from others, put in before anything is validated.
+
+Nearest wins: the stream that `like` names, the stream, its variant. A mapping changes only the keys
+it gives; of another `kind`, it starts afresh; all else is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from mmspec.diagnostics import Diagnostic, MmspecError, shortened, suggest
+from mmspec.text import Document
+
+Keys = tuple[Any, ...]
+_SHAPE: Final = ("from", "width", "depth")
+WHOLE: Final = (*_SHAPE, "layers", "repeat", "variants", "like", "halting", "final_norm")
+"""Keys of a stream that no variant has: its shape, and what it reads."""
+
+_OWN: Final = ("from", "halting")
+"""Keys of a stream that `like` does not take."""
+
+_MERGED: Final = ("norm", "feed_forward", "scores", "rotary", "bias", "variants")
+"""Keys whose mappings change what they inherit; all others are replaced."""
+
+
+def inherited(document: Document) -> Any:
+    """The document's data with each stream and variant whole; raises MmspecError.
+
+    A variant then holds all keys of its stream, so that it is one itself.
+    """
+    data = document.data
+    streams = data.get("streams") if isinstance(data, dict) else None
+    if not isinstance(streams, dict) or not any(map(_inherits, streams.values())):
+        return data
+    found = {name: _whole(document, streams, name) for name in streams}
+    return {**data, "streams": found}
+
+
+def _inherits(stream: Any) -> bool:
+    return isinstance(stream, dict) and ("like" in stream or "variants" in stream)
+
+
+def written(data: Any, keys: Keys) -> Keys:
+    """Where the value at `keys` of what `inherited` gives was written, or is missing."""
+    if keys[:1] != ("streams",) or len(keys) < 3:
+        return keys
+    every = list(_places(data["streams"], keys[1], keys[2:]))
+    return next((place for place in every if _is_there(data, place)), every[-1])
+
+
+def _places(streams: Any, name: Any, rest: Keys) -> Iterator[Keys]:
+    """Where a value of a stream may stand, the nearest first."""
+    chain = list(_chain(streams, name))
+    if rest[0] == "variants" and len(rest) > 2:
+        yield from (("streams", each, *rest) for each in chain)
+        rest = rest[2:]
+    yield from (("streams", each, *rest) for each in chain)
+
+
+def _chain(streams: Any, name: Any) -> Iterator[str]:
+    """A stream, the one that it is like, the one that this is like, and so on."""
+    seen: list[Any] = []
+    while isinstance(name, str) and name in streams and name not in seen:
+        seen.append(name)
+        yield name
+        name = streams[name].get("like") if isinstance(streams[name], dict) else None
+
+
+def _is_there(data: Any, keys: Keys) -> bool:
+    for key in keys:
+        there = isinstance(data, Mapping) and key in data
+        if not there and not (isinstance(data, list | tuple) and isinstance(key, int)):
+            return False
+        data = data[key]
+    return True
+
+
+def _whole(document: Document, streams: Mapping[str, Any], name: str) -> Any:
+    stream = streams[name]
+    if not isinstance(stream, dict):
+        return stream
+    for other in list(_chain(streams, name))[1:]:
+        if isinstance(streams[other], dict):
+            base = {key: value for key, value in streams[other].items() if key not in _OWN}
+            stream = _merged(base, stream)
+    _follow(document, streams, name)
+    stream = {key: value for key, value in stream.items() if key != "like"}
+    variants = stream.get("variants")
+    if not isinstance(variants, dict):
+        return stream
+    base = {key: value for key, value in stream.items() if key not in WHOLE or key in _SHAPE}
+    found = {}
+    for key, variant in variants.items():
+        if isinstance(variant, dict):
+            _refuse(document, name, key, variant)
+            variant = _merged(base, variant)
+        found[key] = variant
+    return {**stream, "variants": found}
+
+
+def _follow(document: Document, streams: Mapping[str, Any], name: str) -> None:
+    """Refuse a `like` that names no other stream, and a circle of them."""
+    stream = streams[name]
+    if "like" not in stream:
+        return
+    other, at = stream["like"], ("streams", name, "like")
+    if not isinstance(other, str) or other not in streams:
+        near = suggest(str(other), [each for each in streams if each != name])
+        advice = f"did you mean `{near}`?" if near else "name a stream of this spec"
+        message = f"`like` names `{shortened(str(other))}`, which is no stream"
+        raise MmspecError(Diagnostic("MM327", message, document.span(*at), _dotted(at), advice))
+    chain = list(_chain(streams, name))
+    last = streams[chain[-1]]
+    if isinstance(last, dict) and last.get("like") in chain:
+        message = f"streams are like one another in a circle: {' -> '.join([*chain, last['like']])}"
+        advice = "one of them gives its own settings"
+        raise MmspecError(Diagnostic("MM327", message, document.span(*at), _dotted(at), advice))
+
+
+def _refuse(document: Document, name: str, key: str, variant: Mapping[Any, Any]) -> None:
+    """Refuse keys that are the whole stream's."""
+    for each in WHOLE:
+        if each in variant:
+            at = ("streams", name, "variants", key, each)
+            message = f"`{each}` is of the whole stream, not of one kind of its layers"
+            advice = f"give it to stream `{name}`"
+            span = document.key_span(*at)
+            raise MmspecError(Diagnostic("MM326", message, span, _dotted(at), advice))
+
+
+def _dotted(keys: Keys) -> str:
+    return ".".join(map(str, keys))
+
+
+def _merged(base: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Keys of a stream over those that it inherits."""
+    found = dict(base)
+    for key, value in over.items():
+        if key == "variants" and isinstance(value, dict) and isinstance(base.get(key), dict):
+            old = base[key]
+            both = {k: _merged(old[k], v) for k, v in value.items() if _mappings(old.get(k), v)}
+            found[key] = {**old, **value, **both}
+        elif key in _MERGED and key in base:
+            found[key] = _mapping(base[key], value, key)
+        else:
+            found[key] = value
+    return found
+
+
+def _mappings(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+def _mapping(base: Any, over: Any, key: str) -> Any:
+    """One mapping over another; a word is short for its kind; of a norm, `placement` stays."""
+    old, new = (
+        {"kind": value} if isinstance(value, str) and value.isidentifier() else value
+        for value in (base, over)
+    )
+    if key == "bias" and old is False:
+        old = {"linear": False, "norm": False}
+    if not isinstance(old, dict):
+        return over
+    stays = {"placement": old["placement"]} if key == "norm" and "placement" in old else {}
+    if not isinstance(new, dict):
+        return over if not stays else {**stays, "kind": new} if isinstance(new, str) else over
+    if "kind" in new and new["kind"] != old.get("kind", "layer" if key == "norm" else None):
+        return {**stays, **new}
+    return {**old, **new}
