@@ -19,6 +19,7 @@ from mmspec.compiler.relations.syntax import (
 
 __all__ = ["never_more", "normal"]
 
+_LARGE: Final = 2**16
 _TRIED: Final = (0, 1, 3, 100, 10**12)
 """Indices and lengths at which numbers are compared before isl is asked."""
 
@@ -64,12 +65,19 @@ def _ordered(name: str, winner: Expression, loser: Expression) -> tuple[Expressi
 def never_more(low: Expression, high: Expression, facts: isl.Set) -> bool:
     """Whether one is never more than the other.
 
-    isl takes long to find where one is more if divisors are large; a small tile often shows it.
+    isl takes long to find where one is more if numbers are large; a small tile often shows it.
     """
-    if _is_more(low, high, facts):
+    if max(_largest(low), _largest(high)) > _LARGE and _is_more(low, high, facts):
         return False
     more = isl.Set(f"{_parameters(facts)} -> {{ : {write(low, 'isl')} > {write(high, 'isl')} }}")
     return bool(more.is_disjoint(facts))
+
+
+def _largest(expression: Expression) -> int:
+    """The largest number in it."""
+    if isinstance(expression, Operation):
+        return max(map(_largest, expression.of))
+    return expression if isinstance(expression, int) else 0
 
 
 def _is_more(low: Expression, high: Expression, facts: isl.Set) -> bool:
