@@ -14,7 +14,7 @@ def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     for name, stream in spec.streams.items():
         kinds = [kind for _, kind in stream.kinds]
         modalities = (s.modality for s in wiring.segments[name] if s.modality)
-        turned = any(spec.modalities[each].position == "rotary" for each in modalities)
+        turned = any(spec.modalities[each].position.kind == "rotary" for each in modalities)
         at = "streams", name, "variants"
         ways = {(kind.head_width, repr(kind.turning)) for kind in kinds}
         if turned and len(ways) > 1:

@@ -106,6 +106,16 @@ def test_like_takes_settings_but_not_sources() -> None:
     assert made["other"].feed_forward == made["top"].feed_forward
 
 
+def test_variants_turn_alike_and_route_alike() -> None:
+    turned = BODY.replace("max: 9}}", "max: 9}, position: rotary}")
+    kinds = "    depth: 2\n    variants: {l: {heads: 2}, g: {}}\n    layers: [l, g]\n"
+    with pytest.raises(MmspecError) as caught:
+        validate(parse(turned.replace("width: d", "width: 24") + kinds + END, "small.yaml"))
+    assert [one.code for one in caught.value.diagnostics] == ["MM402"]
+    routes = "variants: {l: {feed_forward: {experts: 3}}, g: {}}\nlayers: [l, g]"
+    assert [one[0] for one in told(f"depth: 2\n{routes}")] == ["MM403"]
+
+
 A = "variants: {l: {heads: 2}}\n"
 
 
