@@ -83,7 +83,6 @@ FAULTS: tuple[Fault, ...] = (
         ("P59", "R1"),
         source(
             (r"\(F\.pad\(first_r, (\(0, \d+\))\), last_r\)", r"(first_r, F.pad(last_r, \1))"),
-            file="attention.py",
         ),
     ),
     Fault(
@@ -143,7 +142,6 @@ FAULTS: tuple[Fault, ...] = (
             (r"width = 2 \* turn\[0\]\.shape\[-1\]", "turn = tuple(x.repeat(1, 2) for x in turn)"),
             (r"\[\.\.\., :width\]", ""),
             (r"torch\.cat\(\(first, x_bhtw\[\.\.\., width:\]\), dim=-1\)", "first"),
-            file="attention.py",
         ),
     ),
     Fault(
@@ -151,23 +149,21 @@ FAULTS: tuple[Fault, ...] = (
         "rotary angles turn halves and not neighbours",
         TURNED,
         ("P59", "R1"),
-        source(
-            (r"unflatten\(-1, \(-1, 2\)\)\.unbind\(-1\)", "chunk(2, dim=-1)"), file="attention.py"
-        ),
+        source((r"unflatten\(-1, \(-1, 2\)\)\.unbind\(-1\)", "chunk(2, dim=-1)")),
     ),
     Fault(
         "rotation-base",
         "rotary angles are those of the usual base",
         TURNED,
         ("P59",),
-        source((r"rotary_rates\(4, 100\.0,", "rotary_rates(4, 10000.0,"), file="attention.py"),
+        source((r"rotary_rates\(4, 100\.0,", "rotary_rates(4, 10000.0,")),
     ),
     Fault(
         "rotation-unscaled",
         "slow turns are not slower by the factor",
         TURNED,
         ("P59",),
-        source((r"\(1 - share_i\) / factor", "(1 - share_i)"), file="attention.py"),
+        source((r"\(1 - share_i\) / factor", "(1 - share_i)")),
     ),
     Fault(
         "rotation-in-storage-dtype",

@@ -21,7 +21,7 @@ FAULTS: tuple[Fault, ...] = (
         "slopes are those of half as many heads",
         SCORED,
         ("P3", "P59", "R1"),
-        source((r"\(-8 / whole\)", "(-16 / whole)"), file="attention.py"),
+        source((r"\(-8 / whole\)", "(-16 / whole)")),
     ),
     Fault(
         "alibi-slopes-go-on",
@@ -33,7 +33,6 @@ FAULTS: tuple[Fault, ...] = (
                 r"\(torch\.arange\(heads - whole, dtype=torch\.float64\) \* 2 \+ 1\)",
                 "(torch.arange(whole, heads, dtype=torch.float64) * 2 + 2)",
             ),
-            file="attention.py",
         ),
     ),
     Fault(
@@ -41,7 +40,7 @@ FAULTS: tuple[Fault, ...] = (
         "keys that come later lose nothing",
         SCORED,
         ("P3", "P59", "R1"),
-        source((r"offset\.abs\(\)", "offset.clamp(min=0)"), file="attention.py"),
+        source((r"offset\.abs\(\)", "offset.clamp(min=0)")),
     ),
     Fault(
         "alibi-by-key-head",
@@ -50,7 +49,6 @@ FAULTS: tuple[Fault, ...] = (
         ("P3", "P59", "R1"),
         source(
             (r"-slopes_h \* offset", "-slopes_h[::2].repeat_interleave(2, 0) * offset"),
-            file="attention.py",
         ),
     ),
     Fault(
