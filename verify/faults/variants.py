@@ -89,7 +89,7 @@ FAULTS: tuple[Fault, ...] = (
         "variant-sees-further",
         "a variant sees a token more than is written",
         VARIED,
-        ("P3", "P57"),
+        ("P3",),
         read_as("window(before=2)", "window(before=3)"),
     ),
     Fault(
