@@ -107,10 +107,13 @@ class Constants:
 
 
 def simple(node: ast.expr) -> ast.expr:
-    """`n * x` for `x + m * x`, `x` for `1 * x`."""
+    """`n * x` for `x + m * x`, `x` for `1 * x` and `x + 0`."""
     new = rebuild(node, simple)
-    if isinstance(new, ast.BinOp) and isinstance(new.op, ast.Mult) and _is_one(new.left):
+    if isinstance(new, ast.BinOp) and isinstance(new.op, ast.Mult) and _is(new.left, 1):
         return new.right
+    none = {ast.Mult: 1, ast.Add: 0}.get(type(new.op)) if isinstance(new, ast.BinOp) else None
+    if isinstance(new, ast.BinOp) and none is not None and _is(new.right, none):
+        return new.left
     if isinstance(new, ast.BinOp) and isinstance(new.op, ast.Add):
         times = new.right
         if isinstance(times, ast.BinOp) and isinstance(times.op, ast.Mult):
@@ -120,8 +123,8 @@ def simple(node: ast.expr) -> ast.expr:
     return new
 
 
-def _is_one(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and type(node.value) is int and node.value == 1
+def _is(node: ast.expr, number: int) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and node.value == number
 
 
 def _factors(node: ast.expr) -> Iterator[ast.expr]:

@@ -120,7 +120,7 @@ def test_drawn_packages_have_none(spec_text: str) -> None:
         ("def f(x):\n    y: Tensor = g(x)\n    return y", "y is named to be returned"),
         ("def f(x):\n    y = g(x)\n    return y", "y is named to be returned"),
         ("auxiliary: dict[str, Tensor] = {}\nreturned(auxiliary)", "auxiliary stays empty"),
-        ('"""Shapes: b batch, q queries.\n"""\nx_b = 1', "q is in no name"),
+        ('"""M.\n\nShapes: b batch, q queries.\n"""\nx_b = 1', "q is in no name"),
         ("x = embed(parts[0])", "`parts[0]`"),
     ],
 )

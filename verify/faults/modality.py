@@ -30,7 +30,7 @@ FAULTS: tuple[Fault, ...] = (
         "the last rate of sines and cosines is not the endpoint",
         COUNTED,
         ("P59",),
-        source((r"place_angles\(positions, 1, 5, 4\)", "place_angles(positions, 1, 5, 5)")),
+        source((r"(place_angles\(positions, 1, .+), 4\)", r"\1, 5)")),
     ),
     Fault(
         "patch-channel-last",
