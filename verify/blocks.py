@@ -110,12 +110,10 @@ def _pattern(
     """Whether any pair of a block is visible, and whether all are."""
     if pattern.facts.by == "grid" and len(query.geometry.axes) > 1:
         return boxes.decided(pattern, (query, key), ends)
-    if pattern.name in ("block", "shifted_window"):
-        size = pattern.size("size")
-        shift = pattern.size("shift") if pattern.name == "shifted_window" else 0
-        return boxes.near(ends[0].parts(size, shift), ends[1].parts(size, shift), 0)
-    if pattern.name in ("global", "prefix"):
-        return _first(pattern, ends)
+    if pattern.first is not None:
+        return _first(pattern.first, ends)
+    if pattern.facts.is_by_order:
+        return boxes.kept(pattern.along(), *ends)
     if pattern.facts.by == "clock":
         return _in_time(pattern, query, key, ends)
     if pattern.facts.is_drawn:
@@ -136,14 +134,11 @@ def _by_distance(mask: Mask, query: Side, key: Side, ends: tuple[Ends, Ends]) ->
     return _coded(count > 0, count == stop - start)
 
 
-def _first(pattern: Pattern, ends: tuple[Ends, Ends]) -> tuple[Bools, Bools]:
-    """Patterns of the first tokens."""
-    q, k = ends
-    if pattern.name == "prefix":
-        most = pattern.size("length")
-        return k.first < most, k.last < most
-    most = pattern.size("count")
-    return (q.first < most) | (k.first < most), (q.last < most) | (k.last < most)
+def _first(counts: tuple[int, int], ends: tuple[Ends, Ends]) -> tuple[Bools, Bools]:
+    """Patterns of so many first queries and keys."""
+    (queries, keys), (q, k) = counts, ends
+    some = (q.first < queries) | (k.first < keys)
+    return some, (q.last < queries) | (k.last < keys)
 
 
 def _in_time(

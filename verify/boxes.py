@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmspec.expressions.mask import Pattern
+from mmspec.expressions.mask_patterns import FREE, Rule
 from mmspec.verify.seen import Bools, Ints, Side
 
 
@@ -38,6 +39,15 @@ def near(query: Ends, key: Ends, reach: int) -> tuple[Bools, Bools]:
     return some, every
 
 
+def kept(rule: Rule, query: Ends, key: Ends) -> tuple[Bools, Bools]:
+    """Whether any two of both intervals keep a rule, of parts or of a reach, and whether all do."""
+    if rule.size is not None:
+        ours, theirs = (ends.parts(rule.size, rule.begin) for ends in (query, key))
+        return near(ours, theirs, 0)
+    assert rule.reach is not None, rule
+    return near(query, key, rule.reach)
+
+
 def decided(
     pattern: Pattern, sides: tuple[Side, Side], ends: tuple[Ends, Ends]
 ) -> tuple[Bools, Bools]:
@@ -53,27 +63,12 @@ def decided(
             continue
         one, all_ = there, np.ones((1, 1), np.bool_)
         for name, at in zip(names[0], query, strict=True):
-            rule = _rule(pattern, name) if name in names[1] else None
-            if rule is not None:
-                size, shift, reach = rule
-                other = key[names[1].index(name)]
-                found = near(at.parts(size, shift), other.parts(size, shift), reach)
+            rule = pattern.along(name) if name in names[1] else FREE
+            if rule != FREE:
+                found = kept(rule, at, key[names[1].index(name)])
                 one, all_ = one & found[0], all_ & found[1]
         some, every = some | one, every & (all_ | ~there)
     return some, every
-
-
-def _rule(pattern: Pattern, name: str) -> tuple[int, int, int] | None:
-    """Size and shift of the parts of an axis, and how far apart they may be; None: any."""
-    if pattern.name == "axial":
-        return None if name == pattern.get("axis") else (1, 0, 0)
-    if pattern.name == "frame":
-        return (1, 0, 0) if name == "frame" else None
-    if name == "frame" and pattern.name != "window3d":
-        return 1, 0, 0
-    if pattern.name == "shifted_window":
-        return pattern.size("size"), pattern.size("shift"), 0
-    return 1, 0, pattern.size("radius")
 
 
 def _inner(side: Side) -> tuple[int, ...]:

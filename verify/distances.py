@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from mmspec.expressions.mask import FULL, Mask, Pattern, fold, patterns
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, fold, patterns
 from mmspec.verify.seen import Bools, Ints, in_order
 
 __all__ = ["Blocks", "Distances", "Ends", "Part", "at", "of_distance", "pairs_between", "parts"]
@@ -112,14 +112,13 @@ def _ends(mask: Mask) -> list[int]:
     """Where what a pattern says changes but for its steps."""
     found: list[int] = []
     for pattern in patterns(mask):
-        if pattern.name == "causal":
-            found.append(0)
-        elif pattern.name in ("block", "shifted_window"):
-            found += 1 - pattern.size("size"), pattern.size("size")
-        elif pattern.name == "window":
-            found += -pattern.size("after"), pattern.size("before") + 1
-        elif pattern.name == "dilated":
-            found += -pattern.size("reach"), pattern.size("reach") + 1
+        rule = pattern.along()
+        if rule.size is not None:
+            found += 1 - rule.size, rule.size
+        if rule.after is not None:
+            found.append(-rule.after)
+        if rule.before is not None:
+            found.append(rule.before + 1)
     return found
 
 
@@ -135,14 +134,14 @@ def _terms(mask: Mask, distance: int) -> Terms:
 
 
 def _of_pattern(pattern: Pattern, distance: int) -> Terms:
-    if pattern.name in ("block", "shifted_window"):
-        size = pattern.size("size")
-        begin = pattern.size("shift") % size if pattern.name == "shifted_window" else 0
-        return {(1, Blocks({(size, begin)})): 1} if abs(distance) < size else {}
-    if pattern.name in ("dilated", "strided"):
-        inside = pattern.name == "strided" or abs(distance) <= pattern.size("reach")
-        return {(pattern.size("step"), _ANY): 1} if inside else {}
-    return {(1, _ANY): 1} if bool(at(pattern, np.array(distance))) else {}
+    rule = pattern.along()
+    if rule.size is not None:
+        return {(1, Blocks({(rule.size, rule.begin)})): 1} if abs(distance) < rule.size else {}
+    behind = rule.before is None or distance <= rule.before
+    ahead = rule.after is None or -distance <= rule.after
+    if pattern == NONE or not (behind and ahead):
+        return {}
+    return {(rule.step or 1, _ANY): 1}
 
 
 def _sum(left: Terms, right: Terms, sign: int) -> Terms:

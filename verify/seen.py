@@ -19,6 +19,7 @@ import numpy.typing as npt
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry
 from mmspec.expressions.mask import NONE, Mask, Pattern, fold
+from mmspec.expressions.mask_patterns import Rule
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -107,24 +108,11 @@ def seen_at(mask: Mask, sides: tuple[Side, Side], q: Ints, k: Ints) -> Bools:
 
 def in_order(pattern: Pattern, q: Ints, k: Ints) -> Bools:
     """Patterns of two indices."""
-    name, size = pattern.name, pattern.size
-    found: Bools
-    if name == "causal":
-        found = k <= q
-    elif name == "window":
-        found = (k - q <= size("after")) & (q - k <= size("before"))
-    elif name == "dilated":
-        found = (abs(q - k) <= size("reach")) & ((q - k) % size("step") == 0)
-    elif name == "strided":
-        found = (q - k) % size("step") == 0
-    elif name == "block":
-        found = q // size("size") == k // size("size")
-    elif name == "prefix":
-        found = k < size("length")
-    else:
-        assert name == "global", name
-        found = (q < size("count")) | (k < size("count"))
-    return found
+    if pattern.first is not None:
+        queries, keys = pattern.first
+        found: Bools = (q < queries) | (k < keys)
+        return found
+    return _kept(pattern.along(), q, k)
 
 
 def _in_space(pattern: Pattern, ours: dict[str, Ints], theirs: dict[str, Ints]) -> Bools:
@@ -132,18 +120,21 @@ def _in_space(pattern: Pattern, ours: dict[str, Ints], theirs: dict[str, Ints]) 
     both = {name: (ours[name], theirs[name]) for name in ours if name in theirs}
     found = np.ones((1, 1), dtype=np.bool_)
     for name, (q, k) in both.items():
-        if pattern.name == "axial":
-            near = np.ones((1, 1), dtype=np.bool_) if name == pattern.get("axis") else q == k
-        elif pattern.name == "frame":
-            near = q == k if name == "frame" else np.ones((1, 1), dtype=np.bool_)
-        elif name == "frame" and pattern.name != "window3d":
-            near = q == k
-        elif pattern.name == "shifted_window":
-            size, shift = pattern.size("size"), pattern.size("shift")
-            near = (q - shift) // size == (k - shift) // size
-        else:
-            near = abs(q - k) <= pattern.size("radius")
-        found = found & near
+        found = found & _kept(pattern.along(name), q, k)
+    return found
+
+
+def _kept(rule: Rule, q: Ints, k: Ints) -> Bools:
+    """Whether coordinates along an axis keep its rule."""
+    found = np.ones((1,) * np.ndim(q), dtype=np.bool_)
+    if rule.before is not None:
+        found = found & (q - k <= rule.before)
+    if rule.after is not None:
+        found = found & (k - q <= rule.after)
+    if rule.step is not None:
+        found = found & ((q - k) % rule.step == 0)
+    if rule.size is not None:
+        found = found & ((q - rule.begin) // rule.size == (k - rule.begin) // rule.size)
     return found
 
 

@@ -183,7 +183,7 @@ def place(mask: SequenceMask, side: Side, tile: int) -> Place:
         return made if made is not None else BoxPlace(side, _sides(side.geometry.axes, tile, False))
     if isinstance(found, Boxes):
         masks = [shown for a, b, shown in mask.pairs if side.name in (a, b)]
-        deep = any(pattern.name == "window3d" for one in masks for pattern in patterns(one))
+        deep = any(pattern.is_deep for one in masks for pattern in patterns(one))
         return BoxPlace(side, _sides(side.geometry.axes, tile, deep))
     return LinePlace(side, tile)
 
@@ -198,10 +198,10 @@ def _classes(found: Classes, own: Mask, side: Side, tile: int) -> ClassPlace | N
         return ClassPlace(
             side, tile, str(step), members, most, f"{{at}} * {step} + group", found.inner
         )
-    if not isinstance(own, Pattern) or own.name != "axial":
+    if not isinstance(own, Pattern) or own.line is None:
         return None
     axes = side.geometry.axes
-    at = next(at for at, axis in enumerate(axes) if axis.name == own.get("axis"))
+    at = next(at for at, axis in enumerate(axes) if axis.name == own.line)
     stride = product([axis.size for axis in axes[at + 1 :]])
     length = str(axes[at].size)
     groups = f"{total} // {length}"

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from mmspec.diagnostics import MmspecError, Span, shortened
 from mmspec.expressions import quantity
 from mmspec.expressions.mask_arguments import Call, Value
-from mmspec.expressions.mask_patterns import PATTERNS, Facts
+from mmspec.expressions.mask_patterns import FREE, PATTERNS, Facts, Rule
 from mmspec.expressions.scanner import Scanner, did_you_mean
 
 __all__ = [
@@ -70,6 +70,49 @@ class Pattern:
         value = self.get(name)
         assert isinstance(value, int)
         return value
+
+    def along(self, axis: str = "token") -> Rule:
+        """What it asks along an axis of a grid, or of the tokens of a line."""
+        asks = self.facts.is_by_order if axis == "token" else self.facts.by == "grid"
+        return self.facts.along(dict(self.arguments), axis) if asks else FREE
+
+    @property
+    def first(self) -> tuple[int, int] | None:
+        """How many of the first queries see all, and of the first keys all see; None: not by it."""
+        if self.facts.first is None:
+            return None
+        queries, keys = (self.size(name) if name else 0 for name in self.facts.first)
+        return queries, keys
+
+    @property
+    def line(self) -> str | None:
+        """The one axis of a grid along whose lines it shows all, and nothing else."""
+        named = (p.name for p in self.facts.parameters if p.kind == "axis")
+        return next((str(self.get(name)) for name in named), None)
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether it cuts a grid into windows, each of which sees itself."""
+        return any(self.along(axis).size not in (None, 1) for axis in self.facts.axes)
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it is of neighbours in several frames."""
+        rule = self.along("frame")
+        return rule.size is None and rule.reach is not None
+
+    @property
+    def slides(self) -> bool:
+        """Whether what a query sees has an end on either side that moves on with it."""
+        rules = [self.along(axis) for axis in self.axes or ("token",)]
+        return self.facts.by == "clock" or any(
+            rule.reach is not None and rule.size is None for rule in rules
+        )
+
+    @property
+    def axes(self) -> frozenset[str]:
+        """Axes of a grid that it asks for."""
+        return self.facts.axes if self.line is None else frozenset({self.line})
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,5 @@ def misfit(pattern: Pattern, query: Coordinates, key: Coordinates) -> tuple[str,
 
 def _axes(pattern: Pattern, query: Coordinates, key: Coordinates) -> frozenset[str]:
     """The axes that both segments must have."""
-    if pattern.name == "axial":
-        return frozenset({str(pattern.get("axis"))})
-    in_grids = {"window2d": {"row", "column"}, "window3d": {"frame", "row", "column"}}
-    in_grids["frame"] = {"frame"}
-    if query.grid or key.grid:
-        in_grids["shifted_window"] = {"row", "column"}
-    return frozenset(in_grids.get(pattern.name, ()))
+    on_lines = not query.grid and not key.grid
+    return frozenset() if on_lines and pattern.facts.in_line else pattern.axes

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mmspec.expressions.mask import FULL, NONE, Mask, parse
-from mmspec.expressions.mask_patterns import PATTERNS
+from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, parse
+from mmspec.expressions.mask_patterns import FREE, PATTERNS, SAME, Rule
 from mmspec.verify.reference import visible
 from mmspec.verify.reference.places import Layout, Token
 
@@ -117,6 +117,63 @@ def test_distances_suffice_where_no_other_thing_of_two_tokens_counts(name: str) 
     assert PATTERNS[name].of_distance == expected
 
 
+def axis_of(token: Token, name: str) -> int:
+    """A coordinate of a token by its name; its index among all is `token`."""
+    return token.index if name == "token" else token.along(name)
+
+
+def keeps(rule: Rule, q: int, k: int) -> bool:
+    """Whether two coordinates keep a rule: by the words of its docstring."""
+    return (
+        (rule.before is None or q - k <= rule.before)
+        and (rule.after is None or k - q <= rule.after)
+        and (rule.step is None or (q - k) % rule.step == 0)
+        and (rule.size is None or (q - rule.begin) // rule.size == (k - rule.begin) // rule.size)
+    )
+
+
+@pytest.mark.parametrize("layout", [LINE, VIDEO])
+@pytest.mark.parametrize(("name", "text"), CASES)
+def test_what_a_pattern_shows_is_what_its_rules_and_first_tokens_say(
+    name: str, text: str, layout: Layout
+) -> None:
+    mask = parse(text)
+    assert isinstance(mask, Pattern)
+    facts = PATTERNS[name]
+    if layout is LINE and facts.by == "grid" and not facts.in_line:
+        return
+    by_axes = layout is VIDEO and facts.by == "grid"
+    axes = ("frame", "row", "column") if by_axes else ("token",)
+    for q, k in product([layout.token(i, document=i // 7) for i in range(36)], repeat=2):
+        kept = all(keeps(mask.along(axis), axis_of(q, axis), axis_of(k, axis)) for axis in axes)
+        shown = visible(mask, q, k)
+        assert kept or not shown, (q, k)
+        if mask.first is not None:
+            assert shown == (q.index < mask.first[0] or k.index < mask.first[1]), (q, k)
+        elif facts.by in ("order", "grid"):
+            assert shown == kept, (q, k)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("shifted_window(size=2, shift=1)", (True, False, None, {"row", "column"}, False)),
+        ("axial(row)", (False, False, "row", {"row"}, False)),
+        ("window3d(1)", (False, True, None, {"frame", "row", "column"}, True)),
+        ("window2d(1)", (False, False, None, {"row", "column"}, True)),
+        ("frame", (False, False, None, {"frame"}, False)),
+        ("dilated(step=2, reach=4)", (False, False, None, set(), True)),
+        ("causal", (False, False, None, set(), False)),
+        ("within(20 ms)", (False, False, None, set(), True)),
+        ("block(3)", (False, False, None, set(), False)),
+    ],
+)
+def test_what_follows_from_its_rules(text: str, said: tuple[Any, ...]) -> None:
+    one = parse(text)
+    assert isinstance(one, Pattern)
+    assert (one.is_windows, one.is_deep, one.line, one.axes, one.slides) == said
+
+
 def test_constants_are_what_their_names_say() -> None:
     assert [visible(mask, 0, 9) for mask in (FULL, NONE)] == [True, False]
     assert [one.name for one in (FULL, NONE)] == [
@@ -135,6 +192,12 @@ def test_constants_are_what_their_names_say() -> None:
         ("shifted_window", {"by": "order"}),
         ("within", {"by": "order"}),
         ("document", {"by": "draws"}),
+        ("dilated", {"along": lambda given, axis: Rule(given["reach"], given["reach"])}),
+        ("window", {"along": lambda given, axis: Rule(given["after"], given["before"])}),
+        ("global", {"first": ("", "count")}),
+        ("prefix", {"first": ("length", "length")}),
+        ("block", {"along": lambda given, axis: Rule(before=given["size"], after=given["size"])}),
+        ("axial", {"along": lambda given, axis: SAME if axis == given["axis"] else FREE}),
     ],
 )
 def test_a_wrong_fact_is_seen(
@@ -146,3 +209,5 @@ def test_a_wrong_fact_is_seen(
         test_whether_a_pattern_moves_with_both_tokens(name)
         for text in EXAMPLES[name]:
             test_what_a_pattern_looks_at(name, text)
+            for layout in (LINE, VIDEO):
+                test_what_a_pattern_shows_is_what_its_rules_and_first_tokens_say(name, text, layout)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import lcm
 
-from mmspec.expressions.mask import Mask, Pattern, fold
+from mmspec.expressions.mask import NONE, Mask, Pattern, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +80,15 @@ def cells(mask: Mask) -> Cells:
 
 
 def _pattern(mask: Pattern) -> Cells:
-    size = mask.size
-    if mask.name == "none":
+    if mask == NONE:
         return ()
-    if mask.name == "full":
-        return EVERYTHING
-    if mask.name == "causal":
-        return ((Cell(after=0), 1),)
-    if mask.name == "window":
-        return ((Cell(size("before"), size("after")), 1),)
-    if mask.name == "dilated":
-        reach = size("reach")
-        return ((_canonical(reach, reach, size("step"), (), 0), 1),)
-    if mask.name == "block":
-        return ((_canonical(None, None, 1, (size("size"),), 0), 1),)
-    assert mask.name == "global", mask.name
-    return (*EVERYTHING, (Cell(beyond=size("count")), -1))
+    if mask.first is not None:
+        queries, keys = mask.first
+        assert queries == keys, mask
+        return (*EVERYTHING, (Cell(beyond=keys), -1))
+    rule = mask.along()
+    blocks = () if rule.size is None else (rule.size,)
+    return ((_canonical(rule.before, rule.after, rule.step or 1, blocks, 0), 1),)
 
 
 def _sum(left: Cells, right: Cells, sign: int) -> Cells:

@@ -120,7 +120,7 @@ def touched_tiles(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> 
 def _is_jagged(mask: Mask, query: Side, key: Side) -> bool:
     """Whether windows of a grid are cut by tiles of its rows, which isl answers late or never."""
     grids = any(len(side.geometry.axes) > 1 for side in (query, key))
-    return grids and any(pattern.name == "shifted_window" for pattern in patterns(mask))
+    return grids and any(pattern.is_windows for pattern in patterns(mask))
 
 
 def _by_table(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:

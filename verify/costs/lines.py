@@ -26,8 +26,7 @@ _WIDE: Final = 2**31
 
 def is_counted(mask: Mask) -> bool:
     """Whether a mask is counted here: all of it goes by the order of tokens on a line."""
-    found = patterns(mask)
-    return all(p.facts.by in ("nothing", "order") or p.name == "shifted_window" for p in found)
+    return all(pattern.facts.is_by_order for pattern in patterns(mask))
 
 
 def count(mask: Mask, queries: int, keys: int) -> int:
@@ -53,23 +52,19 @@ def counted(mask: Mask, queries: int, keys: int) -> int:
 
 def first_tokens(mask: Mask, tokens: tuple[int, int], place: int) -> list[int]:
     """Where the first tokens of patterns end, between the ends of queries (0) or keys (1)."""
-    names = ("global", "prefix") if place else ("global",)
-    ends = {value for p in patterns(mask) if p.name in names for _, value in p.arguments}
+    ends = {pattern.first[place] for pattern in patterns(mask) if pattern.first is not None}
     most = tokens[place]
-    return sorted({0, most, *(x for x in ends if isinstance(x, int) and 0 < x < most)})
+    return sorted({0, most, *(x for x in ends if 0 < x < most)})
 
 
 def settled(mask: Mask, queries: Ends, keys: Ends) -> Mask:
     """The mask in a rectangle that first tokens are all of or none of."""
 
     def of_pattern(pattern: Pattern) -> Mask:
-        if pattern.name == "prefix":
-            first = keys[0] < pattern.size("length")
-        elif pattern.name == "global":
-            first = min(queries[0], keys[0]) < pattern.size("count")
-        else:
+        if pattern.first is None:
             return pattern
-        return FULL if first else NONE
+        most = pattern.first
+        return FULL if queries[0] < most[0] or keys[0] < most[1] else NONE
 
     return rewrite(mask, of_pattern)
 

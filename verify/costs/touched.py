@@ -90,12 +90,11 @@ def _intervals(mask: Mask, tokens: tuple[int, int], tall: int) -> Iterator[_Inte
 
 def _split(mask: Mask, interval: _Interval, tall: int) -> Iterator[tuple[Mask, _Interval]]:
     """By blocks: in each that a tile has part in queries see what is in it, before and after."""
-    block = next((p for p in patterns(mask) if p.name in ("block", "shifted_window")), None)
+    block = next((p for p in patterns(mask) if p.along().size is not None), None)
     if block is None:
         yield mask, interval
         return
-    size = block.size("size")
-    begin = block.size("shift") % size if block.name == "shifted_window" else 0
+    size, begin = block.along().size or 1, block.along().begin
     whole = size % tall == 0 and begin % tall == 0
     inside, outside = put(mask, block, FULL), put(mask, block, NONE)
     if inside == outside:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mmspec.schema.fusion import KINDS
-from mmspec.verify.lab.drawing import Bools, Ints, Places, evaluate
+from mmspec.verify.lab.masks import Bools, Ints, Places, evaluate
 
 Data = Mapping[str, Any]
 Segments = Mapping[str, Places]

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmspec.verify.lab import lab, reading
 from mmspec.verify.lab.case import Case, cases, shortened, widest
 from mmspec.verify.lab.compare import difference
-from mmspec.verify.lab.drawing import Places
+from mmspec.verify.lab.masks import Places
 from mmspec.verify.lab.search import tried
 from mmspec.verify.lab.site import Site, watch
 from mmspec.verify.law import Law

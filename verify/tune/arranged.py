@@ -27,4 +27,4 @@ def _order(found: Layout, own: Mask) -> Order:
     if found.step is not None:
         return Order("classes", Pattern("strided", (("step", found.step),)))
     (pattern,) = patterns(own)
-    return Order("windows" if pattern.name == "shifted_window" else "lines", pattern)
+    return Order("windows" if pattern.is_windows else "lines", pattern)

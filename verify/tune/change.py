@@ -14,10 +14,10 @@ from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import Mask, Pattern, Value, meet, patterns, rewrite
 from mmspec.verify.tune.order import Tiling
 
-__all__ = ["SLIDING", "moved", "replaced"]
+__all__ = ["moved", "replaced"]
 
-SLIDING: Final = frozenset({"window", "dilated", "window2d", "window3d", "within"})
-"""Patterns whose border moves on with every query: it runs through tiles, whatever their size."""
+_ENDS: Final = frozenset("before after reach size shift count length".split())
+"""Arguments that say where something ends along a line."""
 
 
 def _substituted(mask: Mask, by: dict[Pattern, Mask]) -> Mask:
@@ -38,7 +38,7 @@ def _options(pattern: Pattern, geometry: Geometry, tile: Tiling) -> tuple[Patter
     least = {p.name: p.least for p in pattern.facts.parameters}
     choices: list[list[Value]] = []
     for name, value in pattern.arguments:
-        unit = _unit(pattern.name, name, geometry, tile)
+        unit = _unit(pattern, name, geometry, tile)
         if not unit or not isinstance(value, int) or value % unit == 0:
             choices.append([value])
             continue
@@ -53,15 +53,14 @@ def _options(pattern: Pattern, geometry: Geometry, tile: Tiling) -> tuple[Patter
     return tuple(one for one in found if one != pattern)
 
 
-def _unit(name: str, argument: str, geometry: Geometry, tile: Tiling) -> int:
+def _unit(pattern: Pattern, argument: str, geometry: Geometry, tile: Tiling) -> int:
     """What a number should be a multiple of, so that what it bounds ends with a tile; or 0."""
-    grid = len(geometry.axes) > 1
-    if name in ("window2d", "window3d") or (name == "shifted_window" and grid):
+    if pattern.facts.by == "grid" and len(geometry.axes) > 1:
         return max(tile.sides) if tile.kind == "boxes" else 0
-    if argument not in ("before", "after", "reach", "size", "shift", "count", "length"):
+    if argument not in _ENDS:
         return 0
     if tile.kind == "boxes":
-        return _band(geometry, tile) if name in ("global", "prefix", "block") else 0
+        return 0 if pattern.slides else _band(geometry, tile)
     if tile.kind == "classes" and tile.pattern is not None:
         return tile.tokens * tile.pattern.size("step")
     return tile.tokens if tile.kind == "rows" else 0
@@ -81,7 +80,7 @@ def replaced(mask: Mask, geometry: Geometry, tile: Tiling) -> Mask | None:
     """The mask with windows as blocks of as many keys, and all else ending with tiles; or None."""
     by: dict[Pattern, Mask] = {}
     for pattern in patterns(mask):
-        if pattern.name in SLIDING:
+        if pattern.slides:
             blocky = _blocky(pattern, geometry, tile)
             if blocky is None:
                 return None
@@ -93,16 +92,18 @@ def replaced(mask: Mask, geometry: Geometry, tile: Tiling) -> Mask | None:
 
 
 def _blocky(pattern: Pattern, geometry: Geometry, tile: Tiling) -> Mask | None:
-    if pattern.name == "window" and tile.kind == "rows":
-        wide = pattern.size("before") + pattern.size("after") + 1
-        return Pattern("block", (("size", _nearest(wide, tile.tokens)),))
-    if pattern.name == "window2d" and tile.kind == "boxes":
-        wide = _nearest(2 * pattern.size("radius") + 1, max(tile.sides))
+    line, row = pattern.along(), pattern.along("row")
+    if row.reach is not None and tile.kind == "boxes" and not pattern.is_deep:
+        wide = _nearest(2 * row.reach + 1, max(tile.sides))
         return Pattern("shifted_window", (("size", wide), ("shift", 0)))
-    if pattern.name == "dilated" and tile.kind == "classes" and tile.pattern is not None:
-        step = pattern.size("step")
-        wide = _nearest(2 * pattern.size("reach") + 1, step * tile.tokens)
-        return meet(tile.pattern, Pattern("block", (("size", wide),)))
+    if line.before is None or line.after is None:
+        return None
+    wide = line.before + line.after + 1
+    if tile.kind == "rows" and line.step is None:
+        return Pattern("block", (("size", _nearest(wide, tile.tokens)),))
+    if tile.kind == "classes" and line.step is not None and tile.pattern is not None:
+        size = _nearest(wide, line.step * tile.tokens)
+        return meet(tile.pattern, Pattern("block", (("size", size),)))
     return None
 
 

@@ -20,7 +20,7 @@ from mmspec.compiler.relations.loops.planned import granted
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.meaning.terms import settled
-from mmspec.expressions.mask import Mask, Pattern, patterns
+from mmspec.expressions.mask import Mask, patterns
 from mmspec.verify.chance import undrawn
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, met_by_pairs, related
@@ -139,14 +139,14 @@ def _quickly(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | No
 
 def _repeats(mask: Mask, tilings: Tilings) -> bool:
     """Whether blocks and tiles fall together so seldom that their closed forms are long."""
-    sizes = [p.size("size") for p in patterns(mask) if p.name in ("block", "shifted_window")]
+    sizes = [size for pattern in patterns(mask) if (size := pattern.along().size) is not None]
     wide = [tiling.tokens for tiling in tilings if tiling.kind == "rows"]
     return len(wide) == 2 and any(a % b and b % a for a in sizes for b in wide)
 
 
 def _is_jagged(mask: Mask, query: Side, key: Side, tilings: Tilings) -> bool:
     """Whether grids are cut where rows and windows are not, which isl answers late or never."""
-    windows = any(pattern.name == "shifted_window" for pattern in patterns(mask))
+    windows = any(pattern.is_windows for pattern in patterns(mask))
     return any(
         tiling.kind == "rows" or windows
         for tiling, place in zip(tilings, (query, key), strict=True)
@@ -163,7 +163,7 @@ def _is_split(mask: Mask, query: Side, key: Side, tilings: Tilings) -> bool:
 def _of_parts(place: Side, tilings: Tilings) -> Tiles:
     """Of windows that see all of themselves."""
     pattern = tilings[0].pattern
-    assert isinstance(pattern, Pattern)
+    assert pattern is not None
     touched = sum(
         number * prod(-(-area // tiling.tokens) for tiling in tilings)
         for area, number in windows(place, pattern)

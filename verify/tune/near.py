@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
-from typing import Final
 
 from mmspec.compiler.relations.intervals import Intervals, joined
 from mmspec.compiler.relations.meaning.geometry import Geometry
-from mmspec.expressions.mask import Mask, Pattern, fold
+from mmspec.expressions.mask import NONE, Mask, Pattern, fold
 
 __all__ = ["Near", "near"]
 
@@ -38,12 +35,35 @@ class Near:
 
 def near(mask: Mask, geometry: Geometry) -> Near | None:
     """Within one segment of known size; None where keys may be anywhere."""
+    return fold(
+        mask,
+        lambda pattern: _of_pattern(pattern, geometry),
+        lambda operand: None,
+        _nearer,
+        _farther,
+    )
 
-    def of_pattern(pattern: Pattern) -> Near | None:
-        rule = _RULES.get(pattern.name)
-        return rule(pattern, geometry) if rule else None
 
-    return fold(mask, of_pattern, lambda operand: None, _nearer, _farther)
+def _of_pattern(pattern: Pattern, geometry: Geometry) -> Near | None:
+    if pattern == NONE:
+        return Near(0)
+    if pattern.first is not None:
+        queries, keys = pattern.first
+        return Near(0, keys, queries)
+    if pattern.facts.by == "grid" and len(geometry.axes) > 1:
+        return _in_space(pattern, geometry)
+    reach = pattern.along().reach
+    return None if reach is None else Near(reach)
+
+
+def _in_space(pattern: Pattern, geometry: Geometry) -> Near:
+    """So far apart along each axis, in tokens."""
+    strides, sizes = geometry.strides() or (), geometry.sizes({})
+    reach = 0
+    for axis, stride, size in zip(geometry.axes, strides, sizes, strict=True):
+        own = pattern.along(axis.name).reach
+        reach += stride * min(size - 1, size if own is None else own)
+    return Near(reach)
 
 
 def _nearer(one: Near | None, other: Near | None) -> Near | None:
@@ -57,44 +77,3 @@ def _farther(one: Near | None, other: Near | None) -> Near | None:
     if one is None or other is None:
         return None
     return Near(*(max(getattr(one, x), getattr(other, x)) for x in ("reach", "keys", "queries")))
-
-
-def _space(geometry: Geometry, frames: int, rows: int, columns: int) -> Near:
-    """So far apart along each axis, in tokens."""
-    strides = (0, 0, *(geometry.strides() or ()))[-3:]
-    return Near(sum(n * by for n, by in zip((frames, rows, columns), strides, strict=True)))
-
-
-def _around(pattern: Pattern, geometry: Geometry) -> Near:
-    radius = pattern.size("radius")
-    return _space(geometry, radius * (pattern.name == "window3d"), radius, radius)
-
-
-def _axial(pattern: Pattern, geometry: Geometry) -> Near | None:
-    place = geometry.place(str(pattern.get("axis")))
-    return None if place is None else _within(geometry, place)
-
-
-def _within(geometry: Geometry, place: int) -> Near:
-    """Among tokens whose coordinates before that one are equal."""
-    sizes = (axis.size for axis in geometry.axes[place:])
-    return Near(prod(size for size in sizes if isinstance(size, int)))
-
-
-_RULES: Final[dict[str, Callable[[Pattern, Geometry], Near | None]]] = {
-    "none": lambda pattern, geometry: Near(0),
-    "window": lambda pattern, geometry: Near(max(pattern.size("before"), pattern.size("after"))),
-    "dilated": lambda pattern, geometry: Near(pattern.size("reach")),
-    "block": lambda pattern, geometry: Near(pattern.size("size")),
-    "shifted_window": lambda pattern, geometry: (
-        _space(geometry, 0, pattern.size("size"), pattern.size("size"))
-        if len(geometry.axes) > 1
-        else Near(pattern.size("size"))
-    ),
-    "global": lambda pattern, geometry: Near(0, pattern.size("count"), pattern.size("count")),
-    "prefix": lambda pattern, geometry: Near(0, pattern.size("length")),
-    "window2d": _around,
-    "window3d": _around,
-    "axial": _axial,
-    "frame": lambda pattern, geometry: _within(geometry, 1),
-}

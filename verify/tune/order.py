@@ -19,6 +19,7 @@ import numpy as np
 from mmspec.compiler.relations.loops.tiles import Tile
 from mmspec.compiler.relations.meaning.geometry import Geometry
 from mmspec.expressions.mask import Pattern
+from mmspec.expressions.mask_patterns import Rule
 from mmspec.verify.seen import Ints, Side
 
 __all__ = ["ROWS", "Order", "Tiling", "orders", "tiled", "tiling"]
@@ -41,7 +42,7 @@ class Order:
         if self.kind == "classes" and self.pattern:
             return f"classes of step {self.pattern.size('step')}"
         if self.kind == "lines" and self.pattern:
-            return f"lines along {self.pattern.get('axis')}"
+            return f"lines along {self.pattern.line}"
         if self.kind == "own":
             words = (str(order) for _, order in self.segments if order.kind != "rows")
             return " + ".join(dict.fromkeys(words))
@@ -141,10 +142,12 @@ class Tiling:
         """Which tokens stand together."""
         if self.kind == "classes":
             return place.index % self._size("step")
-        size, ahead = self._size("size"), -self._size("shift") % self._size("size")
+        assert self.pattern is not None, self
         parts, counts = [], []
         for name, x in place.coordinates(place.index).items():
-            parts.append(x if name == "frame" else (x + ahead) // size)
+            rule = self.pattern.along(name)
+            assert rule.size is not None, self
+            parts.append((x - rule.begin + rule.size) // rule.size)
             counts.append(int(parts[-1].max()) + 1 if len(x) else 1)
         return _joined(parts, counts)
 
@@ -158,17 +161,17 @@ def windows(place: Side, pattern: Pattern) -> list[tuple[int, int]]:
     areas = {1: 1}
     for axis, size in zip(place.geometry.axes, place.geometry.sizes(place.lengths), strict=True):
         found: dict[int, int] = {}
-        cut = {1: size} if axis.name == "frame" else _cut(size, pattern)
+        cut = _cut(size, pattern.along(axis.name))
         for (area, number), (part, many) in product(areas.items(), cut.items()):
             found[area * part] = found.get(area * part, 0) + number * many
         areas = found
     return [(area, number) for area, number in areas.items() if area and number]
 
 
-def _cut(size: int, pattern: Pattern) -> dict[int, int]:
+def _cut(size: int, rule: Rule) -> dict[int, int]:
     """The windows' extents along an axis, and how many there are of each."""
-    wide = pattern.size("size")
-    first = min(pattern.size("shift") % wide, size)
+    wide = rule.size or 1
+    first = min(rule.begin, size)
     number, last = divmod(size - first, wide)
     found = {wide: number}
     for part in (first, last):
@@ -194,10 +197,10 @@ def orders(segments: Iterable[tuple[Geometry, frozenset[Pattern]]]) -> tuple[Ord
 def _orders(geometry: Geometry, shown: frozenset[Pattern]) -> Iterator[Order]:
     named = sorted(shown, key=str)
     if len(geometry.axes) == 1:
-        steps = {p.size("step"): p for p in named if p.name in ("dilated", "strided")}
+        steps = {pattern.along().step for pattern in named} - {None}
         if len(steps) == 1 and 1 not in steps:
-            (pattern,) = steps.values()
-            yield Order("classes", _classes_of(pattern))
+            (step,) = steps
+            yield Order("classes", Pattern("strided", (("step", step or 1),)))
         return
     columns = geometry.axes[-1].size
     if any(pattern.facts.by == "grid" for pattern in named):
@@ -205,15 +208,10 @@ def _orders(geometry: Geometry, shown: frozenset[Pattern]) -> Iterator[Order]:
     elif geometry.symbols and isinstance(columns, int) and columns <= _WIDEST:
         yield Order("bands")
     for pattern in named:
-        if pattern.name == "shifted_window":
+        if pattern.is_windows:
             yield Order("windows", pattern)
-        elif pattern.name == "axial" and geometry.place(str(pattern.get("axis"))) is not None:
+        elif pattern.line is not None and geometry.place(pattern.line) is not None:
             yield Order("lines", pattern)
-
-
-def _classes_of(pattern: Pattern) -> Pattern:
-    """The step alone: the classes of a dilated window are those of its strided pattern."""
-    return Pattern("strided", (("step", pattern.size("step")),))
 
 
 @lru_cache(maxsize=4096)
@@ -231,11 +229,11 @@ def tiled(order: Order, geometry: Geometry, shown: frozenset[Pattern], tokens: i
         assert isinstance(columns, int), geometry
         return Tiling("boxes", (1, max(tokens // columns, 1), columns)[-len(geometry.axes) :])
     if order.kind == "boxes":
-        near = any(pattern.name == "window3d" for pattern in shown)
+        near = any(pattern.is_deep for pattern in shown)
         return Tiling("boxes", _box(len(geometry.axes), tokens, near))
     if order.kind == "lines":
         assert order.pattern is not None
-        along = geometry.place(str(order.pattern.get("axis")))
+        along = geometry.place(str(order.pattern.line))
         sides = tuple(tokens if at == along else 1 for at in range(len(geometry.axes)))
         return Tiling("lines", sides, order.pattern)
     return Tiling(order.kind, (tokens,), order.pattern)

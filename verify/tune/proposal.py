@@ -15,7 +15,7 @@ from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import Mask, Pattern, complement, meet, patterns
 from mmspec.verify.seen import Side
-from mmspec.verify.tune.change import SLIDING, moved, replaced
+from mmspec.verify.tune.change import moved, replaced
 from mmspec.verify.tune.count import tiles
 from mmspec.verify.tune.counted import Tiles, Tilings, known
 from mmspec.verify.tune.sites import Attention, Shown
@@ -195,7 +195,7 @@ def _is_causal(mask: Mask, place: Side) -> bool:
 def _reasons(shown: Shown) -> Iterator[str]:
     """Why no number makes a mask exact."""
     names = list(dict.fromkeys(pattern.name for pattern in patterns(shown.mask)))
-    sliding = [name for name in names if name in SLIDING]
+    sliding = list(dict.fromkeys(p.name for p in patterns(shown.mask) if p.slides))
     if sliding:
         verbs = ("border", "moves") if len(sliding) == 1 else ("borders", "move")
         yield f"the {verbs[0]} of {_listed(sliding)} {verbs[1]} on with each query"

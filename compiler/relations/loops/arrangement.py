@@ -15,6 +15,7 @@ from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.geometry import Geometry, Size
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, fold, meet, patterns
+from mmspec.expressions.mask_patterns import SAME
 
 __all__ = ["TILE", "Boxes", "Classes", "Layout", "Line", "coordinates", "layout", "product"]
 
@@ -77,7 +78,7 @@ def _in_space(*masks: Mask) -> bool:
 def _boxes(geometry: Geometry, masks: tuple[Mask, ...]) -> Boxes:
     """Of 8 x 8 in one frame, or 4 x 4 x 4; of whole rows where no neighbours are sought."""
     columns = geometry.axes[-1].size
-    deep = any(pattern.name == "window3d" for mask in masks for pattern in patterns(mask))
+    deep = any(pattern.is_deep for mask in masks for pattern in patterns(mask))
     every: tuple[int, int, int] = (4, 4, 4) if deep else (1, 8, 8)
     if isinstance(columns, int) and 0 < columns <= TILE and not _in_space(*masks):
         every = 1, TILE // columns, columns
@@ -109,7 +110,7 @@ def _classes(mask: Mask, geometry: Geometry) -> Classes | None:
     if found is None:
         return None
     if len(geometry.axes) == 1:
-        steps = {p.size("step") for p in found if p.name in ("dilated", "strided")}
+        steps = {step for pattern in found if (step := pattern.along().step) is not None}
         inner = [_within_class(part, min(steps)) for part in found] if len(steps) == 1 else [None]
         if None in inner:
             return None
@@ -117,7 +118,7 @@ def _classes(mask: Mask, geometry: Geometry) -> Classes | None:
         for part in inner:
             within = within if part is None else meet(within, part)
         return Classes(f"t % {min(steps)}", within, min(steps))
-    if len(found) == 1 and found[0].name in ("shifted_window", "axial"):
+    if len(found) == 1 and (found[0].is_windows or found[0].line is not None):
         return Classes(_class_of(found[0], geometry), FULL)
     return None
 
@@ -136,35 +137,31 @@ _Patterns = tuple[Pattern, ...] | None
 
 def _within_class(pattern: Pattern, step: int) -> Pattern | None:
     """What a pattern says of every step-th token, by their places."""
-    if pattern.name in ("causal", "full", "none"):
-        return pattern
-    if pattern.name == "strided":
-        return FULL
-    if pattern.name == "dilated":
-        reach = pattern.size("reach") // step
-        return Pattern("window", (("before", reach), ("after", reach)))
-    if pattern.name == "block" and pattern.size("size") % step == 0:
-        return Pattern("block", (("size", pattern.size("size") // step),))
-    if pattern.name == "window":
-        ends = (("before", pattern.size("before")), ("after", pattern.size("after")))
-        return Pattern("window", tuple((name, size // step) for name, size in ends))
-    return None
+    if pattern.first is not None or pattern.facts.by not in ("nothing", "order"):
+        return None
+    rule = pattern.along()
+    if rule.size is not None:
+        fits = rule.size % step == 0
+        return Pattern("block", (("size", rule.size // step),)) if fits else None
+    if rule.before is None or rule.after is None:
+        return pattern if rule.step is None else FULL
+    ends = (("before", rule.before), ("after", rule.after))
+    return Pattern("window", tuple((name, size // step) for name, size in ends))
 
 
 def _class_of(pattern: Pattern, geometry: Geometry) -> str:
     """Source: which window, or which line along an axis."""
     parts, counts = [], []
     for name, axis in zip(geometry.names("t"), geometry.axes, strict=True):
-        if pattern.name == "axial":
-            if axis.name != pattern.get("axis"):
-                parts.append(name)
-                counts.append(str(axis.size))
-            continue
-        size, ahead = pattern.size("size"), -pattern.size("shift") % pattern.size("size")
-        split = axis.name != "frame"
-        parts.append(f"({name} + {ahead}) // {size}" if split else name)
-        most = axis.size + ahead if isinstance(axis.size, int) else f"{axis.size} + {ahead}"
-        counts.append(_tiles(most, size) if split else str(axis.size))
+        rule = pattern.along(axis.name)
+        if rule == SAME:
+            parts.append(name)
+            counts.append(str(axis.size))
+        elif rule.size is not None:
+            ahead = -rule.begin % rule.size
+            parts.append(f"({name} + {ahead}) // {rule.size}")
+            most = axis.size + ahead if isinstance(axis.size, int) else f"{axis.size} + {ahead}"
+            counts.append(_tiles(most, rule.size))
     return _joined(parts, counts)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, groupby
-from operator import add
 from typing import Final, Protocol
 
 from mmspec.compiler.relations.intervals import Intervals, common, joined, without
@@ -139,13 +138,17 @@ class _Groups:
         return _Groups(*self.back, (self.starts, self.seen, self.queries))
 
 
+_Leaves = Mapping[Mask, _Leaf]
+"""Of the largest parts that are formulas, and of the patterns that are tables."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A mask at given lengths, by tiles."""
 
     mask: Mask
     tokens: tuple[int, int]
-    leaves: Mapping[Mask, _Leaf] = field(repr=False)
+    leaves: _Leaves = field(repr=False)
 
     def inverse(self) -> Table:
         """Keys and the queries that see them."""
@@ -218,26 +221,19 @@ def table(
     as long as can be.
     """
     tokens = query.tokens(lengths), key.tokens(lengths)
-    leaves: dict[Mask, _Leaf] = {}
-    for part in _parts(mask):
-        if is_closed(part):
-            leaves[part] = _Closed(part, (query, key), lengths)
-        else:
-            assert isinstance(part, Pattern), part
-            leaves[part] = _tabled(part, tokens, documents, tokens[1] if most is None else most)
+
+    def tabled(part: Pattern) -> _Leaves:
+        return {part: _tabled(part, tokens, documents, tokens[1] if most is None else most)}
+
+    def formula(part: Mask) -> _Leaves | None:
+        return {part: _Closed(part, (query, key), lengths)} if is_closed(part) else None
+
+    leaves = fold(mask, tabled, lambda operand: operand, _all, _all, whole=formula)
     return Table(mask, tokens, leaves)
 
 
-def _parts(mask: Mask) -> tuple[Mask, ...]:
-    """The largest parts that are formulas, and the patterns that are tables."""
-
-    def alone(table: Pattern) -> tuple[Mask, ...]:
-        return (table,)
-
-    def formula(part: Mask) -> tuple[Mask, ...] | None:
-        return (part,) if is_closed(part) else None
-
-    return fold(mask, alone, lambda operand: operand, add, add, whole=formula)
+def _all(one: _Leaves, other: _Leaves) -> _Leaves:
+    return {**one, **other}
 
 
 def _tabled(

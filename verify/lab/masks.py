@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -81,19 +81,11 @@ def _evaluate(node: ast.expr, q: Places, k: Places) -> Any:
         left, right = _evaluate(node.left, q, k), _evaluate(node.right, q, k)
         return left & right if isinstance(node.op, ast.BitAnd) else left | right
     name, given = _called(node)
-    if name == "document":
-        documents = (np.zeros(s.count, int) if s.documents is None else s.documents for s in (q, k))
-        return np.equal.outer(*documents)
-    if name == "within":
-        return _within(_seconds(given["duration"]), q, k)
-    if name == "random":
-        return _random(given, q, k)
-    if name in ("window2d", "window3d", "axial", "frame") or (name, bool(q.names)) == (
-        "shifted_window",
-        True,
-    ):
+    if name in _OTHERS:
+        return _OTHERS[name](given, q, k)
+    if name in _AXES and (q.names or name not in _LINES):
         return _on_grid(name, given, q, k)
-    return _on_line(name, given, q.index[:, None], k.index[None, :])
+    return _LINES[name](given, q.index[:, None], k.index[None, :])
 
 
 def _called(node: ast.expr) -> tuple[str, dict[str, Any]]:
@@ -118,25 +110,28 @@ def _seconds(text: str) -> Fraction:
     return Fraction(above) / Fraction(below or 1) * _UNITS[unit]
 
 
-def _on_line(name: str, given: Given, q: Ints, k: Ints) -> Any:
-    if name in ("full", "none"):
-        return np.full(np.broadcast_shapes(q.shape, k.shape), name == "full")
-    if name == "causal":
-        return q >= k
-    if name == "window":
-        return (k >= q - given.get("before", 0)) & (k <= q + given.get("after", 0))
-    if name == "dilated":
-        return (np.abs(q - k) <= given["reach"]) & (np.mod(q - k, given["step"]) == 0)
-    if name == "strided":
-        return np.mod(q, given["step"]) == np.mod(k, given["step"])
-    if name == "block":
-        return np.floor_divide(q, given["size"]) == np.floor_divide(k, given["size"])
-    if name == "shifted_window":
-        return _parts(q, given) == _parts(k, given)
-    if name == "prefix":
-        return np.zeros_like(q) + k < given["length"]
-    assert name == "everyone", name
+def _window(given: Given, q: Ints, k: Ints) -> Any:
+    return (k >= q - given.get("before", 0)) & (k <= q + given.get("after", 0))
+
+
+def _dilated(given: Given, q: Ints, k: Ints) -> Any:
+    return (np.abs(q - k) <= given["reach"]) & (np.mod(q - k, given["step"]) == 0)
+
+
+def _strided(given: Given, q: Ints, k: Ints) -> Any:
+    return np.mod(q, given["step"]) == np.mod(k, given["step"])
+
+
+def _block(given: Given, q: Ints, k: Ints) -> Any:
+    return np.floor_divide(q, given["size"]) == np.floor_divide(k, given["size"])
+
+
+def _everyone(given: Given, q: Ints, k: Ints) -> Any:
     return (q < given["count"]) | (k < given["count"])
+
+
+def _same_parts(given: Given, q: Ints, k: Ints) -> Any:
+    return _parts(q, given) == _parts(k, given)
 
 
 def _parts(x: Ints, given: Given) -> Ints:
@@ -145,27 +140,36 @@ def _parts(x: Ints, given: Given) -> Ints:
     return edges
 
 
+def _near(given: Given, q: Ints, k: Ints) -> Any:
+    return abs(q - k) <= given["radius"]
+
+
+def _anywhere(given: Given, q: Ints, k: Ints) -> Any:
+    return np.ones(np.broadcast_shapes(q.shape, k.shape), dtype=np.bool_)
+
+
+def _equal(given: Given, q: Ints, k: Ints) -> Any:
+    return q == k
+
+
 def _on_grid(name: str, given: Given, q: Places, k: Places) -> Any:
     """What is asked of each axis, of all of them together."""
     shared = [axis for axis in q.names if axis in k.names]
     asked = []
     for axis in shared:
-        ours, theirs = q.along(axis)[:, None], k.along(axis)[None, :]
-        if name == "frame":
-            asked.append((ours == theirs) | (axis != "frame"))
-        elif name == "axial":
-            asked.append((ours == theirs) | (axis == given["axis"]))
-        elif name == "shifted_window" and axis != "frame":
-            asked.append(_parts(ours, given) == _parts(theirs, given))
-        elif name == "window3d" or (name == "window2d" and axis != "frame"):
-            asked.append(abs(ours - theirs) <= given["radius"])
-        else:
-            asked.append(ours == theirs)
+        rule = _anywhere if given.get("axis") == axis else _AXES[name].get(axis, _equal)
+        asked.append(rule(given, q.along(axis)[:, None], k.along(axis)[None, :]))
     return np.logical_and.reduce(asked)
 
 
-def _within(duration: Fraction, q: Places, k: Places) -> Any:
+def _same_document(given: Given, q: Places, k: Places) -> Any:
+    documents = (np.zeros(s.count, int) if s.documents is None else s.documents for s in (q, k))
+    return np.equal.outer(*documents)
+
+
+def _within(given: Given, q: Places, k: Places) -> Any:
     """Times as whole numbers of the largest unit that divides all of them."""
+    duration = _seconds(given["duration"])
     assert q.period is not None and k.period is not None
     unit = lcm(q.period.denominator, k.period.denominator, duration.denominator)
     ours, theirs = (side.steps * int(side.period * unit) for side in (q, k) if side.period)
@@ -193,3 +197,33 @@ def _mixed(state: np.uint64) -> np.uint64:
             z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
         mixed: np.uint64 = z ^ (z >> np.uint64(31))
         return mixed
+
+
+_LINES: dict[str, Callable[[Given, Ints, Ints], Any]] = {
+    "full": _anywhere,
+    "none": lambda given, q, k: ~_anywhere(given, q, k),
+    "causal": lambda given, q, k: q >= k,
+    "window": _window,
+    "dilated": _dilated,
+    "strided": _strided,
+    "block": _block,
+    "shifted_window": _same_parts,
+    "prefix": lambda given, q, k: np.zeros_like(q) + k < given["length"],
+    "everyone": _everyone,
+}
+"""By the index of both tokens."""
+
+_AXES: dict[str, dict[str, Callable[[Given, Ints, Ints], Any]]] = {
+    "window2d": {"row": _near, "column": _near},
+    "window3d": {"row": _near, "column": _near, "frame": _near},
+    "shifted_window": {"row": _same_parts, "column": _same_parts},
+    "axial": {},
+    "frame": {"row": _anywhere, "column": _anywhere},
+}
+"""By the coordinates of both along each axis of a grid, which are equal where it says nothing."""
+
+_OTHERS: dict[str, Callable[[Given, Places, Places], Any]] = {
+    "document": _same_document,
+    "within": _within,
+    "random": _random,
+}

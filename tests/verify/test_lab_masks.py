@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmspec.expressions import mask as masks
 from mmspec.verify.lab import reading
-from mmspec.verify.lab.drawing import Places, evaluate
+from mmspec.verify.lab.masks import Places, evaluate
 from mmspec.verify.reference import visible
 from mmspec.verify.reference.places import Layout, layout
 from mmspec.verify.strategies import load
