@@ -6,18 +6,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from kinds import CONCERNS, Question, knowing, questions
+from questions import CONCERNS, Question, knowing, questions
 from source_tree import ROOT
 
 MOST = {
     "fusion": 5,
     "halting": 0,
     "feed-forward": 15,
-    "modality": 58,
-    "head": 37,
+    "modality": 52,
+    "head": 3,
     "norm": 0,
     "score": 0,
-    "mask": 6,
+    "mask": 1,
 }
 """Questions outside a concern's own files. It only goes down: lower it with what you take away."""
 

@@ -126,7 +126,7 @@ def _heads_class(plan: ir.Plan) -> Iterator[str]:
     yield ""
     for head in plan.heads:
         yield f"    {head.name}: Tensor"
-        yield f'    """{_meaning(head)}"""'
+        yield f'    """{head.says}"""'
 
 
 def _output_class(plan: ir.Plan) -> Iterator[str]:
@@ -165,16 +165,6 @@ def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[st
     yield f"    ) -> {plan.class_name}Output:"
     for line in lines.statements():
         yield f"        {line}" if line else ""
-
-
-def _meaning(head: ir.Head) -> str:
-    shapes = {
-        "classifier": f"Class logits [B, {head.size}].",
-        "regressor": f"Numbers [B, {head.size}].",
-        "language-model": f"Next-token logits of {head.segment} [B, T, {head.size}].",
-        "contrastive": "Similarity of each pair of samples [B, B].",
-    }
-    return shapes[head.kind]
 
 
 def _docstring(plan: ir.Plan) -> Iterator[str]:

@@ -18,6 +18,8 @@ class Kind:
     """As the language has it."""
     part: ClassVar[str]
     """Its class in `compiler/parts/head.py`."""
+    says: ClassVar[str]
+    """What it says, of a `size` or a `segment`, and its shape."""
     pools: ClassVar[bool] = True
     """Whether all tokens of a stream make one answer."""
 
@@ -38,6 +40,7 @@ class Classifier(Pooled):
     """Class logits."""
 
     name = "classifier"
+    says = "Class logits [B, {size}]."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Regressor(Pooled):
     """Numbers."""
 
     name = "regressor"
+    says = "Numbers [B, {size}]."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class LanguageModel(Kind):
 
     name = "language-model"
     part = "LanguageModelHead"
+    says = "Next-token logits of {segment} [B, T, {size}]."
     pools = False
 
     segment: str
@@ -65,6 +70,7 @@ class Contrastive(Kind):
 
     name = "contrastive"
     part = "ContrastiveHead"
+    says = "Similarity of each pair of samples [B, B]."
     segment: ClassVar[None] = None
     tied: ClassVar[None] = None
 
@@ -91,6 +97,11 @@ class Head:
     def kind(self) -> str:
         """As the language has it."""
         return self.answer.name
+
+    @property
+    def says(self) -> str:
+        """What it says, and its shape, as a sentence."""
+        return self.answer.says.format(size=self.size, segment=self.segment)
 
     @property
     def segment(self) -> str | None:

@@ -34,7 +34,7 @@ def graph(spec: Spec) -> Graph:
         boxes.append(Box(f"s:{name}", "stream", name, stream_lines(stream)))
         edges += [(source, entry) for source in _sources(wiring, name)]
     for name, item in spec.heads.items():
-        boxes.append(Box(f"h:{name}", "head", name, head_lines(item)))
+        boxes.append(Box(f"h:{name}", "head", name, item.caption))
         edges += [(f"s:{stream}", f"h:{name}") for stream in head.sources(item)]
     return Graph(tuple(boxes), tuple(edges))
 
@@ -142,15 +142,3 @@ def fusion_lines(stream: Stream) -> tuple[str, ...]:
     if item.depth_of_blocks:
         said.append(f"{item.depth_of_blocks} deep")
     return tuple(said)
-
-
-def head_lines(item: head.Head) -> tuple[str, ...]:
-    """The kind of a head, then its size."""
-    if isinstance(item, head.Classifier):
-        classes = "1 class" if item.classes == 1 else f"{item.classes:,} classes"
-        return ("classifier", f"{classes}, pool {item.pool}")
-    if isinstance(item, head.Regressor):
-        return ("regressor", f"{output.plural(item.outputs, 'output')}, pool {item.pool}")
-    if isinstance(item, head.LanguageModel):
-        return ("language model", "tied to the embedding" if item.tied else "untied")
-    return ("contrastive", f"width {item.width}")

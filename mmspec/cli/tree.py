@@ -14,6 +14,7 @@ from mmspec.cli.diagram import STYLES, spelt
 from mmspec.expressions import mask as masks
 from mmspec.schema import head as heads
 from mmspec.schema.attention import Attention
+from mmspec.schema.check import token_segment
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Wiring, resolve
@@ -139,8 +140,8 @@ def _rows(spec: Spec, parameters: Mapping[str, int]) -> Iterator[Row]:
             yield from _masks(spec.streams[name], *item)
     yield Row(1, "heads", "bold")
     for name, head in spec.heads.items():
-        kind, *rest = graph.head_lines(head)
-        words = ", ".join([f"{kind} of {' and '.join(heads.sources(head))}", *rest])
+        kind, rest = head.caption
+        words = ", ".join([f"{kind} of {' and '.join(heads.sources(head))}", rest])
         shape = _head_shape(spec, wiring, head)
         yield Row(2, name, STYLES["head"], shape, parameters.get(f"head {name}"), words)
     if spec.claims:
@@ -184,14 +185,8 @@ def _masks(stream: Stream, heads: int, attention: Attention) -> Iterator[Row]:
 
 
 def _head_shape(spec: Spec, wiring: Wiring, head: heads.Head) -> str:
-    if isinstance(head, heads.Classifier):
-        return f"[B, {head.classes}]"
-    if isinstance(head, heads.Regressor):
-        return f"[B, {head.outputs}]"
-    if isinstance(head, heads.Contrastive):
-        return "[B, B]"
-    names = [s.modality for s in wiring.segments[head.source] if s.modality is not None]
-    name = head.modality or next(n for n in names if spec.modalities[n].kind == "tokens")
-    tokens = spec.modalities[name]
-    vocabulary = getattr(tokens, "vocab", 0)
-    return f"[B, {graph.tokens(tokens)}, {vocabulary}]"
+    segment = token_segment(spec, wiring, head)
+    if segment is not None:
+        tokens = spec.modalities[segment]
+        return f"[B, {graph.tokens(tokens)}, {tokens.ids}]"
+    return "[B, B]" if head.matches else f"[B, {head.size}]"

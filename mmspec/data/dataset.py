@@ -19,14 +19,11 @@ from mmspec.data.faults import Faults, fault
 from mmspec.data.source import Opened, Raw, Report, Source, silent
 from mmspec.data.store import spooled
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
-from mmspec.schema import head as heads
 from mmspec.schema.modality import Frames, Image, Modality, Table, Tokens, Video
 from mmspec.schema.spec import Spec
 
 Array = NDArray[Any]
 Targets = Mapping[str, Array]
-_SUPPLIED: Final = (heads.LanguageModel, heads.Contrastive)
-"""Heads whose targets are the inputs themselves."""
 _LEARNING: Final = "the training rows"
 
 
@@ -135,7 +132,7 @@ def encode(source: Source, spec: Spec, report: Report = silent) -> Dataset:
 
 def learning(spec: Spec) -> list[str]:
     """Heads that learn from a column of their name."""
-    return [name for name, head in spec.heads.items() if not isinstance(head, _SUPPLIED)]
+    return [name for name, head in spec.heads.items() if head.of_column]
 
 
 def encode_known(
@@ -163,10 +160,10 @@ def _encoded(work: _Encoding) -> Dataset:
     targets: dict[str, NDArray[Any]] = {}
     for name in work.heads:
         head = spec.heads[name]
-        if isinstance(head, heads.Classifier):
-            targets[name] = _labels(work, name, head, classes)
-        elif isinstance(head, heads.Regressor):
-            targets[name] = _numbers(work, name, head)
+        if head.labels:
+            targets[name] = _labels(work, name, head.labels, classes)
+        elif head.of_column:
+            targets[name] = _numbers(work, name, head.size or 1)
     notes = tuple(_notes(work, found, targets))
     held_out = source.held_out.astype(bool)
     return Dataset(found, targets, held_out, classes, work.categories, source.rows, notes)
@@ -248,33 +245,33 @@ def _encode_frames(modality: Frames, raw: Raw) -> NDArray[Any]:
 
 
 def _labels(
-    work: _Encoding, name: str, head: heads.Classifier, classes: dict[str, tuple[str, ...]]
+    work: _Encoding, name: str, most: int, classes: dict[str, tuple[str, ...]]
 ) -> NDArray[Any]:
-    """int64 [N]; keeps the names in `classes`."""
-    known = work.known.classes[name] if work.known else _learnt(work, name, head)
+    """int64 [N], of so many classes at most; keeps the names in `classes`."""
+    known = work.known.classes[name] if work.known else _learnt(work, name, most)
     if known.names is not None:
         classes[name] = known.names
     ids = work.each(name, partial(target.label, known), absent="")
     return np.array([target.IGNORED if each is None else each for each in ids], np.int64)
 
 
-def _learnt(work: _Encoding, name: str, head: heads.Classifier) -> names.Names:
-    """The names of a classifier's classes."""
+def _learnt(work: _Encoding, name: str, most: int) -> names.Names:
+    """The names of a head's classes, so many at most."""
     values = list(work.source.columns[name])
     training = [v for v, out in zip(values, work.source.held_out, strict=True) if not out]
     if all(names.is_absent(value) for value in training):
         raise fault("MM510", f"no training row has a value of `{name}`", "label some rows")
     known = names.Names(None, 0)
     with work.faults.at(_LEARNING, name):
-        known = names.learn(training, values, head.classes)
+        known = names.learn(training, values, most)
     work.faults.check()
     return known
 
 
-def _numbers(work: _Encoding, name: str, head: heads.Regressor) -> NDArray[Any]:
+def _numbers(work: _Encoding, name: str, outputs: int) -> NDArray[Any]:
     """float32 [N, outputs]."""
     advice = "a regressor needs a target in every row; leave the row out"
-    return np.stack([*work.each(name, partial(target.regressed, head.outputs), advice)])
+    return np.stack([*work.each(name, partial(target.regressed, outputs), advice)])
 
 
 def _notes(work: _Encoding, found: Mapping[str, Column], targets: Targets) -> list[str]:

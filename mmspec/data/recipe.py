@@ -9,7 +9,6 @@ from mmspec.data.dataset import Known
 from mmspec.data.encode import audio, tokens
 from mmspec.data.encode.names import Names
 from mmspec.data.encode.table import Codes
-from mmspec.schema import head as heads
 from mmspec.schema.modality import Categories, Image, Modality, Table, Tokens, Video
 from mmspec.schema.resolved import plain
 from mmspec.schema.spec import Spec
@@ -34,7 +33,7 @@ def outputs(spec: Spec, labels: Labels) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, head in spec.heads.items():
         found[name] = plain(head)
-        if isinstance(head, heads.Classifier):
+        if head.labels:
             known = labels.get(name)
             found[name]["labels"] = None if known is None else list(known)
     return found

@@ -167,8 +167,12 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 
 def _classifiers(spec: Spec, stream: str) -> list[str]:
     """Classifiers that read a stream."""
-    found = ((n, h) for n, h in spec.heads.items() if isinstance(h, heads.Classifier))
-    return [name for name, head in found if head.source == stream]
+    return [name for name, head in spec.heads.items() if _is_classifier(head, stream)]
+
+
+def _is_classifier(head: heads.Head, stream: str) -> bool:
+    """Whether a head tells classes apart by a stream."""
+    return head.labels > 0 and heads.sources(head) == (stream,)
 
 
 def _or_named(word: str, known: Collection[str], what: str) -> str:
@@ -187,7 +191,7 @@ def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             continue
         at = ("streams", name, "halting")
         head = spec.heads.get(decider)
-        if not isinstance(head, heads.Classifier) or head.source != name:
+        if head is None or not _is_classifier(head, name):
             yield problem(
                 spec,
                 "MM312",
@@ -231,9 +235,9 @@ def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 help=_or_named(stream, others, "streams"),
                 word=stream,
             )
-        if isinstance(head, heads.LanguageModel) and not unknown:
+        if head.predicts and not unknown:
             yield from _language_model(spec, wiring, name, head)
-        if isinstance(head, heads.Contrastive) and head.source[0] == head.source[1]:
+        if head.matches and len(set(heads.sources(head))) == 1:
             yield problem(
                 spec,
                 "MM316",
@@ -252,7 +256,7 @@ def _targets(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
         if isinstance(modality, modalities.Table):
             reads |= {column: f"table `{name}`" for column in modality.columns}
     for name, head in spec.heads.items():
-        if name in reads and isinstance(head, heads.Classifier | heads.Regressor):
+        if name in reads and head.of_column:
             yield problem(
                 spec,
                 "MM323",
@@ -264,42 +268,34 @@ def _targets(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             )
 
 
-def token_segment(spec: Spec, wiring: Wiring, head: heads.LanguageModel) -> str | None:
-    """The tokens segment a language-model head predicts, None when it isn't unique."""
-    names = _tokens(spec, wiring, head)
-    if head.modality is not None:
-        return head.modality if head.modality in names else None
-    return names[0] if len(names) == 1 else None
+def token_segment(spec: Spec, wiring: Wiring, head: heads.Head) -> str | None:
+    """The tokens segment whose next tokens a head predicts; None: none, or it isn't unique."""
+    return heads.predicted(head, _tokens(spec, wiring, head))
 
 
-def _tokens(spec: Spec, wiring: Wiring, head: heads.LanguageModel) -> list[str]:
-    """The tokens segments of the stream that a head reads."""
-    return [
-        s.name
-        for s in wiring.segments[head.source]
-        if s.modality and isinstance(spec.modalities[s.modality], modalities.Tokens)
-    ]
+def _tokens(spec: Spec, wiring: Wiring, head: heads.Head) -> list[str]:
+    """The segments of ids that a head reads."""
+    segments = [s for stream in heads.sources(head) for s in wiring.segments[stream]]
+    return [s.name for s in segments if s.modality and spec.modalities[s.modality].ids]
 
 
 def _language_model(
-    spec: Spec, wiring: Wiring, name: str, head: heads.LanguageModel
+    spec: Spec, wiring: Wiring, name: str, head: heads.Head
 ) -> Iterator[MmspecError]:
-    segment = token_segment(spec, wiring, head)
+    (stream,), segment = heads.sources(head), token_segment(spec, wiring, head)
     if segment is None:
         yield problem(
             spec,
             "MM317",
-            f"head `{name}` needs one tokens segment of `{head.source}`",
+            f"head `{name}` needs one tokens segment of `{stream}`",
             "heads",
             name,
-            *(("modality",) if head.modality else ()),
-            help=_or_named(
-                head.modality or "", _tokens(spec, wiring, head), "tokens: `modality` of"
-            ),
+            *(("modality",) if head.asked else ()),
+            help=_or_named(head.asked or "", _tokens(spec, wiring, head), "tokens: `modality` of"),
         )
         return
     readers = wiring.readers(segment)
-    if head.tied and len(readers) != 1:
+    if head.is_tied and len(readers) != 1:
         yield problem(
             spec,
             "MM318",
@@ -308,7 +304,7 @@ def _language_model(
             name,
             help="write tied: false",
         )
-    elif head.tied and spec.streams[readers[0]].width != spec.streams[head.source].width:
+    elif head.is_tied and spec.streams[readers[0]].width != spec.streams[stream].width:
         yield problem(
             spec,
             "MM318",

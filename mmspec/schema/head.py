@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -17,33 +18,110 @@ class _Common(Model):
 
     matches: ClassVar[bool] = False
     """Whether it is trained to find each sample's other side among those of a batch."""
+    predicts: ClassVar[bool] = False
+    """Whether it says the next token at every token of a segment."""
+    of_column: ClassVar[bool] = False
+    """Whether it is trained on a column of its own name; else on the inputs themselves."""
+
+    @property
+    def size(self) -> int | None:
+        """Numbers that it says of a sample; None: so many as what it reads has."""
+        return None
+
+    @property
+    def labels(self) -> int:
+        """Classes that it tells apart; 0: it says something else."""
+        return 0
+
+    @property
+    def asked(self) -> str | None:
+        """The segment that the spec names for it to predict."""
+        return None
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether it reads the table of what it predicts."""
+        return False
+
+    @property
+    def caption(self) -> tuple[str, str]:
+        """Its kind in words, and what else is worth a few."""
+        raise NotImplementedError
 
 
 class Classifier(_Common):
     """Class logits [B, classes] from a pooled stream."""
+
+    of_column = True
 
     kind: Literal["classifier"]
     source: Name = Field(alias="from")
     classes: Size
     pool: Pool = "mean"
 
+    @property
+    def size(self) -> int:
+        """A logit a class."""
+        return self.classes
+
+    @property
+    def labels(self) -> int:
+        """Its classes."""
+        return self.classes
+
+    @property
+    def caption(self) -> tuple[str, str]:
+        """`7 classes, pool mean`."""
+        classes = "1 class" if self.classes == 1 else f"{self.classes:,} classes"
+        return "classifier", f"{classes}, pool {self.pool}"
+
 
 class Regressor(_Common):
     """Numbers [B, outputs] from a pooled stream."""
+
+    of_column = True
 
     kind: Literal["regressor"]
     source: Name = Field(alias="from")
     outputs: Size
     pool: Pool = "mean"
 
+    @property
+    def size(self) -> int:
+        """Its outputs."""
+        return self.outputs
+
+    @property
+    def caption(self) -> tuple[str, str]:
+        """`3 outputs, pool mean`."""
+        many = "s" * (self.outputs != 1)
+        return "regressor", f"{self.outputs:,} output{many}, pool {self.pool}"
+
 
 class LanguageModel(_Common):
     """Next-token logits [B, T, vocab] of a tokens segment."""
+
+    predicts = True
 
     kind: Literal["language-model"]
     source: Name = Field(alias="from")
     modality: Name | None = None
     tied: bool = True
+
+    @property
+    def asked(self) -> str | None:
+        """Its `modality`."""
+        return self.modality
+
+    @property
+    def is_tied(self) -> bool:
+        """As it says."""
+        return self.tied
+
+    @property
+    def caption(self) -> tuple[str, str]:
+        """Whether it is tied."""
+        return "language model", "tied to the embedding" if self.tied else "untied"
 
 
 class Contrastive(_Common):
@@ -56,10 +134,24 @@ class Contrastive(_Common):
     width: Size
     temperature: Positive = 0.07
 
+    @property
+    def caption(self) -> tuple[str, str]:
+        """`width 64`."""
+        return "contrastive", f"width {self.width}"
+
 
 Head = Annotated[Classifier | Regressor | LanguageModel | Contrastive, Field(discriminator="kind")]
 
 
-def sources(head: Classifier | Regressor | LanguageModel | Contrastive) -> tuple[str, ...]:
+def sources(head: Head) -> tuple[str, ...]:
     """The streams a head reads."""
     return head.source if isinstance(head.source, tuple) else (head.source,)
+
+
+def predicted(head: Head, segments: Sequence[str]) -> str | None:
+    """Of the segments of ids that a head reads the one it predicts; None: none, or not one."""
+    if not head.predicts:
+        return None
+    if head.asked is not None:
+        return head.asked if head.asked in segments else None
+    return segments[0] if len(segments) == 1 else None

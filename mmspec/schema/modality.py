@@ -46,6 +46,11 @@ class _Common(Model):
     kind: str
 
     @property
+    def ids(self) -> int:
+        """How many ids there are, where each token is one; else 0."""
+        return 0
+
+    @property
     def of_sound(self) -> bool:
         """Whether it is made of sound."""
         return False
@@ -57,6 +62,11 @@ class Tokens(_Common):
     kind: Literal["tokens"]
     vocab: Size
     length: Length
+
+    @property
+    def ids(self) -> int:
+        """Its vocabulary."""
+        return self.vocab
 
     @property
     def max_tokens(self) -> int:

@@ -15,7 +15,8 @@ from mmspec.data.encode.target import IGNORED
 from mmspec.data.source import Report, silent
 from mmspec.schema import head as heads
 from mmspec.schema import wiring
-from mmspec.schema.modality import Frames, Image, Modality, Tokens
+from mmspec.schema.check import token_segment
+from mmspec.schema.modality import Frames, Image, Modality
 from mmspec.schema.spec import Spec
 from mmspec.train.feed import Inputs
 from mmspec.train.settings import Settings
@@ -120,16 +121,12 @@ def supplied(spec: Spec, name: str) -> tuple[tuple[str, ...], ...]:
     The two sides of a contrastive head, each with the modalities behind it; the tokens of a
     language model; nothing for the others.
     """
-    head, segments = spec.heads[name], wiring.resolve(spec).segments
-    if isinstance(head, heads.Contrastive):
-        return tuple(
-            tuple(s.modality for s in segments[side] if s.modality) for side in head.source
-        )
-    if not isinstance(head, heads.LanguageModel):
-        return ()
-    names = [s.modality for s in segments[head.source] if s.modality]
-    tokens = [each for each in names if isinstance(spec.modalities[each], Tokens)]
-    return ((head.modality or tokens[0],),)
+    head, graph = spec.heads[name], wiring.resolve(spec)
+    if head.matches:
+        streams = (graph.segments[side] for side in heads.sources(head))
+        return tuple(tuple(s.modality for s in side if s.modality) for side in streams)
+    segment = token_segment(spec, graph, head)
+    return () if segment is None else ((segment,),)
 
 
 def _varied(modality: Modality, values: Array, turns: Array, source: np.random.Generator) -> Array:

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmspec.diagnostics import Diagnostic, MmspecError
-from mmspec.schema import head as heads
-from mmspec.schema.modality import Tokens
+from mmspec.schema.check import token_segment
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import resolve
+from mmspec.train.data import supplied
 from mmspec.train.feed import Inputs
 
 _IGNORED: Final = -100
@@ -174,20 +174,19 @@ def present(modality: str, inputs: Inputs, batch: int) -> Tensor:
 def score(name: str, spec: Spec) -> Score:
     """The score of a head of a spec."""
     head = spec.heads[name]
-    if isinstance(head, heads.Classifier):
-        return Classification(name, head.classes)
-    if isinstance(head, heads.Regressor):
-        return Regression(name)
-    segments = resolve(spec).segments
-    if isinstance(head, heads.Contrastive):
-        sides = (tuple(s.modality for s in segments[a] if s.modality) for a in head.source)
-        return Retrieval(name, tuple(sides))
-    names = [s.modality for s in segments[head.source] if s.modality]
-    tokens = {n: m for n in names if isinstance(m := spec.modalities[n], Tokens)}
-    modality = head.modality or next(iter(tokens))
+    segment = token_segment(spec, resolve(spec), head)
+    if segment is not None:
+        return _language_modelling(name, spec, segment)
+    if head.matches:
+        return Retrieval(name, supplied(spec, name))
+    return Classification(name, head.labels) if head.labels else Regression(name)
+
+
+def _language_modelling(name: str, spec: Spec, modality: str) -> LanguageModelling:
+    """Of a head that says the next tokens of a modality."""
     from mmspec.compiler.lower.lower import lower
     from mmspec.compiler.lower.objective import told_tokens
 
     told = next(lowered.told for lowered in lower(spec).heads if lowered.name == name)
-    seen = told_tokens(told, tokens[modality].length.max)
-    return LanguageModelling(name, modality, tokens[modality].vocab, seen)
+    tokens = spec.modalities[modality]
+    return LanguageModelling(name, modality, tokens.ids, told_tokens(told, tokens.max_tokens))

@@ -181,9 +181,9 @@ def test_a_segment_without_tokens_has_no_blocks() -> None:
 def test_a_hundred_thousand_tokens_take_no_table_of_pairs(text: str) -> None:
     clip = Side(volume("n", 14, 14), 0, 196 * 510, 196 * 510)
     cuts = np.append(np.arange(0, clip.stop, 256), clip.stop)
-    start = time.monotonic()
+    start = time.process_time()
     found = shades(parse(text), clip, clip, cuts, cuts)
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
     for row, column in ((0, 0), (17, 20), (200, 201), (390, 12)):
         part, other = (clip.part(int(cuts[x]), int(cuts[x + 1])) for x in (row, column))
         table = seen(parse(text), part, other)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mmspec.schema import modality as modalities
-from mmspec.schema.head import LanguageModel
 from mmspec.schema.spec import Spec
 from mmspec.verify.lab import lab
 from mmspec.verify.reference.modality import token_count
@@ -132,7 +131,5 @@ def predicting(spec: Spec, modality: str) -> list[str]:
 
     graph = resolve(spec)
     return [
-        name
-        for name, head in spec.heads.items()
-        if isinstance(head, LanguageModel) and token_segment(spec, graph, head) == modality
+        name for name, head in spec.heads.items() if token_segment(spec, graph, head) == modality
     ]

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmspec.schema import head as heads
 from mmspec.schema.check import token_segment
 from mmspec.schema.wiring import Source
 from mmspec.verify.lab import lab
@@ -180,10 +179,9 @@ def _running(
 def _blanked(subject: Subject, case: Case, name: str, x: Tensor) -> Tensor:
     """A head's output; that of a language model is NaN at padded positions, which mean nothing."""
     head = subject.spec.heads[name]
-    if not isinstance(head, heads.LanguageModel):
-        return x.detach()
     segment = token_segment(subject.spec, lab.wiring(subject), head)
-    assert segment is not None
+    if segment is None:
+        return x.detach()
     counts = torch.tensor(lab.counted(subject.spec, case.batch, segment))
     padded = torch.arange(x.shape[1]) >= counts[:, None]
     return x.detach().masked_fill(padded[..., None], torch.nan)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mmspec.schema.check import token_segment
-from mmspec.schema.head import Contrastive, LanguageModel
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case
 from mmspec.verify.lab.compare import difference
@@ -67,11 +66,10 @@ def _check_head(
 ) -> None:
     name, kept, when = about
     head, before, after = subject.spec.heads[name], first.seen.heads[name], second.seen.heads[name]
-    if isinstance(head, Contrastive):
+    segment = token_segment(subject.spec, lab.wiring(subject), head)
+    if head.matches:
         before = before[kept][:, kept]
-    elif isinstance(head, LanguageModel):
-        segment = token_segment(subject.spec, lab.wiring(subject), head)
-        assert segment is not None
+    elif segment is not None:
         counts = lab.counted(subject.spec, first.case.batch, segment)
         pairs = [
             (before[row, : counts[row]], after[j, : counts[row]]) for j, row in enumerate(kept)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,8 +22,29 @@ def pool(x: Tensor, kind: kinds.Pool) -> Tensor:
     return x[0] if kind == "first" else x[-1]
 
 
-def read(head: Pooled, w: Weights, x: Tensor) -> Tensor:
+def answer(
+    head: kinds.Head, w: Weights, sides: list[list[Tensor]], table: Tensor, padded: int
+) -> Tensor:
+    """What a head says of a batch; sides: of each stream it reads the tokens [n, D] by sample.
+
+    table: [vocab, D] of what it predicts, in rows of `padded` places.
+    """
+    if isinstance(head, kinds.Contrastive):
+        return compare(head, w, sides)
+    (samples,) = sides
+    if isinstance(head, kinds.LanguageModel):
+        return torch.stack([predict(x, table, padded) for x in samples])
+    return torch.stack([read(head, w, x) for x in samples])
+
+
+def first_scale(head: kinds.Head) -> float | None:
+    """What the logarithm of its scale starts from, where it has one."""
+    return math.log(1 / head.temperature) if isinstance(head, kinds.Contrastive) else None
+
+
+def read(head: kinds.Head, w: Weights, x: Tensor) -> Tensor:
     """Class logits or numbers of one sample from its stream's tokens [n, D]."""
+    assert isinstance(head, Pooled), head
     return linear(pool(x, head.pool), w.at("output"))
 
 

@@ -9,10 +9,10 @@ from statistics import NormalDist
 from typing import Final, Literal
 
 from mmspec.schema.fusion import Transformer
-from mmspec.schema.head import Contrastive
 from mmspec.schema.init import FanIn, Gpt2, TruncatedNormal
 from mmspec.schema.spec import Spec
 from mmspec.verify.reference.arithmetic import Shapes
+from mmspec.verify.reference.head import first_scale
 from mmspec.verify.reference.shapes import expected_weights
 
 _NORM: Final = re.compile(r"(?P<stream>\w+)_(?P<where>stream|fusion)\.([\w.]+[._])?norm(_\w+)?")
@@ -81,9 +81,8 @@ def _fixed(spec: Spec, name: str) -> Start | None:
         offset = getattr(norm, "offset", None) if found["where"] == "stream" else None
         return Start("constant", float(last == "weight" and offset is None))
     head = spec.heads.get(module.removesuffix("_head"))
-    if last == "scale" and isinstance(head, Contrastive):
-        return Start("constant", math.log(1 / head.temperature))
-    return None
+    scale = None if head is None else first_scale(head)
+    return Start("constant", scale) if last == "scale" and scale is not None else None
 
 
 def _drawn(spec: Spec, name: str, shapes: Shapes) -> Start:

@@ -239,55 +239,50 @@ class _Meaning:
 
     def _read(self, name: str, x: Tensor) -> Tensor:
         """A pooled head's output for one sample."""
-        config = self.spec.heads[name]
-        assert isinstance(config, heads.Classifier | heads.Regressor)
-        return head.read(config, self.weights.at(f"{name}_head"), x)
+        return head.read(self.spec.heads[name], self.weights.at(f"{name}_head"), x)
 
-    def _tokens(self, name: str) -> list[Tensor]:
-        return [joined(sequence) for sequence in self.sequences[name]]
+    def _tokens(self, name: str, segment: str | None = None) -> list[Tensor]:
+        """The tokens of a stream by sample, or of a segment of it."""
+        if segment is None:
+            return [joined(sequence) for sequence in self.sequences[name]]
+        return [
+            next(run.tokens for run in sequence if run.segment == segment)
+            for sequence in self.sequences[name]
+        ]
 
     def head(self, name: str) -> Tensor:
         """A head's output for the batch."""
-        config = self.spec.heads[name]
-        if isinstance(config, heads.Contrastive):
-            sides = [self._tokens(source) for source in config.source]
-            return head.compare(config, self.weights.at(f"{name}_head"), sides)
-        if isinstance(config, heads.LanguageModel):
-            return self._language_model(name, config)
-        return torch.stack([self._read(name, x) for x in self._tokens(config.source)])
+        config, w = self.spec.heads[name], self.weights.at(f"{name}_head")
+        segment, table, padded = self._segment(config), torch.zeros(0), 0
+        if segment is not None:
+            table = w["output.weight"] if not config.is_tied else self._table(segment)
+            values = self.inputs.get(segment)
+            padded = 0 if values is None else values.shape[1]
+        sides = [self._tokens(stream, segment) for stream in heads.sources(config)]
+        return head.answer(config, w, sides, table, padded)
 
-    def _language_model(self, name: str, config: heads.LanguageModel) -> Tensor:
-        segment = token_segment(self.spec, self.wiring, config)
-        assert segment is not None
-        if config.tied:
-            (reader,) = self.wiring.readers(segment)
-            embedding = embedding_name(self.wiring, segment, reader)
-            table = self.weights[f"{embedding}.table.weight"]
-        else:
-            table = self.weights[f"{name}_head.output.weight"]
-        values = self.inputs.get(segment)
-        padded = 0 if values is None else values.shape[1]
-        tokens = [
-            next(run.tokens for run in sequence if run.segment == segment)
-            for sequence in self.sequences[config.source]
-        ]
-        return torch.stack([head.predict(x, table, padded) for x in tokens])
+    def _segment(self, config: heads.Head) -> str | None:
+        """The segment whose next tokens a head says."""
+        return token_segment(self.spec, self.wiring, config)
+
+    def _table(self, segment: str) -> Tensor:
+        (reader,) = self.wiring.readers(segment)
+        return self.weights[f"{embedding_name(self.wiring, segment, reader)}.table.weight"]
 
     def loss(self, name: str, output: Tensor, target: Tensor) -> Tensor:
         """The unweighted loss of a head."""
         config = self.spec.heads[name]
-        if isinstance(config, heads.Regressor):
-            return objective.mean_squared_error(output, target)
-        if isinstance(config, heads.LanguageModel):
-            segment = token_segment(self.spec, self.wiring, config)
-            assert segment is not None
-            rows = [self._carrying(config.source, segment, x) for x in range(self.batch)]
+        streams, segment = heads.sources(config), self._segment(config)
+        if segment is not None:
+            rows = [self._carrying(streams[0], segment, x) for x in range(self.batch)]
             return objective.next_token(output, target, rows)
-        if isinstance(config, heads.Contrastive):
-            sides = [self._tokens(source) for source in config.source]
+        if config.matches:
+            sides = [self._tokens(stream) for stream in streams]
             both = [bool(len(a) and len(b)) for a, b in zip(*sides, strict=True)]
             return objective.contrastive(output, both)
-        return self._classification(name, config, output, target)
+        if not config.labels:
+            return objective.mean_squared_error(output, target)
+        return self._classification(name, streams[0], output, target)
 
     def _carrying(self, stream: str, segment: str, sample: int) -> list[int]:
         """Positions whose next token is there, unseen, and in the same document if those part."""
@@ -297,12 +292,10 @@ class _Meaning:
         following = ((k, begin) for k, begin in enumerate(begins) if k > begin)
         return [k - 1 for k, begin in following if k not in seen[begin]]
 
-    def _classification(
-        self, name: str, config: heads.Classifier, output: Tensor, target: Tensor
-    ) -> Tensor:
+    def _classification(self, name: str, stream: str, output: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy; of a head with exits in training, the mean over the exits."""
         smoothing = self.spec.objectives.get(name, Objective()).smoothing
-        passed = [o.exits for o in self.outcomes[config.source]]
+        passed = [o.exits for o in self.outcomes[stream]]
         if not self.training or not any(passed):
             return objective.cross_entropy(output, target, smoothing)
         losses = []

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from mmspec.schema import modality as modalities
 from mmspec.schema.check import token_segment
-from mmspec.schema.head import LanguageModel
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, resolve
 from mmspec.verify.reference import fusion, head, modality, norm, stream
@@ -26,11 +24,8 @@ def expected_weights(spec: Spec) -> Shapes:
         found |= _below(f"{name}_stream", _stream(spec, wiring, name))
     widths = {name: config.width for name, config in spec.streams.items()}
     for name, config in spec.heads.items():
-        vocab = 0
-        if isinstance(config, LanguageModel):
-            tokens = spec.modalities[token_segment(spec, wiring, config) or ""]
-            assert isinstance(tokens, modalities.Tokens)
-            vocab = tokens.vocab
+        segment = token_segment(spec, wiring, config)
+        vocab = 0 if segment is None else spec.modalities[segment].ids
         found |= _below(f"{name}_head", head.shapes(config, widths, vocab))
     return found
 

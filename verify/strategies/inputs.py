@@ -9,7 +9,6 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmspec.schema import head as heads
 from mmspec.schema import modality as modalities
 from mmspec.schema.check import token_segment
 from mmspec.schema.spec import Spec
@@ -182,22 +181,18 @@ def _target(
 ) -> Tensor:
     """A target of a head: about one in eight codes is ignored."""
     head = spec.heads[name]
-    if isinstance(head, heads.Regressor):
-        return contents.numbers("gaussian", (count, head.outputs), generator)
-    if isinstance(head, heads.Contrastive):
-        return torch.zeros(count)
-    if isinstance(head, heads.Classifier):
-        return _some_ignored(
-            contents.codes("uniform", (count,), head.classes, generator), generator
-        )
     segment = token_segment(spec, resolve(spec), head)
-    assert segment is not None
-    modality = spec.modalities[segment]
-    assert isinstance(modality, modalities.Tokens)
-    values = tensors[segment]
-    padded = 0 if values is None else values.shape[1]
-    shape = (count, padded)
-    return _some_ignored(contents.codes("uniform", shape, modality.vocab, generator), generator)
+    if segment is not None:
+        values = tensors[segment]
+        shape = count, 0 if values is None else values.shape[1]
+        ids = contents.codes("uniform", shape, spec.modalities[segment].ids, generator)
+        return _some_ignored(ids, generator)
+    if head.labels:
+        classes = contents.codes("uniform", (count,), head.labels, generator)
+        return _some_ignored(classes, generator)
+    if head.matches:
+        return torch.zeros(count)
+    return contents.numbers("gaussian", (count, head.size or 1), generator)
 
 
 def _some_ignored(codes: Tensor, generator: torch.Generator) -> Tensor:

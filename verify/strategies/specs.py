@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mmspec.schema.check import token_segment
-from mmspec.schema.head import LanguageModel
+from mmspec.schema.head import sources
 from mmspec.schema.spec import Spec
 from mmspec.schema.validate import validate
 from mmspec.schema.wiring import resolve
@@ -72,10 +72,10 @@ def _hopeless(spec: Spec) -> list[str]:
     """Language models of which every row sees the token that it is trained to predict."""
     names, graph = [], resolve(spec)
     for name, head in spec.heads.items():
-        if isinstance(head, LanguageModel):
-            segment = token_segment(spec, graph, head) or ""
-            most = longest(spec.modalities[segment])
-            if len(told(spec, head.source, segment, most)) == most - 1 > 0:
+        segment = token_segment(spec, graph, head)
+        if segment is not None:
+            (stream,), most = sources(head), longest(spec.modalities[segment])
+            if len(told(spec, stream, segment, most)) == most - 1 > 0:
                 names.append(name)
     return names
 

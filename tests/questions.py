@@ -5,7 +5,7 @@ by `==` or `in`, `match`, `isinstance`, a dictionary whose keys are kinds, a fla
 `is_ponder`, a prefix or suffix of a name. Files that are named for a concern, in whatever layer,
 may know its kinds: they are its own.
 
-`python tests/kinds.py [FOLDER]` counts another checkout, with the kinds of this one.
+`python tests/questions.py [FOLDER]` counts another checkout, with the kinds of this one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -112,6 +113,18 @@ class Question:
         return f"{self.path}:{self.line}: {self.text}"
 
 
+_ASKING = (
+    ast.Attribute,
+    ast.Call,
+    ast.Compare,
+    ast.Dict,
+    ast.MatchClass,
+    ast.MatchValue,
+    ast.Name,
+)
+"""What can ask, or name a class."""
+
+
 @dataclass
 class File:
     """One file of the source, and what its names mean."""
@@ -126,6 +139,7 @@ class File:
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }
+        self.asking = [node for node in ast.walk(self.tree) if isinstance(node, _ASKING)]
         self.local = {node.name for node in self.tree.body if isinstance(node, ast.ClassDef)}
 
     def is_own(self, one: Concern) -> bool:
@@ -152,7 +166,7 @@ class File:
 
     def questions(self, one: Concern) -> Iterator[ast.expr | ast.pattern]:
         """Where it asks for a kind, each place once."""
-        for node in ast.walk(self.tree):
+        for node in self.asking:
             if isinstance(node, ast.Compare):
                 if self._compares(node, one):
                     yield node
@@ -216,22 +230,24 @@ def _is_axis(node: ast.expr) -> bool:
 
 def _is_flag(node: ast.Attribute | ast.Name, one: Concern) -> bool:
     """Whether a name is `is_` and a kind."""
-    said = re.fullmatch(r"_?is_(\w+)", _word(node))
+    word = _word(node)
+    said = re.fullmatch(r"_?is_(\w+)", word) if one.flags and "is_" in word else None
     return (
-        one.flags
-        and said is not None
+        said is not None
         and said[1] not in ("table", "tokens")  # words too
         and said[1].replace("_", "-") in one.names
     )
 
 
-def files(root: Path) -> Iterator[File]:
+@lru_cache(maxsize=2)
+def files(root: Path) -> tuple[File, ...]:
     """Every file of the product in a checkout."""
-    for folder in FOLDERS:
-        for path in sorted((root / folder).glob("**/*.py")):
-            if not any((root / link) in path.parents for link in LINKS):
-                text = path.read_text(encoding="utf-8")
-                yield File(path.relative_to(root).as_posix(), ast.parse(text))
+    return tuple(
+        File(path.relative_to(root).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for folder in FOLDERS
+        for path in sorted((root / folder).glob("**/*.py"))
+        if not any((root / link) in path.parents for link in LINKS)
+    )
 
 
 def questions(root: Path) -> list[Question]:
@@ -258,7 +274,7 @@ def knowing(root: Path, name: str) -> list[str]:
             any(True for _ in file.questions(one))
             or any(
                 isinstance(node, ast.expr) and file.meaning(node) in one.classes
-                for node in ast.walk(file.tree)
+                for node in file.asking
             )
         )
     ]
