@@ -8,7 +8,6 @@ from typing import Final
 from mmspec.cli import output
 from mmspec.cli.diagram import Box, Graph
 from mmspec.expressions import mask as masks
-from mmspec.expressions.scanner import write
 from mmspec.schema import fusion, head, init, modality, routing
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
@@ -54,27 +53,7 @@ def modality_lines(item: modality.Modality) -> tuple[str, ...]:
     kind = item.position.kind
     marks: list[str] = [kind] if kind != "none" else []
     marks += ["optional"] if item.optional else []
-    return (*_size_lines(item), *([", ".join(marks)] if marks else []))
-
-
-def _size_lines(item: modality.Modality) -> tuple[str, ...]:
-    if isinstance(item, modality.Tokens):
-        return (f"tokens ≤ {item.length.max}", f"vocabulary {item.vocab:,}")
-    if isinstance(item, modality.Image):
-        rows, columns = item.grid
-        size = f"image {item.size[0]}{TIMES}{item.size[1]}{TIMES}{item.channels}"
-        return (size, f"{rows}{TIMES}{columns} patches of {item.patch}")
-    if isinstance(item, modality.Video):
-        rows, columns = item.grid
-        size = f"{item.size[0]}{TIMES}{item.size[1]}{TIMES}{item.channels}"
-        deep = f", {item.tubelet} deep" if item.tubelet > 1 else ""
-        frames = f"video ≤ {item.length.max} {TIMES} {size}, {write(item.rate)} Hz"
-        return (frames, f"{rows}{TIMES}{columns} patches of {item.patch}{deep}")
-    if isinstance(item, modality.Frames):
-        frames = f"{item.kind} ≤ {item.length.max} {TIMES} {item.features}"
-        patched = f", {item.patch} a token" if item.patch > 1 else ""
-        return (frames, f"{write(item.rate)} Hz{patched}")
-    return (f"table, {output.plural(len(item.columns), 'column')}",)
+    return (*item.caption, *([", ".join(marks)] if marks else []))
 
 
 def tokens(item: modality.Modality) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mmspec.data import split
 from mmspec.data.faults import Faults, fault
 from mmspec.data.rows import Rows
-from mmspec.schema.modality import Table
+from mmspec.schema.modality import Modality
 from mmspec.schema.spec import Spec
 
 SPLIT: Final = "split"
@@ -24,21 +24,20 @@ _NEAR: Final = 0.8
 
 def _names(spec: Spec) -> set[str]:
     """Every name that a column is read by."""
-    tables = {name: each for name, each in spec.modalities.items() if isinstance(each, Table)}
-    cells = {text for name, each in tables.items() for text in _cells(name, each)}
+    cells = {text for name, each in spec.modalities.items() for text in _cells(name, each)}
     return {*spec.modalities, *spec.heads, *cells, SPLIT}
 
 
-def _cells(name: str, table: Table) -> list[str]:
+def _cells(name: str, modality: Modality) -> list[str]:
     """The names of a table's columns, each long and short."""
-    return [text for key in table.columns for text in (f"{name}.{key}", key)]
+    return [text for key in modality.cells for text in (f"{name}.{key}", key)]
 
 
 def _missing(spec: Spec, header: tuple[str, ...]) -> list[str]:
     """Names that no column has, and that nobody else would miss."""
     found = [] if SPLIT in (*header, *spec.modalities, *spec.heads) else [SPLIT]
     for name, modality in spec.modalities.items():
-        if isinstance(modality, Table) and name not in header:
+        if name not in header:
             cells = _cells(name, modality)
             pairs = zip(cells[::2], cells[1::2], strict=True)
             found += [each for pair in pairs if not {*pair} & {*header} for each in pair]

@@ -10,7 +10,6 @@ from mmspec.expressions import claim as claims
 from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema import check_attention, check_scores, check_variants
 from mmspec.schema import head as heads
-from mmspec.schema import modality as modalities
 from mmspec.schema.objective import DEFAULT_LOSS
 from mmspec.schema.rotary import Rotary
 from mmspec.schema.spec import Spec
@@ -58,8 +57,7 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 help="name it in a stream's `from`, or remove it",
                 word=name,
             )
-        flat = not isinstance(modality, modalities.Image | modalities.Video)
-        if modality.position.kind == "sincos-2d" and flat:
+        if modality.position.kind == "sincos-2d" and modality.grid is None:
             yield problem(
                 spec,
                 "MM305",
@@ -67,10 +65,7 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 *at,
                 help="write sincos, learned or rotary",
             )
-        if isinstance(modality, modalities.Table) and modality.position.kind not in (
-            "none",
-            "learned",
-        ):
+        if not modality.ordered and modality.position.kind not in ("none", "learned"):
             yield problem(
                 spec,
                 "MM305",
@@ -167,10 +162,10 @@ def _fusions(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 
 def _classifiers(spec: Spec, stream: str) -> list[str]:
     """Classifiers that read a stream."""
-    return [name for name, head in spec.heads.items() if _is_classifier(head, stream)]
+    return [name for name, head in spec.heads.items() if _tells_classes(head, stream)]
 
 
-def _is_classifier(head: heads.Head, stream: str) -> bool:
+def _tells_classes(head: heads.Head, stream: str) -> bool:
     """Whether a head tells classes apart by a stream."""
     return head.labels > 0 and heads.sources(head) == (stream,)
 
@@ -191,7 +186,7 @@ def _halting(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             continue
         at = ("streams", name, "halting")
         head = spec.heads.get(decider)
-        if head is None or not _is_classifier(head, name):
+        if head is None or not _tells_classes(head, name):
             yield problem(
                 spec,
                 "MM312",
@@ -253,8 +248,7 @@ def _targets(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """No column is an input and a target: what a model reads it cannot be asked."""
     reads = {name: f"modality `{name}`" for name in spec.modalities}
     for name, modality in spec.modalities.items():
-        if isinstance(modality, modalities.Table):
-            reads |= {column: f"table `{name}`" for column in modality.columns}
+        reads |= {column: f"table `{name}`" for column in modality.cells}
     for name, head in spec.heads.items():
         if name in reads and head.of_column:
             yield problem(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mmspec.expressions.mask import Pattern
-from mmspec.schema import modality as modalities
 from mmspec.schema.modality import Modality
 
 
@@ -31,21 +30,7 @@ def coordinates(name: str, modality: Modality | None) -> Coordinates:
     """Of a segment; `modality` None: latents."""
     if modality is None:
         return Coordinates(f"latents {name}")
-    if isinstance(modality, modalities.Image):
-        rows, columns = modality.grid
-        return Coordinates(f"{columns} columns", (("row", rows), ("column", columns)))
-    if isinstance(modality, modalities.Video):
-        rows, columns = modality.grid
-        frames = -(-modality.length.max // modality.tubelet)
-        axes = (("frame", frames), ("row", rows), ("column", columns))
-        period = modality.tubelet / modality.rate
-        return Coordinates(f"frames of {rows} x {columns}", axes, period)
-    if isinstance(modality, modalities.Frames):
-        period = modality.patch / modality.rate
-        return Coordinates(f"{period} s", period=period, packs=True)
-    if isinstance(modality, modalities.Tokens):
-        return Coordinates("tokens", packs=True)
-    return Coordinates(f"table {name}")
+    return Coordinates(modality.unit(name), modality.axes, modality.period, modality.packs)
 
 
 def fits_anywhere(pattern: Pattern) -> bool:

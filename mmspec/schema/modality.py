@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import gcd
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mmspec.diagnostics import Diagnostic, shortened
 from mmspec.expressions import quantity
+from mmspec.expressions.scanner import write
 from mmspec.schema.base import Model, Refused, Size, nearest_divisor, parsed
 from mmspec.schema.names import Name
 from mmspec.schema.position import NONE, Position
@@ -40,6 +41,10 @@ class _Common(Model):
 
     varies: ClassVar[bool] = True
     """Whether samples have lengths: else all have as many tokens."""
+    ordered: ClassVar[bool] = True
+    """Whether its tokens stand in an order."""
+    packs: ClassVar[bool] = False
+    """Whether a sample may hold several documents one after another."""
 
     position: Position = NONE
     optional: bool = False
@@ -55,9 +60,61 @@ class _Common(Model):
         """Whether it is made of sound."""
         return False
 
+    @property
+    def step(self) -> int:
+        """Frames (or tokens) that make one step of tokens."""
+        return 1
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of patches of a step, where it has pixels."""
+        return None
+
+    @property
+    def axes(self) -> tuple[tuple[str, int], ...]:
+        """Of a grid that its tokens fill row by row, by size; none: they are a line."""
+        return ()
+
+    @property
+    def period(self) -> Fraction | None:
+        """Seconds from a step to the next."""
+        return None
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """Of each column of a table how many codes it has, 0 where it holds numbers."""
+        return ()
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Columns of the data that it may be gathered from, by their names in a table."""
+        return ()
+
+    def shape(self, length: int) -> tuple[int, ...]:
+        """Of the raw values of a sample of so many tokens or frames."""
+        return (length,)
+
+    def unit(self, name: str) -> str:
+        """What the index of a token counts; modalities of one unit compare their indices."""
+        raise NotImplementedError
+
+    @property
+    def caption(self) -> tuple[str, ...]:
+        """What is given, and how it is cut, in a few words each."""
+        raise NotImplementedError
+
+
+_TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
+
+def _product(*sizes: int) -> str:
+    return _TIMES.join(map(str, sizes))
+
 
 class Tokens(_Common):
     """Integer tokens [B, T]."""
+
+    packs = True
 
     kind: Literal["tokens"]
     vocab: Size
@@ -67,6 +124,15 @@ class Tokens(_Common):
     def ids(self) -> int:
         """Its vocabulary."""
         return self.vocab
+
+    def unit(self, name: str) -> str:
+        """Tokens."""
+        return "tokens"
+
+    @property
+    def caption(self) -> tuple[str, ...]:
+        """`tokens ≤ 48`, `vocabulary 256`."""
+        return f"tokens ≤ {self.length.max}", f"vocabulary {self.vocab:,}"
 
     @property
     def max_tokens(self) -> int:
@@ -96,6 +162,12 @@ class _Patched(_Common):
         """Rows and columns of patches, in a frame."""
         return self.size[0] // self.patch, self.size[1] // self.patch
 
+    @property
+    def axes(self) -> tuple[tuple[str, int], ...]:
+        """Rows and columns."""
+        rows, columns = self.grid
+        return ("row", rows), ("column", columns)
+
 
 class Image(_Patched):
     """Pixels [B, C, H, W], cut into square patches, row-major."""
@@ -103,6 +175,20 @@ class Image(_Patched):
     varies = False
 
     kind: Literal["image"]
+
+    def shape(self, length: int) -> tuple[int, ...]:
+        """Channels, height and width, whatever the length."""
+        return self.channels, *self.size
+
+    def unit(self, name: str) -> str:
+        """Rows of so many columns."""
+        return f"{self.grid[1]} columns"
+
+    @property
+    def caption(self) -> tuple[str, ...]:
+        """`image 32x32x3`, `8x8 patches of 4`."""
+        size = f"image {_product(*self.size, self.channels)}"
+        return size, f"{_product(*self.grid)} patches of {self.patch}"
 
     @property
     def max_tokens(self) -> int:
@@ -119,9 +205,41 @@ class Video(_Patched):
     length: Length
 
     @property
+    def axes(self) -> tuple[tuple[str, int], ...]:
+        """Tubelets, rows and columns."""
+        return ("frame", -(-self.length.max // self.tubelet)), *super().axes
+
+    @property
     def area(self) -> int:
         """Tokens of one tubelet: patches of a frame."""
         return self.grid[0] * self.grid[1]
+
+    @property
+    def step(self) -> int:
+        """The frames of a tubelet."""
+        return self.tubelet
+
+    @property
+    def period(self) -> Fraction:
+        """Of a tubelet."""
+        return self.tubelet / self.rate
+
+    def shape(self, length: int) -> tuple[int, ...]:
+        """Frames of channels, height and width."""
+        return length, self.channels, *self.size
+
+    def unit(self, name: str) -> str:
+        """Frames of so many rows and columns."""
+        rows, columns = self.grid
+        return f"frames of {rows} x {columns}"
+
+    @property
+    def caption(self) -> tuple[str, ...]:
+        """`video ≤ 16 x 32x32x3, 25 Hz`, `8x8 patches of 4, 2 deep`."""
+        size = _product(*self.size, self.channels)
+        deep = f", {self.tubelet} deep" if self.tubelet > 1 else ""
+        frames = f"video ≤ {self.length.max} {_TIMES} {size}, {write(self.rate)} Hz"
+        return frames, f"{_product(*self.grid)} patches of {self.patch}{deep}"
 
     @property
     def max_tokens(self) -> int:
@@ -131,6 +249,8 @@ class Video(_Patched):
 
 class Frames(_Common):
     """Frames of features [B, F, features] at a fixed rate; `patch` frames make a token."""
+
+    packs = True
 
     kind: Literal["audio", "series"]
     features: Size
@@ -142,6 +262,31 @@ class Frames(_Common):
     def of_sound(self) -> bool:
         """Where it is audio."""
         return self.kind == "audio"
+
+    @property
+    def step(self) -> int:
+        """The frames of a token."""
+        return self.patch
+
+    @property
+    def period(self) -> Fraction:
+        """Of a token."""
+        return self.patch / self.rate
+
+    def shape(self, length: int) -> tuple[int, ...]:
+        """Frames of features."""
+        return length, self.features
+
+    def unit(self, name: str) -> str:
+        """Its period."""
+        return f"{self.period} s"
+
+    @property
+    def caption(self) -> tuple[str, ...]:
+        """`audio ≤ 200 x 40`, `100 Hz, 4 a token`."""
+        frames = f"{self.kind} ≤ {self.length.max} {_TIMES} {self.features}"
+        patched = f", {self.patch} a token" if self.patch > 1 else ""
+        return frames, f"{write(self.rate)} Hz{patched}"
 
     @property
     def max_tokens(self) -> int:
@@ -179,9 +324,35 @@ class Table(_Common):
     """One row of numbers and category codes [B, columns]; one token a column."""
 
     varies = False
+    ordered = False
 
     kind: Literal["table"]
     columns: dict[Name, Column] = Field(min_length=1)
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """Of each column, in order."""
+        columns = self.columns.values()
+        return tuple(c.categories if isinstance(c, Categories) else 0 for c in columns)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Its columns."""
+        return tuple(self.columns)
+
+    def shape(self, length: int) -> tuple[int, ...]:
+        """A value a column, whatever the length."""
+        return (len(self.columns),)
+
+    def unit(self, name: str) -> str:
+        """Columns of its own."""
+        return f"table {name}"
+
+    @property
+    def caption(self) -> tuple[str, ...]:
+        """`table, 3 columns`."""
+        many = "s" * (len(self.columns) != 1)
+        return (f"table, {len(self.columns):,} column{many}",)
 
     @property
     def max_tokens(self) -> int:

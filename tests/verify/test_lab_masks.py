@@ -13,7 +13,8 @@ from mmspec.expressions import mask as masks
 from mmspec.verify.lab import reading
 from mmspec.verify.lab.masks import Places, evaluate
 from mmspec.verify.reference import visible
-from mmspec.verify.reference.places import Layout, layout
+from mmspec.verify.reference.modality import layout
+from mmspec.verify.reference.places import Layout
 from mmspec.verify.strategies import load
 from mmspec.verify.strategies.masks import Held, expressions
 

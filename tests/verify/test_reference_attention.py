@@ -24,7 +24,8 @@ from mmspec.verify.reference import (
 )
 from mmspec.verify.reference.attention import attend, rotate
 from mmspec.verify.reference.masks import _mix
-from mmspec.verify.reference.places import Layout, layout
+from mmspec.verify.reference.modality import layout
+from mmspec.verify.reference.places import Layout
 from mmspec.verify.strategies import load, weights
 
 TABLES = {

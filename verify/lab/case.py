@@ -150,9 +150,9 @@ def _far(pattern: masks.Pattern, shortest: Fraction) -> int:
 def widest(spec: Spec) -> int:
     """The largest number in a mask of the spec: how far apart tokens must be to test it."""
     kinds = spec.modalities.values()
-    timed = [m for m in kinds if isinstance(m, modalities.Frames | modalities.Video)]
-    shortest = min((step(frames)[0] / frames.rate for frames in timed), default=Fraction(1))
+    periods = (m.period for m in kinds if m.period is not None)
+    shortest = min(periods, default=Fraction(1))
     found = (pattern for *_, mask in spec_masks(spec) for pattern in masks.patterns(mask))
     apart = max((_far(pattern, shortest) for pattern in found), default=0)
-    videos = (m.area for m in kinds if isinstance(m, modalities.Video))
-    return apart * max(videos, default=1)
+    areas = (step(modality)[1] for modality in kinds if modality.period is not None)
+    return apart * max(areas, default=1)

@@ -38,27 +38,25 @@ def _altered(
     modality, values = spec.modalities[name], batch.tensors[name]
     assert values is not None
     other = _other(modality, values, amount)
-    if isinstance(modality, modalities.Tokens):
-        return torch.where(keep, values, other)
-    if isinstance(modality, modalities.Table):
-        return torch.where(keep, values, other)
-    if isinstance(modality, modalities.Image):
-        return torch.where(_pixels(modality, keep)[:, 0, None], values, other)
+    kept = _spread(modality, keep, values.ndim)
+    if modality.ids or not modality.varies:
+        return torch.where(kept, values, other)
     real = torch.arange(values.shape[1]) < batch.lengths[name][:, None]
-    if isinstance(modality, modalities.Video):
-        kept = _pixels(modality, keep).repeat_interleave(modality.tubelet, 1)[:, :, None]
-    else:
-        kept = keep.repeat_interleave(modality.patch, 1)[..., None]
     real = real.reshape(*real.shape, *[1] * (values.ndim - 2))
     new = torch.where(kept[:, : values.shape[1]] & real, values, other)
     return torch.where(real, new, torch.nan) if hidden else new
 
 
-def _pixels(modality: modalities.Image | modalities.Video, keep: Tensor) -> Tensor:
-    """What is said of patches [B, tokens], said of pixels: [B, frames of tokens, H, W]."""
-    p, (rows, columns) = modality.patch, modality.grid
-    grid = keep.reshape(len(keep), -1, rows, columns)
-    return grid.repeat_interleave(p, 2).repeat_interleave(p, 3)
+def _spread(modality: modalities.Modality, keep: Tensor, rank: int) -> Tensor:
+    """What is said of tokens [B, tokens], said of raw values, with that many axes."""
+    if modality.grid is None:
+        frames = keep.repeat_interleave(modality.step, 1)
+        return frames.reshape(*frames.shape, *[1] * (rank - 2))
+    grid = keep.reshape(len(keep), -1, *modality.grid).repeat_interleave(modality.step, 1)
+    *_, height, width = modality.shape(0)
+    for axis, (pixels, patches) in enumerate(zip((height, width), modality.grid, strict=True)):
+        grid = grid.repeat_interleave(pixels // patches, 2 + axis)
+    return grid[:, :, None] if modality.varies else grid
 
 
 def _other(modality: modalities.Modality, values: Tensor, amount: str) -> Tensor:
@@ -66,16 +64,13 @@ def _other(modality: modalities.Modality, values: Tensor, amount: str) -> Tensor
     if amount == "another sample's":
         return values.roll(1, 0)
     step = 1 if amount == "plus 1" else 10_000
-    if isinstance(modality, modalities.Tokens):
-        return (values + step) % modality.vocab
-    if isinstance(modality, modalities.Table):
-        sizes = [getattr(column, "categories", 0) for column in modality.columns.values()]
-        pieces = [
-            (values[:, i] + step) % size if size else values[:, i] + step
-            for i, size in enumerate(sizes)
-        ]
-        return torch.stack(pieces, 1)
-    return values + step
+    if modality.ids:
+        return (values + step) % modality.ids
+    other = values + step
+    for i, size in enumerate(modality.codes):
+        if size:
+            other[:, i] %= size
+    return other
 
 
 def nothing_kept(spec: Spec, batch: Inputs) -> dict[str, Tensor]:

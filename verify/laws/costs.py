@@ -10,7 +10,6 @@ from functools import partial
 import torch
 from hypothesis import strategies as st
 
-from mmspec.schema import modality as modalities
 from mmspec.schema import routing
 from mmspec.schema.stream import Stream
 from mmspec.verify import costs as costing
@@ -116,17 +115,8 @@ def _inputs(subject: Subject, sizes: Sizes) -> Inputs:
     tensors: dict[str, torch.Tensor | None] = {}
     for name, modality in subject.spec.modalities.items():
         b, n = sizes.batch, sizes.raw[name]
-        if isinstance(modality, modalities.Tokens):
-            tensors[name] = torch.empty(b, n, dtype=torch.int64, device="meta")
-        elif isinstance(modality, modalities.Frames):
-            tensors[name] = torch.empty(b, n, modality.features, device="meta")
-        elif isinstance(modality, modalities.Video):
-            shape = (b, n, modality.channels, *modality.size)
-            tensors[name] = torch.empty(shape, device="meta")
-        elif isinstance(modality, modalities.Image):
-            tensors[name] = torch.empty(b, modality.channels, *modality.size, device="meta")
-        else:
-            tensors[name] = torch.empty(b, len(modality.columns), device="meta")
+        dtype = torch.int64 if modality.ids else torch.float32
+        tensors[name] = torch.empty(b, *modality.shape(n), dtype=dtype, device="meta")
     lengths = {name: torch.full((sizes.batch,), n) for name, n in sizes.raw.items()}
     return Inputs(tensors, lengths, {}, sizes.batch, "zeros", 0)
 

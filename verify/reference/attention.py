@@ -17,8 +17,8 @@ from mmspec.schema.wiring import Segment, resolve
 from mmspec.verify.reference.arithmetic import softmax
 from mmspec.verify.reference.layers import setting
 from mmspec.verify.reference.masks import sight
-from mmspec.verify.reference.modality import longest, token_count
-from mmspec.verify.reference.places import Layout, Side, layout
+from mmspec.verify.reference.modality import layout, longest, token_count
+from mmspec.verify.reference.places import Layout, Side
 
 CAUSAL = Pattern("causal")
 Counts = tuple[tuple[str, int], ...]

@@ -12,6 +12,7 @@ from torch import Tensor
 from mmspec.schema import modality as kinds
 from mmspec.schema.position import Learned, Sincos
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
+from mmspec.verify.reference.places import Layout
 
 
 def step(modality: kinds.Modality) -> tuple[int, int]:
@@ -43,6 +44,21 @@ def max_tokens(modality: kinds.Modality) -> int:
 def longest(modality: kinds.Modality) -> int:
     """The raw length of the longest sample."""
     return modality.length.max if isinstance(modality, kinds.Varying) else 1
+
+
+def layout(modality: kinds.Modality) -> Layout:
+    """How the tokens of a modality stand."""
+    most = max_tokens(modality)
+    if isinstance(modality, kinds.Image):
+        rows, columns = (size // modality.patch for size in modality.size)
+        return Layout(most, (("row", rows), ("column", columns)))
+    if isinstance(modality, kinds.Video):
+        rows, columns = (size // modality.patch for size in modality.size)
+        grid = (("frame", most // (rows * columns)), ("row", rows), ("column", columns))
+        return Layout(most, grid, modality.tubelet / modality.rate)
+    if isinstance(modality, kinds.Frames):
+        return Layout(most, period=modality.patch / modality.rate)
+    return Layout(most)
 
 
 def embed(

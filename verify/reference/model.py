@@ -28,7 +28,6 @@ from mmspec.verify.reference import (
 )
 from mmspec.verify.reference.arithmetic import INPUT, Passed, Weights, linear
 from mmspec.verify.reference.layers import setting
-from mmspec.verify.reference.places import layout
 from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
 from mmspec.verify.reference.shapes import embedding_name
 
@@ -126,8 +125,7 @@ class _Meaning:
             return 0
         if name in self.lengths:
             return int(self.lengths[name][sample])
-        kind = self.spec.modalities[name].kind
-        return 1 if kind in ("image", "table") else values.shape[1]
+        return values.shape[1] if self.spec.modalities[name].varies else 1
 
     def add_stream(self, name: str) -> None:
         """Run stream `name` over every sample, and note what is counted over the batch."""
@@ -173,7 +171,7 @@ class _Meaning:
             tokens = modality.embed(config, w, values[sample], length, places)
         tokens = w.note(tokens)
         turns = places if config.position.kind == "rotary" else ()
-        return (Run(source.name, tokens, layout(config), ids, turns),)
+        return (Run(source.name, tokens, modality.layout(config), ids, turns),)
 
     def _documents(self, name: str, sample: int) -> tuple[int, ...]:
         """The document of each token of a modality, none where no documents are given."""

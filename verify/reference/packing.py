@@ -16,7 +16,8 @@ from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, Wiring, resolve
 from mmspec.verify.reference.attention import mask_of_pair
 from mmspec.verify.reference.masks import BLOCK, sight
-from mmspec.verify.reference.places import Layout, Side, layout
+from mmspec.verify.reference.modality import layout
+from mmspec.verify.reference.places import Layout, Side
 
 Masks = Iterator[tuple[str, str, Mask]]
 Segments = tuple[Segment, ...]

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mmspec.schema import modality as kinds
-from mmspec.verify.reference.modality import max_tokens
-
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -48,21 +45,6 @@ class Layout:
         at += [(name, rest) for name, _ in self.grid[:1]]
         time = None if self.period is None else rest * self.period
         return Token(index, tuple(reversed(at)), time, document, self.most)
-
-
-def layout(modality: kinds.Modality) -> Layout:
-    """How the tokens of a modality stand."""
-    most = max_tokens(modality)
-    if isinstance(modality, kinds.Image):
-        rows, columns = (size // modality.patch for size in modality.size)
-        return Layout(most, (("row", rows), ("column", columns)))
-    if isinstance(modality, kinds.Video):
-        rows, columns = (size // modality.patch for size in modality.size)
-        grid = (("frame", most // (rows * columns)), ("row", rows), ("column", columns))
-        return Layout(most, grid, modality.tubelet / modality.rate)
-    if isinstance(modality, kinds.Frames):
-        return Layout(most, period=modality.patch / modality.rate)
-    return Layout(most)
 
 
 @dataclass(frozen=True, slots=True)

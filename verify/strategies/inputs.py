@@ -154,20 +154,16 @@ def _values(
     generator: torch.Generator,
 ) -> Tensor:
     """An input tensor whose sequence axis, if any, has `padded` places."""
-    if isinstance(modality, modalities.Tokens):
-        return contents.codes(law, (count, padded), modality.vocab, generator)
-    if isinstance(modality, modalities.Frames):
-        return contents.numbers(law, (count, padded, modality.features), generator)
-    if isinstance(modality, modalities.Video):
-        shape = (count, padded, modality.channels, *modality.size)
+    shape = (count, *modality.shape(padded))
+    if modality.ids:
+        return contents.codes(law, shape, modality.ids, generator)
+    if not modality.codes:
         return contents.numbers(law, shape, generator)
-    if isinstance(modality, modalities.Image):
-        return contents.numbers(law, (count, modality.channels, *modality.size), generator)
     columns = [
-        contents.codes(law, (count,), column.categories, generator).to(torch.float64)
-        if isinstance(column, modalities.Categories)
+        contents.codes(law, (count,), codes, generator).to(torch.float64)
+        if codes
         else contents.numbers(law, (count, 1), generator)[:, 0]
-        for column in modality.columns.values()
+        for codes in modality.codes
     ]
     return torch.stack(columns, 1)
 
