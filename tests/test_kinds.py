@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 import torch
-from kinds import members
+from questions import members
 from torch import Tensor
 
 import mmspec
