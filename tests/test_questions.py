@@ -12,7 +12,7 @@ from source_tree import ROOT
 MOST = {
     "fusion": 5,
     "halting": 0,
-    "feed-forward": 15,
+    "feed-forward": 1,
     "modality": 19,
     "head": 1,
     "norm": 0,

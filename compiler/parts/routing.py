@@ -148,3 +148,14 @@ class ByModality(nn.Module):
         mlps = [getattr(self, f"{segment}_mlp") for segment in self.segments]
         parts = zip(mlps, torch.split(x_btd, list(counts), dim=1), strict=True)
         return torch.cat([mlp(part_btd) for mlp, part_btd in parts], dim=1)
+
+
+def feed_forward_layer(width: int, layer: ir.FeedForward) -> nn.Module:
+    """A feed-forward of a block (inlined by the emitter: one return is left)."""
+    if isinstance(layer, ir.Mlp):
+        return Mlp(width, layer)
+    if isinstance(layer, ir.Glu):
+        return Glu(width, layer)
+    if isinstance(layer, ir.Experts):
+        return Experts(width, layer)
+    return ByModality(width, layer)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention, Rotation
 from mmspec.compiler.parts.norm import norm_layer
-from mmspec.compiler.parts.routing import ByModality, Experts, Glu, Mlp, Routing
+from mmspec.compiler.parts.routing import Routing, feed_forward_layer
 
 
 def join_valid(parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor | None:
@@ -36,13 +36,7 @@ def mixer_layer(width: int, mixer: ir.Mixer) -> nn.Module:
     """What a sub-layer computes (inlined by the emitter: one return is left)."""
     if isinstance(mixer, ir.Attention):
         return Attention(width, mixer)
-    if isinstance(mixer, ir.Mlp):
-        return Mlp(width, mixer)
-    if isinstance(mixer, ir.Glu):
-        return Glu(width, mixer)
-    if isinstance(mixer, ir.Experts):
-        return Experts(width, mixer)
-    return ByModality(width, mixer)
+    return feed_forward_layer(width, mixer)
 
 
 class Block(nn.Module):

@@ -8,7 +8,7 @@ from typing import Final
 from mmspec.cli import output
 from mmspec.cli.diagram import Box, Graph
 from mmspec.expressions import mask as masks
-from mmspec.schema import fusion, head, init, modality, routing
+from mmspec.schema import fusion, head, init, modality
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
@@ -68,7 +68,7 @@ def stream_lines(item: Stream) -> tuple[str, ...]:
     )
     lines = [f"{item.depth} {TIMES} {item.width}, {heads}"]
     lines += attention_lines(item.attention)
-    for text in (routing_text(item), item.halting.caption if item.halting else ""):
+    for text in (item.feed_forward.caption, item.halting.caption if item.halting else ""):
         lines += [text] if text else []
     return tuple(lines)
 
@@ -90,16 +90,6 @@ def attention_text(attention: Attention) -> str:
     assert attention.mask is not None
     text = masks.unparse(attention.mask)
     return "" if text == "full" else text
-
-
-def routing_text(item: Stream) -> str:
-    """The feed-forward, nothing where it is a plain mlp."""
-    layer = item.feed_forward
-    if isinstance(layer, routing.Experts):
-        return f"{layer.experts} experts, top {layer.choose}"
-    if isinstance(layer, routing.Switch):
-        return f"{layer.experts} experts, switch"
-    return "" if isinstance(layer, routing.Mlp) else f"{layer.kind} feed-forward"
 
 
 def init_text(item: init.Init) -> str:

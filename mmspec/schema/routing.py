@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,10 +13,26 @@ Activation = Literal["gelu", "gelu-tanh", "relu", "silu", "quick-gelu"]
 
 
 class _Common(Model):
-    """Keys of every feed-forward; `width` None means four times the stream's."""
+    """Keys of every feed-forward, and what a reader may know of one without its kind.
+
+    `width` None means four times the stream's.
+    """
+
+    split: ClassVar[bool] = False
+    """Whether each segment of a stream has weights of its own."""
 
     width: Size | None = None
     activation: Activation = "gelu"
+
+    @property
+    def routed(self) -> tuple[int, int] | None:
+        """How many experts each token goes to, and of how many; None: all go one way."""
+        return None
+
+    @property
+    def caption(self) -> str:
+        """In a few words; nothing where it is the default."""
+        return ""
 
 
 class Mlp(_Common):
@@ -30,6 +46,11 @@ class Glu(_Common):
 
     kind: Literal["glu"]
 
+    @property
+    def caption(self) -> str:
+        """Its kind."""
+        return "glu feed-forward"
+
 
 class Experts(_Common):
     """Token-choice top-k experts with a balance loss (Shazeer et al. 2017, Fedus et al. 2021)."""
@@ -39,6 +60,16 @@ class Experts(_Common):
     choose: Size
     renormalise: bool = True
     balance: NonNegative = 0.0
+
+    @property
+    def routed(self) -> tuple[int, int]:
+        """To the chosen."""
+        return self.choose, self.experts
+
+    @property
+    def caption(self) -> str:
+        """`8 experts, top 2`."""
+        return f"{self.experts} experts, top {self.choose}"
 
     @model_validator(mode="after")
     def _enough(self) -> Experts:
@@ -56,11 +87,37 @@ class Switch(_Common):
     experts: Size
     balance: NonNegative = 0.01
 
+    @property
+    def routed(self) -> tuple[int, int]:
+        """To one."""
+        return 1, self.experts
+
+    @property
+    def caption(self) -> str:
+        """`8 experts, switch`."""
+        return f"{self.experts} experts, switch"
+
 
 class ByModality(_Common):
     """One mlp for each segment of the stream."""
 
+    split = True
+
     kind: Literal["by-modality"]
 
+    @property
+    def caption(self) -> str:
+        """Its kind."""
+        return "by-modality feed-forward"
+
+
+KINDS: dict[str, type[_Common]] = {
+    "mlp": Mlp,
+    "glu": Glu,
+    "by-modality": ByModality,
+    "switch": Switch,
+    "experts": Experts,
+}
+"""Every feed-forward by its name."""
 
 FeedForward = Annotated[Mlp | Glu | Experts | Switch | ByModality, Field(discriminator="kind")]

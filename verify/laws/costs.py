@@ -10,7 +10,6 @@ from functools import partial
 import torch
 from hypothesis import strategies as st
 
-from mmspec.schema import routing
 from mmspec.schema.stream import Stream
 from mmspec.verify import costs as costing
 from mmspec.verify.lab import lab
@@ -99,10 +98,10 @@ def _idle(subject: Subject) -> int:
             kind = stream.layer(place)
             layer, width = kind.feed_forward, kind.width
             inner = layer.width or 4 * width
-            if isinstance(layer, routing.Experts | routing.Switch):
-                chosen = layer.choose if isinstance(layer, routing.Experts) else 1
-                total += (layer.experts - chosen) * 2 * width * inner
-            if isinstance(layer, routing.ByModality):
+            if layer.routed is not None:
+                chosen, experts = layer.routed
+                total += (experts - chosen) * 2 * width * inner
+            if layer.split:
                 segments = len(lab.wiring(subject).segments[name])
                 biases = inner * kind.biased("up") + width * kind.biased("down")
                 one = 2 * width * inner + biases

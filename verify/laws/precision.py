@@ -10,7 +10,6 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mmspec.schema.routing import Experts, Switch
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case, cases, shortened
 from mmspec.verify.lab.operators import Operators
@@ -114,12 +113,11 @@ class _Router:
 def _routers(subject: Subject) -> list[_Router]:
     found = []
     for name, stream in subject.spec.streams.items():
-        every = {i: stream.layer(i).feed_forward for i in range(stream.depth)}
-        routed = {i: one for i, one in every.items() if isinstance(one, Experts | Switch)}
-        for layer in list(routed.values())[:1]:
-            chosen = layer.choose if isinstance(layer, Experts) else 1
-            if layer.experts > 1:
-                found.append(_Router(name, tuple(routed), chosen, layer.experts))
+        every = {i: stream.layer(i).feed_forward.routed for i in range(stream.depth)}
+        routed = {i: one for i, one in every.items() if one is not None}
+        for chosen, experts in list(routed.values())[:1]:
+            if experts > 1:
+                found.append(_Router(name, tuple(routed), chosen, experts))
     return found
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from mmspec.schema import head as heads
 from mmspec.schema.check import token_segment
 from mmspec.schema.objective import Objective
-from mmspec.schema.routing import Experts, Switch
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Source, Wiring, resolve
 from mmspec.verify.reference import (
@@ -201,20 +200,16 @@ class _Meaning:
 
     def _note_routing(self, name: str) -> None:
         """Balance and load over the batch, of every layer as often as it ran."""
-        config, outcomes = self.spec.streams[name], self.outcomes[name]
-        every = (setting(config, i).feed_forward for i in range(config.depth))
-        layer = next((each for each in every if isinstance(each, Experts | Switch)), None)
-        if layer is None:
-            return
-        balances, loads = [], []
-        for row in range(max(len(outcome.notes.routed) for outcome in outcomes)):
-            routed = [o.notes.routed[row] for o in outcomes if row < len(o.notes.routed)]
-            balance, load = routing.balance(layer, routed)
-            balances.append(balance)
-            loads.append(load)
-        self.statistics[f"{name}.load"] = torch.stack(loads)
-        if layer.balance:
-            self.auxiliary[f"{name}.balance"] = layer.balance * torch.stack(balances).mean()
+        config = self.spec.streams[name]
+        every = [setting(config, i).feed_forward for i in range(config.depth)]
+        outcomes = [outcome.notes.routed for outcome in self.outcomes[name]]
+        rows = [
+            [routed[row] for routed in outcomes if row < len(routed)]
+            for row in range(max(map(len, outcomes)))
+        ]
+        statistics, auxiliary = routing.told(every, rows)
+        self.statistics |= {f"{name}.{key}": value for key, value in statistics.items()}
+        self.auxiliary |= {f"{name}.{key}": value for key, value in auxiliary.items()}
 
     def _note_halting(self, name: str) -> None:
         """What haltings tell of each sample, and the means of what they ask for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,6 +71,23 @@ def _experts(
         outputs.append(y)
         chosen.append(experts)
     return (torch.stack(outputs) if outputs else x), Routed(probabilities, chosen)
+
+
+def told(
+    layers: Sequence[kinds.FeedForward], rows: list[list[Routed]]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The statistics of a stream's layers, each as often as it ran over the batch, and losses.
+
+    rows: of the layers that route, which route alike.
+    """
+    routed = [each for each in layers if isinstance(each, kinds.Experts | kinds.Switch)]
+    if not routed:
+        return {}, {}
+    layer = routed[0]
+    found = [balance(layer, samples) for samples in rows]
+    balances, loads = (torch.stack(values) for values in zip(*found, strict=True))
+    asked = {"balance": layer.balance * balances.mean()} if layer.balance else {}
+    return {"load": loads}, asked
 
 
 def balance(layer: kinds.Experts | kinds.Switch, samples: list[Routed]) -> tuple[Tensor, Tensor]:

@@ -14,11 +14,9 @@ from mmspec.schema.fusion import KINDS
 from mmspec.schema.halting import KINDS as HALTINGS
 from mmspec.schema.norm import KINDS as NORMS
 from mmspec.schema.scores import KINDS as SCORES
-from mmspec.verify.strategies import masks, variants
+from mmspec.verify.strategies import masks, routing, variants
 
 WIDTHS = (3, 5, 7)
-INNER = (11, 13, 17, 19, 6)
-ACTIVATIONS = ("gelu", "gelu-tanh", "relu", "silu", "quick-gelu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +155,7 @@ def _blocks(draw: st.DrawFn, width: int) -> dict[str, Any]:
     """Feed-forward, norm, bias and halting; each is often left at its default."""
     body: dict[str, Any] = {}
     if draw(st.booleans()):
-        body["feed_forward"] = draw(_feed_forward())
+        body["feed_forward"] = draw(routing.feed_forward())
     if draw(st.booleans()):
         body["norm"] = draw(_norm(width))
     if draw(st.sampled_from([False, False, False, True])):
@@ -166,25 +164,6 @@ def _blocks(draw: st.DrawFn, width: int) -> dict[str, Any]:
         body["bias"] = draw(_bias())
     if draw(st.sampled_from([False, False, False, True])):
         body["halting"] = draw(_halting())
-    return body
-
-
-@st.composite
-def _feed_forward(draw: st.DrawFn) -> dict[str, Any]:
-    kind = draw(st.sampled_from(["mlp", "glu", "by-modality", "switch", "experts"]))
-    body: dict[str, Any] = {"kind": kind}
-    if draw(st.booleans()):
-        body["width"] = draw(st.sampled_from(INNER))
-    if draw(st.booleans()):
-        body["activation"] = draw(st.sampled_from(ACTIVATIONS))
-    if kind in ("experts", "switch"):
-        body["experts"] = draw(st.integers(1, 5))
-        if draw(st.booleans()):
-            body["balance"] = draw(st.sampled_from([0.5, 0.0, 0.03]))
-    if kind == "experts":
-        body["choose"] = draw(st.integers(1, body["experts"]))
-        if draw(st.booleans()):
-            body["renormalise"] = draw(st.booleans())
     return body
 
 
