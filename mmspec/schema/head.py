@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -44,9 +45,9 @@ class _Common(Model):
         return False
 
     @property
+    @abstractmethod
     def caption(self) -> tuple[str, str]:
         """Its kind in words, and what else is worth a few."""
-        raise NotImplementedError
 
 
 class Classifier(_Common):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from fractions import Fraction
 from math import gcd
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -94,14 +95,14 @@ class _Common(Model):
         """Of the raw values of a sample of so many tokens or frames."""
         return (length,)
 
+    @abstractmethod
     def unit(self, name: str) -> str:
         """What the index of a token counts; modalities of one unit compare their indices."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def caption(self) -> tuple[str, ...]:
         """What is given, and how it is cut, in a few words each."""
-        raise NotImplementedError
 
 
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"

@@ -8,7 +8,16 @@ from dataclasses import replace
 from mmspec.compiler import ir
 from mmspec.expressions import mask as masks
 from mmspec.verify.faults.fault import Fault, mixers, plan, source
-from mmspec.verify.faults.specs import CAPTION, HEARD, JOINED, PLACED, READ, ROUTED, TOWERS
+from mmspec.verify.faults.specs import (
+    CAPTION,
+    HEARD,
+    JOINED,
+    PLACED,
+    READ,
+    ROUTED,
+    SCREENED,
+    TOWERS,
+)
 
 Change = Callable[[masks.Mask], masks.Mask]
 
@@ -66,11 +75,10 @@ def widened() -> Callable[[ir.Plan], ir.Plan]:
     return masked(_sized("window", "before", 1))
 
 
-def _other_axis(mask: masks.Mask) -> masks.Mask:
-    """Axes of `axial` exchanged; such a mask stands alone."""
-    if mask == masks.parse("axial(row)"):
-        return masks.parse("axial(column)")
-    return mask
+def _instead(one: str, other: str) -> Change:
+    """One pattern in place of another."""
+    said, meant = masks.parse(one), masks.parse(other)
+    return lambda mask: masks.rewrite(mask, lambda part: meant if part == said else part)
 
 
 def _grouped(
@@ -190,7 +198,21 @@ FAULTS: tuple[Fault, ...] = (
         "rows are seen instead of columns",
         PLACED,
         ("P3", "P59"),
-        plan(masked(_other_axis)),
+        plan(masked(_instead("axial(row)", "axial(column)"))),
+    ),
+    Fault(
+        "neighbours-of-one-frame",
+        "neighbours in other frames are not seen",
+        SCREENED,
+        ("P3", "P59"),
+        plan(masked(_instead("window3d(1)", "window2d(1)"))),
+    ),
+    Fault(
+        "frames-open",
+        "other frames are seen as a token's own",
+        SCREENED,
+        ("P3", "P59"),
+        plan(masked(_instead("frame", "full"))),
     ),
     Fault(
         "within-open",

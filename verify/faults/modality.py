@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from mmspec.verify.faults.fault import Fault, source
-from mmspec.verify.faults.specs import CAPTION, COUNTED, CROSSED, JOINED, LEAVING, ROUTED, TOWERS
+from mmspec.verify.faults.specs import (
+    CAPTION,
+    COUNTED,
+    CROSSED,
+    JOINED,
+    LEAVING,
+    ROUTED,
+    SCREENED,
+    TOWERS,
+)
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -119,6 +128,13 @@ FAULTS: tuple[Fault, ...] = (
         source(
             (r"(torch\.unflatten\(frames_bfc, 1, \(-1, 2\)\))\.flatten\(2\)", r"\1.mT.flatten(2)")
         ),
+    ),
+    Fault(
+        "tubelet-channel-first",
+        "a patch of a video is flattened channel, frame and not frame first",
+        SCREENED,
+        ("P59",),
+        source((r"permute\(0, 1, 4, 6, 2, 3, 5, 7\)", "permute(0, 1, 4, 6, 3, 2, 5, 7)")),
     ),
     Fault(
         "tokens-of-frames-floored",
