@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mmspec.compiler.relations.meaning import definitions
+from mmspec.compiler.relations.meaning.definitions import meaning
+from mmspec.compiler.relations.meaning.geometry import Clock, volume
 from mmspec.expressions.mask import FULL, NONE, Mask, Pattern, parse
 from mmspec.expressions.mask_patterns import FREE, PATTERNS, SAME, Rule
+from mmspec.verify.faults import FAULTS
+from mmspec.verify.lab import masks as lab
+from mmspec.verify.lab.masks import Places, evaluate
 from mmspec.verify.reference import visible
 from mmspec.verify.reference.places import Layout, Token
 
-DOCS = (Path(__file__).parents[2] / "docs" / "masks.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "masks.md").read_text(encoding="utf-8")
 EXAMPLES = {
     "full": ["full"],
     "none": ["none"],
@@ -39,6 +48,7 @@ EXAMPLES = {
 CASES = [(name, text) for name, texts in EXAMPLES.items() for text in texts]
 GRID = ("window2d", "window3d", "axial", "frame")
 VIDEO = Layout(36, (("frame", 3), ("row", 3), ("column", 4)), Fraction(1, 100))
+CLIP = volume(3, 3, 4, Clock(Fraction(0), Fraction(10)))
 LINE = Layout(36, period=Fraction(1, 100))
 LONG = Layout(320, period=Fraction(1, 100))
 
@@ -211,3 +221,58 @@ def test_a_wrong_fact_is_seen(
             test_what_a_pattern_looks_at(name, text)
             for layout in (LINE, VIDEO):
                 test_what_a_pattern_shows_is_what_its_rules_and_first_tokens_say(name, text, layout)
+
+
+def held(name: str) -> Places:
+    """The same tokens as `tokens`, all of them, as the lab has them."""
+    if name == "random":
+        return Places(320, 320)
+    documents = np.arange(36) // 7
+    shape, names = ((3, 3, 4), ("frame", "row", "column")) if name in GRID else ((), ())
+    return Places(36, 36, shape, names, Fraction(1, 100), documents)
+
+
+LAYERS: dict[str, Callable[[str, str], bool]] = {
+    "compiler/relations/meaning/definitions.py": lambda name, text: (
+        not PATTERNS[name].is_formula or meaning(parse(text), CLIP, CLIP) is not None
+    ),
+    "verify/reference/masks.py": lambda name, text: any(
+        map(any, sees(parse(text), tokens(name), tokens(name)))
+    ),
+    "verify/lab/masks.py": lambda name, text: bool(evaluate(text, held(name), held(name)).any()),
+    "verify/strategies/masks.py": lambda name, text: name in said("strategies"),
+    "verify/faults/masks.py": lambda name, text: any(
+        re.search(rf"\b{name}\b", fault.spec) for fault in FAULTS
+    ),
+}
+"""What a pattern needs besides its row in mmspec/expressions/mask_patterns.py."""
+
+
+def said(layer: str) -> str:
+    """The file of masks in a layer of `verify/`."""
+    return (ROOT / "verify" / layer / "masks.py").read_text(encoding="utf-8")
+
+
+def lacking(name: str, text: str) -> Iterator[str]:
+    """The layers that do not have a pattern."""
+    for layer, has in LAYERS.items():
+        try:
+            there = has(name, text)
+        except (KeyError, AssertionError):
+            there = False
+        if not there:
+            yield layer
+
+
+@pytest.mark.parametrize(("name", "text"), [case for case in CASES if case[0] != "none"])
+def test_every_layer_has_every_pattern(name: str, text: str) -> None:
+    assert [*lacking(name, text)] == []
+
+
+def test_a_layer_that_lacks_a_pattern_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(lab._LINES, "strided")
+    monkeypatch.delitem(definitions._MEANINGS, "strided")
+    assert [*lacking("strided", "strided(3)")] == [
+        "compiler/relations/meaning/definitions.py",
+        "verify/lab/masks.py",
+    ]

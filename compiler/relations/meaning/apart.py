@@ -11,7 +11,7 @@ from math import gcd, inf, lcm
 from typing import Final
 
 from mmspec.compiler.relations.intervals import Intervals, common, joined
-from mmspec.expressions.mask import Mask, Pattern, fold
+from mmspec.expressions.mask import NONE, Mask, Pattern, fold
 
 __all__ = ["ANYWHERE", "HERE", "Apart", "apart", "looks_back"]
 
@@ -88,23 +88,18 @@ def _may(shown: Intervals, hidden: Intervals, step: int = 1) -> _May:
 
 
 def _of_pattern(pattern: Pattern) -> _May:
-    name, size = pattern.name, pattern.size
-    if name == "full":
-        return _may(_ALL, ())
-    if name == "none":
+    if pattern == NONE:
         return _may((), _ALL)
-    if name == "causal":
-        return _may(((-_FAR, 1),), ((1, _FAR),))
-    if name == "window":
-        start, stop = -size("before"), size("after") + 1
-        return _may(((start, stop),), ((-_FAR, start), (stop, _FAR)))
-    if name == "dilated":
-        reach = size("reach") // size("step") * size("step")
-        return _may(((-reach, reach + 1),), _ALL, size("step"))
-    if name == "strided":
-        return _may(_ALL, _ALL, size("step"))
-    if name == "block":
-        return _may(((1 - size("size"), size("size")),), _ALL)
-    if name == "prefix":
-        return _may(((-_FAR, size("length")),), _ALL)
-    return _may(_ALL, _ALL)
+    if pattern.facts.by not in ("nothing", "order"):
+        return _may(_ALL, _ALL)
+    if pattern.first is not None:
+        queries, keys = pattern.first
+        return _may(((-_FAR, _FAR if queries else keys),), _ALL)
+    rule = pattern.along()
+    if rule.size is not None:
+        return _may(((1 - rule.size, rule.size),), _ALL)
+    step = rule.step or 1
+    start = -_FAR if rule.before is None else -(rule.before // step * step)
+    stop = _FAR if rule.after is None else rule.after // step * step + 1
+    outside = tuple(one for one in ((-_FAR, start), (stop, _FAR)) if one[0] < one[1])
+    return _may(((start, stop),), outside if rule.step is None else _ALL, step)
