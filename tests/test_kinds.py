@@ -248,7 +248,7 @@ def lacking(kind: str) -> Iterator[str]:
             yield layer
 
 
-@pytest.mark.parametrize("kind", [*LIKE_FUSIONS, *MODELS])
+@pytest.mark.parametrize("kind", sorted({*LIKE_FUSIONS, *MODELS}))
 def test_every_layer_has_every_kind(kind: str) -> None:
     assert [*lacking(kind)] == []
 

@@ -141,7 +141,8 @@ def _heads(
 
 def _maybe_exit(draw: st.DrawFn, name: str, head: Body, stream: Body, read: bool) -> None:
     """Sometimes let the stream of a classifier that alone reads it have exits."""
-    if read or head["kind"] != "classifier" or "halting" in stream or not draw(st.booleans()):
+    deep = {"halting", "repeat"} & stream.keys()
+    if read or head["kind"] != "classifier" or deep or not draw(st.booleans()):
         return
     stream["halting"] = {
         "kind": "exit",
