@@ -19,6 +19,8 @@ _LINE = 90
 """Characters of a name and its condition in the body of a function."""
 _ROOM = 68
 """Characters of a part of a condition that is longer."""
+_SUMMARY = 93
+"""Characters of the first line of a docstring."""
 Pairs = ir.Pairs
 Groups = tuple[ir.Group, ...]
 Segments = tuple[ir.Segment, ...]
@@ -158,8 +160,15 @@ def _function(
     given += [f"{segment}_document_bt: Tensor" for segment in packed]
     yield f"def {name}({', '.join(given)}, device: torch.device) -> Tensor:"
     shape = "B, Tq, Tk" if packed else "Tq, Tk"
-    yield f'    """Which keys each query of {owner} sees: bool [{shape}].'
-    yield ""
+    about = f"Which keys each query of {owner} sees: bool [{shape}]."
+    if len(about) > _SUMMARY:
+        yield f'    """Which keys each query sees: bool [{shape}].'
+        yield ""
+        about = f"Queries of {owner}:"
+        yield from textwrap.wrap(about, 96, initial_indent="    ", subsequent_indent="        ")
+    else:
+        yield f'    """{about}'
+        yield ""
     for seeing, seen, mask in pairs or ((queries[0].name, keys[0].name, NONE),):
         text = f"{seeing} sees {seen}: {masks.unparse(mask)}"
         yield from textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="        ")

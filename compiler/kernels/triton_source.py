@@ -28,7 +28,7 @@ _NUMBERS: Final = ("total", "delta")
 _OF_KEYS: Final = ("k", "v", "dk", "dv")
 """Tensors with the heads of keys."""
 _ROW, _COLUMN = "[:, None]", "[None, :]"
-_LINE: Final = "(2 * most + 1)"
+_LINE: Final = "2 * most + 1"
 """Relative scores of a head."""
 
 
@@ -88,7 +88,7 @@ def _head(mask: Mask, kernel: str, about: str, given: str) -> Iterator[str]:
     yield from _moved(tensors, numbers, by_key=kernel == "backward_k")
     if mask.lines:
         head = "first" if kernel == "backward_k" else "head"
-        yield f"    relative_ptr += {head} * {_LINE}"
+        yield f"    relative_ptr += {head} * ({_LINE})"
     yield f"    w = tl.arange(0, {padded(mask.width)})"
     yield f"    c = tl.arange(0, {padded(mask.value_width)})"
     yield from _valid(mask)

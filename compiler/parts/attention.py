@@ -75,10 +75,10 @@ def attend_by_head(
     table_ho, place_t = relative
     parts = zip(
         patterns,
-        q_bhqw.split(heads, dim=1),
-        k_bgkw.split(kv_heads, dim=1),
-        v_bgkw.split(kv_heads, dim=1),
-        [None] * len(heads) if table_ho is None else table_ho.split(heads),
+        torch.split(q_bhqw, heads, dim=1),
+        torch.split(k_bgkw, kv_heads, dim=1),
+        torch.split(v_bgkw, kv_heads, dim=1),
+        [None] * len(heads) if table_ho is None else torch.split(table_ho, heads),
         strict=True,
     )
     y = [

@@ -24,9 +24,9 @@ def parse(
 
     takes: the arguments of each word; key: where the choice stands.
 
-    Words and sizes such as `4*d` stay text, after as many blanks as stand before them, so that
-    columns are those of the whole. Raises MmspecError MM103 for a word that is none of the choices,
-    MM105 for wrong arguments.
+    Words and sizes such as `4*d` stay text, among as many blanks as characters stand around them,
+    so that columns are those of the whole. Raises MmspecError MM103 for a word that is none of the
+    choices, MM105 for wrong arguments.
     """
     word = text.partition("(")[0].strip()
     scanner = Scanner(text, span, "MM105", f"words for {key}")
@@ -87,4 +87,5 @@ def _value(scanner: Scanner) -> Argument:
     if first is scanner.next:
         scanner.fail(f"expected a number or a word{scanner.found()}")
     text = scanner.text[first.start : last.end]
-    return _TRUTH.get(text, " " * first.start + text)
+    padded = f"{' ' * first.start}{text}".ljust(len(scanner.text))
+    return _TRUTH.get(text, padded)

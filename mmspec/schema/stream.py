@@ -17,7 +17,7 @@ from mmspec.schema.norm import FinalNorm, LayerNorm, NoNorm, Norm, Normed, inher
 from mmspec.schema.rotary import Rotary, RotaryChoice
 from mmspec.schema.routing import FeedForward, Mlp
 from mmspec.schema.scores import Scores
-from mmspec.schema.variants import Run, ordered
+from mmspec.schema.variants import Runs, ordered
 
 _DEEPEST: Final = 10_000
 """Blocks of a stream: each becomes a module."""
@@ -42,7 +42,7 @@ class Stream(Model):
     dropout: Fraction01 = 0.0
     halting: Halting | None = None
     variants: dict[VariantName, Stream] = Field(default_factory=dict)
-    layers: tuple[Run, ...] = ()
+    layers: Runs = ()
     repeat: Size | None = None
     like: Name | None = None
 

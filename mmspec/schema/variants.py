@@ -34,6 +34,18 @@ Run = Annotated[str, BeforeValidator(_run)]
 """Layers of one variant, one after the other: `NAME`, `NAME*count` or `NAME*rest`."""
 
 
+def _runs(value: Any) -> Any:
+    """A number is what others call `layers`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        message = f"`layers` names variants, one after the other, and `{value}` is a number"
+        raise Refused(Diagnostic("MM104", message, help="did you mean `depth`?"))
+    return value
+
+
+Runs = Annotated[tuple[Run, ...], BeforeValidator(_runs)]
+"""The order of a stream's layers."""
+
+
 def ordered(layers: tuple[str, ...], depth: int, names: tuple[str, ...]) -> tuple[str, ...]:
     """The variants' names until they begin again: at most as many as the layers of the stream.
 

@@ -246,7 +246,7 @@ import importlib, sys
 import torch, triton, triton.language
 sys.path.insert(0, sys.argv[1])
 package = importlib.import_module(sys.argv[2])
-for name in ("kernels", "tuning", "decoding"):
+for name in ("kernels", "runtime.tuning", "decoding"):
     importlib.import_module(f"{sys.argv[2]}.{name}")
 import torch.distributed, torch.export, torch.utils.cpp_extension, torch.utils.data
 import torch._dynamo, torch._inductor.compile_fx

@@ -31,12 +31,14 @@ class Case:
     """A shipped spec, and what is changed so that it is small or reaches more.
 
     most: tokens or frames of the longest sample, see `batch`; edits: text and what stands in its
-    place; packed: whether tokens come with their documents.
+    place; packed: whether tokens come with their documents; spec: the one that is changed, where
+    it is not that of the case's name.
     """
 
     most: int = 12
     edits: tuple[tuple[str, str], ...] = ()
     packed: bool = False
+    spec: str = ""
 
 
 CASES: Final = {
@@ -65,6 +67,14 @@ CASES: Final = {
     "local_global": Case(24, (("before=63", "before=5"),)),
     "multi_stream_concat": Case(24),
     "ponder": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),
+    "scaled": Case(
+        24,
+        (
+            ("position: learned", "position: rotary"),
+            ("before=127)", "before=9)\n    rotary: {base: 100, scaling: llama3(4, 12, 1, 4)}"),
+        ),
+        spec="sliding",
+    ),
     "single_stream": Case(),
     "stamps": Case(24),
     "transformer_fusion": Case(
@@ -73,17 +83,33 @@ CASES: Final = {
             ("classes: 6", "classes: 6, pool: last"),
         )
     ),
+    "turned": Case(
+        24,
+        (
+            (
+                "| global(1)",
+                "| global(1)\n    norm: {kind: layer, placement: sandwich}\n"
+                "    rotary: {base: 100, scaling: linear(4)}",
+            ),
+            (
+                "of: [image, text]}",
+                "of: [image, text]}\n    rotary: none\n    norm: {kind: layer, placement: branch}",
+            ),
+        ),
+        spec="gated",
+    ),
     "two_tower": Case(),
     "video": Case(24),
 }
-"""By the name of the spec."""
+"""By the name of the spec, or their own."""
 
 
 def written(name: str, folder: Path) -> Path:
     """The spec of a case as a file."""
-    text = (SPECS / f"{name}.yaml").read_text(encoding="utf-8")
-    for old, new in CASES[name].edits:
-        assert old in text, f"specs/{name}.yaml has no {old!r} any more: mend CASES"
+    of = CASES[name].spec or name
+    text = (SPECS / f"{of}.yaml").read_text(encoding="utf-8")
+    for old, new in ((f"name: {of}", f"name: {name}"), *CASES[name].edits):
+        assert old in text, f"specs/{of}.yaml has no {old!r} any more: mend CASES"
         text = text.replace(old, new)
     path = folder / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")

@@ -54,7 +54,7 @@ def known(model: type[BaseModel]) -> set[tuple[str, str]]:
                 ahead += [(name, each.annotation) for name, each in annotation.model_fields.items()]
             seen.add(annotation)
         elif get_origin(annotation) is Literal and field not in ("loss", "mmspec"):
-            words |= {(field, word) for word in get_args(annotation)}
+            words |= {(field, word) for word in get_args(annotation) if isinstance(word, str)}
         else:
             ahead += [(field, part) for part in get_args(annotation)]
     return words
