@@ -41,6 +41,7 @@ PARTS = (
     "modality",
     "scores",
     "rotary",
+    "drawn",
     "attention",
     "routing",
     "norm",

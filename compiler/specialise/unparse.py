@@ -88,6 +88,8 @@ class Printer:
                 return self._binary(node)
             case ast.UnaryOp(op=ast.Not()):
                 return f"not {self.flat(node.operand, 5)}", 5
+            case ast.UnaryOp(operand=ast.BinOp(op=ast.Pow())):
+                return f"{_UNARY[type(node.op)]}({self.flat(node.operand)})", 13
             case ast.UnaryOp():
                 return f"{_UNARY[type(node.op)]}{self.flat(node.operand, 13)}", 13
             case ast.BoolOp() | ast.Compare() | ast.IfExp():

@@ -162,6 +162,10 @@ def lay_out(
         inner = lay_out("", node.operand, "", indent + 4, printer, enclosed=True)
         return [f"{pad}{head}{sign}(", *inner, f"{pad}){tail}"]
     pieces = _pieces(node, printer)
+    if not enclosed and _ends_in_parentheses(pieces, pad + head, printer):
+        (_, left, at), (word, right, _) = pieces
+        inner = lay_out("", right, "", indent + 4, printer, enclosed=True)
+        return [f"{pad}{head}{printer.flat(left, at)} {word}(", *inner, f"{pad}){tail}"]
     if len(pieces) > 1 and not _ends_in_bracket(pieces, head, indent, printer):
         if enclosed:
             return _stacked(head, pieces, tail, indent, printer)
@@ -219,6 +223,15 @@ def _chain(node: ast.expr, printer: Printer) -> list[Piece]:
         return [("", node, 0)]
     first = ast.Name(printer.flat(current, ATOM) + suffix, ast.Load())
     return [("", first, 0), *(("", ast.Name(link, ast.Load()), 0) for link in links)]
+
+
+def _ends_in_parentheses(pieces: Sequence[Piece], head: str, printer: Printer) -> bool:
+    """Whether one operator is followed by an operation in parentheses that can be broken."""
+    if len(pieces) != 2 or not isinstance(pieces[1][1], _OPERATION):
+        return False
+    (_, left, at), (word, right, level) = pieces
+    first = f"{head}{printer.flat(left, at)} {word}("
+    return printer.flat(right, level) != printer.flat(right) and len(first) <= LIMIT
 
 
 def _ends_in_bracket(pieces: Sequence[Piece], head: str, indent: int, printer: Printer) -> bool:
