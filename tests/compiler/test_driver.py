@@ -104,7 +104,8 @@ def test_every_step_prints_the_same_in_another_process(step: str) -> None:
 
 NOT_SHOWN = {
     *{("Plan", "about"), ("Plan", "source"), ("Segment", "modality"), ("Head", "name")},
-    *{("Attention", name) for name in ("owner", "of", "queries", "keys", "own")},
+    *{("Attention", name) for name in ("owner", "of", "queries", "keys", "own", "causal")},
+    *{("Attention", "variant"), ("Block", "variant")},
     ("Group", "heads"),
 }
 """What the text of a Plan leaves out: words, the file it came from, and what a name says already.

@@ -29,12 +29,12 @@ def plan(name: str) -> ir.Plan:
     return mmspec.plan(next(path for path in SHIPPED if path.stem == name))
 
 
-def value(figure: dict[str, Any], form: str, at: dict[str, int]) -> int:
+def value(figure: dict[str, Any], form: str, at: dict[str, int]) -> float:
     """A figure's closed form, read back by sympy."""
     names = {name: sympy.Symbol(name) for name in at}
     found = parse_expr(form, local_dict=names).subs([(names[name], n) for name, n in at.items()])
     assert found.is_Integer or figure["at_longest"] != int(figure["at_longest"])
-    return int(found)
+    return float(found)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -166,16 +166,22 @@ def block_shapes(layer: Layer, segments: tuple[str, ...]) -> Shapes:
     """Names and shapes of a block's weights."""
     rows = _rows(layer)
     biased = sum(count for role, count in rows.items() if has_bias(layer.bias, role))
-    found: Shapes = {"attention.qkv.weight": (sum(rows.values()), layer.width)}
-    found |= {"attention.qkv.bias": (biased,)} if biased else {}
     output = has_bias(layer.bias, "output")
-    found |= linear_shapes("attention.output", rows["query"], layer.width, output)
     inner = routing.shapes(layer.feed_forward, layer.width, layer.bias, segments)
-    found |= {f"feed_forward.{name}": shape for name, shape in inner.items()}
+    found = _norm_shapes("attention", layer)
+    found["attention.qkv.weight"] = (sum(rows.values()), layer.width)
+    found |= {"attention.qkv.bias": (biased,)} if biased else {}
+    found |= linear_shapes("attention.output", rows["query"], layer.width, output)
+    found |= _norm_shapes("feed_forward", layer)
+    return found | {f"feed_forward.{name}": shape for name, shape in inner.items()}
+
+
+def _norm_shapes(name: str, layer: Layer) -> Shapes:
+    """Of the norms of a sub-layer."""
+    found: Shapes = {}
     ends = {"sandwich": ("norm", "norm_after"), "branch": ("norm_after",), "none": ()}
     for end in ends.get(layer.placement, ("norm",)):
         assert not isinstance(layer.norm, NoNorm)
-        for name in ("attention", "feed_forward"):
-            biased_norm = has_bias(layer.bias, "norm")
-            found |= norm.shapes(f"{name}_{end}", layer.width, layer.norm, biased_norm)
+        biased = has_bias(layer.bias, "norm")
+        found |= norm.shapes(f"{name}_{end}", layer.width, layer.norm, biased)
     return found
