@@ -13,6 +13,7 @@ RUN = 6
 
 STAY = {
     ("mmspec.compiler.parts.attention", "mmspec.compiler.parts.stream"),
+    ("mmspec.compiler.parts.decoding_layers", "mmspec.compiler.parts.decoding_layers"),
     ("mmspec.compiler.parts.halting", "mmspec.compiler.parts.halting"),
     ("mmspec.compiler.parts.halting", "mmspec.compiler.parts.stream"),
     ("mmspec.compiler.runtime.sparse", "mmspec.compiler.runtime.sparse"),
