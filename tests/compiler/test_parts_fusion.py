@@ -161,7 +161,8 @@ def test_a_transformer_over_marked_sources(padded: bool) -> None:
         counts = [lengths[b] for lengths in LENGTHS] if padded else SIZES
         sees = [t < n for n, size in zip(counts, SIZES, strict=True) for t in range(size)]
         for layer in part.blocks:
-            x = layer(x, torch.tensor(sees)[None, None, None], turn, None, SIZES, routing)
+            seen = torch.tensor(sees)[None, None, None]
+            x = layer(x, seen, turn, None, SIZES, routing, ())
         same_gradients(found[b], x[0], [*parts, *part.parameters()])
     assert routing == []
 

@@ -61,7 +61,7 @@ def alone(stack: PonderStack | ActStack | ExitStack, x: Tensor, b: int, steps: i
     turn = (torch.ones(T, 2), torch.zeros(T, 2))
     for _ in range(steps):
         for layer in stack.blocks:
-            y = layer(y, mask, turn, valid_until([length], T), (T,), list[Routing]())
+            y = layer(y, mask, turn, valid_until([length], T), (T,), list[Routing](), ())
     return (stack.norm(y) if stack.final_norm else y)[0]
 
 
