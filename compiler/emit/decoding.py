@@ -168,7 +168,7 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
     )
     kept = keys(node, read, site, steps)
     constants = {
-        "of": node.variants[0],
+        "of": node.variants[0],  # pyright: ignore[reportGeneralTypeIssues]
         "final_norm": node.final_norm is not None,
         "segment": steps.decoding.segment,
         "joint": bool(kept.context),

@@ -3,6 +3,7 @@
 Parameters after `*` are constants of the spec; the emitter folds them.
 """
 
+# pyright: reportPossiblyUnboundVariable=false
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -111,7 +111,7 @@ def simple(node: ast.expr) -> ast.expr:
     new = rebuild(node, simple)
     if isinstance(new, ast.BinOp) and isinstance(new.op, ast.Mult) and _is(new.left, 1):
         return new.right
-    none = {ast.Mult: 1, ast.Add: 0}.get(type(new.op)) if isinstance(new, ast.BinOp) else None
+    none = {"Mult": 1, "Add": 0}.get(type(new.op).__name__) if isinstance(new, ast.BinOp) else None
     if isinstance(new, ast.BinOp) and none is not None and _is(new.right, none):
         return new.left
     if isinstance(new, ast.BinOp) and isinstance(new.op, ast.Add):

@@ -99,10 +99,13 @@ def _table(found: list[Prediction]) -> None:
 
 def _of_one(found: Prediction) -> Iterable[str]:
     """All that each head names, a line each: the head, what is named, and its figure."""
-    rows = [(name, *row) for name, answer in found.answers.items() for row in answer.rows()]
-    widths = [max(len(str(row[at])) for row in rows) for at in (0, 1)]
-    for name, key, value in rows:
-        said = figures.number(value) if isinstance(value, float) else value
+    rows = [
+        (name, key, value if isinstance(value, str) else figures.number(value))
+        for name, answer in found.answers.items()
+        for key, value in answer.rows()
+    ]
+    widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
+    for name, key, said in rows:
         cells = (name.ljust(widths[0]), *([key.ljust(widths[1])] if key else []), said)
         yield output.encodable("  ".join(cells), sys.stdout)
 
@@ -123,7 +126,7 @@ def _row(each: Prediction, columns: Iterable[tuple[str, str]]) -> Iterable[str |
 
 def _shown(cell: str | float) -> str:
     """A cell of a table in one line of a terminal."""
-    if isinstance(cell, float):
+    if not isinstance(cell, str):
         return figures.number(cell)
     text = "".join(letter if letter.isprintable() else "\N{MIDDLE DOT}" for letter in cell)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}\N{HORIZONTAL ELLIPSIS}"

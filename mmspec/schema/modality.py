@@ -1,5 +1,6 @@
 """Modalities: what kinds of input there are, how they are cut into tokens and positioned."""
 
+# pyright: reportIncompatibleVariableOverride=false
 from __future__ import annotations
 
 from abc import abstractmethod

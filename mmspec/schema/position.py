@@ -1,5 +1,6 @@
 """Where the tokens of a modality are told that they stand."""
 
+# pyright: reportIncompatibleVariableOverride=false
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final, Literal

@@ -58,7 +58,7 @@ EXPECTED = (
     {f"tokens {p}" for p in ("none", "learned", "sincos", "rotary")}
     | {f"image {p}" for p in ("none", "learned", "sincos", "rotary", "sincos-2d")}
     | {f"video {p}" for p in ("none", "learned", "sincos", "rotary", "sincos-2d")}
-    | {"table none", "table learned", "audio sincos", "series rotary", "optional True"}
+    | {"table none", "table learned", "series sincos", "series rotary", "optional True"}
     | {"classifier", "regressor", "language-model", "contrastive"}
     | {"concat", "gated", "attention", "cross-attention", "transformer"}
     | {"mlp", "glu", "experts", "switch", "by-modality", "gelu-tanh", "relu", "silu", "quick-gelu"}

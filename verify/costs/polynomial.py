@@ -5,6 +5,7 @@ polynomial := {monomial: whole number or fraction}
 atom       := Symbol(name) | Visible(...) | Related(...) | Drawn(...)    -- any `Atom`
 """
 
+# pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
 from abc import ABC, abstractmethod

@@ -15,6 +15,7 @@ from math import lcm
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmspec.expressions.mask import Mask
 from mmspec.verify.costs.cuts import Ints
@@ -146,7 +147,7 @@ class _Tiles:
         places = np.arange(first, last)
         return int(self._number(places[self._shows(shown, places)]).sum())
 
-    def _shows(self, shown: tuple[Part, ...], places: Ints) -> Ints:
+    def _shows(self, shown: tuple[Part, ...], places: Ints) -> NDArray[np.bool_]:
         """Whether a distance is shown at these places."""
         low = places * self.tile[1] - self.size[1]
         high = places * self.tile[1] + self.size[0] - 1
@@ -155,7 +156,7 @@ class _Tiles:
             a, b = np.clip(low, start - 1, stop - 1), np.clip(high, start - 1, stop - 1)
             number = sum(n * (b // step - a // step) for (step, _), n in terms.items())
             found |= np.asarray(number > 0)
-        return np.asarray(found)
+        return np.asarray(found, np.bool_)
 
     def _repeating(self, part: Part, first: int, last: int) -> int:
         """At places within a part: by what repeats, or by all distances that are shown."""

@@ -132,7 +132,7 @@ def _position(modality: kinds.Modality, w: Weights, places: Sequence[int], width
     if isinstance(position, Learned):
         return w["position"][[t + position.offset for t in places]]
     if isinstance(position, Sincos):
-        return torch.stack([waves(t, width, position) for t in places])
+        return torch.stack([waves(t, width, position) for t in places])  # pyright: ignore[reportArgumentType]
     if position.kind == "sincos-2d":
         assert isinstance(modality, kinds.Image | kinds.Video)
         rows, columns = (size // modality.patch for size in modality.size)
