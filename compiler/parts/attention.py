@@ -302,9 +302,15 @@ class Attention(nn.Module):
             mask = scored(self.relative(offsets(x_btd.shape[1], x_btd.device)), mask)
         elif self.scored and not self.shown:
             mask = scored(scored_lines(self.relative, counts, self.lines, x_btd.device), mask)
-        if self.scored and self.shown:
+        if self.scored and len(self.shown) > 1:
             y_bhtw = attend_by_head(
                 *(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt),
+                (mask, mask) if self.packed else (None, None),
+                relative_scores(self.relative, counts, self.lines, x_btd.device),
+            )
+        elif self.scored and self.shown:
+            y_bhtw = sparse_attention(
+                *(q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts), valid_bt),
                 (mask, mask) if self.packed else (None, None),
                 relative_scores(self.relative, counts, self.lines, x_btd.device),
             )

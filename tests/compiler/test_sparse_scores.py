@@ -115,3 +115,16 @@ def test_tokens_without_a_place_have_no_relative_scores(
     relative = table, torch.tensor(places, dtype=torch.int32)
     for found, wanted in zip(computed(given, name, relative), expected, strict=True):
         assert torch.allclose(found.double(), wanted, rtol=1e-4, atol=2e-5)
+
+
+def test_a_table_whose_gradient_is_wanted_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its gradient was None without a word."""
+    name, tokens = installed("window(before=30, after=30)"), 140
+    by_calls(monkeypatch)
+    q, k, v, grad = inputs((tokens, tokens), heads=HEADS)
+    table = relative_table(Alibi(HEADS[0]), tokens, torch.device("cpu")).requires_grad_()
+    y = sparse_attention(q.requires_grad_(), k, v, (name, (tokens,)), relative=(table, None))
+    with pytest.raises(AssertionError, match="relative_ho"):
+        y.backward(grad)
