@@ -198,7 +198,7 @@ def _file(
     needed = [line for line in imports if _bound(line) & used - own]
     needed += [f"from .{homes[name]} import {name}" for name in sorted(used & homes.keys() - own)]
     letters = decoding.LEGEND if what == decoding.SUMMARY else model.LEGEND
-    code = "".join(item.source for item in definitions)
+    code = "\n".join(item.source for item in definitions)
     head = model.header(plan, what, model.legend(code, letters))
     if "nn" in used and what != inputs.SUMMARY:
         head += "# mypy: no-warn-return-any\n"  # torch types what modules give as Any

@@ -62,4 +62,5 @@ def _by_depth(how: ir.Normal, depths: tuple[tuple[str, str], ...]) -> Iterator[s
         pad += "    "
         yield f"{pad}for name, weight in stack.blocks.named_parameters():"
     yield f'{pad}    if name.removesuffix(".weight").endswith((".output", ".down")):'
-    yield f"{pad}        nn.init.normal_(weight, std={how.std!r} / math.sqrt(2 * {layers}))"
+    additions = "2" if layers == "1" else f"2 * {layers}"
+    yield f"{pad}        nn.init.normal_(weight, std={how.std!r} / math.sqrt({additions}))"

@@ -220,6 +220,8 @@ def _block(
     for statement in _coordinates(mask, query, key):
         yield f"    {statement}"
     before, last = terms(mask, query, key)
+    if before and before[-1].startswith(f"{last} = "):
+        last = before.pop().removeprefix(f"{last} = ")
     yield from (f"    {statement}" for statement in before)
     of_keys = all(one.facts.looks_at == "key" for one in masks.patterns(mask))
     spread = f".expand({query.name}, -1)" if of_keys else ""

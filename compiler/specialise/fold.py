@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard
+from typing import Any
 
 from mmspec.compiler.specialise.defaults import drop_defaults
 from mmspec.compiler.specialise.evaluate import NotStatic, bindings, dotted, evaluate, literal
@@ -99,8 +99,9 @@ def settle(old: ast.expr, new: ast.expr, scope: Scope) -> ast.expr:
     """The literal that a changed expression stands for, if it is static and short."""
     if new is old or isinstance(new, ast.Constant):
         return new
-    if _by_one(new):
-        return new.left
+    kept = _of_one(new)
+    if kept is not None:
+        return kept
     try:
         value = scope.value(new)
         if type(value) is float and len(repr(value)) > LONGEST_FLOAT:
@@ -110,12 +111,14 @@ def settle(old: ast.expr, new: ast.expr, scope: Scope) -> ast.expr:
         return new
 
 
-def _by_one(node: ast.expr) -> TypeGuard[ast.BinOp]:
-    """Whether an expression is `x // 1`: parts divide whole numbers so."""
-    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.FloorDiv)):
-        return False
-    right = node.right
-    return isinstance(right, ast.Constant) and type(right.value) is int and right.value == 1
+def _of_one(node: ast.expr) -> ast.expr | None:
+    """The x of `x // 1`, `x * 1` and `1 * x`: of parts, whose x is a number and no bool."""
+    match node:
+        case ast.BinOp(left=kept, op=ast.FloorDiv() | ast.Mult(), right=ast.Constant(value=one)):
+            return kept if type(one) is int and one == 1 else None
+        case ast.BinOp(left=ast.Constant(value=one), op=ast.Mult(), right=kept):
+            return kept if type(one) is int and one == 1 else None
+    return None
 
 
 def _put(value: object, node: ast.expr, origin: ast.expr | None = None) -> ast.expr:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from mmspec.compiler import driver
 from mmspec.compiler.emit.emit import emit
@@ -98,7 +98,7 @@ def test_a_shipped_package_has_none(path: Path) -> None:
     }
 
 
-@settings(max_examples=12, database=None)
+@settings(max_examples=12, database=None, phases=[Phase.explicit, Phase.generate])
 @given(spec_text=specs())
 def test_drawn_packages_have_none(spec_text: str) -> None:
     spec = load(spec_text)

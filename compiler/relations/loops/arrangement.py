@@ -184,6 +184,6 @@ def coordinates(geometry: Geometry, letter: str) -> list[tuple[str, str]]:
         rest = [axis.size for axis in geometry.axes[place + 1 :]]
         stride = product(rest)
         stride = f"({stride})" if " " in stride else stride
-        text = f"{letter} // {stride}" if rest else letter
+        text = letter if stride == "1" else f"{letter} // {stride}"
         found.append((name, f"{text} % {axis.size}" if place else text))
     return found

@@ -248,6 +248,8 @@ def _comparison(condition: AtMost) -> str:
 
 def _part(value: Linear, size: int) -> str:
     text = str(value)
+    if size == 1:
+        return text
     return f"{text} // {size}" if text.isidentifier() else f"({text}) // {size}"
 
 
