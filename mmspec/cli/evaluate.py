@@ -26,11 +26,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="rows that count (default: held-out where the data has a split or is that of the "
         "training, else all)",
     )
-    parser.add_argument(
-        "--allow-outside",
-        action="store_true",
-        help="let the manifest's relative paths leave its folder",
-    )
+    given.outside(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 

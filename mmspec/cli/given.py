@@ -28,6 +28,16 @@ def values(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def outside(parser: argparse.ArgumentParser, default: bool | None = False) -> None:
+    """Add `--allow-outside`; default: what it is where it is not given."""
+    parser.add_argument(
+        "--allow-outside",
+        action="store_true",
+        default=default,
+        help="let the manifest's relative paths leave its folder",
+    )
+
+
 def loaded(arguments: argparse.Namespace, *later: str) -> LoadedRun:
     """The run, loaded; on a terminal what is done meanwhile, and what is left."""
     tested.note_torch()
@@ -38,7 +48,7 @@ def loaded(arguments: argparse.Namespace, *later: str) -> LoadedRun:
 
 
 def row(words: list[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """The values by name; numbers and lists of ids are JSON, all else is text."""
+    """The values by name; lists of ids are JSON, all else is text."""
     found: dict[str, Any] = {}
     for word in words:
         name, sign, value = word.partition("=")

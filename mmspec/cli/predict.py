@@ -43,11 +43,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tokens that a language model writes on (default: 32)",
     )
-    parser.add_argument(
-        "--allow-outside",
-        action="store_true",
-        help="let the manifest's relative paths leave its folder",
-    )
+    given.outside(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

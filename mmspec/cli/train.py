@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from mmspec.cli import exits, output, tested, waiting, writable
+from mmspec.cli.given import outside
 
 if TYPE_CHECKING:
     from mmspec.schema.spec import Spec
@@ -80,12 +81,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     for name, kind, metavar, text in _NUMBERS:
         parser.add_argument(name, type=kind, metavar=metavar, help=text)
-    parser.add_argument(
-        "--allow-outside",
-        action="store_true",
-        default=None,
-        help="let the manifest's relative paths leave its folder",
-    )
+    outside(parser, default=None)
     parser.add_argument("--augment", action="store_true", default=None, help="vary the samples")
     parser.add_argument("--device", metavar="NAME", help="cpu (default), cuda or cuda:1")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

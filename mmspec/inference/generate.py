@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol, cast
 
@@ -117,19 +118,16 @@ class _Kept:
     """From kept keys and values, by `decoding.py` of the package."""
 
     model: nn.Module
+    decoding: Any
+    """The module `decoding.py`."""
     head: str
     given: Inputs
     size: int
     cache: Any = None
 
-    @property
-    def _module(self) -> Any:
-        package = type(self.model).__module__.rpartition(".")[0]
-        return import_module(".decoding", package)
-
     def begin(self) -> Tensor:
         given = self.given
-        output, self.cache = self._module.prefill(
+        output, self.cache = self.decoding.prefill(
             self.model, **given.modalities, lengths=given.lengths
         )
         logits_v: Tensor = getattr(output.heads, self.head)[0, self.size - 1]
@@ -138,7 +136,7 @@ class _Kept:
     def follow(self, token: int) -> Tensor:
         device = next(self.model.parameters()).device
         next_bc = torch.tensor([[token]], device=device)
-        logits_bcv, self.cache = self._module.decode(self.model, next_bc, self.cache)
+        logits_bcv, self.cache = self.decoding.decode(self.model, next_bc, self.cache)
         logits_v: Tensor = logits_bcv[0, -1]
         return logits_v
 
@@ -246,13 +244,21 @@ class Writer:
         return Written(ids, "".join(self.text(ids)) if self.is_text else None, self.ended)
 
     def _steps(self, given: Inputs, size: int) -> _Steps:
+        model = self._run.model
+        if self._decoding is not None:
+            return _Kept(model, self._decoding, self._head, given, size)
+        return _Whole(model, self._head, given, self.modality, size)
+
+    @cached_property
+    def _decoding(self) -> Any:
+        """The package's module that keeps keys for the head; None: it keeps none."""
         from mmspec.compiler.emit.decodable import decoding
         from mmspec.compiler.lower.lower import lower
 
         found = decoding(lower(self._run.spec))
-        if found is not None and found.head.name == self._head:
-            return _Kept(self._run.model, self._head, given, size)
-        return _Whole(self._run.model, self._head, given, self.modality, size)
+        if found is None or found.head.name != self._head:
+            return None
+        return import_module(".decoding", type(self._run.model).__module__.rpartition(".")[0])
 
     def _refuse(self, what: str, advice: str) -> NoReturn:
         raise MmspecError(Diagnostic("MM621", f"`{self.modality}`: {what}", help=advice))

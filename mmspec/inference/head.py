@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mmspec.inference.generate import Writer
 from mmspec.schema import head as heads
@@ -175,7 +176,9 @@ def _matches(run: LoadedRun, name: str, top: int, batches: Batches) -> Iterator[
     parts = list(batches(_GALLERY // 2))
     names = [row for part in parts for row in part.rows]
     sides = supplied(run.spec, name)
-    has_first, has_second = (torch.cat([_has(side, part) for part in parts]) for side in sides)
+    has_first, has_second = (
+        torch.cat([present(side, part, len(part.rows)) for part in parts]) for side in sides
+    )
     if not has_second.any():
         yield from (None for _ in names)
         return
@@ -189,11 +192,6 @@ def _matches(run: LoadedRun, name: str, top: int, batches: Batches) -> Iterator[
             hits = tuple((names[index], value) for index, value in found)
             yield Matches(hits) if has_first[at] else None
             at += 1
-
-
-def _has(side: tuple[str, ...], part: Inputs) -> Tensor:
-    """Which samples have any modality of a side: bool [B]."""
-    return torch.stack([present(name, part, len(part.rows)) for name in side]).any(0)
 
 
 def _crossed(run: LoadedRun, name: str, part: Inputs, other: Inputs) -> Tensor:
@@ -218,11 +216,4 @@ def _stacked(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     """Two batches of values, the shorter sequences filled up with zeros."""
     if first is None or second is None:
         return None
-    longest = max(first.shape[1], second.shape[1])
-    return torch.cat([_padded(x, longest) for x in (first, second)])
-
-
-def _padded(x: Tensor, longest: int) -> Tensor:
-    if x.shape[1] == longest:
-        return x
-    return torch.cat((x, x.new_zeros(x.shape[0], longest - x.shape[1], *x.shape[2:])), 1)
+    return pad_sequence([*first, *second], batch_first=True)

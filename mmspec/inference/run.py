@@ -60,11 +60,15 @@ class LoadedRun:
     """A run, ready to use: `model` is in evaluation mode, on the device that it was loaded to."""
 
     directory: Path
-    spec: Spec
     model: nn.Module
     known: Known
     stored: Run
     """What `run.json` says."""
+
+    @property
+    def spec(self) -> Spec:
+        """The spec that was trained."""
+        return self.stored.spec
 
     @property
     def labels(self) -> dict[str, tuple[str, ...] | None]:
@@ -94,7 +98,7 @@ class LoadedRun:
         language-model head writes on. Raises MmspecError MM500 to MM514; MM619 where an output is
         not finite.
         """
-        data = self._encoded(self._source(rows, allow_outside), report=report)
+        data = self._encoded(self._source(rows, allow_outside, report), report=report)
         names = [str(data.rows[int(at)]) for at in data.filled.nonzero()[0]]
         answers: list[dict[str, Answer]] = [{} for _ in names]
         with quietly():
@@ -164,10 +168,13 @@ class LoadedRun:
         return found
 
     def _source(
-        self, rows: str | os.PathLike[str] | Iterable[Row], allow_outside: bool = False
+        self,
+        rows: str | os.PathLike[str] | Iterable[Row],
+        allow_outside: bool = False,
+        report: Report = silent,
     ) -> Source:
         if isinstance(rows, str | os.PathLike):
-            found = registry.load(os.fspath(rows), self.spec, allow_outside)
+            found = registry.load(os.fspath(rows), self.spec, allow_outside, report)
             return replace(found, held_out=np.ones(len(found.rows), bool))
         return manifest.given(rows, self.spec, Path())
 
@@ -218,4 +225,4 @@ def load_run(path: str | os.PathLike[str], device: str = "cpu") -> LoadedRun:
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         what = " ".join(str(error).split())[:200]
         raise folder.damaged(directory, f"does not fit the model: {what}") from None
-    return LoadedRun(directory, stored.spec, model.eval().to(device), known, stored)
+    return LoadedRun(directory, model.eval().to(device), known, stored)

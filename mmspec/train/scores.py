@@ -144,7 +144,7 @@ class Retrieval:
         """output: [B, B], rows and columns in the order of the samples."""
         both_b = torch.ones(len(output), dtype=torch.bool)
         for side in self._sides:
-            both_b &= torch.stack([present(name, inputs, len(output)) for name in side]).any(0)
+            both_b &= present(side, inputs, len(output))
         check_finite(self._name, output.cpu(), inputs, both_b[:, None] & both_b)
         logits = output.cpu()[both_b][:, both_b]
         own = logits.diag()
@@ -163,8 +163,12 @@ class Retrieval:
         return {**found, "gallery": self._gallery}
 
 
-def present(modality: str, inputs: Inputs, batch: int) -> Tensor:
-    """Which samples have the modality: bool [B]."""
+def present(side: tuple[str, ...], inputs: Inputs, batch: int) -> Tensor:
+    """Which samples have any of some modalities: bool [B], on a CPU."""
+    return torch.stack([_has(name, inputs, batch) for name in side]).any(0)
+
+
+def _has(modality: str, inputs: Inputs, batch: int) -> Tensor:
     length_b = inputs.lengths.get(modality)
     if length_b is not None:
         return length_b.cpu() > 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import call
 
 from mmspec.cli import main, output, starters, waiting
 from mmspec.codes import CODES
@@ -69,15 +70,6 @@ SURFACE = {
     "laws": {"--json"},
     "explain": {"CODE"},
 }
-
-
-def call(*arguments: str) -> int:
-    """Run the command line in this process; what argparse exits with counts as its code."""
-    try:
-        return main.main(arguments)
-    except SystemExit as exit_:
-        assert isinstance(exit_.code, int)
-        return exit_.code
 
 
 def spawn(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

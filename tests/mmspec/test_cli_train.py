@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import call
 
-from mmspec.cli import main, progress
+from mmspec.cli import progress
 from mmspec.train import metrics
 
 SPEC = """
@@ -35,15 +36,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "rows.csv").write_text("\n".join(["text,w,side,label", *lines]))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(*arguments: str) -> int:
-    """The exit code of a command in this process."""
-    try:
-        return main.main(arguments)
-    except SystemExit as ended:
-        assert isinstance(ended.code, int)
-        return ended.code
 
 
 TRAIN = ("train", "tiny.yaml", "--data", "rows.csv", "--batch", "8", "--eval-every", "2")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import call
 from torch import Tensor
 
 import mmspec
-from mmspec.cli import main
 from mmspec.diagnostics import MmspecError
 from mmspec.inference import head as answers
 from mmspec.inference.generate import Sampling
@@ -55,15 +55,6 @@ streams:
 heads:
   match: {from: [text, sound], kind: contrastive, width: 6}
 """
-
-
-def call(*arguments: str) -> int:
-    """The exit code of a command in this process."""
-    try:
-        return main.main(arguments)
-    except SystemExit as ended:
-        assert isinstance(ended.code, int)
-        return ended.code
 
 
 def trained(folder: Path, spec: str, rows: str, name: str = "rows.csv") -> LoadedRun:
