@@ -12,6 +12,8 @@ from mmspec.diagnostics import Diagnostic, MmspecError, Span
 from mmspec.expressions import dimension
 
 Parsed = TypeVar("Parsed")
+Kind = TypeVar("Kind", bound=str)
+"""The words that `kind` may be, in the keys that all kinds of a thing share."""
 
 
 class Model(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from mmspec.diagnostics import Diagnostic, MmspecError, shortened, suggest
+from mmspec.diagnostics import Diagnostic, MmspecError, dotted, shortened, suggest
 from mmspec.text import Document
 
 Keys = tuple[Any, ...]
@@ -109,13 +109,13 @@ def _follow(document: Document, streams: Mapping[str, Any], name: str) -> None:
         near = suggest(str(other), [each for each in streams if each != name])
         advice = f"did you mean `{near}`?" if near else "name a stream of this spec"
         message = f"`like` names `{shortened(str(other))}`, which is no stream"
-        raise MmspecError(Diagnostic("MM327", message, document.span(*at), _dotted(at), advice))
+        raise MmspecError(Diagnostic("MM327", message, document.span(*at), dotted(at), advice))
     chain = list(_chain(streams, name))
     last = streams[chain[-1]]
     if isinstance(last, dict) and last.get("like") in chain:
         message = f"streams are like one another in a circle: {' -> '.join([*chain, last['like']])}"
         advice = "one of them gives its own settings"
-        raise MmspecError(Diagnostic("MM327", message, document.span(*at), _dotted(at), advice))
+        raise MmspecError(Diagnostic("MM327", message, document.span(*at), dotted(at), advice))
 
 
 def _refuse(document: Document, name: str, key: str, variant: Mapping[Any, Any]) -> None:
@@ -126,11 +126,7 @@ def _refuse(document: Document, name: str, key: str, variant: Mapping[Any, Any])
             message = f"`{each}` is of the whole stream, not of one kind of its layers"
             advice = f"give it to stream `{name}`"
             span = document.key_span(*at)
-            raise MmspecError(Diagnostic("MM326", message, span, _dotted(at), advice))
-
-
-def _dotted(keys: Keys) -> str:
-    return ".".join(map(str, keys))
+            raise MmspecError(Diagnostic("MM326", message, span, dotted(at), advice))
 
 
 def _merged(base: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:

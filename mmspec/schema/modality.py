@@ -1,19 +1,18 @@
 """Modalities: what kinds of input there are, how they are cut into tokens and positioned."""
 
-# pyright: reportIncompatibleVariableOverride=false
 from __future__ import annotations
 
 from abc import abstractmethod
 from fractions import Fraction
 from math import gcd
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mmspec.diagnostics import Diagnostic, shortened
 from mmspec.expressions import quantity
 from mmspec.expressions.scanner import write
-from mmspec.schema.base import Model, Refused, Size, nearest_divisor, parsed
+from mmspec.schema.base import Kind, Model, Refused, Size, nearest_divisor, parsed
 from mmspec.schema.names import Name
 from mmspec.schema.position import NONE, Position
 
@@ -38,7 +37,7 @@ class Length(Model):
     max: Size
 
 
-class _Common(Model):
+class _Common(Model, Generic[Kind]):
     """Keys of every modality, and what a reader may know of one without its kind."""
 
     varies: ClassVar[bool] = True
@@ -50,7 +49,7 @@ class _Common(Model):
 
     position: Position = NONE
     optional: bool = False
-    kind: str
+    kind: Kind
 
     @property
     def ids(self) -> int:
@@ -113,12 +112,11 @@ def _product(*sizes: int) -> str:
     return _TIMES.join(map(str, sizes))
 
 
-class Tokens(_Common):
+class Tokens(_Common[Literal["tokens"]]):
     """Integer tokens [B, T]."""
 
     packs = True
 
-    kind: Literal["tokens"]
     vocab: Size
     length: Length
 
@@ -142,7 +140,7 @@ class Tokens(_Common):
         return self.length.max
 
 
-class _Patched(_Common):
+class _Patched(_Common[Kind], Generic[Kind]):
     """Pixels, cut into square patches, row-major."""
 
     size: tuple[Size, Size]
@@ -171,12 +169,10 @@ class _Patched(_Common):
         return ("row", rows), ("column", columns)
 
 
-class Image(_Patched):
+class Image(_Patched[Literal["image"]]):
     """Pixels [B, C, H, W], cut into square patches, row-major."""
 
     varies = False
-
-    kind: Literal["image"]
 
     def shape(self, length: int) -> tuple[int, ...]:
         """Channels, height and width, whatever the length."""
@@ -198,10 +194,9 @@ class Image(_Patched):
         return self.grid[0] * self.grid[1]
 
 
-class Video(_Patched):
+class Video(_Patched[Literal["video"]]):
     """Frames of pixels [B, F, C, H, W] at a fixed rate, cut into patches `tubelet` frames deep."""
 
-    kind: Literal["video"]
     tubelet: Size = 1
     rate: Rate
     length: Length
@@ -249,12 +244,11 @@ class Video(_Patched):
         return -(-self.length.max // self.tubelet) * self.area
 
 
-class Frames(_Common):
+class Frames(_Common[Literal["audio", "series"]]):
     """Frames of features [B, F, features] at a fixed rate; `patch` frames make a token."""
 
     packs = True
 
-    kind: Literal["audio", "series"]
     features: Size
     rate: Rate
     length: Length
@@ -322,13 +316,12 @@ Column = Annotated[
 ]
 
 
-class Table(_Common):
+class Table(_Common[Literal["table"]]):
     """One row of numbers and category codes [B, columns]; one token a column."""
 
     varies = False
     ordered = False
 
-    kind: Literal["table"]
     columns: dict[Name, Column] = Field(min_length=1)
 
     @property

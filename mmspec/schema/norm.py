@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal
 
 from pydantic import Discriminator, Field, Tag
 
 from mmspec.diagnostics import Diagnostic
 from mmspec.schema import choice
-from mmspec.schema.base import Model, Positive, Refused, Size, nearest_divisor
+from mmspec.schema.base import Kind, Model, Positive, Refused, Size, nearest_divisor
 
-Kind = TypeVar("Kind", bound=str)
 Placement = Literal["pre", "post", "sandwich", "branch"]
 
 

@@ -1,40 +1,38 @@
 """Where the tokens of a modality are told that they stand."""
 
-# pyright: reportIncompatibleVariableOverride=false
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal
 
 from pydantic import Field
 
 from mmspec.schema import choice
-from mmspec.schema.base import Model
+from mmspec.schema.base import Kind, Model
 
 Offset = Annotated[int, Field(ge=0, lt=2**20)]
 
 
-class Placing(Model):
+class Placing(Model, Generic[Kind]):
     """What a reader may know of a position without its kind."""
 
-    kind: str
+    kind: Kind
     divisor: ClassVar[int] = 1
     """What the width is a multiple of."""
 
 
-class NoPosition(Placing):
+class NoPosition(Placing[Literal["none"]]):
     """Nothing is told."""
 
     kind: Literal["none"] = "none"
 
 
-class Learned(Placing):
+class Learned(Placing[Literal["learned"]]):
     """A learned vector for each place; the first `offset` rows of the table are nobody's."""
 
-    kind: Literal["learned"]
     offset: Offset = 0
 
 
-class Sincos(Placing):
+class Sincos(Placing[Literal["sincos"]]):
     """Sines and cosines of the place (Vaswani et al. 2017).
 
     Side by side, or not interleaved: all sines, then all cosines. endpoint: the last rate is
@@ -43,24 +41,19 @@ class Sincos(Placing):
 
     divisor = 2
 
-    kind: Literal["sincos"]
     offset: Offset = 0
     interleaved: bool = True
     endpoint: bool = False
 
 
-class Sincos2d(Placing):
+class Sincos2d(Placing[Literal["sincos-2d"]]):
     """Those of the row, and those of the column."""
 
     divisor = 4
 
-    kind: Literal["sincos-2d"]
 
-
-class Rotary(Placing):
+class Rotary(Placing[Literal["rotary"]]):
     """Told to attention, which turns queries and keys."""
-
-    kind: Literal["rotary"]
 
 
 KINDS: Final[dict[str, Any]] = choice.by_name(NoPosition, Learned, Sincos, Sincos2d, Rotary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Final
 
 from pydantic import Field, model_validator
@@ -51,7 +52,7 @@ class Stream(Model):
         """Its kinds of layers by name; where all are alike, itself."""
         return tuple(self.variants.items()) or (("", self),)
 
-    @property
+    @cached_property
     def order(self) -> tuple[int, ...]:
         """Which of its kinds its layers are, again and again until there are `depth`."""
         if not self.variants:
@@ -61,7 +62,8 @@ class Stream(Model):
 
     def layer(self, place: int) -> Stream:
         """The settings of a layer, counted from 0."""
-        return self.kinds[self.order[place % self.depth % len(self.order)]][1]
+        order = self.order
+        return self.kinds[order[place % self.depth % len(order)]][1]
 
     @model_validator(mode="before")
     @classmethod

@@ -5,7 +5,6 @@ polynomial := {monomial: whole number or fraction}
 atom       := Symbol(name) | Visible(...) | Related(...) | Drawn(...)    -- any `Atom`
 """
 
-# pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -70,7 +69,7 @@ class Atom(ABC):
 class Symbol(Atom):
     """The batch size "B", or the number of tokens of a modality, by its name."""
 
-    name: str
+    name: str  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The length of that name."""
