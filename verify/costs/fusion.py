@@ -30,7 +30,7 @@ def costs(sizes: Sizes, node: ir.Fuse) -> Iterator[Part]:
             yield _whole(node, weights(len(node.sources) * node.out.width))
             joined = replace(node.out, name=f"{node.out.name}.marked")
             run = stream.Run(node.module or "", node.stream, depth)
-            yield from stream.blocks(sizes, block, joined, run, Cost())
+            yield from stream.blocks(sizes, block, joined, run, stream.entered(sizes, joined))
 
 
 def _whole(node: ir.Fuse, cost: Cost) -> Part:

@@ -34,24 +34,28 @@ def stack(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
     """Costs of a stream's blocks, norms and halting, as executed in training."""
     steps, share = halting.steps(node)
     run = Run(node.module, node.stream, node.depth, steps, share)
-    final = _final_norm(sizes, node, node.final_norm) if node.final_norm else Cost()
+    once = entered(sizes, node.source)
+    if node.final_norm:
+        once += _final_norm(sizes, node, node.final_norm)
     for number, (block, depth) in enumerate(node.runs()):
         whole = replace(run, depth=depth)
-        yield from blocks(sizes, block, node.source, whole, Cost() if number else final)
+        yield from blocks(sizes, block, node.source, whole, Cost() if number else once)
     yield from halting.costs(sizes, node)
 
 
-def blocks(
-    sizes: Sizes, block: ir.Block, source: ir.Value, run: Run, final: Cost
-) -> Iterator[Part]:
-    """Costs of equal blocks over a value: norms (with a final one), then each sub-layer."""
+def entered(sizes: Sizes, source: ir.Value) -> Cost:
+    """What is kept of what a stack reads, beside the tokens that its first norm counts."""
+    return keeps(sizes.keep(source) - sizes.rows(source) * source.width)
+
+
+def blocks(sizes: Sizes, block: ir.Block, source: ir.Value, run: Run, once: Cost) -> Iterator[Part]:
+    """Costs of equal blocks over a value: norms (with what is there once), then each sub-layer."""
     rows, width, each = sizes.rows(source), block.width, Cost()
     for one in block.sublayers:
         for placed in one.norms:
             each += norm(rows, width, placed)
         each += keeps(rows * (width if one.dropout > 0 else 0))
-    shared = sizes.keep(source) - rows * width
-    norms = each.repeated(run.depth, run.steps) + keeps(shared) + final
+    norms = each.repeated(run.depth, run.steps) + once
     kinds = [placed.name for one in block.sublayers for placed in one.norms]
     yield norms.part(run.module, "stream", kinds[0] if kinds else "no norm", run.owner)
     for one in block.sublayers:
