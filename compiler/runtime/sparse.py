@@ -269,8 +269,9 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 
 def _attend_backward(ctx: Any, grad_bhqw: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    assert not ctx.needs_input_grad[9], "relative_ho: the gradient of relative scores is not known"
     q, k, v, *tables, relative_ho, place_t, y, total = ctx.saved_tensors
+    known = relative_ho is None or not relative_ho.requires_grad
+    assert known, "relative_ho: the gradient of relative scores is not known"
     rest = ctx.name, ctx.lengths, ctx.scale, relative_ho, place_t
     grads = attend_backward(grad_bhqw, [q, k, v], [y, total], *tables, *rest)
     return *grads, *[None] * 8
