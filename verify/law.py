@@ -16,10 +16,14 @@ Check = Callable[["Law", Subject, "Search"], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How long to look for a counterexample, and where to begin."""
+    """How long to look for a counterexample, and where to begin.
+
+    smallest: look for the smallest one too, which takes about as long again.
+    """
 
     examples: int
     seed: int
+    smallest: bool = True
 
 
 def everywhere(subject: Subject) -> None:

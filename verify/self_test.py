@@ -100,7 +100,7 @@ def self_test(
 ) -> SelfTest:
     """Plant every fault for the laws named (all: none named); raises MmspecError MM703."""
     chosen = dict.fromkeys(law_of(name) for name in laws) if laws else dict.fromkeys(LAWS)
-    search = Search(examples, 0)
+    search = Search(examples, 0, smallest=False)
     planned = [(law, fault) for law in chosen for fault in of_law(law)]
     trials: list[Trial] = []
     for law, fault in planned:

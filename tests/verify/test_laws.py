@@ -22,6 +22,7 @@ SPECS = Path(__file__).parents[2] / "specs"
 SHIPPED = sorted(path.stem for path in SPECS.glob("*.yaml") if path.stem != "gpt2")
 FEW = Search(4, 1)
 USUAL = Search(50, 0)
+ANY = Search(50, 0, smallest=False)
 BY_ID = {law.id: law for law in LAWS}
 CAUGHT = {(fault.laws[0], fault.id): fault for fault in FAULTS} | {
     (law.id, of_law(law)[0].id): of_law(law)[0] for law in LAWS
@@ -53,7 +54,7 @@ def test_what_faults_are_planted_in_keeps_every_law(spec: str) -> None:
 
 @pytest.mark.parametrize(("law", "fault"), CAUGHT)
 def test_a_law_catches_the_fault_planted_for_it(law: str, fault: str) -> None:
-    trial = try_fault(BY_ID[law], CAUGHT[law, fault], USUAL)
+    trial = try_fault(BY_ID[law], CAUGHT[law, fault], ANY)
     assert trial.caught, trial.detail
     assert "fails with" not in trial.detail, "a crash is no catch"
     assert trial.counterexample

@@ -67,7 +67,7 @@ def is_large(subject: Subject) -> bool:
 def scaled(subject: Subject, search: Search) -> Search:
     """The search with as many examples as the size of the model allows."""
     share = min(1.0, LARGE / max(subject.parameters, 1))
-    return Search(max(min(2, search.examples), int(search.examples * share)), search.seed)
+    return replace(search, examples=max(min(2, search.examples), int(search.examples * share)))
 
 
 @st.composite

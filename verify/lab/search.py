@@ -137,7 +137,7 @@ def tried(
 
     def tries(law: Law, subject: Subject, asked: Search) -> Outcome:
         count = max(1, min(asked.examples, most or asked.examples) // costs)
-        few = scaled(subject, Search(count, asked.seed))
+        few = scaled(subject, replace(asked, examples=count))
         more = explain and partial(explain, subject)
         return search(law, subject, few, draw(subject), partial(check, subject), more)
 
@@ -160,12 +160,13 @@ def _run(tally: _Tally[T], strategy: SearchStrategy[T], search: Search) -> None:
     def try_one(example: T) -> None:
         tally.try_one(example)
 
+    phases = (Phase.explicit, Phase.generate, *(Phase.shrink,) * search.smallest)
     settings = hypothesis.settings(
         max_examples=search.examples,
         database=None,
         deadline=None,
         suppress_health_check=_ALLOWED,
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        phases=phases,
         report_multiple_bugs=False,
         print_blob=False,
         verbosity=Verbosity.quiet,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -188,7 +188,7 @@ def _check(law: Law, subject: Subject, asked: Search) -> Outcome:
     _parameters(subject)
     _growth(subject)
     _tokens(subject)
-    few = Search(min(asked.examples, 12), asked.seed)
+    few = replace(asked, examples=min(asked.examples, 12))
     return search(law, subject, few, _sizes(subject), partial(_flops, subject))
 
 
