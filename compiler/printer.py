@@ -87,7 +87,11 @@ def _sublayer(one: ir.Sublayer, pad: str) -> Iterator[str]:
 
 def _is_left(name: str, value: Any) -> bool:
     """Whether a number of a record is what it nearly always is, and not told."""
-    return value in ((), None) or (name, value) in (("offset", 0), ("router_bias", False))
+    return value in ((), None) or (name, value) in (
+        ("offset", 0),
+        ("router_bias", False),
+        ("together", False),
+    )
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ from mmspec.compiler.load import load
 from mmspec.verify.costs import parameters
 
 FOLDER = Path(__file__).parents[1] / "specs" / "published"
-COUNTS = {"gpt2_small": 124_439_808, "llama3_8b": 8_030_261_248}
+COUNTS = {"gpt2_small": 124_439_808, "llama3_8b": 8_030_261_248, "qwen3_06b": 596_049_920}
 """Counted in transformers 5.23.0 on the meta device, tied weights once."""
 
 

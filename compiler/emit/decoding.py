@@ -166,6 +166,9 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
     steps.before.append(
         f"{layers} = [layer.qkv for layer in {every} if isinstance(layer, {attention})]"
     )
+    if read.norm is not None:
+        keyed = f"[layer.key_norm for layer in {every} if isinstance(layer, {attention})]"
+        steps.before.append(f"{node.stream}_norms = {keyed}")
     kept = keys(node, read, site, steps)
     constants = {
         "of": node.variants[0],  # pyright: ignore[reportGeneralTypeIssues]
@@ -227,9 +230,13 @@ def keys(node: ir.Stack, read: ir.Attention, site: Site, steps: Steps) -> Kept:
         constants = {"of": read, "rotary": one.rotary}
         take = steps.functions.request("take_keys", constants, site).name
         slots = _slots(steps, owner, sees, one, segments)
-        entry = f'"{owner}.{one.name}": KeyRecorder({owner}_layers, {take}, {slots})'
-        steps.recorders.append(entry)
-    on_line = read.scores is not None and read.scores.lines[segments.index(segment)]
+        recorder = f"KeyRecorder({owner}_layers, {take}, {slots})"
+        if read.norm is not None:
+            norm = steps.functions.request("norm_keys", {"of": read}, site).name
+            given = f"{owner}_layers, {take}, {slots}, norms={owner}_norms, norm={norm}"
+            recorder = f"NormedKeyRecorder({given})"
+        steps.recorders.append(f'"{owner}.{one.name}": {recorder}')
+    on_line = segment.name in read.lines
     return Kept(owner, segment, tuple(context), living, on_line)
 
 

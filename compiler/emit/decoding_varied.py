@@ -34,6 +34,9 @@ def stack(node: ir.Stack, steps: Steps) -> None:
             every = f'model.get_submodule(f"{node.module}.blocks.{{place}}.attention.qkv")'
             places = f"for place in range({node.depth}) if {_when(node, numbers)}"
             steps.before.append(f"{read.owner}_layers = [{every} {places}]")
+            if read.norm is not None:
+                keyed = every.replace(".qkv", ".key_norm")
+                steps.before.append(f"{read.owner}_norms = [{keyed} {places}]")
             made[read.owner] = decoding.keys(node, read, site, steps)
         kept = made[read.owner]
         constants = {"of": block, "segment": kept.segment, "joint": bool(kept.context)}

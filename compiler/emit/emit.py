@@ -26,6 +26,7 @@ from mmspec.schema.spec import Spec
 
 ATTENTION = frozenset(
     {"visible", "visible_keys", "visible_by_head", "visible_by_sample", "attend_by_head"}
+    | {"attend_scored_by_head", "normed_together"}
     | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
     | {"document_spans", "shared_span", "document_runs", "document_places"}
     | {"rotation", "rotate", "Rotation", "Attention", "CrossAttention"}
@@ -73,6 +74,12 @@ class _Definitions:
             return self.inputs
         return self.attention if part in ATTENTION | model.defined("scores") else self.model
 
+    def gather(self, norms: set[str]) -> None:
+        """Bring to attention what it is made of: norms of queries and keys, among these classes."""
+        used = {name for item in self.attention for name in item.uses} & norms
+        self.attention[:0] = [item for item in self.model if item.name in used]
+        self.model = [item for item in self.model if item.name not in used]
+
 
 def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     """Emit the package of a plan; the same spec, backend and version give the same bytes."""
@@ -91,8 +98,11 @@ def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     once = Unrepeated()
     seen = [*once.sources(lines.patterns), *once.sources(lines.masks, alias=True)]
     own.attention += [_definition(tidy(source)) for source in seen]
+    norms: set[str] = set()
     for part, definition in _parts(fragment):
         own.home(part).append(definition)
+        norms |= {definition.name} if part in model.defined("norm") else set()
+    own.gather(norms)
     own.inputs = _read_first([_definition(tidy(source)) for source in checks], own.inputs)
     *types, main = (tidy(text) for text in model.classes(plan, requests, lines))
     types[-1] = f"{types[-1].rstrip()}\n\n\n{tidy(model.registered(plan))}"

@@ -30,7 +30,7 @@ def is_causal(site: ir.Attention) -> bool:
     """Whether it is self-attention of one segment under plain `causal`, which SDPA knows."""
     shown = [mask for group in site.groups for *_, mask in group.masks]
     alone = site.own and len(site.queries) == len(site.groups) == 1 and site.queries == site.keys
-    return alone and site.scores is None and shown == [masks.Pattern("causal")]
+    return alone and site.inner is None and shown == [masks.Pattern("causal")]
 
 
 def is_full(site: ir.Attention) -> bool:

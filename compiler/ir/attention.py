@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.ir.rotary import Rotary
 from mmspec.compiler.ir.scores import Scores
 from mmspec.compiler.ir.tokens import Segment
@@ -81,6 +82,16 @@ class Attention:
     def sides(self) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
         """Segments of queries, and of keys."""
         return self.queries, self.keys
+
+    @property
+    def inner(self) -> Scores | None:
+        """What it does to scores besides scaling them; None: nothing."""
+        return None if self.scores is None else self.scores.inner
+
+    @property
+    def norm(self) -> Norm | None:
+        """Of its queries, and another of its keys."""
+        return None if self.scores is None else self.scores.norm
 
     @property
     def lines(self) -> frozenset[str]:

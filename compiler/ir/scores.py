@@ -6,8 +6,10 @@ for how far a query is behind a key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
+
+from mmspec.compiler.ir.norm import Norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,18 @@ Relative = Alibi
 class Scores:
     """What a site does to its scores."""
 
-    relative: Relative
-    lines: tuple[bool, ...]
+    relative: Relative | None = None
+    lines: tuple[bool, ...] = ()
     """Of each segment of the sequence whether its tokens have relative scores to one another."""
+    scale: float | None = None
+    """What products of queries and keys are multiplied by; None: one over the root of the width."""
+    norm: Norm | None = None
+    """Of queries, and another of keys, before they are turned."""
+    together: bool = False
+    """Whether a norm is of all heads at once."""
+
+    @property
+    def inner(self) -> Scores | None:
+        """What attention itself does besides scaling its products; None: nothing."""
+        plain = replace(self, scale=None, norm=None, together=False)
+        return None if plain == Scores() else plain

@@ -57,7 +57,8 @@ def _owner(context: Context, stream: str, variant: str) -> str:
 def _alike(one: ir.Attention, other: ir.Attention) -> bool:
     """Whether one pattern and one kernel serve both."""
     named = replace(one, owner=other.owner, of=other.of, variant=other.variant)
-    return replace(named, bias=other.bias, excepted=other.excepted) == other
+    named = replace(named, bias=other.bias, excepted=other.excepted)
+    return replace(named, scores=named.inner) == replace(other, scores=other.inner)
 
 
 def _site(kind: Stream, owner: str, segments: tuple[ir.Segment, ...]) -> ir.Attention:
@@ -73,7 +74,7 @@ def _site(kind: Stream, owner: str, segments: tuple[ir.Segment, ...]) -> ir.Atte
         head_width=kind.head_width,
         rotary=rotary.lower(kind) if any(segment.rotary for segment in segments) else None,
         **biased(kind.bias, "query", "key", "value", "output"),
-        scores=scores.lower(kind.scores, segments),
+        scores=scores.lower(kind, segments),
     )
 
 

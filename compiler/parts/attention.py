@@ -6,6 +6,7 @@ Self-attention that passes over tiles has a mask only where it asks for document
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Self
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.init import STARTS
+from mmspec.compiler.parts.norm import norm_layer
 from mmspec.compiler.parts.rotary import rates_of, rotate_neighbours, rotation_by
 from mmspec.compiler.parts.scores import (
     offsets,
@@ -85,6 +87,31 @@ def attend_by_head(
         sparse_attention(q, k, v, (name, counts), valid_bk, spans, (table, place_t))
         for (name, *_), q, k, v, table in parts
     ]
+    return torch.cat(y, dim=1)
+
+
+def attend_scored_by_head(
+    q_bhqw: Tensor,
+    k_bgkw: Tensor,
+    v_bgkw: Tensor,
+    patterns: tuple[tuple[str, int, int], ...],
+    counts: tuple[int, ...],
+    valid_bk: Tensor | None,
+    spans: tuple[Tensor | None, Tensor | None] = (None, None),
+    relative: tuple[Tensor | None, Tensor | None] = (None, None),
+    scale: float | None = None,
+) -> Tensor:
+    """The same, with what else becomes of scores: see `sparse_attention`."""
+    table_ho, place_t = relative
+    y = []
+    stops = accumulate(heads for _, heads, _ in patterns)
+    kv_stops = accumulate(heads for *_, heads in patterns)
+    for (name, heads, kv_heads), stop, kv_stop in zip(patterns, stops, kv_stops, strict=True):
+        own, shared = slice(stop - heads, stop), slice(kv_stop - kv_heads, kv_stop)
+        table = None if table_ho is None else table_ho[own]
+        tensors = q_bhqw[:, own], k_bgkw[:, shared], v_bgkw[:, shared]
+        pattern = name, counts
+        y += [sparse_attention(*tensors, pattern, valid_bk, spans, (table, place_t), scale=scale)]
     return torch.cat(y, dim=1)
 
 
@@ -219,6 +246,13 @@ def rotate_some_neighbours(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tenso
     return torch.cat((first, x_bhtw[..., width:]), dim=-1)
 
 
+def normed_together(x_bhtw: Tensor, norm: nn.Module) -> Tensor:
+    """A norm of the features of all heads of a token at once."""
+    heads_bthw = x_bhtw.transpose(1, 2)
+    y_btf: Tensor = norm(heads_bthw.flatten(2))
+    return y_btf.view_as(heads_bthw).transpose(1, 2)
+
+
 class PartlyBiased(nn.Module):
     """A linear map of {width} features; not all of its rows have a bias."""
 
@@ -264,8 +298,11 @@ class Attention(nn.Module):
         self.rotary = attention.rotary is not None
         self.partial = attention.rotary is not None and attention.rotary.width < self.head_width
         self.interleaved = attention.rotary is not None and attention.rotary.interleaved
-        self.scored = attention.scores is not None
-        if attention.scores is not None:
+        self.scored = attention.scores is not None and attention.scores.relative is not None
+        self.normed = attention.scores is not None and attention.scores.norm is not None
+        self.together = attention.scores is not None and attention.scores.together
+        self.scale = None if attention.scores is None else attention.scores.scale
+        if attention.scores is not None and attention.scores.relative is not None:
             self.lines = attention.scores.lines
             self.relative = relative_layer(attention.heads, attention.scores.relative)
         heads = self.heads + 2 * self.kv_heads
@@ -274,6 +311,11 @@ class Attention(nn.Module):
         else:
             biased = attention.bias if "query" not in attention.excepted else not attention.bias
             self.qkv = nn.Linear(width, heads * self.head_width, bias=biased)
+        if attention.scores is not None and attention.scores.norm is not None:
+            of_queries = self.heads * self.head_width if self.together else self.head_width
+            of_keys = self.kv_heads * self.head_width if self.together else self.head_width
+            self.query_norm = norm_layer(of_queries, attention.scores.norm)
+            self.key_norm = norm_layer(of_keys, attention.scores.norm)
         self.output = nn.Linear(self.heads * self.head_width, width, bias=attention.bias)
 
     def forward(
@@ -289,6 +331,11 @@ class Attention(nn.Module):
         q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
             (self.heads, self.kv_heads, self.kv_heads), dim=1
         )
+        if self.normed and self.together:
+            q_bhtw = normed_together(q_bhtw, self.query_norm)
+            k_bhtw = normed_together(k_bhtw, self.key_norm)
+        elif self.normed:
+            q_bhtw, k_bhtw = self.query_norm(q_bhtw), self.key_norm(k_bhtw)
         if self.partial and self.interleaved:
             q_bhtw = rotate_some_neighbours(q_bhtw, turn)
             k_bhtw = rotate_some_neighbours(k_bhtw, turn)
@@ -302,21 +349,30 @@ class Attention(nn.Module):
             mask = scored(self.relative(offsets(x_btd.shape[1], x_btd.device)), mask)
         elif self.scored and not self.shown:
             mask = scored(scored_lines(self.relative, counts, self.lines, x_btd.device), mask)
-        if self.scored and len(self.shown) > 1:
-            y_bhtw = attend_by_head(
+        if self.scored and self.shown:
+            relative = relative_scores(self.relative, counts, self.lines, x_btd.device)
+        if (self.scored or self.scale is not None) and len(self.shown) > 1:
+            y_bhtw = attend_scored_by_head(
                 *(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt),
-                (mask, mask) if self.packed else (None, None),
-                relative_scores(self.relative, counts, self.lines, x_btd.device),
+                spans=(mask, mask) if self.packed else (None, None),
+                relative=relative if self.scored else (None, None),
+                scale=self.scale,
             )
-        elif self.scored and self.shown:
+        elif (self.scored or self.scale is not None) and self.shown:
             y_bhtw = sparse_attention(
                 *(q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts), valid_bt),
-                (mask, mask) if self.packed else (None, None),
-                relative_scores(self.relative, counts, self.lines, x_btd.device),
+                spans=(mask, mask) if self.packed else (None, None),
+                relative=relative if self.scored else (None, None),
+                scale=self.scale,
             )
         elif self.causal and not self.shown:
             y_bhtw = F.scaled_dot_product_attention(
-                q_bhtw, k_bhtw, v_bhtw, is_causal=True, enable_gqa=self.kv_heads != self.heads
+                q_bhtw,
+                k_bhtw,
+                v_bhtw,
+                is_causal=True,
+                scale=self.scale,
+                enable_gqa=self.kv_heads != self.heads,
             )
         elif self.packed and len(self.shown) > 1:
             y_bhtw = attend_by_head(
@@ -335,7 +391,12 @@ class Attention(nn.Module):
             y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts), valid_bt)
         else:
             y_bhtw = F.scaled_dot_product_attention(
-                q_bhtw, k_bhtw, v_bhtw, attn_mask=mask, enable_gqa=self.kv_heads != self.heads
+                q_bhtw,
+                k_bhtw,
+                v_bhtw,
+                attn_mask=mask,
+                scale=self.scale,
+                enable_gqa=self.kv_heads != self.heads,
             )
         y_btd: Tensor = self.output(y_bhtw.transpose(1, 2).flatten(2))
         return y_btd

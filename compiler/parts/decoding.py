@@ -93,6 +93,17 @@ class KeyRecorder:
         return CachedKeys(self.slots.place_bs, tuple(self.taken))
 
 
+@dataclass(eq=False)
+class NormedKeyRecorder(KeyRecorder):
+    """The same of layers that norm their keys after that."""
+
+    norms: Sequence[nn.Module] = field(kw_only=True)
+    norm: Callable[[Tensor, nn.Module], Tensor] = field(kw_only=True)
+
+    def __call__(self, layer: nn.Module, given: object, output: Tensor) -> None:
+        super().__call__(layer, given, self.norm(output, self.norms[len(self.taken)]))
+
+
 def watched_layers(recorders: Iterable[KeyRecorder]) -> contextlib.ExitStack:
     """A context in which recorders see what their layers return."""
     handles = contextlib.ExitStack()
@@ -241,6 +252,17 @@ def take_keys(qkv_btf: Tensor, slots: KeySlots, *, of: ir.Attention, rotary: boo
             head_width=of.head_width,
         )
     return KeyValue(k_bhsw, v_bhsw)
+
+
+def norm_keys(qkv_btf: Tensor, norm: nn.Module, *, of: ir.Attention) -> Tensor:
+    """What `qkv` of an attention returned, with its keys normed."""
+    keys = of.kv_heads * of.head_width
+    q_btf, k_btf, v_btf = torch.split(qkv_btf, [of.heads * of.head_width, keys, keys], dim=-1)
+    if of.scores is not None and of.scores.together:
+        k_btf = norm(k_btf)
+    else:
+        k_btf = norm(k_btf.unflatten(-1, (-1, of.head_width))).flatten(2)
+    return torch.cat((q_btf, k_btf, v_btf), dim=-1)
 
 
 def take_context(kv_btf: Tensor, slots: KeySlots, *, heads: int) -> KeyValue:

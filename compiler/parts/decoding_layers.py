@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention
+from mmspec.compiler.parts.attention import Attention, normed_together
 from mmspec.compiler.parts.decoding import CachedKeys, KeyValue, forget, rotated, turn_of
 from mmspec.compiler.parts.scores import scored
 from mmspec.compiler.parts.stream import Block, Stack
@@ -170,6 +170,11 @@ def next_attended(
     q_bhcw, k_bhcw, v_bhcw = qkv_bchw.transpose(1, 2).split(
         (of.heads, of.kv_heads, of.kv_heads), dim=1
     )
+    if of.scores is not None and of.scores.norm is not None and of.scores.together:
+        q_bhcw = normed_together(q_bhcw, attention.query_norm)
+        k_bhcw = normed_together(k_bhcw, attention.key_norm)
+    elif of.scores is not None and of.scores.norm is not None:
+        q_bhcw, k_bhcw = attention.query_norm(q_bhcw), attention.key_norm(k_bhcw)
     if segment.rotary and of.rotary is not None:
         q_bhcw, k_bhcw = (
             rotated(q_bhcw, turn, rotary=of.rotary, head_width=of.head_width),
@@ -187,7 +192,12 @@ def next_attended(
             scores_hbcs = F.pad(scores_hbcs, (k_bhsw.shape[2] - offset_bcs.shape[2], 0))
         mask = scored(scores_hbcs.transpose(0, 1), mask)
     y_bhcw = F.scaled_dot_product_attention(
-        q_bhcw, k_bhsw, v_bhsw, attn_mask=mask, enable_gqa=of.kv_heads != of.heads
+        q_bhcw,
+        k_bhsw,
+        v_bhsw,
+        attn_mask=mask,
+        scale=None if of.scores is None else of.scores.scale,
+        enable_gqa=of.kv_heads != of.heads,
     )
     y_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
     return y_bcd, kept

@@ -54,6 +54,7 @@ def sparse_attention(
     valid_bk: Tensor | None = None,
     spans: tuple[Tensor | None, Tensor | None] = (None, None),
     relative: tuple[Tensor | None, Tensor | None] = (None, None),
+    scale: float | None = None,
 ) -> Tensor:
     """softmax(q kᵀ / √w) v over the keys that a pattern at these lengths shows and are valid.
 
@@ -61,7 +62,7 @@ def sparse_attention(
     differ; the heads of the queries are a multiple of those of the keys. spans: of a pattern that
     asks for documents, where those of queries begin and end among keys, and those of keys among
     queries. relative: of self-attention, a table of relative scores and where tokens stand, as in
-    sparse_scores.py.
+    sparse_scores.py. scale: instead of 1 / √w.
     """
     width, value_width = q_bhqw.shape[-1], v_bgkw.shape[-1]
     if value_width < width:
@@ -69,7 +70,7 @@ def sparse_attention(
     elif width < value_width:
         q_bhqw, k_bgkw = (F.pad(x, (0, value_width - width)) for x in (q_bhqw, k_bgkw))
     name, lengths = pattern
-    scores = Scores(width**-0.5, *relative)
+    scores = Scores(width**-0.5 if scale is None else scale, *relative)
     plan: Plan | None = None
     if transformed(q_bhqw, k_bgkw, v_bgkw):
         plan = _plain_plan(name, lengths, (q_bhqw, k_bgkw), spans[0])

@@ -1,4 +1,4 @@
-"""Keyword arguments that say what torch does anyway."""
+"""Keyword arguments that say what torch, or attention by tiles, does anyway."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ _SDPA: dict[str, object] = {
     "attn_mask": None,
     "dropout_p": 0.0,
     "is_causal": False,
+    "scale": None,
     "enable_gqa": False,
+}
+_BY_TILES: dict[str, object] = {
+    "spans": (None, None),
+    "relative": (None, None),
+    "scale": None,
 }
 DEFAULTS: dict[str, dict[str, object]] = {
     "nn.Linear": {"bias": True},
@@ -26,6 +32,8 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "F.dropout": {"p": 0.5, "training": True},
     "F.cross_entropy": {"label_smoothing": 0.0, "reduction": "mean", "ignore_index": -100},
     "F.scaled_dot_product_attention": _SDPA,
+    "sparse_attention": _BY_TILES,
+    "attend_scored_by_head": _BY_TILES,
 }
 
 

@@ -104,7 +104,8 @@ def settle(old: ast.expr, new: ast.expr, scope: Scope) -> ast.expr:
         return kept
     try:
         value = scope.value(new)
-        if type(value) is float and len(repr(value)) > LONGEST_FLOAT:
+        long = type(value) is float and len(repr(value)) > LONGEST_FLOAT
+        if long and not isinstance(new, ast.Attribute):  # of a record there is only its number
             return stamped(new, known_origin(new))
         return _put(value, new, known_origin(new))
     except NotStatic:

@@ -38,6 +38,8 @@ balance: router_aux_loss_coef aux_loss_coef load_balance balance_loss load_balan
 renormalise: normalize norm_topk_prob renormalize normalise
 norm: groupnorm group_norm
 scores: attention_bias score_mod score_function attn_bias
+qk_norm: use_qk_norm qk_layernorm qk_layer_norm query_key_norm q_norm k_norm
+scale: attention_scale softmax_scale attention_multiplier query_pre_attn_scalar
 relative: relative_position position_bias relative_attention_bias relative_bias
 norm: norm_type normalization normalisation layernorm layer_norm norm_layer normalization_type
 norm.eps: layer_norm_eps norm_eps rms_norm_eps layer_norm_epsilon layernorm_epsilon epsilon
@@ -226,7 +228,6 @@ _ABSENT: Final = {
         stochastic_depth stochastic_depth_rate stochastic_depth_prob sd_prob layer_drop
         layer_drop_rate drop_layer encoder_layer_drop decoder_layer_drop layer_dropout
         survival_prob""",
-    "queries and keys are not normalised": "qk_norm qk_layer_norm query_key_norm use_qk_norm",
     "dropout is of attention and feed-forward, not of tokens or channels": """
         token_dropout patch_dropout patch_drop_rate dropout_2d spatial_dropout word_dropout
         embedding_dropout embd_pdrop embed_dropout emb_dropout pos_drop input_dropout head_dropout

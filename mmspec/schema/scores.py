@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from mmspec.diagnostics import Diagnostic
 from mmspec.expressions import mask as masks
 from mmspec.expressions import words
-from mmspec.schema.base import Model, Refused, parsed
+from mmspec.schema import choice
+from mmspec.schema.base import Model, Positive, Refused, parsed
+from mmspec.schema.norm import LayerNorm, Normed, RmsNorm
 
 
 class Relating(Model):
@@ -64,9 +66,32 @@ Relative = Annotated[Alibi, BeforeValidator(_named)]
 ByPair = Annotated[dict[str, Relative], Field(min_length=1), BeforeValidator(_by_pair)]
 
 
+class HeadNorm(Model):
+    """A norm of queries and of keys, before they are turned by their positions."""
+
+    kind: Literal["rms", "layer"]
+    eps: Positive = 1e-5
+    offset: Literal[1] | None = None
+    over: Literal["head", "heads"] = "head"
+    """Whether of the features of each head, or of those of all heads at once."""
+
+    @property
+    def norm(self) -> Normed:
+        """As any other norm."""
+        if self.kind == "rms":
+            return RmsNorm(kind="rms", eps=self.eps, offset=self.offset)
+        return LayerNorm(eps=self.eps, offset=self.offset)
+
+
+NORMS: dict[str, type[HeadNorm]] = choice.by_name(HeadNorm)
+"""Every norm of queries and keys by its name."""
+
+
 class Scores(Model):
     """Keys of `scores`; one that is left out changes nothing."""
 
+    qk_norm: Annotated[HeadNorm, choice.reader("qk_norm", NORMS)] | None = None
+    scale: Positive | None = None
     relative: (
         Annotated[
             Annotated[Relative, Tag(TAGS[0])] | Annotated[ByPair, Tag(TAGS[1])],

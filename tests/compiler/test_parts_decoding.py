@@ -62,13 +62,15 @@ def nothing(node: ir.Stack, batch: int) -> decoding.CachedKeys:
         "norm: {placement: post}, feed_forward: {kind: experts, experts: 3, choose: 2}",
         "feed_forward: {kind: by-modality}",
         "kv_heads: 1, scores: {relative: alibi}",
+        "kv_heads: 1, scores: {qk_norm: {kind: layer, eps: 0.1}, scale: 0.7}",
+        "kv_heads: 1, scores: {qk_norm: {kind: rms, eps: 0.1, over: heads}}",
     ],
 )
 def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
     node, stack = lowered(more)
     x_btd = torch.randn(2, 9, 12, dtype=torch.float64)
     at_t = torch.arange(9)[None]
-    mask = sees(at_t, at_t) if "scores" in more else None
+    mask = sees(at_t, at_t) if "alibi" in more else None
     whole = stack(x_btd, mask, torch.arange(9), None, (9,), [], ())
     kept, found = nothing(node, 2), []
     for start, stop in ((0, 1), (1, 6), (6, 9)):
@@ -83,7 +85,7 @@ def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
             final_norm=node.final_norm is not None,
             segment=node.source.segments[0],
             joint=False,
-            on_line="scores" in more,
+            on_line="alibi" in more,
             sees=sees,
             keeps=sees,
             forgets=False,

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from part_case import attention, filled, normal, same, weights
+from torch import Tensor
 
+from mmspec.compiler import ir
+from mmspec.compiler.parts.attention import Attention
 from mmspec.compiler.parts.scores import Alibi, alibi_slopes, offsets, scored, scored_lines
 
 PUBLISHED = {
@@ -57,3 +63,29 @@ def test_a_hidden_key_stays_hidden_by_head_and_sample() -> None:
     assert found.shape == (4, 2, 3, 3)
     assert torch.equal(found.isinf(), ~mask.expand(-1, 2, -1, -1))
     assert torch.equal(scored(scores, None)[0], scores)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_queries_and_keys_are_normed_by_head_or_together(together: bool) -> None:
+    """Against loops over tokens and heads; the scale stands for one over the root of the width."""
+    heads, kv_heads, w, eps = 4, 2, 3, 0.3
+    scores = ir.Scores(scale=0.7, norm=ir.RmsNorm(eps), together=together)
+    of = replace(attention(heads, kv_heads, w, bias=False), scores=scores)
+    part = filled(Attention(5, of))
+    x_btd, rows = normal(1, 6, 5), weights(part)
+    qkv = (x_btd[0] @ rows["qkv.weight"].T).unflatten(-1, (-1, w))
+
+    def normed(tensors: Tensor, weight: Tensor) -> Tensor:
+        one = tensors.flatten() if together else tensors
+        found = one / ((one * one).mean(-1, keepdim=True) + eps) ** 0.5 * weight
+        return found.view_as(tensors)
+
+    q = torch.stack([normed(each[:4], rows["query_norm.weight"]) for each in qkv])
+    k = torch.stack([normed(each[4:6], rows["key_norm.weight"]) for each in qkv])
+    read = [
+        (0.7 * q[:, head] @ k[:, head // 2].T).softmax(-1) @ qkv[:, 6 + head // 2]
+        for head in range(heads)
+    ]
+    expected = torch.cat(read, -1) @ rows["output.weight"].T
+    found = part(x_btd, None, (torch.ones(0), torch.zeros(0)), None, ())
+    same(found[0], expected)

@@ -247,7 +247,6 @@ KEYS = [
         for word in ("drop_path", "droppath", "drop_path_rate", "stochastic_depth", "layerdrop")
     ],
     ("24, heads: 2}", "24, heads: 2, token_dropout: 0.1}", "remove it: dropout is of attention"),
-    ("24, heads: 2}", "24, heads: 2, qk_norm: true}", "remove it: queries and keys are not"),
     ("24, heads: 2}", "24, heads: 2, attn_drop: 0.1}", "did you mean `dropout`?"),
     ("window(before=8, after=7) | global(1)", "!causal", "in a mask, not is written ~"),
 ]

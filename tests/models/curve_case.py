@@ -45,6 +45,7 @@ CASES: Final = {
     "bands": Case(24),
     "alibi": Case(24),
     "act": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),
+    "capped": Case(24, (("before=63", "before=5"),)),
     "cross_attention": Case(),
     "early_exit": Case(edits=(("threshold: 0.8", "threshold: 0.27"),)),
     "experts_by_modality": Case(24, (("dims:", "init: normal(0.05)\ndims:"),)),

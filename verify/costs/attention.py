@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
+from mmspec.verify.costs.norm import norm
 from mmspec.verify.costs.part import Cost, Sizes, keeps, linear, weights
 from mmspec.verify.costs.polynomial import BATCH, Polynomial, total
 from mmspec.verify.costs.visible import visible
@@ -22,7 +23,23 @@ def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tu
     rotated = 2 * queries + keys if layer.rotary else 0
     # The rows of `output` are what the fused kernel made; with them it keeps a sum for each.
     kept = keeps(rows * (queries + 2 * keys + rotated + layer.heads))
-    return "attention", f"{layer.heads} heads", projections + scores + kept
+    return "attention", f"{layer.heads} heads", projections + scores + kept + _norms(rows, layer)
+
+
+def _norms(rows: Polynomial, layer: ir.Attention) -> Cost:
+    """Norms of queries and keys; what they read is kept as what `qkv` made."""
+    if layer.scores is None or layer.scores.norm is None:
+        return Cost()
+    cost, width = Cost(), layer.head_width
+    for heads in (layer.heads, layer.kv_heads):
+        times, of = (1, heads * width) if layer.scores.together else (heads, width)
+        cost += norm(rows * times, of, layer.scores.norm) + keeps(rows * (-times * of))
+        # Without rotary attention keeps what they made.
+        cost += keeps(rows * (0 if layer.rotary else times * of))
+    # A layer norm makes queries in an order of axes from which `output` needs a copy.
+    by_head = isinstance(layer.scores.norm, ir.LayerNorm) and not layer.scores.together
+    copied = by_head and not layer.rotary
+    return cost + keeps(rows * (layer.heads * width if copied else 0))
 
 
 def products(width: int, pairs: Polynomial, seen: Polynomial) -> Cost:

@@ -6,7 +6,19 @@ from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.verify.faults.fault import Fault, mixers, plan, source
-from mmspec.verify.faults.specs import SCORED
+from mmspec.verify.faults.specs import QUERIED, SCORED
+
+
+def _of_all(site: ir.Attention) -> ir.Attention:
+    """A norm of each head is of all at once."""
+    assert site.scores is not None
+    return replace(site, scores=replace(site.scores, together=not site.scores.together))
+
+
+def _unscaled(site: ir.Attention) -> ir.Attention:
+    """Products are divided by the root of the width."""
+    assert site.scores is not None
+    return replace(site, scores=replace(site.scores, scale=None))
 
 
 def _everywhere(site: ir.Attention) -> ir.Attention:
@@ -16,6 +28,46 @@ def _everywhere(site: ir.Attention) -> ir.Attention:
 
 
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "scores-scale-lost",
+        "products are divided by the root of the width, whatever the spec says",
+        QUERIED,
+        ("P59", "R1"),
+        plan(mixers(ir.Attention, _unscaled)),
+    ),
+    Fault(
+        "qk-norm-of-queries-alone",
+        "keys are not normed",
+        QUERIED,
+        ("P59", "R1"),
+        source((r"self\.key_norm\(k_bhtw\)", "k_bhtw")),
+    ),
+    Fault(
+        "qk-norm-of-turned",
+        "queries and keys are turned first, and then normed",
+        QUERIED,
+        ("P59", "R1"),
+        source(
+            (
+                r"( +)(q_bhtw, k_bhtw = self\.query_norm.*)\n( +q_bhtw, k_bhtw = rotate.*)\n",
+                r"\3\n\1\2\n",
+            ),
+        ),
+    ),
+    Fault(
+        "qk-norm-over-heads",
+        "a norm of each head is of all heads at once",
+        QUERIED,
+        ("P59",),
+        plan(mixers(ir.Attention, _of_all)),
+    ),
+    Fault(
+        "qk-norm-in-decoding",
+        "kept keys are not normed",
+        QUERIED,
+        ("P17",),
+        source((r"k_btf = norm\(.*\n", "k_btf = k_btf\n"), file="decoding.py"),
+    ),
     Fault(
         "alibi-slope",
         "slopes are those of half as many heads",

@@ -15,6 +15,7 @@ def _text(name: str) -> str:
 JOINED: Final = _text("joined")
 CAPTION: Final = _text("caption")
 SCORED: Final = _text("scored")
+QUERIED: Final = _text("queried")
 ROUTED: Final = _text("routed")
 PONDERED: Final = _text("pondered")
 ADAPTED: Final = _text("adapted")

@@ -81,11 +81,12 @@ class Read:
 
 
 def watch(
-    subject: Subject, case: Case, change: Callable[[Site, Tensor], Tensor]
+    subject: Subject, case: Case, change: Callable[[Site, Tensor], Tensor], equal: bool = False
 ) -> list[tuple[Site, Read]]:
     """What passes at every site when a case is run in training.
 
-    change: what becomes of a projection's output. Raises Broken where a site is not run.
+    change: what becomes of a projection's output; equal: norms of queries give 0, so that all
+    products of queries and keys are equal. Raises Broken where a site is not run.
     """
     case = replace(case, mode="train")
     made = lab.model(subject, case)
@@ -94,6 +95,10 @@ def watch(
         stack.enter_context(lab.dry(made))
         for site, read in found:
             for hook in _hooks(made, site, read, change):
+                stack.callback(hook.remove)
+            norm = site.projection.replace(".qkv", ".query_norm")
+            if equal and norm in dict(made.named_modules()):
+                hook = lab.part(made, norm).register_forward_hook(lambda *given: 0 * given[-1])
                 stack.callback(hook.remove)
         lab.call(made, case, targets=False)
     for site, read in found:

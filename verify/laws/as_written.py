@@ -133,7 +133,7 @@ def _mean(site: Site, values: Tensor, shares: Tensor) -> Tensor:
 
 
 def _masked(subject: Subject, case: Case) -> None:
-    for site, read in watch(subject, case, _values_alone):
+    for site, read in watch(subject, case, _values_alone, equal=True):
         for values, output in zip(read.values, read.outputs, strict=True):
             for sample in range(case.batch.batch):
                 _compare(subject, case, (site, sample), values[sample], output[sample])

@@ -125,13 +125,19 @@ def _sides(
 
 
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, seen: Tensor, added: Tensor | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    seen: Tensor,
+    added: Tensor | None = None,
+    scale: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One head: q [n, w], k and v [m, w], seen bool [n, m] -> output [n, w], weights [n, m].
 
-    A query that sees no key reads 0. added [n, m]: to the scores.
+    A query that sees no key reads 0. added [n, m]: to the scores. scale: of products, instead of
+    one over the root of the width.
     """
-    scores = q @ k.T / q.shape[1] ** 0.5
+    scores = q @ k.T * (1 / q.shape[1] ** 0.5 if scale is None else scale)
     if added is not None:
         scores = scores + added
     if not seen.any():

@@ -1,4 +1,4 @@
-"""Scores: what is added to q k of each head, by the formulas of docs/language.md."""
+"""Scores: what becomes of q and k of each head, by the formulas of docs/language.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from math import log2
 import torch
 from torch import Tensor
 
-from mmspec.schema.scores import Alibi, Scores
+from mmspec.schema.bias import Bias, Role, has_bias
+from mmspec.schema.scores import Alibi, HeadNorm, Scores
+from mmspec.verify.reference import norm
+from mmspec.verify.reference.arithmetic import Shapes, Weights
 
 
 def added(scores: Scores, heads: int, counts: tuple[tuple[str, int], ...]) -> list[Tensor]:
@@ -19,6 +22,24 @@ def added(scores: Scores, heads: int, counts: tuple[tuple[str, int], ...]) -> li
     for head in range(heads):
         rows = [[_piece(scores, (head, heads), q, k) for k in counts] for q in counts]
         found.append(torch.cat([torch.cat(row, 1) for row in rows]))
+    return found
+
+
+def normed(heads: list[Tensor], w: Weights, of: HeadNorm, bias: bool) -> list[Tensor]:
+    """Queries or keys [n, w] of each head, normed by themselves or as one row."""
+    if of.over == "heads":
+        whole = norm.normalise(torch.cat(heads, 1), w, of.norm, bias)
+        return [*whole.split(heads[0].shape[1], 1)]
+    return [*norm.normalise(torch.stack(heads), w, of.norm, bias)]
+
+
+def shapes(of: HeadNorm, width: int, bias: Bias, rows: dict[Role, int]) -> Shapes:
+    """Names and shapes of the norms' weights; rows: features of all heads by role."""
+    found: Shapes = {}
+    for role in ("query", "key"):
+        size = rows[role] if of.over == "heads" else width
+        biased = has_bias(bias, "norm")
+        found |= norm.shapes(f"attention.{role}_norm", size, of.norm, biased)
     return found
 
 

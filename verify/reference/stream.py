@@ -128,14 +128,22 @@ def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) 
     pieces = [projected[:, i * width : (i + 1) * width] for i in range(heads + 2 * shared)]
     outputs, weights = [], []
     added: list[Tensor | None] = [None] * heads
+    scale = None
     if layer.scores is not None:
         added = [*relative.added(layer.scores, heads, place.counts)]
+        scale = layer.scores.scale
+    of_queries, of_keys = pieces[:heads], pieces[heads : heads + shared]
+    if layer.scores is not None and layer.scores.qk_norm is not None:
+        biased = has_bias(layer.bias, "norm")
+        one = layer.scores.qk_norm, biased
+        of_queries = relative.normed(of_queries, w.at("attention.query_norm"), *one)
+        of_keys = relative.normed(of_keys, w.at("attention.key_norm"), *one)
     for head in range(heads):
         key = head // (heads // shared)
-        q, k, v = pieces[head], pieces[heads + key], pieces[heads + shared + key]
+        q, k, v = of_queries[head], of_keys[key], pieces[heads + shared + key]
         if layer.rotary is not None and any(place.turns):
             q, k = (attention.rotate(x, place.turns, layer.rotary) for x in (q, k))
-        output, weight = attention.attend(q, k, v, place.seen[head], added[head])
+        output, weight = attention.attend(q, k, v, place.seen[head], added[head], scale)
         outputs.append(output)
         weights.append(weight)
     notes.weights.append(torch.stack(weights))
@@ -171,6 +179,8 @@ def block_shapes(layer: Layer, segments: tuple[str, ...]) -> Shapes:
     found = _norm_shapes("attention", layer)
     found["attention.qkv.weight"] = (sum(rows.values()), layer.width)
     found |= {"attention.qkv.bias": (biased,)} if biased else {}
+    if layer.scores is not None and layer.scores.qk_norm is not None:
+        found |= relative.shapes(layer.scores.qk_norm, layer.head_width, layer.bias, rows)
     found |= linear_shapes("attention.output", rows["query"], layer.width, output)
     found |= _norm_shapes("feed_forward", layer)
     return found | {f"feed_forward.{name}": shape for name, shape in inner.items()}

@@ -14,6 +14,7 @@ from mmspec.schema.fusion import KINDS
 from mmspec.schema.halting import KINDS as HALTINGS
 from mmspec.schema.norm import KINDS as NORMS
 from mmspec.schema.scores import KINDS as SCORES
+from mmspec.schema.scores import NORMS as NORMED
 from mmspec.verify.strategies import masks, routing, variants
 
 WIDTHS = (3, 5, 7)
@@ -190,12 +191,21 @@ def _norm(draw: st.DrawFn, width: int) -> Any:
 
 @st.composite
 def _scores(draw: st.DrawFn, segments: list[str]) -> dict[str, Any]:
-    """Relative scores of a sequence, or of some segments."""
+    """Norms of queries and keys, a scale, relative scores of a sequence or of some segments."""
+    body: dict[str, Any] = {}
+    if draw(st.booleans()):
+        norm: dict[str, Any] = {"kind": draw(st.sampled_from([*NORMED])), "eps": 0.1}
+        norm |= draw(st.sampled_from([{}, {"over": "heads"}, {"offset": 1}]))
+        body["qk_norm"] = draw(st.sampled_from([norm, str(norm["kind"])]))
+    if draw(st.booleans()):
+        body["scale"] = draw(st.sampled_from([0.3, 2]))
+    if draw(st.booleans()) and body:
+        return body
     kind = draw(st.sampled_from([*SCORES]))
     if len(segments) == 1 and draw(st.booleans()):
-        return {"relative": kind}
+        return {**body, "relative": kind}
     some = draw(st.lists(st.sampled_from(segments), min_size=1, unique=True))
-    return {"relative": {f"{name} -> {name}": kind for name in some}}
+    return {**body, "relative": {f"{name} -> {name}": kind for name in some}}
 
 
 @st.composite
