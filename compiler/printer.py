@@ -81,6 +81,9 @@ def _sublayer(one: ir.Sublayer, pad: str) -> Iterator[str]:
     places = {"before": one.before, "after": one.after, "after the sum": one.post}
     said = [f"{place}: {_text(norm)}" for place, norm in places.items() if norm is not None]
     said += [f"dropout {one.dropout}"] if one.dropout else []
+    said += [f"times {one.scale:g}"] if one.scale != 1 else []
+    said += ["with the one before it"] if one.joins else []
+    said += ["the norm of the one before it"] if one.takes else []
     if said:
         yield f"{pad}    {', '.join(said)}"
 

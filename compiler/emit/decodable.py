@@ -115,6 +115,9 @@ class _Flow:
             return dict.fromkeys(row, f"{what} reads all tokens")
         if node.repeat > 1:
             return dict.fromkeys(row, f"the layers of stream `{node.stream}` run several times")
+        if len({one.name for one in node.attending}) != 1 or not node.attends_once:
+            why = f"the layers of stream `{node.stream}` do not each read tokens once, by one name"
+            return dict.fromkeys(row, why)
         where = f"stream `{node.stream}`"
         idle = 0
         for block in node.layers(0, node.passed):

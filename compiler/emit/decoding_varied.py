@@ -31,7 +31,8 @@ def stack(node: ir.Stack, steps: Steps) -> None:
             numbers = {
                 i for i, one in enumerate(node.variants) if one.attentions[0].owner == read.owner
             }
-            every = f'model.get_submodule(f"{node.module}.blocks.{{place}}.attention.qkv")'
+            path = f"{node.module}.blocks.{{place}}.{node.attending[0].name}.qkv"
+            every = f'model.get_submodule(f"{path}")'
             places = f"for place in range({node.depth}) if {_when(node, numbers)}"
             steps.before.append(f"{read.owner}_layers = [{every} {places}]")
             if read.norm is not None:
@@ -86,7 +87,7 @@ def _function(
 
 def _turn(node: ir.Stack, steps: Steps) -> str:
     """The angles by which rotary turns the next tokens, of all kinds of layers."""
-    constants = {"rotary": node.attentions[0].rotary}
+    constants = {"rotary": node.rotary}
     made = steps.functions.request("turn_of", constants, Site(node.stream, {}))
     return f"{made.name}(at_bc)"
 

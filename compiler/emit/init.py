@@ -39,11 +39,19 @@ def _draw(how: ir.Normal) -> str:
 
 
 def _depths(plan: ir.Plan, named: Named) -> Iterator[tuple[str, str]]:
-    """Each module with blocks, and how many of them a token passes at most."""
+    """Each module with blocks, and how many of them a token passes at most.
+
+    Where their blocks do not all add to a token twice: half of how often all of them do.
+    """
     for node in plan.nodes:
         if isinstance(node, ir.Stack):
             layers = sum(count for _, count in node.passes())
-            yield node.module, named.of("depth", layers, node.stream)
+            adding = [(len(block.sublayers), count) for block, count in node.runs()]
+            if all(adds == 2 for adds, _ in adding):
+                yield node.module, named.of("depth", layers, node.stream)
+                continue
+            added = sum(adds * count for adds, count in adding) * layers // node.depth
+            yield node.module, f"{added // 2}" if added % 2 == 0 else f"({added} / 2)"
         elif isinstance(node, ir.Fuse) and node.module and node.fusion.layers:
             yield node.module, named.of("depth", node.fusion.layers, f"{node.stream}_fusion")
 

@@ -238,7 +238,7 @@ def _all_told(node: ir.Stack, names: tuple[str, str], lines: Lines) -> dict[str,
     sites = {site.owner: site for site in reversed(node.attentions)}
     every = {owner: _told(site, names, lines) for owner, site in reversed(sites.items())}
     read = [every[site.owner]["mask"] for site in masked(node, lines.requests.backend)]
-    first = next(iter(every.values()))
+    first = next(iter(every.values()), {"mask": "None", "valid_bt": names[0], "counts": "()"})
     return {**first, "mask": read[0] if read else first["mask"], "masks": _tuple(read or ["None"])}
 
 

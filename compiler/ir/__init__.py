@@ -9,7 +9,7 @@
     value      = Value(name, segments*, width)              -- tokens [B, sum of lengths, width]
     segment    = Segment(name, tokens, geometry, modality, rotary)
     variant    = Block(width, sublayers*)
-    sublayer   = Sublayer(name, mixer, before, after, post, dropout)
+    sublayer   = Sublayer(name, mixer, before, after, post, dropout, scale, joins, awaits, shared)
     norm       = LayerNorm | RmsNorm | GroupNorm            -- before, after, post: a norm or None
     mixer      = Attention | Mlp | Glu | Experts | ByModality
     attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width,

@@ -10,6 +10,7 @@ from mmspec.compiler.ir.attention import Attention
 from mmspec.compiler.ir.halting import Halting
 from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.ir.reading import Pool
+from mmspec.compiler.ir.rotary import Rotary
 from mmspec.compiler.ir.routing import FeedForward
 from mmspec.compiler.ir.tokens import Value
 from mmspec.diagnostics import Span
@@ -31,9 +32,11 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Sublayer:
-    """post(x + after(mixer(before(x)))), where None is no norm; dropout is of what is added.
+    """post(x + scale * after(mixer(before(x)))), where None is no norm.
 
-    place: which of the masks of the stack it reads; None: the one that there is (see emit).
+    Dropout is of what is added. Of several in parallel, all read the x of the first, and the sum of
+    what they give is added. place: which of the masks of the stack it reads; None: the one that
+    there is (see emit).
     """
 
     name: str
@@ -46,6 +49,23 @@ class Sublayer:
     post: Norm | None
     dropout: float
     place: int | None = None
+    scale: float = 1.0
+    joins: bool = False
+    """Whether it reads what the one before it reads, and adds to what that one gives."""
+    awaits: bool = False
+    """Whether the next one joins it."""
+    shared: str = ""
+    """Whose norm `before` is that it reads with others, of which the first has it; "": its own."""
+
+    @property
+    def takes(self) -> bool:
+        """Whether what it reads is what the one before it reads, normed already."""
+        return self.joins and bool(self.shared)
+
+    @property
+    def norm_name(self) -> str:
+        """What `first` is called in a block."""
+        return f"{self.shared or self.name}_norm"
 
     @property
     def first(self) -> Norm | None:
@@ -54,8 +74,9 @@ class Sublayer:
 
     @property
     def norms(self) -> tuple[Norm, ...]:
-        """Its norms, in the order in which they are applied."""
-        return tuple(norm for norm in (self.before, self.after, self.post) if norm is not None)
+        """Its norms, in the order in which they are applied; a shared one is the first's."""
+        before = None if self.takes else self.before
+        return tuple(norm for norm in (before, self.after, self.post) if norm is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +93,33 @@ class Block:
     @property
     def words(self) -> str:
         """What it does, in words."""
-        names = ", then ".join(one.name.replace("_", "-") for one in self.sublayers)
-        first, found = self.sublayers[0], names.capitalize()
+        names = [one.name.replace("_", "-") for one in self.sublayers]
+        signs = [" beside " if one.joins else ", then " for one in self.sublayers[1:]]
+        found = "".join(map(str.__add__, ["", *signs], names)).capitalize()
+        first = self.sublayers[0]
+        if len({self._ways(one) for one in self.sublayers}) > 1:
+            return f"{found}: each adds to its input"
         if first.post:
             return f"{found}: each is added to its input, and the sum is normed"
         reads = "reads its input" + (" normed" if first.before else "")
-        return f"{found}: each {reads}, and is {'normed and ' if first.after else ''}added to it"
+        scaled = f"times {first.scale:g} " if first.scale != 1 else ""
+        normed = "normed and " if first.after else ""
+        return f"{found}: each {reads}, and is {normed}{scaled}added to it"
+
+    @staticmethod
+    def _ways(one: Sublayer) -> tuple[bool | float, ...]:
+        """Where a sub-layer is normed, and by what it is multiplied."""
+        return one.before is not None, one.after is not None, one.post is not None, one.scale
+
+    @property
+    def readings(self) -> tuple[tuple[Attention, ...], ...]:
+        """Its sites of attention, in order; those that read the same tokens are together."""
+        found: list[list[Attention]] = []
+        for one in self.sublayers:
+            if not one.joins:
+                found.append([])
+            found[-1] += [one.mixer] if isinstance(one.mixer, Attention) else []
+        return tuple(tuple(sites) for sites in found if sites)
 
     @property
     def attentions(self) -> tuple[Attention, ...]:
@@ -133,6 +175,22 @@ class Stack:
     def attentions(self) -> tuple[Attention, ...]:
         """The sites of attention of each variant, in order."""
         return tuple(site for block in self.variants for site in block.attentions)
+
+    @property
+    def attending(self) -> tuple[Sublayer, ...]:
+        """The sub-layers of each variant that are sites, in order."""
+        every = (one for block in self.variants for one in block.sublayers)
+        return tuple(one for one in every if isinstance(one.mixer, Attention))
+
+    @property
+    def attends_once(self) -> bool:
+        """Whether every layer has one site."""
+        return all(len(block.attentions) == 1 for block in self.variants)
+
+    @property
+    def rotary(self) -> Rotary | None:
+        """How all of its sites turn queries and keys; None: none does."""
+        return next((site.rotary for site in self.attentions if site.rotary is not None), None)
 
     @property
     def feed_forwards(self) -> tuple[FeedForward, ...]:

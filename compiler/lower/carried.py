@@ -80,7 +80,7 @@ class Carried(Generic[R]):
         elif isinstance(node, ir.Project):
             found = self.of((node.source,))
         elif isinstance(node, ir.Stack):
-            layers = (block.attentions for block in node.layers(0, node.passed))
+            layers = (block.readings for block in node.layers(0, node.passed))
             found = self._deep(out, self.of((node.source,)), layers, len(node.order))
             found = found if node.decision() is None else self._pooled(out, found)
         else:
@@ -95,7 +95,7 @@ class Carried(Generic[R]):
                 held = self._pooled(node.out, pooled) if pooled else held
             elif not reading.own:
                 held = self._reading(held, self.of(node.others), reading)
-        return self._deep(node.out, held, ((site,) for site in node.attentions if site.own))
+        return self._deep(node.out, held, (((site,),) for site in node.attentions if site.own))
 
     def _pooled(self, value: ir.Value, held: Row[R]) -> Row[R]:
         segments = value.segments if held else ()
@@ -105,15 +105,20 @@ class Carried(Generic[R]):
         self,
         value: ir.Value,
         held: Row[R],
-        sites: Iterable[tuple[ir.Attention, ...]],
+        sites: Iterable[tuple[tuple[ir.Attention, ...], ...]],
         period: int = 1,
     ) -> Row[R]:
-        """After layers of attention; period: so many in a row that add nothing end it."""
+        """After layers of attention; period: so many in a row that add nothing end it.
+
+        Of a layer the sites that read the same tokens are together.
+        """
         layers, idle = [held], 0
         for layer in sites:
             after = held
-            for site in layer:
-                after = self._reading(after, after, site)
+            for together in layer:
+                read = after
+                for site in together:
+                    after = self._reading(after, read, site)
             idle = idle + 1 if self._same(held, after) else 0
             if idle == period:
                 break

@@ -199,7 +199,7 @@ class _Back(Generic[R]):
 
     def _fused(self, node: ir.Fuse, row: Row[R]) -> None:
         kept = node.kept
-        row = self._layers(node, row, [(site,) for site in node.attentions if site.own])
+        row = self._layers(node, row, [((site,),) for site in node.attentions if site.own])
         for reading in node.readings():
             if isinstance(reading, ir.Pool):
                 where = f"the {node.fusion.name} fusion of stream `{node.stream}`"
@@ -218,14 +218,14 @@ class _Back(Generic[R]):
             step = self._pooled(f"the halting of stream `{node.stream}`", keys)
             self._everything((node.source,), row, step)
         else:
-            layers = [block.attentions for block in node.layers(0, node.passed)]
+            layers = [block.readings for block in node.layers(0, node.passed)]
             self._put((node.source,), self._layers(node, row, layers, len(node.order)))
 
     def _layers(
         self,
         node: ir.Fuse | ir.Stack,
         row: Row[R],
-        layers: Sequence[tuple[ir.Attention, ...]],
+        layers: Sequence[tuple[tuple[ir.Attention, ...], ...]],
         period: int = 1,
     ) -> Row[R]:
         """What is read before some layers, each of which adds what tokens see to what they are.
@@ -234,10 +234,12 @@ class _Back(Generic[R]):
         """
         idle = 0
         for layer in reversed(range(len(layers))):
-            after = row
-            for site in reversed(layers[layer]):
-                held = self.carried.before(node.out, layer + (len(layers[layer]) > 1))
-                after = self._attended((after, after), site, node, held)
+            after, several = row, sum(map(len, layers[layer])) > 1
+            held = self.carried.before(node.out, layer + several)
+            for together in reversed(layers[layer]):
+                reads = after
+                for site in together:
+                    after = self._attended((reads, after), site, node, held)
             ends = all(name in row and self.algebra.same(row[name], x) for name, x in after.items())
             idle, row = (idle + 1 if ends else 0), after
             if idle == period:

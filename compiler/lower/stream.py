@@ -9,7 +9,7 @@ from mmspec.compiler.lower import attention, halting, modality, norm, rotary, ro
 from mmspec.compiler.lower.bias import biased
 from mmspec.compiler.lower.context import Context
 from mmspec.schema.norm import NoNorm
-from mmspec.schema.stream import Stream
+from mmspec.schema.stream import Stream, Sublayer
 from mmspec.schema.wiring import Source
 
 
@@ -29,29 +29,48 @@ def lower_source(context: Context, stream: str, source: Source) -> ir.Value:
 def lower_blocks(context: Context, stream: str, source: ir.Value) -> tuple[ir.Block, ...]:
     """The kinds of a stream's layers; those that attend alike share one owner of their masks."""
     found: list[ir.Block] = []
+    known: list[ir.Attention] = []
     for name, kind in context.spec.streams[stream].kinds:
-        site = _site(kind, _owner(context, stream, name), source.segments)
-        same = (each for block in found for each in block.attentions if _alike(each, site))
-        known = next(same, None)
-        of = f"the {name} layers of stream {stream}" if name else f"stream {stream}"
-        owner, of = (known.owner, known.of) if known else (site.owner, of)
-        mixers: dict[str, ir.Mixer] = {
-            "attention": replace(site, owner=owner, of=of, variant=name),
-            "feed_forward": routing.lower(
-                kind.feed_forward, kind.width, kind.bias, source.segments
-            ),
-        }
-        sublayers = (_sublayer(each, mixer, kind) for each, mixer in mixers.items())
+        sublayers: list[ir.Sublayer] = []
+        first = next(iter(kind.attentions), None)
+        for one in kind.sublayers:
+            if one.word == "attention":
+                place = (name, "" if first and one.name == first.name else one.name)
+                mixer: ir.Mixer = _attention(context, one.of, (stream, *place), source, known)
+            else:
+                of = one.of
+                mixer = routing.lower(of.feed_forward, of.width, of.bias, source.segments)
+            sublayers.append(_sublayer(one, mixer))
         found.append(ir.Block(kind.width, tuple(sublayers), name))
     return tuple(found)
 
 
-def _owner(context: Context, stream: str, variant: str) -> str:
-    """What masks of a kind of layers are named after, which is no other stream's name."""
-    if not variant:
-        return stream
-    name = f"{stream}_{variant}"
-    return f"{name}_layers" if name in context.spec.streams else name
+def _attention(
+    context: Context,
+    kind: Stream,
+    place: tuple[str, str, str],
+    source: ir.Value,
+    known: list[ir.Attention],
+) -> ir.Attention:
+    """A site of a stream, kind of layers and sub-layer ("": the first), beside those `known`."""
+    stream, variant, name = place
+    owners = {*context.spec.streams, *(site.owner for site in known)}
+    site = _site(kind, _owner(place, owners - {stream}), source.segments)
+    of = f"the {variant} layers of stream {stream}" if variant else f"stream {stream}"
+    of = f"{name.replace('_', '-')} in {of}" if name else of
+    same = next((each for each in known if _alike(each, site)), None)
+    owner, of = (same.owner, same.of) if same else (site.owner, of)
+    site = replace(site, owner=owner, of=of, variant=variant)
+    known.append(site)
+    return site
+
+
+def _owner(place: tuple[str, str, str], taken: set[str]) -> str:
+    """What masks of a site are named after, which is no other stream's or site's name."""
+    name = "_".join(filter(None, place))
+    while name in taken:
+        name += "_layers"
+    return name
 
 
 def _alike(one: ir.Attention, other: ir.Attention) -> bool:
@@ -78,16 +97,22 @@ def _site(kind: Stream, owner: str, segments: tuple[ir.Segment, ...]) -> ir.Atte
     )
 
 
-def _sublayer(name: str, mixer: ir.Mixer, spec: Stream) -> ir.Sublayer:
-    """What a block computes, with the stream's norms around it."""
-    if isinstance(spec.norm, NoNorm):
-        return ir.Sublayer(name, mixer, None, None, None, spec.dropout)
-    one = norm.lower(spec.norm, spec.biased("norm"))
+def _sublayer(one: Sublayer, mixer: ir.Mixer) -> ir.Sublayer:
+    """What a block computes, with the norms around it and how it is added."""
+    spec, placement = one.of, "none" if isinstance(one.of.norm, NoNorm) else one.of.norm.placement
     before, after, post = (
-        one if spec.norm.placement in placements else None
+        norm.lower(spec.norm, spec.biased("norm"))
+        if not isinstance(spec.norm, NoNorm) and placement in placements
+        else None
         for placements in (("pre", "sandwich"), ("sandwich", "branch"), ("post",))
     )
-    return ir.Sublayer(name, mixer, before, after, post, spec.dropout)
+    return ir.Sublayer(
+        *(one.name, mixer, before, after, post, spec.dropout),
+        scale=one.scale,
+        joins=one.joins,
+        awaits=one.awaits,
+        shared=one.shared,
+    )
 
 
 def lower_stack(context: Context, stream: str, source: ir.Value) -> None:

@@ -125,7 +125,8 @@ def next_layer(
     """The next tokens through one block, and its keys and values of them and those before."""
     for one in of.sublayers:
         mixer = getattr(block, one.name)
-        h_bcd = getattr(block, f"{one.name}_norm")(x_bcd) if one.before is not None else x_bcd
+        if not one.takes:
+            h_bcd = getattr(block, one.norm_name)(x_bcd) if one.before is not None else x_bcd
         if isinstance(one.mixer, ir.Attention):
             y_bcd, kept = next_attended(
                 mixer,
@@ -146,8 +147,15 @@ def next_layer(
             y_bcd = mixer(h_bcd, valid_bt=None, routing=[])
         if one.after is not None:
             y_bcd = getattr(block, f"{one.name}_norm_after")(y_bcd)
-        y_bcd = x_bcd + y_bcd
-        x_bcd = getattr(block, f"{one.name}_norm")(y_bcd) if one.post is not None else y_bcd
+        if one.scale != 1:
+            y_bcd = one.scale * y_bcd
+        if one.awaits and not one.joins:
+            sum_bcd = y_bcd
+        elif one.awaits:
+            sum_bcd = sum_bcd + y_bcd
+        else:
+            y_bcd = x_bcd + sum_bcd + y_bcd if one.joins else x_bcd + y_bcd
+            x_bcd = getattr(block, one.norm_name)(y_bcd) if one.post is not None else y_bcd
     return x_bcd, kept
 
 

@@ -47,8 +47,8 @@ class Block(nn.Module):
         self.variant = block.variant
         self.sublayers = block.sublayers
         for one in block.sublayers:
-            if one.first is not None:
-                setattr(self, f"{one.name}_norm", norm_layer(block.width, one.first))
+            if one.first is not None and not one.takes:
+                setattr(self, one.norm_name, norm_layer(block.width, one.first))
             setattr(self, one.name, mixer_layer(block.width, one.mixer))
             setattr(self, f"{one.name}_place", one.place)
             if one.after is not None:
@@ -56,6 +56,9 @@ class Block(nn.Module):
         self.rate = max(one.dropout for one in block.sublayers)
         if self.rate > 0:
             self.dropout = nn.Dropout(self.rate)
+        for one in block.sublayers:
+            if 0 < one.dropout < self.rate:
+                setattr(self, f"{one.name}_dropout", nn.Dropout(one.dropout))
 
     def forward(
         self,
@@ -69,9 +72,10 @@ class Block(nn.Module):
     ) -> Tensor:
         for one in self.sublayers:
             mixer = getattr(self, one.name)
-            y_btd = getattr(self, f"{one.name}_norm")(x_btd) if one.before is not None else x_btd
+            if not one.takes:
+                h_btd = getattr(self, one.norm_name)(x_btd) if one.before is not None else x_btd
             y_btd = mixer(
-                y_btd,
+                h_btd,
                 mask=mask if one.place is None else masks[getattr(self, f"{one.name}_place")],
                 turn=turn,
                 valid_bt=valid_bt,
@@ -80,10 +84,19 @@ class Block(nn.Module):
             )
             if one.after is not None:
                 y_btd = getattr(self, f"{one.name}_norm_after")(y_btd)
-            if one.dropout > 0:
+            if 0 < one.dropout < self.rate:
+                y_btd = getattr(self, f"{one.name}_dropout")(y_btd)
+            elif one.dropout > 0:
                 y_btd = self.dropout(y_btd)
-            y_btd = x_btd + y_btd
-            x_btd = getattr(self, f"{one.name}_norm")(y_btd) if one.post is not None else y_btd
+            if one.scale != 1:
+                y_btd = one.scale * y_btd
+            if one.awaits and not one.joins:
+                sum_btd = y_btd
+            elif one.awaits:
+                sum_btd = sum_btd + y_btd
+            else:
+                y_btd = x_btd + sum_btd + y_btd if one.joins else x_btd + y_btd
+                x_btd = getattr(self, one.norm_name)(y_btd) if one.post is not None else y_btd
         return x_btd
 
 
@@ -94,9 +107,9 @@ class Layers(nn.Module):
         super().__init__()
         self.final_norm = stack.final_norm is not None
         self.repeat = stack.repeat
-        self.rotary = stack.attentions[0].rotary is not None
-        if stack.attentions[0].rotary is not None:
-            self.rotation = Rotation(positions, stack.attentions[0].rotary)
+        self.rotary = stack.rotary is not None
+        if stack.rotary is not None:
+            self.rotation = Rotation(positions, stack.rotary)
         if len(stack.variants) == 1:
             self.blocks = nn.ModuleList([Block(stack.variants[0]) for _ in range(depth)])
         else:

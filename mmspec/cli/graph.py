@@ -73,6 +73,18 @@ def stream_lines(item: Stream) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def block_text(item: Stream) -> str:
+    """What a layer does, in order; what is in parallel has a sign between."""
+    found = ""
+    for one in item.sublayers:
+        sign = " | " if one.joins else ", "
+        seen = attention_text(one.of.attention) if one.word == "attention" else ""
+        words = f"{one.scale:g} {TIMES} {one.name}" if one.scale != 1 else one.name
+        words += f" ({seen})" if seen and one.of.attention != item.attention else ""
+        found += f"{sign if found else ''}{words}"
+    return found
+
+
 def attention_lines(attention: Attention) -> list[str]:
     """The mask, one line an operand where it is long."""
     text = attention_text(attention)

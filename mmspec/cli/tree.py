@@ -136,8 +136,11 @@ def _rows(spec: Spec, parameters: Mapping[str, int]) -> Iterator[Row]:
     yield Row(1, "streams", "bold")
     for name in wiring.order:
         yield _stream(spec, wiring, name, parameters)
-        for item in spec.streams[name].attention.by_heads(spec.streams[name].heads):
-            yield from _masks(spec.streams[name], *item)
+        stream = spec.streams[name]
+        if stream.block:
+            yield Row(3, "block", words=graph.block_text(stream))
+        for item in stream.attention.by_heads(stream.heads):
+            yield from _masks(stream, *item)
     yield Row(1, "heads", "bold")
     for name, head in spec.heads.items():
         kind, rest = head.caption

@@ -112,15 +112,14 @@ def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             s.modality and spec.modalities[s.modality].position.kind == "rotary"
             for s in wiring.segments[name]
         )
-        for _, kind in stream.kinds:
-            if rotary and kind.turning is not None:
-                yield from _pairs(spec, name, kind.turning)
+        for one in stream.every:
+            if rotary and one.word == "attention" and one.of.turning is not None:
+                yield from _pairs(spec, name, one.of.turning, one.of.head_width)
                 break
 
 
-def _pairs(spec: Spec, name: str, rotary: Rotary) -> Iterator[MmspecError]:
+def _pairs(spec: Spec, name: str, rotary: Rotary, width: int) -> Iterator[MmspecError]:
     """Rotary turns features by twos."""
-    width = spec.streams[name].head_width
     turned = rotary.turned(width)
     if turned % 2 == 0 and turned > 0:
         return

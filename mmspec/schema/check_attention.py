@@ -21,11 +21,12 @@ def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """What is wrong with the attention of streams."""
     for name, stream in spec.streams.items():
         segments = _named(spec, wiring.segments[name])
-        for variant, kind in stream.kinds:
-            if kind.attention is FULL:
+        told = set[tuple[Any, ...]]()
+        for one in stream.every:
+            kind, at = one.of, spec.written("streams", name, *one.at, "attention")
+            if one.word != "attention" or kind.attention is FULL or at in told:
                 continue
-            inner = ("variants", variant, "attention") if variant else ("attention",)
-            at = spec.written("streams", name, *inner)
+            told.add(at)
             yield from _heads_of(spec, kind.attention, (kind.heads, kind.kv_heads), at)
             for place, attention in _groups(kind.attention, kind.heads):
                 yield from _mask(spec, attention, segments, segments, (*at, *place))

@@ -16,10 +16,10 @@ def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """What is wrong with the scores of streams."""
     for name, stream in spec.streams.items():
         segments = [segment.name for segment in wiring.segments[name]]
-        for variant, kind in stream.kinds:
-            inner = ("variants", variant) if variant else ()
-            at = spec.written("streams", name, *inner, "scores", "relative")
-            yield from _of_kind(spec, kind, segments, at)
+        for one in stream.every:
+            if one.word == "attention":
+                at = spec.written("streams", name, *one.at, "scores", "relative")
+                yield from _of_kind(spec, one.of, segments, at)
 
 
 def _of_kind(

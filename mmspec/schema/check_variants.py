@@ -1,4 +1,4 @@
-"""Variants of a stream's layers: what all of them have alike."""
+"""Variants and sub-layers of a stream's layers: what all of them have alike."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from mmspec.schema.wiring import Wiring, problem
 def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """What is wrong with variants that are each right."""
     for name, stream in spec.streams.items():
-        kinds = [kind for _, kind in stream.kinds]
+        kinds = [one.of for one in stream.every if one.word == "attention"]
         modalities = (s.modality for s in wiring.segments[name] if s.modality)
         turned = any(spec.modalities[each].position.kind == "rotary" for each in modalities)
-        at = "streams", name, "variants"
+        at = "streams", name, "variants" if stream.variants else "block"
         ways = {(kind.head_width, repr(kind.turning)) for kind in kinds}
         if turned and len(ways) > 1:
-            message = f"rotary turns all heads of stream `{name}` alike, and its variants differ"
-            advice = "give all variants one `head_width` and one `rotary`"
+            message = f"rotary turns all heads of stream `{name}` alike, and its layers differ"
+            advice = "give all of them one `head_width` and one `rotary`"
             yield problem(spec, "MM402", message, *at, help=advice)
-        every = [kind.feed_forward.model_dump() for kind in kinds]
+        feeding = (one.of for one in stream.every if one.word == "feed_forward")
+        every = [kind.feed_forward.model_dump() for kind in feeding]
         asked = {(keys["experts"], keys["balance"]) for keys in every if "balance" in keys}
         if len(asked) > 1:
             message = (

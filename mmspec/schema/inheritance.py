@@ -1,7 +1,8 @@
-"""What streams and their variants take from others, put in before anything is validated.
+"""What streams, variants and sub-layers take from others, put in before anything is validated.
 
-Nearest wins: the stream that `like` names, the stream, its variant. A mapping changes only the keys
-it gives; of another `kind`, it starts afresh; all else is replaced as a whole.
+Nearest wins: the stream that `like` names, the stream, its variant, the entry of `block`. A
+mapping changes only the keys it gives; of another `kind`, it starts afresh; all else is replaced
+as a whole.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mmspec.diagnostics import Diagnostic, MmspecError, dotted, shortened, suggest
+from mmspec.schema.block import OWN
 from mmspec.text import Document
 
 Keys = tuple[Any, ...]
@@ -23,11 +25,19 @@ _OWN: Final = ("from", "halting")
 _MERGED: Final = ("norm", "feed_forward", "scores", "rotary", "bias", "variants")
 """Keys whose mappings change what they inherit; all others are replaced."""
 
+_BLOCK: Final = "block"
+_SAME: Final = "same"
+"""What an entry of `block` says that takes what the stream says."""
+
+_LEFT_OUT: Final[Mapping[str, Any]] = {"attention": "full", "feed_forward": {"kind": "mlp"}}
+"""What a stream means that says nothing of it."""
+
 
 def inherited(document: Document) -> Any:
-    """The document's data with each stream and variant whole; raises MmspecError.
+    """The document's data with each stream, variant and sub-layer whole; raises MmspecError.
 
-    A variant then holds all keys of its stream, so that it is one itself.
+    A variant then holds all keys of its stream, so that it is one itself; an entry of `block` those
+    that its word may have.
     """
     data = document.data
     streams = data.get("streams") if isinstance(data, dict) else None
@@ -38,7 +48,7 @@ def inherited(document: Document) -> Any:
 
 
 def _inherits(stream: Any) -> bool:
-    return isinstance(stream, dict) and ("like" in stream or "variants" in stream)
+    return isinstance(stream, dict) and any(key in stream for key in ("like", "variants", "block"))
 
 
 def written(data: Any, keys: Keys) -> Keys:
@@ -52,10 +62,22 @@ def written(data: Any, keys: Keys) -> Keys:
 def _places(streams: Any, name: Any, rest: Keys) -> Iterator[Keys]:
     """Where a value of a stream may stand, the nearest first."""
     chain = list(_chain(streams, name))
+    ways = [rest]
     if rest[0] == "variants" and len(rest) > 2:
-        yield from (("streams", each, *rest) for each in chain)
-        rest = rest[2:]
-    yield from (("streams", each, *rest) for each in chain)
+        ways.append(rest[2:])
+    if "block" in rest:
+        yield from _entry(streams, chain, ways)
+        inner = rest[rest.index(_BLOCK) + 2 :]
+        inner = inner[2:] if inner[:1] == ("parallel",) else inner
+        ways = [(*way[: way.index(_BLOCK)], *inner) for way in ways if inner]
+    yield from (("streams", each, *way) for way in ways for each in chain)
+
+
+def _entry(streams: Any, chain: list[str], ways: list[Keys]) -> Iterator[Keys]:
+    """Where a value of an entry of `block` stands: in the list that the entry is of."""
+    every = [("streams", each, *way) for way in ways for each in chain]
+    data = {"streams": streams}
+    yield next(at for at in every if _is_there(data, at[: at.index(_BLOCK) + 1]))
 
 
 def _chain(streams: Any, name: Any) -> Iterator[str]:
@@ -70,7 +92,8 @@ def _chain(streams: Any, name: Any) -> Iterator[str]:
 def _is_there(data: Any, keys: Keys) -> bool:
     for key in keys:
         there = isinstance(data, Mapping) and key in data
-        if not there and not (isinstance(data, list | tuple) and isinstance(key, int)):
+        is_item = isinstance(data, list | tuple) and isinstance(key, int) and key < len(data)
+        if not there and not is_item:
             return False
         data = data[key]
     return True
@@ -88,15 +111,37 @@ def _whole(document: Document, streams: Mapping[str, Any], name: str) -> Any:
     stream = {key: value for key, value in stream.items() if key != "like"}
     variants = stream.get("variants")
     if not isinstance(variants, dict):
-        return stream
+        return _sublayered(stream)
     base = {key: value for key, value in stream.items() if key not in WHOLE or key in _SHAPE}
     found = {}
     for key, variant in variants.items():
         if isinstance(variant, dict):
             _refuse(document, name, key, variant)
-            variant = _merged(base, variant)
+            variant = _sublayered(_merged(base, variant))
         found[key] = variant
-    return {**stream, "variants": found}
+    return {**_sublayered(stream), "variants": found}
+
+
+def _sublayered(kind: dict[Any, Any]) -> dict[Any, Any]:
+    """A kind of layers whose entries of `block` have what they take from it."""
+    if not isinstance(kind.get("block"), list):
+        return kind
+    return {**kind, "block": [_whole_entry(kind, entry) for entry in kind["block"]]}
+
+
+def _whole_entry(kind: Mapping[Any, Any], entry: Any) -> Any:
+    """An entry with all keys of its word; what is no entry is left as it is."""
+    entry = {entry: _SAME} if isinstance(entry, str) and entry in OWN else entry
+    if not isinstance(entry, dict):
+        return entry
+    if isinstance(entry.get("parallel"), list):
+        return {**entry, "parallel": [_whole_entry(kind, each) for each in entry["parallel"]]}
+    word = next((word for word in OWN if word in entry), None)
+    if word is None:
+        return entry
+    base = {word: _LEFT_OUT[word]} | {key: kind[key] for key in OWN[word] if key in kind}
+    own = {key: value for key, value in entry.items() if (key, value) != (word, _SAME)}
+    return _merged(base, own)
 
 
 def _follow(document: Document, streams: Mapping[str, Any], name: str) -> None:

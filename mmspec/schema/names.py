@@ -84,6 +84,13 @@ def check_variant_name(name: str) -> str:
     return name
 
 
+def check_sublayer_name(name: str) -> str:
+    """As `check_part_name`: an attribute of a block, beside its norms and what modules have."""
+    if name in _OF_MODULES or name.endswith(("_norm", "_norm_after", "_place", "_scale")):
+        raise ValueError(f"`{name}` is a word that a block has itself; rename it")
+    return check_part_name(name)
+
+
 def _joined(name: str) -> str:
     """A name without the underscores of what the compiler uses."""
     return ENDINGS.sub(lambda part: part[0].replace("_", ""), name)
@@ -132,9 +139,23 @@ _CLASSES = frozenset(
     """.split()
 )
 """In CamelCase these are classes that a model file holds, and the model's would hide them."""
+_OF_MODULES = frozenset(
+    """
+    add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dropout
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
+    get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules
+    named_parameters norm parameters rate register_backward_hook register_buffer
+    register_forward_hook register_forward_pre_hook register_full_backward_hook
+    register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook set_extra_state set_submodule
+    share_memory state_dict sublayers to to_empty train training type variant xpu zero_grad
+    """.split()
+)
 _PARTS = "_tokens, _fused, _stream, _embedding, _fusion, _head, _mask, _logits, _to_, ..."
 Name = Annotated[str, AfterValidator(check_name)]
 DimName = Annotated[str, AfterValidator(check_dim_name)]
 PackageName = Annotated[str, AfterValidator(check_package_name)]
+SublayerName = Annotated[str, AfterValidator(check_sublayer_name)]
 VariantName = Annotated[str, AfterValidator(check_variant_name)]
 PartName = Annotated[str, AfterValidator(check_part_name)]

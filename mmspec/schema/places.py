@@ -21,7 +21,7 @@ def fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def models_at(data: Any, keys: Keys) -> list[type[BaseModel]]:
-    """The models that the mapping at `keys` may be of, by its tag where it has one that is known.
+    """The models that the mapping at `keys` may be of, by its tag or word where that is known.
 
     Empty where a mapping's keys are names of the user's.
     """
@@ -97,7 +97,7 @@ def _tagged(models: list[type[BaseModel]], data: Any) -> list[type[BaseModel]]:
 
 
 def _tag_of(model: type[BaseModel], data: Mapping[Any, Any]) -> bool:
-    return any(
+    return getattr(model, "word", None) in data or any(
         tag in data and data[tag] in tag_values(model, tag)
         for tag in _TAGS
         if tag in model.model_fields and isinstance(data.get(tag), str)
@@ -125,6 +125,7 @@ _PLACES: Final = {
     "streams": "a stream",
     "heads": "a head",
     "objectives": "an objective",
+    "block": "an entry of `block`",
     "feed_forward": "`feed_forward`",
     "halting": "`halting`",
     "from": "a fusion",

@@ -41,7 +41,9 @@ def plain(value: Any) -> Any:
         if isinstance(value, Stream) and value.variants:
             variants = {name: _variant(one) for name, one in value.variants.items()}
             pairs = ((key, variants if key == "variants" else item) for key, item in pairs)
-        return {key: plain(item) for key, item in pairs if item not in (None, {}, ())}
+        found = {key: plain(item) for key, item in pairs if item not in (None, {}, ())}
+        word = getattr(value, "word", None)
+        return {word: found.pop(word), **found} if word is not None else found
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple):

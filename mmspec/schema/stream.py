@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +13,7 @@ from mmspec.diagnostics import Diagnostic
 from mmspec.schema.attention import FULL, Attention
 from mmspec.schema.base import Fraction01, Model, Refused, Size, nearest_divisor
 from mmspec.schema.bias import Bias, Role, has_bias
+from mmspec.schema.block import AttentionEntry, Block, ParallelEntry, walked
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
 from mmspec.schema.names import Name, VariantName
@@ -33,6 +36,7 @@ class Stream(Model):
     heads: Size
     kv_heads: Size = 0
     head_width: Size = 0
+    block: Block = ()
     attention: Attention = FULL
     scores: Scores | None = None
     rotary: RotaryChoice | None = None
@@ -51,6 +55,48 @@ class Stream(Model):
     def kinds(self) -> tuple[tuple[str, Stream], ...]:
         """Its kinds of layers by name; where all are alike, itself."""
         return tuple(self.variants.items()) or (("", self),)
+
+    @property
+    def sublayers(self) -> tuple[Sublayer, ...]:
+        """What a layer does, in order, where all layers are alike."""
+        if not self.block:
+            return (
+                Sublayer("attention", "attention", self),
+                Sublayer("feed_forward", "feed_forward", self),
+            )
+        return tuple(self._sublayers())
+
+    def _sublayers(self) -> Iterator[Sublayer]:
+        names: dict[str, str] = {}
+        for name, entry, at, around in walked(self.block):
+            if isinstance(entry, ParallelEntry):
+                names[str(at)] = name
+                continue
+            settings = {key: getattr(entry, key) for key in type(entry).model_fields}
+            scale, _ = settings.pop("scale"), settings.pop("name")
+            one = Sublayer(name, entry.word, self.model_copy(update=settings), at, scale)
+            if around is not None:
+                first, last = at[-1] == 0, at[-1] == len(around.parallel) - 1
+                shared = names[str(at[:2])] if around.norm == "shared" else ""
+                one = replace(one, joins=not first, awaits=not last, shared=shared)
+            yield one
+
+    @property
+    def attentions(self) -> tuple[Sublayer, ...]:
+        """The sub-layers in which its tokens read one another, where all layers are alike."""
+        return tuple(one for one in self.sublayers if one.word == "attention")
+
+    @property
+    def feed_forwards(self) -> tuple[Sublayer, ...]:
+        """The sub-layers in which each token is by itself, where all layers are alike."""
+        return tuple(one for one in self.sublayers if one.word == "feed_forward")
+
+    @property
+    def every(self) -> Iterator[Sublayer]:
+        """The sub-layers of all its kinds of layers; where each stands is said below the stream."""
+        for name, kind in self.kinds:
+            for one in kind.sublayers:
+                yield replace(one, at=(*(("variants", name) if name else ()), *one.at))
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -129,15 +175,82 @@ class Stream(Model):
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Stream:
-        if not self.head_width and self.width % self.heads:
-            message = f"width {self.width} is not a multiple of heads {self.heads}"
-            advice = f"{nearest_divisor(self.width, self.heads)} heads fit; or give head_width"
-            raise Refused(Diagnostic("MM105", message, help=advice), "heads")
-        kv_heads = self.kv_heads or self.heads
-        if self.heads % kv_heads:
-            message = f"heads {self.heads} is not a multiple of kv_heads {kv_heads}"
-            advice = f"{nearest_divisor(self.heads, kv_heads)} kv_heads fit"
-            raise Refused(Diagnostic("MM105", message, help=advice), "kv_heads")
-        object.__setattr__(self, "kv_heads", kv_heads)
-        object.__setattr__(self, "head_width", self.head_width or self.width // self.heads)
+        _fit_heads(self, self.width)
         return self
+
+    @model_validator(mode="after")
+    def _block_fits(self) -> Stream:
+        names = dict[str, tuple[str | int, ...]]()
+        for name, entry, at, around in walked(self.block):
+            if name in names:
+                message = f"two sub-layers of a layer are called `{name}`"
+                advice = "give one of them another `name`"
+                raise Refused(Diagnostic("MM329", message, help=advice), *at)
+            names[name] = at
+            if isinstance(entry, ParallelEntry):
+                continue
+            if isinstance(entry, AttentionEntry):
+                _fit_heads(entry, self.width, *at)
+            _fit_norm(entry.norm, self.width, at)
+            if around is not None:
+                _fit_parallel(entry.norm, around, at)
+        return self
+
+
+def _fit_heads(of: Stream | AttentionEntry, width: int, *at: str | int) -> None:
+    """Put in what follows of heads from their number; raises Refused, at the keys of what it is."""
+    if not of.head_width and width % of.heads:
+        message = f"width {width} is not a multiple of heads {of.heads}"
+        advice = f"{nearest_divisor(width, of.heads)} heads fit; or give head_width"
+        raise Refused(Diagnostic("MM105", message, help=advice), *at, "heads")
+    kv_heads = of.kv_heads or of.heads
+    if of.heads % kv_heads:
+        message = f"heads {of.heads} is not a multiple of kv_heads {kv_heads}"
+        advice = f"{nearest_divisor(of.heads, kv_heads)} kv_heads fit"
+        raise Refused(Diagnostic("MM105", message, help=advice), *at, "kv_heads")
+    object.__setattr__(of, "kv_heads", kv_heads)
+    object.__setattr__(of, "head_width", of.head_width or width // of.heads)
+
+
+def _fit_norm(norm: Norm, width: int, at: tuple[str | int, ...]) -> None:
+    """Raise Refused where the norm of a sub-layer does not go with the width."""
+    if not isinstance(norm, Normed):
+        return
+    try:
+        norm.fit(width)
+    except Refused as error:
+        raise Refused(error.diagnostic, *at, *error.keys) from None
+
+
+def _fit_parallel(norm: Norm, around: ParallelEntry, at: tuple[str | int, ...]) -> None:
+    """Raise Refused where sub-layers cannot read the same tokens by these norms."""
+    placement = norm.placement if isinstance(norm, Normed) else "none"
+    if around.norm == "shared" and placement != "pre":
+        message = "a norm that several share stands before them, and this has none there"
+        advice = "remove `norm: shared`, or let `placement` be pre"
+        raise Refused(Diagnostic("MM329", message, help=advice), *at, "norm")
+    if placement == "post":
+        message = "sub-layers in parallel are added as one, so none of them norms the sum"
+        advice = "choose another `placement`: pre, sandwich or branch"
+        raise Refused(Diagnostic("MM329", message, help=advice), *at, "norm")
+
+
+@dataclass(frozen=True, slots=True)
+class Sublayer:
+    """One of a layer's sub-layers: x + scale * f(x), with the norms of its settings.
+
+    at: the keys of its entry below its stream, none where the spec has no `block`.
+    """
+
+    name: str
+    word: Literal["attention", "feed_forward"]
+    of: Stream
+    """Its stream, or kind of layers, with what its entry says in place of what that says."""
+    at: tuple[str | int, ...] = ()
+    scale: float = 1.0
+    joins: bool = False
+    """Whether it reads what the one before it reads, and its result is added to that one's."""
+    awaits: bool = False
+    """Whether the one after it joins."""
+    shared: str = ""
+    """The name of those with which it has its norm in common; "": it has its own."""

@@ -66,6 +66,7 @@ CASES: Final = {
     ),
     "hierarchical": Case(44),
     "local_global": Case(24, (("before=63", "before=5"),)),
+    "macaron": Case(24),
     "multi_stream_concat": Case(24),
     "ponder": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),
     "scaled": Case(

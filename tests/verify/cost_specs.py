@@ -130,4 +130,40 @@ heads:
   pair: {from: [farther, blend], kind: contrastive, width: 6}
 """
 
-EXTRA = {"dense": DENSE, "sparse": SPARSE}
+LAYERED = """\
+mmspec: 1
+name: layered
+modalities:
+  text: {kind: tokens, vocab: 31, length: {max: 17}, position: rotary}
+streams:
+  text:
+    from: text
+    depth: 2
+    width: 16
+    heads: 4
+    attention: causal
+    dropout: 0.2
+    block:
+      - {feed_forward: {width: 7}, scale: 0.5, dropout: 0.1}
+      - {parallel: [attention, {attention: causal & window(before=2), bias: false}], norm: shared}
+      - {parallel: [feed_forward, {feed_forward: {kind: glu}, norm: rms}, attention], name: three}
+  bare:
+    from: text
+    depth: 2
+    width: 16
+    heads: 4
+    norm: none
+    block: [{parallel: [feed_forward, attention]}]
+  after:
+    from: bare
+    depth: 1
+    width: 16
+    heads: 4
+    norm: {placement: sandwich}
+    block: [{parallel: [attention, {feed_forward: same, norm: {placement: branch}}]}, feed_forward]
+heads:
+  next: {from: text, kind: language-model, tied: false}
+  label: {from: after, kind: classifier, classes: 3}
+"""
+
+EXTRA = {"dense": DENSE, "sparse": SPARSE, "layered": LAYERED}

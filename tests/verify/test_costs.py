@@ -168,14 +168,20 @@ def _sizes(segments: tuple[ir.Segment, ...], tokens: Lengths) -> dict[str, int]:
     return {x.name: tokens[x.tokens.symbol] if x.tokens.symbol else x.tokens.max for x in segments}
 
 
-def tables(plan: ir.Plan, stack: ir.Stack, raw: Lengths, layer: int = 0) -> NDArray[np.bool_]:
-    """All pairs of a stream's sequence in a layer: bool [heads, T, T], segment by segment."""
+def sites(stack: ir.Stack) -> list[ir.Attention]:
+    """All attention of a stream, layer by layer."""
+    kinds = [stack.variants[stack.order[i % len(stack.order)]] for i in range(stack.depth)]
+    return [site for kind in kinds for site in kind.attentions]
+
+
+def tables(plan: ir.Plan, stack: ir.Stack, raw: Lengths, site: ir.Attention) -> NDArray[np.bool_]:
+    """All pairs of a stream's sequence at a site: bool [heads, T, T], segment by segment."""
     tokens = costing.tokens(plan, raw)
     segments = {segment.name: segment for segment in stack.source.segments}
     sizes = _sizes(stack.source.segments, tokens)
     starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
     found = []
-    for group in stack.attentions[stack.order[layer % len(stack.order)]].groups:
+    for group in site.groups:
         whole = np.zeros((sum(sizes.values()),) * 2, dtype=np.bool_)
         for query, key, mask in group.masks:
             rows = slice(starts[query], starts[query] + sizes[query])
@@ -218,7 +224,7 @@ def test_visible_pairs_equal_a_count(path: Path, numerator: int) -> None:
     raw = lengths(plan, numerator, 3)
     for stack in plan.stacks():
         found = costing.visible_pairs(plan, stack.stream).evaluate(at(plan, 1, raw))
-        shown = [tables(plan, stack, raw, layer) for layer in range(stack.depth)]
+        shown = [tables(plan, stack, raw, site) for site in sites(stack)]
         expected = sum(Fraction(int(table.sum()), len(table)) for table in shown)
         assert found * stack.depth == expected, stack.stream
 
@@ -230,9 +236,8 @@ def test_useful_flops_are_dense_ones_less_hidden_pairs(path: Path) -> None:
     hidden = 0
     for stack in plan.stacks():
         steps = stack.halting.most_steps if stack.halting else 1
-        for layer in range(stack.depth):
-            site = stack.attentions[stack.order[layer % len(stack.order)]]
-            unseen = int((~tables(plan, stack, raw, layer)).sum())
+        for site in sites(stack):
+            unseen = int((~tables(plan, stack, raw, site)).sum())
             hidden += 4 * unseen * site.head_width * steps
     hidden += sum(_hidden_cross(plan, node, raw) for node in plan.nodes)
     assert costing.flops(plan, raw) - costing.flops(plan, raw, useful=True) == hidden

@@ -54,6 +54,8 @@ def blocks(sizes: Sizes, block: ir.Block, source: ir.Value, run: Run, once: Cost
     for one in block.sublayers:
         for placed in one.norms:
             each += norm(rows, width, placed)
+        if one.joins:  # what it reads is kept once, for all that read it
+            each += keeps(rows * -width)
         each += keeps(rows * (width if one.dropout > 0 else 0))
     norms = each.repeated(run.depth, run.steps) + once
     kinds = [placed.name for one in block.sublayers for placed in one.norms]

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from mmspec.compiler import ir
 from mmspec.verify.costs import attention, fusion, head, modality, stream
-from mmspec.verify.costs.part import Part, Sizes
+from mmspec.verify.costs.part import NOTHING, Part, Sizes
 from mmspec.verify.costs.polynomial import Order, Polynomial, total
 
 
@@ -147,7 +147,7 @@ def visible_pairs(plan: ir.Plan, stream_name: str) -> Polynomial:
         for block, count in stack.runs()
         for site in block.attentions
     ]
-    return sum(parts[1:], parts[0])
+    return sum(parts, NOTHING)
 
 
 def pairs_growth(plan: ir.Plan, stream_name: str) -> frozenset[Order]:

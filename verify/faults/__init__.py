@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmspec.verify.faults import (
     attention,
+    block,
     costs,
     decoding,
     fusion,
@@ -30,6 +31,7 @@ FAULTS: tuple[Fault, ...] = (
     *modality.FAULTS,
     *stream.FAULTS,
     *variants.FAULTS,
+    *block.FAULTS,
     *norm.FAULTS,
     *masks.FAULTS,
     *packing.FAULTS,

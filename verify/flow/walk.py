@@ -203,8 +203,10 @@ class _Walk(Generic[R]):
         idle = 0
         for block in node.layers(first, count):
             after = row
-            for site in block.attentions:
-                after = self._attended(node, site, after, after)
+            for together in block.readings:
+                read = after
+                for site in together:
+                    after = self._attended(node, site, after, read)
             ends = zip(row, after, strict=True)
             same = all(self.algebra.same(a.relation, b.relation) for a, b in ends)
             idle, row = (idle + 1 if same else 0), after

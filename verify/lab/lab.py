@@ -17,6 +17,7 @@ from mmspec.verify.lab.case import Case
 from mmspec.verify.outcome import Broken
 from mmspec.verify.reference import Result
 from mmspec.verify.reference import run as run_reference
+from mmspec.verify.reference.layers import changed
 from mmspec.verify.reference.modality import max_tokens, token_count
 from mmspec.verify.reference.shapes import embedding_name
 from mmspec.verify.strategies import Inputs
@@ -189,6 +190,11 @@ def embeddings(subject: Subject) -> list[tuple[str, str]]:
     ]
 
 
+def _without(settings: Any) -> Any:
+    """Settings of a stream or sub-layer, without dropout."""
+    return settings.model_copy(update={"dropout": 0.0} if hasattr(settings, "dropout") else {})
+
+
 def reference(
     subject: Subject,
     case: Case,
@@ -197,10 +203,7 @@ def reference(
     record: bool = False,
 ) -> Result:
     """The meaning of a case, on the weights given, else its own; record: with what passed."""
-    dry_streams = {
-        name: stream.model_copy(update={"dropout": 0.0})
-        for name, stream in subject.spec.streams.items()
-    }
+    dry_streams = {name: changed(one, _without) for name, one in subject.spec.streams.items()}
     spec = subject.spec.model_copy(update={"streams": dry_streams})
     batch, w = case.batch, weights(subject, case) if given is None else given
     with torch.set_grad_enabled(gradients):

@@ -56,6 +56,17 @@ def of_source(data: Data, name: str, reader: str) -> list[str]:
     return segments(data, name) if is_stream(data, name, reader) else [name]
 
 
+def attention(data: Data, stream: str, place: int, which: int) -> dict[str, Any]:
+    """What is said of one attention of a layer: by the layer, and over it by its entry."""
+    said = layer(data, stream, place)
+    entries: list[Any] = []
+    for entry in said.get("block", ("attention",)):
+        entries += entry["parallel"] if "parallel" in entry else [entry]
+    own = [entry for entry in entries if entry == "attention" or "attention" in entry][which]
+    own = {} if own == "attention" else own
+    return {**said, **{key: value for key, value in own.items() if value != "same"}}
+
+
 def layer(data: Data, stream: str, place: int) -> dict[str, Any]:
     """What a stream and the streams that it is like say of one of its layers, counted from 0.
 

@@ -35,6 +35,8 @@ class Site:
     width: int
     layer: int = 0
     """Of a stream's blocks, which."""
+    place: int = 0
+    """Of the attention of that block, which."""
 
     def values(self, projected: Tensor) -> Tensor:
         """The part of the projection's output that holds the values [..., kv_heads * width]."""
@@ -56,19 +58,19 @@ def _of_stream(subject: Subject, name: str) -> Iterator[Site]:
     if heads is not None:
         sizes = heads, heads, config.width // heads
         for i in range(fusion.depth_of_blocks):
-            yield _block(f"{name}_fusion.blocks.{i}", "all", name, sizes)
+            yield _block(f"{name}_fusion.blocks.{i}.attention", "all", name, sizes)
         if not fusion.depth_of_blocks:
             kind = "context" if fusion.context is not None else "latents"
             inner = f"{name}_fusion.attention"
             yield Site(f"{inner}.key_value", f"{inner}.output", kind, name, *sizes)
     for i in range(config.depth):
-        own = config.layer(i)
-        sizes = own.heads, own.kv_heads, own.head_width
-        yield replace(_block(f"{name}_stream.blocks.{i}", "own", name, sizes), layer=i)
+        for place, one in enumerate(config.layer(i).attentions):
+            sizes = one.of.heads, one.of.kv_heads, one.of.head_width
+            made = _block(f"{name}_stream.blocks.{i}.{one.name}", "own", name, sizes)
+            yield replace(made, layer=i, place=place)
 
 
-def _block(module: str, kind: str, stream: str, sizes: tuple[int, int, int]) -> Site:
-    inner = f"{module}.attention"
+def _block(inner: str, kind: str, stream: str, sizes: tuple[int, int, int]) -> Site:
     return Site(f"{inner}.qkv", f"{inner}.output", kind, stream, *sizes)
 
 
@@ -137,7 +139,8 @@ def view(subject: Subject, case: Case, site: Site, sample: int) -> View:
     documents = {name: ids[sample].tolist() for name, ids in case.batch.documents.items()}
     if site.kind == "own":
         own = lab.valid(subject, case.batch, site.stream)[sample]
-        return View(own, own, pairs_by_head(spec, site.stream, raw, documents, site.layer))
+        seen = pairs_by_head(spec, site.stream, raw, documents, site.layer, site.place)
+        return View(own, own, seen)
     graph = lab.wiring(subject)
     places = [
         lab.valid_source(subject, case.batch, source)[sample]

@@ -71,12 +71,12 @@ def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tenso
     def held(names: list[str]) -> dict[str, Places]:
         return {name: _held(subject, case, sample, (name, counts[name])) for name in names}
 
-    said = reading.layer(data, stream, site.layer)
     if site.kind == "own":
         queries = keys = held(reading.segments(data, stream))
+        said = reading.attention(data, stream, site.layer, site.place)
     else:
         queries, keys = held(of[0]), held([name for names in of[1:] for name in names])
-        said = said["from"]
+        said = reading.layer(data, stream, site.layer)["from"]
     shown = reading.by_head(said.get("attention", "full"), site.heads, queries, keys, data)
     return torch.from_numpy(shown)
 
@@ -84,8 +84,9 @@ def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tenso
 def _shares(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tensor:
     """What a query reads of each key at a site where q k is 0, 0 where it sees none: [H, n, m]."""
     shown = _shown(subject, site, case, sample).double()
-    said = subject.spec.streams[site.stream].layer(site.layer).scores
-    if site.kind == "own" and said is not None:
+    kind = subject.spec.streams[site.stream].layer(site.layer)
+    said = kind.attentions[site.place].of.scores if site.kind == "own" else None
+    if said is not None:
         counts = _counts(subject, case, sample)
         names = reading.segments(subject.document.data, site.stream)
         runs = tuple((name, counts[name]) for name in names)

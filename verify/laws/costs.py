@@ -95,18 +95,20 @@ def _idle(subject: Subject) -> int:
     total = 0
     for name, stream in subject.spec.streams.items():
         for place in range(stream.depth):
-            kind = stream.layer(place)
-            layer, width = kind.feed_forward, kind.width
-            inner = layer.width or 4 * width
-            if layer.routed is not None:
-                chosen, experts = layer.routed
-                total += (experts - chosen) * 2 * width * inner
-            if layer.split:
-                segments = len(lab.wiring(subject).segments[name])
-                biases = inner * kind.biased("up") + width * kind.biased("down")
-                one = 2 * width * inner + biases
-                total += (segments - 1) * one
+            segments = len(lab.wiring(subject).segments[name])
+            total += sum(_unused(one.of, segments) for one in stream.layer(place).feed_forwards)
     return total
+
+
+def _unused(kind: Stream, segments: int) -> int:
+    """Of a feed-forward, those of the experts and segments that a token does not go to."""
+    layer, width = kind.feed_forward, kind.width
+    inner = layer.width or 4 * width
+    if layer.routed is not None:
+        chosen, experts = layer.routed
+        return (experts - chosen) * 2 * width * inner
+    biases = inner * kind.biased("up") + width * kind.biased("down")
+    return (segments - 1) * (2 * width * inner + biases) if layer.split else 0
 
 
 def _inputs(subject: Subject, sizes: Sizes) -> Inputs:
@@ -135,11 +137,13 @@ def _flops(subject: Subject, sizes: Sizes) -> None:
     _equal("useful FLOPs", int(forms.flops_useful.evaluate(at)), useful, "by the closed form")
     for stream, config in subject.spec.streams.items():
         form = costing.visible_pairs(subject.plan, stream)
-        layers = [
-            pairs_by_head(subject.spec, stream, sizes.raw, None, i) for i in range(config.depth)
+        every = [
+            pairs_by_head(subject.spec, stream, sizes.raw, None, i, place)
+            for i in range(config.depth)
+            for place in range(len(config.layer(i).attentions))
         ]
-        heads = math.lcm(*map(len, layers))
-        wanted = sum(int(seen.sum()) * (heads // len(seen)) for seen in layers)
+        heads = math.lcm(*map(len, every))
+        wanted = sum(int(seen.sum()) * (heads // len(seen)) for seen in every)
         found = int(form.evaluate(at) * heads * config.depth)
         _equal(f"pairs of `{stream}`", found, wanted, "by the form of all heads", stream)
 

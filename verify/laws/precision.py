@@ -48,7 +48,7 @@ def lowered(subject: Subject, case: Case, tied: float | None = None) -> nn.Modul
         made: nn.Module = subject.model_class().double()
         values = {name: x.detach() for name, x in lab.weights(subject, case).items()}
         for name in values:
-            if tied is not None and name.endswith(".feed_forward.router.weight"):
+            if tied is not None and name.endswith(".router.weight"):
                 values[name] = torch.cat([values[name][:-1], tied * values[name][:1]])
         made.load_state_dict(values)
         subject.kept[key] = made.to(LOW).eval()
@@ -102,10 +102,10 @@ def _longest(draw: st.DrawFn, subject: Subject) -> Case:
 
 @dataclass(frozen=True, slots=True)
 class _Router:
-    """A routed stream: its layers that route, how many experts a token goes to, of how many."""
+    """A routed stream: what routes in its blocks, how many experts a token goes to, of how many."""
 
     stream: str
-    layers: tuple[int, ...]
+    layers: tuple[str, ...]
     choose: int
     experts: int
 
@@ -113,8 +113,12 @@ class _Router:
 def _routers(subject: Subject) -> list[_Router]:
     found = []
     for name, stream in subject.spec.streams.items():
-        every = {i: stream.layer(i).feed_forward.routed for i in range(stream.depth)}
-        routed = {i: one for i, one in every.items() if one is not None}
+        every = {
+            f"{i}.{one.name}": one.of.feed_forward.routed
+            for i in range(stream.depth)
+            for one in stream.layer(i).feed_forwards
+        }
+        routed = {path: one for path, one in every.items() if one is not None}
         for chosen, experts in list(routed.values())[:1]:
             if experts > 1:
                 found.append(_Router(name, tuple(routed), chosen, experts))
@@ -160,8 +164,8 @@ def _logits(
 
     with ExitStack() as stack, torch.no_grad():
         stack.enter_context(lab.dry(made))
-        for i in router.layers:
-            module = lab.part(made, f"{router.stream}_stream.blocks.{i}.feed_forward.router")
+        for path in router.layers:
+            module = lab.part(made, f"{router.stream}_stream.blocks.{path}.router")
             stack.callback(module.register_forward_hook(note).remove)
         out = lab.call(made, case.with_batch(low_batch(case.batch)), targets=False)
     loads = out.statistics.get(f"{router.stream}.load")

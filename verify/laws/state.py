@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.schema.init import FanIn
+from mmspec.schema.stream import Stream
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case, cases
 from mmspec.verify.lab.compare import difference
@@ -165,17 +166,24 @@ def _dropped(subject: Subject, search: Search) -> None:
             for inner, module in lab.part(made, f"{name}_stream").named_modules()
             if isinstance(module, nn.Dropout)
         ]
-        rates = {i: stream.layer(i).dropout for i in range(stream.depth)}
-        wanted = sum(bool(rate) for rate in rates.values())
+        rates = {i: _rates(stream.layer(i)) for i in range(stream.depth)}
+        wanted = sum(len({*each.values()} - {0.0}) for each in rates.values())
         if len(drops) != wanted:
             said = f"{len(drops)} dropouts for {wanted} blocks that drop"
             raise Broken(f"stream `{name}` has {said}", ("streams", name, "dropout"))
         for inner, module in drops:
-            rate = rates[int(inner.split(".")[1])]
+            _, layer, module_name = inner.split(".")
+            each = rates[int(layer)]
+            rate = each.get(module_name.removesuffix("_dropout"), max(each.values()))
             wrong = _rate(module.train(), rate, search.seed)
             if wrong:
                 said = f"`{name}_stream.{inner}` {wrong}"
                 raise Broken(said, ("streams", name, "dropout"))
+
+
+def _rates(kind: Stream) -> dict[str, float]:
+    """Of each sub-layer of a layer by its name."""
+    return {one.name: one.of.dropout for one in kind.sublayers}
 
 
 def _rate(module: nn.Module, rate: float, seed: int) -> str | None:
@@ -192,15 +200,16 @@ def _rate(module: nn.Module, rate: float, seed: int) -> str | None:
 
 
 def _applied(subject: Subject, case: Case) -> None:
-    """In training each dropout is run twice in a block: after attention, after feed-forward."""
+    """In training a dropout is run after every sub-layer that drops, and nowhere else."""
     made = lab.model(subject, replace(case, mode="train"))
     for name, stream in subject.spec.streams.items():
-        dropping = sum(stream.layer(i).dropout > 0 for i in range(stream.depth))
+        every = [rate for i in range(stream.depth) for rate in _rates(stream.layer(i)).values()]
+        dropping = sum(rate > 0 for rate in every)
         if not dropping or stream.halting:
             continue
-        runs, wanted = _drops(made, name, case), 2 * dropping * (stream.repeat or 1)
+        runs, wanted = _drops(made, name, case), dropping * (stream.repeat or 1)
         if runs != wanted:
-            said = f"drops {runs} times in {dropping} blocks, not {wanted}"
+            said = f"drops {runs} times in {stream.depth} blocks, not {wanted}"
             raise Broken(f"stream `{name}` {said}", ("streams", name, "dropout"))
 
 

@@ -15,7 +15,7 @@ from mmspec.schema.rotary import Linear, Llama3, Rotary
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, resolve
 from mmspec.verify.reference.arithmetic import softmax
-from mmspec.verify.reference.layers import setting
+from mmspec.verify.reference.layers import attending, setting
 from mmspec.verify.reference.masks import sight
 from mmspec.verify.reference.modality import layout, longest, token_count
 from mmspec.verify.reference.places import Layout, Side
@@ -72,8 +72,13 @@ def _piece(mask: Mask, query: Side, key: Side) -> Tensor:
 
 def pairs(spec: Spec, stream: str, lengths: Mapping[str, int]) -> Tensor:
     """Who sees whom in any head of any layer of one sample: bool [n, n], valid tokens."""
-    kinds = range(spec.streams[stream].depth)
-    return torch.stack([pairs_by_head(spec, stream, lengths, None, i).any(0) for i in kinds]).any(0)
+    config = spec.streams[stream]
+    every = [
+        pairs_by_head(spec, stream, lengths, None, i, place).any(0)
+        for i in range(config.depth)
+        for place in range(len(attending(setting(config, i))))
+    ]
+    return torch.stack(every).any(0)
 
 
 def pairs_by_head(
@@ -82,9 +87,13 @@ def pairs_by_head(
     lengths: Mapping[str, int],
     documents: Documents | None = None,
     layer: int = 0,
+    place: int = 0,
 ) -> Tensor:
-    """Who sees whom in each head of the self-attention of a layer in one sample: bool [H, n, n]."""
-    config = setting(spec.streams[stream], layer)
+    """Who sees whom in each head of the self-attention of a layer in one sample: bool [H, n, n].
+
+    place: which attention of the layer, from 0.
+    """
+    config = attending(setting(spec.streams[stream], layer))[place].of
     sides = _sides(spec, resolve(spec).segments[stream], lengths, documents or {})
     return matrices(config.attention, config.heads, sides, sides)
 

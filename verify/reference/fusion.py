@@ -28,6 +28,7 @@ from mmspec.verify.reference.stream import (
     block,
     block_shapes,
     place_of,
+    usual,
 )
 
 EPS = 1e-5
@@ -127,10 +128,10 @@ def _transformer(
     ]
     sequence = _all(marked)
     layer = _layer(stream.width, fusion.heads or stream.heads)
-    place = place_of(sequence, FULL, layer.heads, rotary=False)
+    place = place_of(sequence, {"attention": (FULL, layer.heads)}, rotary=False)
     x = joined(sequence)
     for i in range(fusion.depth):
-        x = block(x, layer, w.at(f"blocks.{i}"), place, Notes())
+        x = block(x, usual(layer), w.at(f"blocks.{i}"), place, Notes())
     return with_tokens(sequence, x)
 
 
@@ -149,7 +150,7 @@ def shapes(stream: Stream) -> Shapes:
         case kinds.Film():
             return linear_shapes("modulation", width, 2 * width)
         case kinds.Transformer(depth=depth, heads=heads):
-            inner = block_shapes(_layer(width, heads or stream.heads), ())
+            inner = block_shapes(usual(_layer(width, heads or stream.heads)), ())
             blocks = (
                 {f"blocks.{i}.{name}": shape for name, shape in inner.items()} for i in range(depth)
             )

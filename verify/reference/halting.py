@@ -15,7 +15,7 @@ from mmspec.schema.stream import Stream
 from mmspec.verify.reference.arithmetic import Weights, linear, sigmoid, softmax
 from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.sequence import mean_or_zero
-from mmspec.verify.reference.stream import Notes, Place, block, layer_of
+from mmspec.verify.reference.stream import Notes, Place, block, block_of
 
 Classify = Callable[[Tensor], Tensor]
 """Tokens [n, D] to the logits [classes] of the head that decides about an exit."""
@@ -60,7 +60,7 @@ class Blocks:
 
     def one(self, i: int, x: Tensor, notes: Notes) -> Tensor:
         """One of them."""
-        return block(x, layer_of(self.stream, i), self.w.at(f"blocks.{i}"), self.places[i], notes)
+        return block(x, block_of(self.stream, i), self.w.at(f"blocks.{i}"), self.places[i], notes)
 
     def finish(self, x: Tensor) -> Tensor:
         """The norm after the last block, where the stream has one."""

@@ -10,9 +10,12 @@ from typing import Final, Literal
 
 from mmspec.schema.fusion import Transformer
 from mmspec.schema.init import FanIn, Gpt2, TruncatedNormal
+from mmspec.schema.norm import Norm
 from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
 from mmspec.verify.reference.arithmetic import Shapes
 from mmspec.verify.reference.head import first_scale
+from mmspec.verify.reference.layers import setting, steps
 from mmspec.verify.reference.shapes import expected_weights
 
 _NORM: Final = re.compile(r"(?P<stream>\w+)_(?P<where>stream|fusion)\.([\w.]+[._])?norm(_\w+)?")
@@ -21,7 +24,7 @@ _CUT: Final = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf
 """The deviation of N(0, 1) within two of it: 1 - 4 φ(2) / (2 Φ(2) - 1) is its square."""
 _ADDED: Final = re.compile(
     r"(?P<stream>\w+)_(?P<where>stream|fusion)\.blocks\.\d+\."
-    r"(attention\.output\.weight|feed_forward\.(\w+_mlp\.)?down(\.weight)?)"
+    r"\w+\.(output\.weight|(\w+_mlp\.)?down(\.weight)?)"
 )
 """What a block adds to its tokens."""
 
@@ -75,14 +78,24 @@ def _fixed(spec: Spec, name: str) -> Start | None:
     """The start of what no `init` changes: norms, and the scale of a contrastive head."""
     module, _, last = name.rpartition(".")
     if found := _NORM.fullmatch(module):
-        norm = spec.streams[found["stream"]].norm
-        if module == f"{found['stream']}_stream.norm":
-            norm = spec.streams[found["stream"]].last_norm or norm
+        norm = _norm(spec.streams[found["stream"]], module)
         offset = getattr(norm, "offset", None) if found["where"] == "stream" else None
         return Start("constant", float(last == "weight" and offset is None))
     head = spec.heads.get(module.removesuffix("_head"))
     scale = None if head is None else first_scale(head)
     return Start("constant", scale) if last == "scale" and scale is not None else None
+
+
+def _norm(stream: Stream, module: str) -> Norm:
+    """What the spec says of a norm of a stream, by its module's name."""
+    place = re.search(r"_stream\.blocks\.(\d+)\.(\w+)(\.(query|key)_norm)?$", module)
+    if place is None:
+        return stream.last_norm or stream.norm
+    known = {part.name: part for step in steps(setting(stream, int(place[1]))) for part in step}
+    names = {part.norm: part for part in known.values() if part.norm}
+    own = re.sub(r"_norm(_after)?$", "", place[2])
+    of = (names[place[2]] if place[2] in names else known[own]).of
+    return of.scores.qk_norm.norm if place[3] and of.scores and of.scores.qk_norm else of.norm
 
 
 def _drawn(spec: Spec, name: str, shapes: Shapes) -> Start:
@@ -124,5 +137,6 @@ def _shrunk(spec: Spec, name: str) -> float:
     if found["where"] == "fusion":
         assert isinstance(stream.source, Transformer)
         return math.sqrt(2 * stream.source.depth)
-    steps = stream.halting.most_steps if stream.halting else stream.repeat or 1
-    return math.sqrt(2 * stream.depth * steps)
+    times = stream.halting.most_steps if stream.halting else stream.repeat or 1
+    every = (step for i in range(stream.depth) for step in steps(setting(stream, i)))
+    return math.sqrt(times * sum(map(len, every)))

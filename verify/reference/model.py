@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from mmspec.schema import head as heads
+from mmspec.schema.attention import Attention
 from mmspec.schema.check import token_segment
 from mmspec.schema.objective import Objective
 from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Source, Wiring, resolve
 from mmspec.verify.reference import (
     fusion,
@@ -26,7 +28,7 @@ from mmspec.verify.reference import (
     told,
 )
 from mmspec.verify.reference.arithmetic import INPUT, Passed, Weights, linear
-from mmspec.verify.reference.layers import setting
+from mmspec.verify.reference.layers import attending, feeding, setting
 from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
 from mmspec.verify.reference.shapes import embedding_name
 
@@ -59,7 +61,7 @@ def run(
 ) -> Result:
     """The meaning of a batch; a modality without `lengths` is wholly present in every sample."""
     assert mode == "eval" or not any(
-        k.dropout for s in spec.streams.values() for _, k in s.kinds
+        one.of.dropout for s in spec.streams.values() for one in s.every
     ), "dropout"
     meaning = _Meaning(
         spec, Weights(weights), inputs, lengths or {}, documents or {}, mode == "train", record
@@ -86,6 +88,11 @@ def run(
         meaning.trace,
         passed.values,
     )
+
+
+def _masks(kind: Stream) -> dict[str, tuple[Attention, int]]:
+    """What each sub-layer of a layer sees, and how many heads it has."""
+    return {part.name: (part.of.attention, part.of.heads) for part in attending(kind)}
 
 
 @dataclass(slots=True)
@@ -190,8 +197,8 @@ class _Meaning:
     def _run(self, name: str, fused: Sequence) -> halting.Outcome:
         config, w = self.spec.streams[name], self.weights.at(f"{name}_stream")
         layers = [setting(config, i) for i in range(config.depth)]
-        made = {id(one): stream.place_of(fused, one.attention, one.heads) for one in layers}
-        places = [made[id(one)] for one in layers]
+        made = {id(kind): stream.place_of(fused, _masks(kind)) for kind in layers}
+        places = [made[id(kind)] for kind in layers]
         decider = config.halting.decider if config.halting else None
         blocks = halting.Blocks(config, w, places)
         return halting.run(
@@ -201,7 +208,8 @@ class _Meaning:
     def _note_routing(self, name: str) -> None:
         """Balance and load over the batch, of every layer as often as it ran."""
         config = self.spec.streams[name]
-        every = [setting(config, i).feed_forward for i in range(config.depth)]
+        kinds = (setting(config, i) for i in range(config.depth))
+        every = [part.of.feed_forward for kind in kinds for part in feeding(kind)]
         outcomes = [outcome.notes.routed for outcome in self.outcomes[name]]
         rows = [
             [routed[row] for routed in outcomes if row < len(routed)]

@@ -13,8 +13,10 @@ from typing import Final
 from mmspec.expressions.mask import FULL, NONE, And, Mask, Not, Or, Pattern, drawn, fold, patterns
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
+from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Segment, Wiring, resolve
 from mmspec.verify.reference.attention import mask_of_pair
+from mmspec.verify.reference.layers import attending
 from mmspec.verify.reference.masks import BLOCK, sight
 from mmspec.verify.reference.modality import layout
 from mmspec.verify.reference.places import Layout, Side
@@ -56,7 +58,13 @@ def _mixes(spec: Spec, wiring: Wiring, name: str, asked: frozenset[str]) -> bool
             return True
     if _any(own, asked) and config.halting and config.halting.decides(config.depth):
         return True
-    return any(_meets(spec, kind.attention, (own, own), asked) for _, kind in config.kinds)
+    return any(_meets(spec, seen, (own, own), asked) for seen in _seen(config))
+
+
+def _seen(config: Stream) -> Iterator[Attention]:
+    """What the attention of a stream's layers sees, of every kind and sub-layer."""
+    for _, kind in config.kinds:
+        yield from (part.of.attention for part in attending(kind))
 
 
 def _any(segments: Segments, asked: frozenset[str]) -> bool:
@@ -98,7 +106,7 @@ def moves(spec: Spec) -> bool:
     asked, wiring = frozenset(packed(spec)), resolve(spec)
     for name, config in spec.streams.items():
         sides = wiring.segments[name], wiring.segments[name]
-        found = [_move(spec, kind.attention, sides, asked) for _, kind in config.kinds]
+        found = [_move(spec, seen, sides, asked) for seen in _seen(config)]
         if config.source.context is not None:
             first, *rest = (wiring.source_segments(source) for source in wiring.sources[name])
             context = tuple(segment for group in rest for segment in group)
@@ -198,8 +206,8 @@ def spec_masks(spec: Spec) -> Masks:
     wiring = resolve(spec)
     for name, stream in spec.streams.items():
         own = sizes(spec, wiring.segments[name])
-        for _, kind in stream.kinds:
-            yield from _masks(kind.attention, own, own)
+        for seen in _seen(stream):
+            yield from _masks(seen, own, own)
         if stream.source.context is not None:
             first, *rest = (wiring.source_segments(source) for source in wiring.sources[name])
             keys = tuple(segment for segments in rest for segment in segments)

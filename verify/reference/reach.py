@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from mmspec.verify.reference.attention import (
     context_pairs_by_head,
     pairs_by_head,
 )
+from mmspec.verify.reference.layers import setting, steps
 from mmspec.verify.reference.modality import token_count
 
 
@@ -74,10 +75,7 @@ class _Walk:
 
     def _stream(self, name: str, rows: Tensor) -> Tensor:
         config = self.spec.streams[name]
-        seen = [
-            pairs_by_head(self.spec, name, self.raw, self.documents, layer).any(0)
-            for layer in range(config.depth)
-        ]
+        seen = [step for layer in range(config.depth) for step in self._steps(name, layer)]
         own = torch.eye(len(rows), dtype=torch.bool)
         halting = config.halting
         for _ in range(halting.most_steps if halting else config.repeat or 1):
@@ -85,6 +83,19 @@ class _Walk:
                 rows = _through(layer | own, rows)
         mixed = halting is not None and halting.decides(config.depth, self.training)
         return rows | _some(rows) if mixed else rows
+
+    def _steps(self, name: str, layer: int) -> Iterator[Tensor]:
+        """Who sees whom in a layer, step by step; what is in parallel is one."""
+        place = 0
+        for step in steps(setting(self.spec.streams[name], layer)):
+            count = sum(part.reads for part in step)
+            every = [
+                pairs_by_head(self.spec, name, self.raw, self.documents, layer, place + i).any(0)
+                for i in range(count)
+            ]
+            place += count
+            if every:
+                yield torch.stack(every).any(0)
 
 
 def _some(rows: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def shapes(of: HeadNorm, width: int, bias: Bias, rows: dict[Role, int]) -> Shape
     for role in ("query", "key"):
         size = rows[role] if of.over == "heads" else width
         biased = has_bias(bias, "norm")
-        found |= norm.shapes(f"attention.{role}_norm", size, of.norm, biased)
+        found |= norm.shapes(f"{role}_norm", size, of.norm, biased)
     return found
 
 

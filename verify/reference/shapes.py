@@ -51,7 +51,7 @@ def _stream(spec: Spec, wiring: Wiring, name: str) -> Shapes:
     config, found = spec.streams[name], Shapes()
     segments = tuple(segment.name for segment in wiring.segments[name])
     for i in range(config.depth):
-        inner = stream.block_shapes(stream.layer_of(config, i), segments)
+        inner = stream.block_shapes(stream.block_of(config, i), segments)
         found |= _below(f"blocks.{i}", inner)
     if config.last_norm is not None:
         found |= norm.shapes("norm", config.width, config.last_norm, config.biased("norm"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -22,14 +23,14 @@ from mmspec.verify.reference.arithmetic import (
     linear,
     linear_shapes,
 )
-from mmspec.verify.reference.layers import setting
+from mmspec.verify.reference.layers import setting, steps
 from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.sequence import Sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one block is made of."""
+    """What a sub-layer is made of."""
 
     width: int
     heads: int
@@ -47,9 +48,39 @@ class Layer:
         return "none" if isinstance(self.norm, NoNorm) else self.norm.placement
 
 
-def layer_of(stream: Stream, place: int) -> Layer:
+@dataclass(frozen=True, slots=True)
+class Sublayer:
+    """One of a block's sub-layers; norm: the name of one that several share, or ""."""
+
+    name: str
+    reads: bool
+    of: Layer
+    scale: float = 1.0
+    norm: str = ""
+
+
+Block = tuple[tuple[Sublayer, ...], ...]
+"""Sub-layers in order; those in parallel are together."""
+
+
+def usual(layer: Layer) -> Block:
+    """Attention, then feed-forward."""
+    return (Sublayer("attention", True, layer),), (Sublayer("feed_forward", False, layer),)
+
+
+def block_of(stream: Stream, place: int) -> Block:
     """A block of a stream, counted from 0: of what `layers` says it is."""
-    stream = setting(stream, place)
+    return tuple(
+        tuple(
+            Sublayer(part.name, part.reads, layer_of(part.of), part.scale, part.norm)
+            for part in step
+        )
+        for step in steps(setting(stream, place))
+    )
+
+
+def layer_of(stream: Stream) -> Layer:
+    """The settings of a sub-layer."""
     return Layer(
         stream.width,
         stream.heads,
@@ -65,10 +96,13 @@ def layer_of(stream: Stream, place: int) -> Layer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one sample's tokens stand: segments, who sees whom [H, n, n], what rotary turns by."""
+    """Where one sample's tokens stand: segments, what rotary turns by.
+
+    seen: who sees whom [H, n, n] in each sub-layer, by its name.
+    """
 
     counts: attention.Counts
-    seen: Tensor
+    seen: Mapping[str, Tensor]
     turns: list[int]
 
 
@@ -80,51 +114,61 @@ class Notes:
     weights: list[Tensor] = field(default_factory=list)
 
 
-def place_of(sequence: Sequence, mask: Attention, heads: int, rotary: bool = True) -> Place:
-    """The place of a sequence under a mask; tokens that rotary does not turn keep angle 0."""
+def place_of(
+    sequence: Sequence, masks: Mapping[str, tuple[Attention, int]], rotary: bool = True
+) -> Place:
+    """The place of a sequence; tokens that rotary does not turn keep angle 0.
+
+    masks: of each sub-layer, by its name, with the heads that there are.
+    """
     counts = tuple((run.segment, run.count) for run in sequence)
     sides = tuple(run.side for run in sequence)
     turned = [run.turns if rotary and run.turns else (0,) * run.count for run in sequence]
     turns = [turn for row in turned for turn in row]
-    return Place(counts, attention.matrices(mask, heads, sides, sides), turns)
+    seen = {
+        name: attention.matrices(mask, heads, sides, sides) for name, (mask, heads) in masks.items()
+    }
+    return Place(counts, seen, turns)
 
 
-def block(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
+def block(x: Tensor, made: Block, w: Weights, place: Place, notes: Notes) -> Tensor:
     """One block over the tokens x [n, D] of one sample."""
-    for name, mix in (("attention", _attention), ("feed_forward", _feed_forward)):
-
-        def normed(y: Tensor, name: str = name, end: str = "norm") -> Tensor:
-            assert not isinstance(layer.norm, NoNorm)
-            given = w.at(f"{name}_{end}")
-            return normalise(y, given, layer.norm, has_bias(layer.bias, "norm"))
-
-        match layer.placement:
-            case "pre":
-                x = x + mix(normed(x), layer, w, place, notes)
-            case "post":
-                x = normed(x + mix(x, layer, w, place, notes))
-            case "sandwich":
-                x = x + normed(mix(normed(x), layer, w, place, notes), end="norm_after")
-            case "branch":
-                x = x + normed(mix(x, layer, w, place, notes), end="norm_after")
-            case "none":
-                x = x + mix(x, layer, w, place, notes)
+    for together in made:
+        given, last = x, together[-1]
+        for one in together:
+            x = x + one.scale * _branch(given, one, w, place, notes)
+        if last.of.placement == "post":
+            x = _normed(x, last.of, w.at(f"{last.name}_norm"))
     return w.note(x)
 
 
-def _feed_forward(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
-    y, routed = routing.feed_forward(
-        x, layer.feed_forward, w.at("feed_forward"), layer.bias, place.counts
-    )
+def _normed(x: Tensor, layer: Layer, w: Weights) -> Tensor:
+    assert not isinstance(layer.norm, NoNorm)
+    return normalise(x, w, layer.norm, has_bias(layer.bias, "norm"))
+
+
+def _branch(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes) -> Tensor:
+    """What a sub-layer gives, normed before and after as its placement says."""
+    before, after = (w.at(one.norm or f"{one.name}_norm"), w.at(f"{one.name}_norm_after"))
+    if one.of.placement in ("pre", "sandwich"):
+        x = _normed(x, one.of, before)
+    mix = _attention if one.reads else _feed_forward
+    y = mix(x, one, w.at(one.name), place, notes)
+    return _normed(y, one.of, after) if one.of.placement in ("sandwich", "branch") else y
+
+
+def _feed_forward(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes) -> Tensor:
+    y, routed = routing.feed_forward(x, one.of.feed_forward, w, one.of.bias, place.counts)
     if routed is not None:
         notes.routed.append(routed)
-    return w.at("feed_forward").note(y)
+    return w.note(y)
 
 
-def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) -> Tensor:
+def _attention(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes) -> Tensor:
     """Self-attention: rows of `qkv` are q, k, v, each one head after the other."""
+    layer = one.of
     width, heads, shared = layer.head_width, layer.heads, layer.kv_heads
-    projected = linear(x, w.at("attention.qkv"), bias=False) + _joint_bias(layer, w)
+    projected = linear(x, w.at("qkv"), bias=False) + _joint_bias(layer, w)
     pieces = [projected[:, i * width : (i + 1) * width] for i in range(heads + 2 * shared)]
     outputs, weights = [], []
     added: list[Tensor | None] = [None] * heads
@@ -135,21 +179,21 @@ def _attention(x: Tensor, layer: Layer, w: Weights, place: Place, notes: Notes) 
     of_queries, of_keys = pieces[:heads], pieces[heads : heads + shared]
     if layer.scores is not None and layer.scores.qk_norm is not None:
         biased = has_bias(layer.bias, "norm")
-        one = layer.scores.qk_norm, biased
-        of_queries = relative.normed(of_queries, w.at("attention.query_norm"), *one)
-        of_keys = relative.normed(of_keys, w.at("attention.key_norm"), *one)
+        said = layer.scores.qk_norm, biased
+        of_queries = relative.normed(of_queries, w.at("query_norm"), *said)
+        of_keys = relative.normed(of_keys, w.at("key_norm"), *said)
     for head in range(heads):
         key = head // (heads // shared)
         q, k, v = of_queries[head], of_keys[key], pieces[heads + shared + key]
         if layer.rotary is not None and any(place.turns):
             q, k = (attention.rotate(x, place.turns, layer.rotary) for x in (q, k))
-        output, weight = attention.attend(q, k, v, place.seen[head], added[head], scale)
+        seen = place.seen[one.name][head]
+        output, weight = attention.attend(q, k, v, seen, added[head], scale)
         outputs.append(output)
         weights.append(weight)
     notes.weights.append(torch.stack(weights))
     biased = has_bias(layer.bias, "output")
-    mixed = linear(torch.cat(outputs, 1), w.at("attention.output"), biased)
-    return w.at("attention").note(mixed)
+    return w.note(linear(torch.cat(outputs, 1), w.at("output"), biased))
 
 
 def _rows(layer: Layer) -> dict[Role, int]:
@@ -164,34 +208,41 @@ def _joint_bias(layer: Layer, w: Weights) -> Tensor:
     for role, rows in _rows(layer).items():
         piece = torch.zeros(rows, dtype=torch.float64)
         if has_bias(layer.bias, role):
-            piece = w["attention.qkv.bias"][taken : taken + rows]
+            piece = w["qkv.bias"][taken : taken + rows]
             taken += rows
         pieces.append(piece)
     return torch.cat(pieces)
 
 
-def block_shapes(layer: Layer, segments: tuple[str, ...]) -> Shapes:
+def block_shapes(made: Block, segments: tuple[str, ...]) -> Shapes:
     """Names and shapes of a block's weights."""
+    found: Shapes = {}
+    for one in (one for together in made for one in together):
+        inner = _attention_shapes(one.of) if one.reads else None
+        if inner is None:
+            inner = routing.shapes(one.of.feed_forward, one.of.width, one.of.bias, segments)
+        found |= _norm_shapes(one) | {f"{one.name}.{key}": shape for key, shape in inner.items()}
+    return found
+
+
+def _attention_shapes(layer: Layer) -> Shapes:
     rows = _rows(layer)
     biased = sum(count for role, count in rows.items() if has_bias(layer.bias, role))
+    found: Shapes = {"qkv.weight": (sum(rows.values()), layer.width)}
+    found |= {"qkv.bias": (biased,)} if biased else {}
     output = has_bias(layer.bias, "output")
-    inner = routing.shapes(layer.feed_forward, layer.width, layer.bias, segments)
-    found = _norm_shapes("attention", layer)
-    found["attention.qkv.weight"] = (sum(rows.values()), layer.width)
-    found |= {"attention.qkv.bias": (biased,)} if biased else {}
     if layer.scores is not None and layer.scores.qk_norm is not None:
         found |= relative.shapes(layer.scores.qk_norm, layer.head_width, layer.bias, rows)
-    found |= linear_shapes("attention.output", rows["query"], layer.width, output)
-    found |= _norm_shapes("feed_forward", layer)
-    return found | {f"feed_forward.{name}": shape for name, shape in inner.items()}
+    return found | linear_shapes("output", rows["query"], layer.width, output)
 
 
-def _norm_shapes(name: str, layer: Layer) -> Shapes:
-    """Of the norms of a sub-layer."""
+def _norm_shapes(one: Sublayer) -> Shapes:
+    """Of the norms of a sub-layer; one that several share is there once."""
     found: Shapes = {}
+    layer = one.of
     ends = {"sandwich": ("norm", "norm_after"), "branch": ("norm_after",), "none": ()}
     for end in ends.get(layer.placement, ("norm",)):
         assert not isinstance(layer.norm, NoNorm)
         biased = has_bias(layer.bias, "norm")
-        found |= norm.shapes(f"{name}_{end}", layer.width, layer.norm, biased)
+        found |= norm.shapes(one.norm or f"{one.name}_{end}", layer.width, layer.norm, biased)
     return found

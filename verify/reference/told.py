@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from mmspec.expressions.mask import Mask, Pattern, patterns
 from mmspec.schema import modality as modalities
@@ -17,6 +17,7 @@ from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import resolve
 from mmspec.verify.reference import packing
+from mmspec.verify.reference.layers import changed
 from mmspec.verify.reference.modality import longest, step, token_count
 from mmspec.verify.reference.reach import reach
 
@@ -91,13 +92,13 @@ def _widest(spec: Spec, name: str, apart: bool) -> Stream:
         sides = packing.sizes(spec, first), packing.sizes(spec, keys)
         opened = _attention(source.context, sides, apart)
         source = source.model_copy(update={"attention": opened})
-    kinds = {
-        name: kind.model_copy(update={"attention": _attention(kind.attention, (own, own), apart)})
-        for name, kind in stream.kinds
-    }
-    attention = kinds[""].attention if "" in kinds else stream.attention
-    changed = {"source": source, "attention": attention}
-    return stream.model_copy(update={**changed, "variants": kinds if stream.variants else {}})
+
+    def widened(one: Any) -> Any:
+        seen = getattr(one, "attention", None)
+        changes = {"attention": _attention(seen, (own, own), apart)} if seen is not None else {}
+        return one.model_copy(update=changes)
+
+    return changed(stream.model_copy(update={"source": source}), widened)
 
 
 def _attention(of: Attention, sides: tuple[packing.Sizes, packing.Sizes], apart: bool) -> Attention:

@@ -15,7 +15,7 @@ from mmspec.schema.halting import KINDS as HALTINGS
 from mmspec.schema.norm import KINDS as NORMS
 from mmspec.schema.scores import KINDS as SCORES
 from mmspec.schema.scores import NORMS as NORMED
-from mmspec.verify.strategies import masks, routing, variants
+from mmspec.verify.strategies import blocks, masks, routing, variants
 
 WIDTHS = (3, 5, 7)
 
@@ -77,6 +77,8 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
     body |= draw(_blocks(sizes["width"]))
     if draw(st.sampled_from([False, False, False, True])):
         body |= draw(variants.varied(body, held))
+    if draw(st.sampled_from([False, False, False, True])):
+        body["block"] = draw(blocks.block(body, held))
     if KINDS[fusion].keeps == "none":
         return body, Node(name, held, True, latents=segments)
     rotary = _rotary(sources) & segments
