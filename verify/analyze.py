@@ -96,7 +96,7 @@ class Analysis:
 
     def _bound(self, polynomial: Polynomial) -> int:
         """From this length on the form for long segments holds; 0: always, or at no length."""
-        found = _bound(polynomial)
+        found = polynomial.bound()
         return found if found <= max(self.longest.values()) else 0
 
     def _sum(self, parts: tuple[Part, ...]) -> Figures:
@@ -186,7 +186,7 @@ class Analysis:
                 shown = f"at least {shown}" if value else f"not counted{more}"
                 past += f"; not counted: {why}" if value else f"; {why}"
             growth = write_orders(polynomial.orders())
-            is_long = bound or not _bound(polynomial)
+            is_long = bound or not polynomial.bound()
             form = polynomial.long().write(long=True) if is_long else polynomial.write()
             lines.append((name, f"{shown}, {growth}: {form}{past}"))
         indent = max(16, *(len(name) for name, _ in lines)) + 1
@@ -253,11 +253,6 @@ def _hanging(name: str, text: str, indent: int, width: int) -> list[str]:
 def _plain(value: int | Fraction) -> int | float:
     """A number for JSON."""
     return value if isinstance(value, int) else float(value)
-
-
-def _bound(polynomial: Polynomial) -> int:
-    """From this length of its segments on, the closed form for long ones holds; 0: always."""
-    return max((atom.bound() for term in polynomial.terms for atom, _ in term), default=0)
 
 
 def _useful(polynomial: Polynomial, lengths: Mapping[str, int]) -> str:

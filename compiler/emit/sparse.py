@@ -31,6 +31,10 @@ TABLE_NAMES: Final = ("Documents", "Draw", "everything", "samples", "sees", "tab
 _LONG: Final = 256
 """Tokens from which on a mask may be worth more than one dense call."""
 
+_PAIRS: Final = 64
+"""Masks between segments, each with loops of its own, up to which a package has them unasked. A
+kernel holds the loops of all: hundreds are more than Triton compiles, and than anyone reads."""
+
 
 def names(site: ir.Attention) -> tuple[str, ...]:
     """Of the mask of each group of heads of an attention."""
@@ -63,7 +67,7 @@ def passes_over(site: ir.Attention, backend: Backend) -> bool:
     """
     if backend == "sdpa" or is_full(site):
         return False
-    if backend == "auto" and (is_causal(site) or not _is_long(site)):
+    if backend == "auto" and (is_causal(site) or not _is_long(site) or _is_split(site)):
         return False
     return all(map(_has_loops, sequences(site)))
 
@@ -71,6 +75,11 @@ def passes_over(site: ir.Attention, backend: Backend) -> bool:
 def _is_long(site: ir.Attention) -> bool:
     """Whether queries and keys may be so many that passing over tiles can pay."""
     return all(sum(segment.tokens.max for segment in side) >= _LONG for side in site.sides)
+
+
+def _is_split(site: ir.Attention) -> bool:
+    """Whether its loops are more than a package has unasked."""
+    return any(len(group.masks) > _PAIRS for group in site.groups)
 
 
 def sequences(site: ir.Attention) -> list[SequenceMask]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations, groupby, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mmspec.verify.uncounted import NotCountedError
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Number = int | Fraction
 Order = tuple[tuple[str, int], ...]
 """A power product of symbols, such as (("text", 2),); () is 1."""
+
+_PIECED: Final = 32
+"""Atoms whose text has several pieces, up to which all are written out in one polynomial."""
 
 
 class Atom(ABC):
@@ -55,6 +58,11 @@ class Atom(ABC):
     def exact(self) -> bool:
         """Whether it grows as `orders` says, or may grow less."""
         return True
+
+    @property
+    def is_pieced(self) -> bool:
+        """Whether its text is one of several pieces."""
+        return False
 
     def long(self) -> Polynomial:
         """What it is for lengths of at least `bound()`, multiplied out where it can be."""
@@ -152,8 +160,21 @@ class Polynomial:
         """Whether it grows as `orders` says, or may grow less."""
         return all(atom.exact for monomial in self.terms for atom, _ in monomial)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether more of its atoms are pieced than anyone reads: all are then named."""
+        return sum(1 for term in self.terms for atom, _ in term if atom.is_pieced) > _PIECED
+
+    def bound(self) -> int:
+        """The greatest bound of its atoms; 0: there is but one form."""
+        if self.is_named:
+            return 0
+        return max((atom.bound() for term in self.terms for atom, _ in term), default=0)
+
     def long(self) -> Polynomial:
-        """What it is for lengths of at least its atoms' bounds; the same where they have none."""
+        """What it is for lengths of at least `bound()`; the same where it has but one form."""
+        if self.is_named:
+            return self
         products = []
         for monomial, coefficient in self.terms.items():
             product = constant(coefficient)
@@ -174,8 +195,9 @@ class Polynomial:
         return sympy.Add(*terms)
 
     def write(self, long: bool = False) -> str:
-        """The text of `closed(long)`: what sympy reads back."""
-        terms = (_write(monomial, self.terms[monomial], long) for monomial in _sorted(self.terms))
+        """The text of `closed(long)`: what sympy reads back, but for atoms that are named."""
+        form: _Form = "named" if self.is_named else "long" if long else "closed"
+        terms = (_write(monomial, self.terms[monomial], form) for monomial in _sorted(self.terms))
         return " + ".join(terms).replace("+ -", "- ") or "0"
 
 
@@ -225,9 +247,12 @@ def _sorted(monomials: Iterable[Monomial]) -> list[Monomial]:
     return sorted(monomials, key=key)
 
 
-def _write(monomial: Monomial, coefficient: Number, long: bool) -> str:
+_Form = Literal["closed", "long", "named"]
+
+
+def _write(monomial: Monomial, coefficient: Number, form: _Form) -> str:
     """`3*B*text**2`; a fraction keeps its denominator at the end."""
-    factors = [_factor(atom, long) + f"**{power}" * (power > 1) for atom, power in monomial]
+    factors = [_factor(atom, form) + f"**{power}" * (power > 1) for atom, power in monomial]
     whole, over = coefficient.numerator, coefficient.denominator
     sign = "-" * (whole == -1 and bool(factors))
     number = [] if abs(whole) == 1 and factors else [str(whole)]
@@ -235,8 +260,9 @@ def _write(monomial: Monomial, coefficient: Number, long: bool) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _factor(atom: Atom, long: bool) -> str:
-    return atom.name if isinstance(atom, Symbol) else f"({atom.closed(long)})"
+def _factor(atom: Atom, form: _Form) -> str:
+    named = form == "named" or isinstance(atom, Symbol)
+    return atom.name if named else f"({atom.closed(form == 'long')})"
 
 
 def _between(order: Order, by_names: Mapping[frozenset[str], set[Order]]) -> bool:

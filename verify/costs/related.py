@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _OPERATIONS: Final = 100_000
 _MOST_REGIONS: Final = 24
 
+_STEPS: Final = 4
+"""Those that divide distances in at most 16 ways."""
+
 
 @dataclass(frozen=True, slots=True)
 class Length:
@@ -59,7 +62,16 @@ class Related(Atom):
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The number of pairs; lengths in tokens, by modality."""
         at = {length.symbol: lengths[length.name] // length.area for length in self.lengths}
+        if _is_line(self.query, self.key, self.mask):
+            from mmspec.verify.costs import lines
+
+            return lines.count(self.mask, self.query.tokens(at), self.key.tokens(at))
         return _count(self).at(at)
+
+    @property
+    def is_pieced(self) -> bool:
+        """With two lengths there are regions of both."""
+        return len(self.lengths) > 1
 
     def orders(self) -> frozenset[Order]:
         """What it grows like as the lengths grow."""
@@ -103,8 +115,22 @@ def related(query: ir.Segment, key: ir.Segment, mask: Mask) -> Polynomial:
     atom = Related(
         mask, ends[0], ends[1], tuple(replace(x, symbol=same[x.symbol]) for x in lengths)
     )
-    count = _count(atom)
-    return variable(atom) if lengths else constant(count.at({}))
+    if not _is_line(atom.query, atom.key, mask):
+        _count(atom)
+    return variable(atom) if lengths else constant(atom.evaluate({}))
+
+
+def _is_line(query: Geometry, key: Geometry, mask: Mask) -> bool:
+    """Whether the order of tokens decides it, with so few steps and blocks that pairs of any
+    number of tokens are counted without isl.
+    """
+    if len(query.axes) > 1 or len(key.axes) > 1:
+        return False
+    known = patterns(mask)
+    rules = [pattern.along() for pattern in known]
+    blocks, steps = {rule.size for rule in rules} - {None}, {rule.step for rule in rules} - {None}
+    by_order = all(pattern.facts.is_by_order for pattern in known)
+    return by_order and len(blocks) < 2 and len(steps) <= _STEPS
 
 
 def _lengths(segment: ir.Segment) -> tuple[Length, ...]:
@@ -134,10 +160,14 @@ def _regions(atom: Related) -> Regions | None:
 @lru_cache(maxsize=1024)
 def _regions_of(mask: Mask, query: Geometry, key: Geometry) -> Regions | None:
     """The count by regions of lengths; None where they are too many."""
+    from mmspec.compiler.relations.counting.summation import TooManyPiecesError
     from mmspec.compiler.relations.limit import TooHardError, limited
     from mmspec.verify.costs.regions import regions
 
-    count = _counted(mask, query, key)
+    try:
+        count = _counted(mask, query, key)
+    except (TooHardError, TooManyPiecesError):
+        return None
     if sum(len(factor) for factors in count.terms for factor in factors) > 4 * _MOST_REGIONS:
         return None
     try:

@@ -14,10 +14,10 @@ from mmspec.verify.tune import machine
 from mmspec.verify.tune.counted import Tiles, Tilings
 from mmspec.verify.tune.order import ROWS, Order, Tiling
 from mmspec.verify.tune.proposal import Finding, finding
-from mmspec.verify.tune.sites import Attention, attentions
+from mmspec.verify.tune.sites import Attention, Shown, attentions
 from mmspec.verify.tune.speed import BLOCK, GROUP, VECTOR, Call, Met, Pieces, Way, Work, pays, speed
 
-__all__ = ["GROUPS", "TILES", "Advice", "Row", "advise", "lengths_of", "met", "pieces"]
+__all__ = ["GROUPS", "MANY", "TILES", "Advice", "Row", "advise", "lengths_of", "met", "pieces"]
 
 TILES: Final = ((16, 16), (32, 32), (64, 64), (128, 64), (128, 128))
 """Queries and keys of the tiles that are compared."""
@@ -27,6 +27,13 @@ TILE: Final = (64, 64)
 
 GROUPS: Final = (GROUP, 32, VECTOR, BLOCK)
 """Queries that native code takes together, and those of a group in smaller tiles."""
+
+MANY: Final = 64
+"""Masks between segments of one attention, up to which each is looked at in every tile; of more,
+changes are sought for so many of the longest segments, and in the compiler's tiles alone.
+"""
+
+_SOUGHT: Final = 16
 
 _BY: Final[dict[Way, str]] = {"native": "by native code", "calls": "by calls of torch's kernels"}
 
@@ -127,7 +134,9 @@ def advise(
 
 def _advice(attention: Attention, native: bool) -> Advice:
     way = _work(attention).way(native)
-    rows = [_row(attention, order, tile, way) for order in attention.orders for tile in TILES]
+    few = len(attention.shown) <= MANY
+    sizes = TILES if few else (TILE,)
+    rows = [_row(attention, order, tile, way) for order in attention.orders for tile in sizes]
     order, words = attention.compiled, _dense(attention)
     if attention.is_sparse and not attention.is_full:
         at = next(i for i, row in enumerate(rows) if (row.order, row.tile) == (order, TILE))
@@ -139,8 +148,17 @@ def _advice(attention: Attention, native: bool) -> Advice:
             words += "; at these lengths one dense call is predicted to be cheaper"
             if asked is not None:
                 words = f"{words.partition(';')[0]}; MMSPEC_TILES=0 asks for one dense call"
-    found = (finding(attention, shown, TILE) for shown in attention.shown)
+    found = (finding(attention, shown, TILE) for shown in _longest(attention))
     return Advice(attention, tuple(rows), words, way, tuple(x for x in found if x))
+
+
+def _longest(attention: Attention) -> tuple[Shown, ...]:
+    """The masks of most queries and keys, as many as changes are sought for, as they come."""
+    if len(attention.shown) <= MANY:
+        return attention.shown
+    by_area = sorted(attention.shown, key=lambda shown: -prod(side.stop for side in shown.sides))
+    sought = frozenset(map(id, by_area[:_SOUGHT]))
+    return tuple(shown for shown in attention.shown if id(shown) in sought)
 
 
 def _dense(attention: Attention) -> str:
@@ -149,6 +167,8 @@ def _dense(attention: Attention) -> str:
         return "compiled: all pairs; every query sees every key"
     if attention.is_causal:
         return "compiled: one dense call, by the kernel's own causal mask"
+    if len(attention.shown) > MANY:
+        return f"compiled: one dense call; more than {MANY} masks between segments"
     return "compiled: one dense call; short, or of a mask without loops over tiles"
 
 

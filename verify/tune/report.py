@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmspec.compiler import ir
 from mmspec.expressions.mask import unparse
-from mmspec.verify.tune.advice import TILE, Advice, Row, advise, lengths_of
+from mmspec.verify.tune.advice import MANY, TILE, Advice, Row, advise, lengths_of
 from mmspec.verify.tune.order import ROWS
 from mmspec.verify.tune.proposal import Change, Finding
 from mmspec.verify.tune.speed import Way
@@ -239,6 +239,8 @@ def _sentences(one: Advice) -> Iterator[str]:
         return
     yield from _compared(one, own, plain)
     yield from _compared(one, one.best, own)
+    if len(one.attention.shown) > MANY:
+        yield f"changes were sought for the longest {len(one.findings)} of these masks alone"
     alone = len(one.findings) == 1
     fine = [found for found in one.findings if _is_fine(found)]
     for found in one.findings:

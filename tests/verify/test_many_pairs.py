@@ -1,0 +1,72 @@
+"""A stream of many segments with a mask of its own for each pair: counted, compiled, tuned."""
+
+from __future__ import annotations
+
+import io
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import mmspec
+from mmspec.compiler import driver, ir
+from mmspec.schema.validate import validate
+from mmspec.text import read
+from mmspec.verify.analyze import analyze
+from mmspec.verify.tune.report import tune
+
+SEGMENTS, TOKENS = 9, 60
+
+
+def windows() -> dict[tuple[int, int], tuple[int, int]]:
+    """Of each pair how far it sees back and ahead, no two the same."""
+    pairs = product(range(SEGMENTS), range(SEGMENTS))
+    return {pair: (at, (7 * at) % 64) for at, pair in enumerate(pairs)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Its spec."""
+    names = [f"m{at}" for at in range(SEGMENTS)]
+    text = "mmspec: 1\nname: many\nmodalities:\n"
+    for name in names:
+        text += f"  {name}: {{kind: tokens, vocab: 8, length: {{max: {TOKENS}}}}}\n"
+    text += f"streams:\n  s:\n    from: [{', '.join(names)}]\n    depth: 1\n    width: 8\n"
+    text += "    heads: 2\n    attention:\n"
+    for (q, k), (before, after) in windows().items():
+        text += f"      m{q} -> m{k}: window(before={before}, after={after})\n"
+    text += "heads: {y: {from: s, kind: classifier, classes: 3}}\n"
+    (tmp_path / "many.yaml").write_text(text)
+    return tmp_path / "many.yaml"
+
+
+@pytest.fixture
+def plan(path: Path) -> ir.Plan:
+    """Its Plan."""
+    return mmspec.plan(path)
+
+
+def test_pairs_are_counted_and_named(plan: ir.Plan) -> None:
+    apart = np.subtract.outer(np.arange(TOKENS), np.arange(TOKENS))
+    visible = sum(int(((apart <= b) & (apart >= -a)).sum()) for b, a in windows().values())
+    pairs = analyze(plan).as_dict()["pairs"]["s"]
+    assert pairs["at_longest"] == visible
+    assert "visible(m0, m1, window(before=1, after=7))" in pairs["closed_form"]
+    assert pairs["growth"] == f"O({' + '.join(f'm{at}' for at in range(SEGMENTS))})"
+    assert pairs["executed"]["at_longest"] == 64 * 64 * SEGMENTS**2
+
+
+def test_more_masks_than_kernels_hold_are_computed_densely(path: Path) -> None:
+    """`tiles` asks for loops all the same: that is not written here, for it takes long."""
+    files = driver.emit(validate(read(path))).files
+    assert "kernels.py" not in files
+    assert "attn_mask=mask" in files["attention.py"]
+
+
+def test_changes_are_sought_for_the_longest(plan: ir.Plan) -> None:
+    text = io.StringIO()
+    tune(plan, {}).render(Console(file=text, width=100))
+    assert "changes were sought for the longest 16 of these masks alone" in text.getvalue()
+    assert "more than 64 masks between segments" in text.getvalue()
