@@ -13,19 +13,29 @@ from mmspec.compiler.specialise.nodes import unused
 from mmspec.schema.spec import camel
 
 ROLES: Final = (
-    *("VOCABULARY", "CONTEXT", "FEATURES", "DEPTH", "WIDTH", "HEADS", "KV_HEADS", "HEAD_WIDTH"),
-    *("HIDDEN", "EXPERTS", "CHOICES", "LATENTS", "CLASSES", "OUTPUTS"),
+    *("VOCABULARY", "CONTEXT", "FEATURES", "CHANNELS", "TUBELET", "PATCH"),
+    *("ROWS", "COLUMNS", "PATCHES", "DEPTH", "STEPS", "WIDTH", "HEADS", "KV_HEADS", "HEAD_WIDTH"),
+    *("HIDDEN", "EXPERTS", "CHOICES", "LATENTS", "CLASSES", "OUTPUTS", "PROJECTION"),
 )
 """What a constant is, in the order in which they are read."""
 
 _FIELDS: Final = {
     **{"vocab": "VOCABULARY", "max_tokens": "CONTEXT", "positions": "CONTEXT"},
-    "tokens": "CONTEXT",
-    **{"features": "FEATURES", "depth": "DEPTH", "width": "WIDTH", "widths": "WIDTH"},
+    **{"features": "FEATURES", "sizes[0]": "CHANNELS", "tubelet": "TUBELET", "patch": "PATCH"},
+    **{"grid[0]": "ROWS", "grid[1]": "COLUMNS", "columns": "COLUMNS"},
+    **{"depth": "DEPTH", "at_most": "STEPS"},
+    **{"width": "WIDTH", "widths[0]": "WIDTH", "widths[1]": "WIDTH"},
     **{"heads": "HEADS", "kv_heads": "KV_HEADS", "head_width": "HEAD_WIDTH"},
     **{"experts": "EXPERTS", "choose": "CHOICES", "queries": "LATENTS"},
 }
 """What the fields of parts and of the Plan's records are."""
+
+
+_RAW: Final = {
+    **{"vocab": "VOCABULARY", "features": "FEATURES", "channels": "CHANNELS"},
+    **{"tubelet": "TUBELET", "patch": "PATCH"},
+}
+"""What the sizes of raw values are."""
 
 
 class Fact(NamedTuple):
@@ -78,6 +88,8 @@ class Named:
     def name(self, record: object, field: str, value: int, owner: str) -> str | None:
         """What a field of a part or of a record is called. As `Naming`."""
         roles: tuple[str, ...] = (_FIELDS.get(field, ""),)
+        if field == "tokens":
+            roles = ("PATCHES", "CONTEXT")
         if field == "width" and isinstance(record, ir.Mlp | ir.Glu | ir.Experts | ir.ByModality):
             roles = ("HIDDEN",)
         if field == "width" and isinstance(record, ir.Rotary):
@@ -86,7 +98,7 @@ class Named:
             alike = isinstance(record, ir.Attention) and record.heads == record.kv_heads
             roles = ("HEADS",) if alike else ("KV_HEADS",)
         if field == "size":
-            roles = ("CLASSES", "OUTPUTS", "VOCABULARY")
+            roles = ("CLASSES", "OUTPUTS", "VOCABULARY", "PROJECTION")
         found = [fact for fact in self.names if fact.role in roles and fact.value == value]
         own = (fact for fact in found if owner in (fact.owner, camel(fact.owner)))
         fact = next(own, found[0] if found else None)
@@ -101,6 +113,7 @@ class Named:
         """What the specialiser takes."""
         values = {name: fact.value for fact, name in self.names.items()}
         products = {(heads, width): whole for width, (whole, heads) in self._split()}
+        products |= {grid: patches for patches, grid in self._grids()}
         return Constants(self.name, values, products)
 
     def _split(self) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -110,6 +123,13 @@ class Named:
             width = next(fact.value for fact in self.names if self.names[fact] == name)
             if whole and heads and whole.value == heads.value * width:
                 yield name, (self.names[whole], self.names[heads])
+
+    def _grids(self) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Names of numbers of patches, with those of their rows and columns."""
+        for name, owners in self._named("PATCHES").items():
+            rows, columns = (self._one(role, owners) for role in ("ROWS", "COLUMNS"))
+            if rows and columns:
+                yield name, (self.names[rows], self.names[columns])
 
     def _named(self, role: str) -> dict[str, list[str]]:
         """Names of a role, each with its owners."""
@@ -134,6 +154,7 @@ class Named:
             whole = self._one("WIDTH", owners)
             if whole and values[name] % whole.value == 0 and values[name] > whole.value:
                 texts[name] = f"{values[name] // whole.value} * {self.names[whole]}"
+        texts |= {name: f"{rows} * {columns}" for name, (rows, columns) in self._grids()}
         wanted = set(used)
         wanted |= {word for name in wanted & texts.keys() for word in texts[name].split()}
         return [f"{name} = {text}\n" for name, text in texts.items() if name in wanted]
@@ -145,6 +166,8 @@ def _facts(plan: ir.Plan) -> Iterator[Fact]:
             yield from _embedded(node)
         elif isinstance(node, ir.Stack):
             yield Fact("DEPTH", node.stream, node.depth)
+            if node.halting is not None:
+                yield Fact("STEPS", node.stream, node.halting.most_steps)
             for block in node.variants:
                 yield from _block(block, node.stream)
         elif isinstance(node, ir.Fuse) and node.module:
@@ -155,9 +178,8 @@ def _facts(plan: ir.Plan) -> Iterator[Fact]:
         elif isinstance(node, ir.Project):
             yield Fact("WIDTH", node.stream, node.out.width)
     for head in plan.heads:
-        role = {"classifier": "CLASSES", "regressor": "OUTPUTS"}.get(head.kind)
-        if role:
-            yield Fact(role, head.name, head.size)
+        if head.answer.constant:
+            yield Fact(head.answer.constant, head.name, head.size)
 
 
 def _embedded(node: ir.Embed) -> Iterator[Fact]:
@@ -165,11 +187,14 @@ def _embedded(node: ir.Embed) -> Iterator[Fact]:
     tokens = node.out.segments[0].tokens
     if tokens.symbol is not None:
         yield Fact("CONTEXT", node.modality, tokens.max)
-    if isinstance(node.raw, ir.Ids):
-        yield Fact("VOCABULARY", node.modality, node.raw.vocab)
-    features = getattr(node.raw, "features", None)
-    if features is not None:
-        yield Fact("FEATURES", node.modality, features)
+    for each, role in _RAW.items():
+        size = getattr(node.raw, each, None)
+        if size is not None:
+            yield Fact(role, node.modality, size)
+    grid = getattr(node.raw, "grid", None)
+    if grid is not None:
+        sizes = (*grid, grid[0] * grid[1])
+        yield from map(Fact, ("ROWS", "COLUMNS", "PATCHES"), [node.modality] * 3, sizes)
 
 
 def _fused(fusion: ir.Fusion, owner: str) -> Iterator[Fact]:

@@ -316,7 +316,9 @@ def _slots(
         there = f"({alive}) & ({living.source(place)})"
         own = segment == sees.segment
         alive = f"{owner}_keeps({place}, length_b[:, None])" if own else there
-    return f"kept_tokens({place}, {alive}, {start}, {most})"
+    where = [f"start={start}"] if start != "0" else []
+    where += [f"most={most}"] if most is not None else []
+    return f"kept_tokens({', '.join([place, alive, *where])})"
 
 
 def _placed(steps: Steps, segment: ir.Segment) -> str:

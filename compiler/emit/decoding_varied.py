@@ -28,12 +28,13 @@ def stack(node: ir.Stack, steps: Steps) -> None:
         classes = steps.below([of_kind])
         site = decoding.site_of(owner, block, classes)
         if read.owner not in made:
+            depth = steps.requests.named.of("depth", node.depth, node.stream)
             numbers = {
                 i for i, one in enumerate(node.variants) if one.attentions[0].owner == read.owner
             }
             path = f"{node.module}.blocks.{{place}}.{node.attending[0].name}.qkv"
             every = f'model.get_submodule(f"{path}")'
-            places = f"for place in range({node.depth}) if {_when(node, numbers)}"
+            places = f"for place in range({depth}) if {_when(node, numbers)}"
             steps.before.append(f"{read.owner}_layers = [{every} {places}]")
             if read.norm is not None:
                 keyed = every.replace(".qkv", ".key_norm")
@@ -87,8 +88,11 @@ def _function(
 
 def _turn(node: ir.Stack, steps: Steps) -> str:
     """The angles by which rotary turns the next tokens, of all kinds of layers."""
-    constants = {"rotary": node.rotary}
-    made = steps.functions.request("turn_of", constants, Site(node.stream, {}))
+    rotary = node.rotary
+    assert rotary is not None, node
+    if rotary.usual:
+        return f"turned(at_bc, {steps.requests.named.of('head_width', rotary.width, node.stream)})"
+    made = steps.functions.request("turned_by", {"rotary": rotary}, Site(node.stream, {}))
     return f"{made.name}(at_bc)"
 
 

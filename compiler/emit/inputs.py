@@ -116,8 +116,8 @@ def _check_inputs(plan: ir.Plan) -> Iterator[str]:
 
 
 def _expected(given: ir.Input) -> str:
-    name, longest = given.name, "" if given.longest is None else f", {given.longest}"
-    return f'{given.raw.check}("{name}", {name}, {given.raw.admits!r}{longest})'
+    name, longest = given.name, "" if given.longest is None else f", longest={given.longest}"
+    return f'{given.raw.check}("{name}", {name}, {given.raw.admits}{longest})'
 
 
 def _most(given: ir.Input) -> str:
@@ -153,7 +153,7 @@ def _check_targets(plan: ir.Plan) -> Iterator[str]:
     yield f"def check_targets({_typed(plan, _targets(plan))}) -> None:"
     yield '    """TypeError or ValueError for targets that their heads cannot be compared with."""'
     for head in plan.heads:
-        told = {"batch": "batch", "size": str(head.size)}
+        told = {"batch": "batch", "size": f"{head.loss.counts}={head.size}"}
         for given in plan.inputs:
             if given.name == head.segment:
                 told |= {"tokens": f"(batch, {_tokens(given)})", "length": length(given)}

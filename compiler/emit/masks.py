@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.loops.arrangement import coordinates
 from mmspec.compiler.relations.meaning.definitions import meaning
-from mmspec.compiler.relations.meaning.formula import Formula, as_source, as_statements, balanced
+from mmspec.compiler.relations.meaning.formula import (
+    Formula,
+    as_source,
+    as_statements,
+    balanced,
+    both,
+    either,
+    negate,
+)
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions import mask as masks
 from mmspec.expressions.mask import FULL, NONE
@@ -74,6 +84,9 @@ def expression(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> str:
 
     `q` is a column and `k` a row of indices; in grids also `q_row`, `k_column` and so on.
     """
+    if all(pattern.facts.is_formula for pattern in masks.patterns(mask)):
+        parts = partial(_formula, query=query, key=key)
+        return as_source(balanced(masks.fold(mask, parts, negate, both, either)))
 
     def of_pattern(pattern: masks.Pattern) -> str:
         if pattern.facts.is_packed:
@@ -102,21 +115,38 @@ def _formula(pattern: masks.Pattern, query: ir.Segment, key: ir.Segment) -> Form
     return balanced(meaning(pattern, *ends))
 
 
-def _coordinates(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> Iterator[str]:
-    """What names the coordinates that the patterns of a mask use."""
+def _coordinates(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> Iterator[tuple[str, str]]:
+    """Names of the coordinates that the patterns of a mask use, and what they are."""
     if masks.is_packed(mask):
-        sides = f"{query.name}_document_bt[:, :, None]", f"{key.name}_document_bt[:, None]"
-        yield f"q_document, k_document = {', '.join(sides)}"
+        yield "q_document", f"{query.name}_document_bt[:, :, None]"
+        yield "k_document", f"{key.name}_document_bt[:, None]"
     formulas = [one.facts for one in masks.patterns(mask) if one.facts.is_formula]
     if any(facts.looks_at != "key" for facts in formulas):
-        yield f"q = torch.arange({query.name}, device=device)[:, None]"
+        yield "q", f"torch.arange({query.name}, device=device)[:, None]"
     if formulas:
-        yield f"k = torch.arange({key.name}, device=device)"
+        yield "k", f"torch.arange({key.name}, device=device)"
     used = set(re.findall(r"\b[qk]_[a-z]+", expression(mask, query, key)))
     known = dict([*coordinates(query.geometry, "q"), *coordinates(key.geometry, "k")])
     for axis in ("frame", "row", "column"):
-        found = {name: known[name] for name in (f"q_{axis}", f"k_{axis}") if name in used}
-        if found:
+        yield from ((name, known[name]) for name in (f"q_{axis}", f"k_{axis}") if name in used)
+
+
+@dataclass
+class _Coordinates:
+    """Coordinates that a function has named so far, each with what it is made of."""
+
+    known: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def statements(self, coordinates: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """What names those that it has not: both sides of an axis in one statement."""
+        new: dict[str, dict[str, str]] = {}
+        for name, value in coordinates:
+            side, _, axis = name.partition("_")
+            made = value, self.known.get(side, ("", ""))[0] if axis else ""
+            if self.known.get(name) != made:
+                self.known[name] = made
+                new.setdefault(axis or side, {})[name] = value
+        for found in new.values():
             yield f"{', '.join(found)} = {', '.join(found.values())}"
 
 
@@ -175,15 +205,17 @@ def _function(
     yield '    """'
     batch = "batch" if packed else ""
     single = len(queries) == len(keys) == 1
+    known = _Coordinates()
     blocks = [
         line
         for query in queries
         for key in keys
         for line in _block(
-            pairs,
+            _mask(pairs, query.name, key.name),
             (query, key),
             "return" if single else f"{query.name}_sees_{key.name} =",
             batch,
+            known,
         )
     ]
     if any("(batch, " in line for line in blocks):
@@ -207,17 +239,20 @@ def _mask(pairs: Pairs, query: str, key: str) -> masks.Mask:
 
 
 def _block(
-    pairs: Pairs, segments: tuple[ir.Segment, ir.Segment], target: str, batch: str
+    mask: masks.Mask,
+    segments: tuple[ir.Segment, ir.Segment],
+    target: str,
+    batch: str,
+    known: _Coordinates,
 ) -> Iterator[str]:
     """Statements that give `target` the mask of a pair, of every sample where there is a batch."""
     query, key = segments
-    mask = _mask(pairs, query.name, key.name)
     if mask in (FULL, NONE):
         fill = "ones" if mask == FULL else "zeros"
         size = f"{batch}, {query.name}, {key.name}" if batch else f"{query.name}, {key.name}"
         yield f"    {target} torch.{fill}({size}, dtype=torch.bool, device=device)"
         return
-    for statement in _coordinates(mask, query, key):
+    for statement in known.statements(_coordinates(mask, query, key)):
         yield f"    {statement}"
     before, last = terms(mask, query, key)
     if before and before[-1].startswith(f"{last} = "):

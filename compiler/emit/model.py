@@ -98,7 +98,7 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
     given = {name: name if lines.gives(name) else "{}" for name in ("auxiliary", "statistics")}
     made = [f"{name}: dict[str, Tensor] = {{}}" for name in given if lines.gives(name)]
     lines.body[looked:looked] = made
-    outputs = ", ".join(f"{head.name}={head.name}_logits" for head in plan.heads)
+    outputs = ", ".join(f"{head.name}={head.variable}" for head in plan.heads)
     more = ", ".join(f"{name}={value}" for name, value in given.items())
     lines.write(
         f"heads = {plan.class_name}Heads({outputs})",
@@ -169,7 +169,8 @@ def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[st
 
 
 def _docstring(plan: ir.Plan) -> Iterator[str]:
-    yield f'    """{summary(plan)}'
+    about = summary(plan).removeprefix(f"{plan.class_name}: ")
+    yield f'    """{about[:1].upper()}{about[1:]}'
     yield ""
     yield "    Inputs:"
     for given in plan.inputs:

@@ -19,7 +19,7 @@ def losses(plan: ir.Plan, lines: Lines) -> None:
                 *(f"    {line}" for line in _told(node, lines)[1]),
             )
         if plan.exits(node) is None:
-            loss = _loss(node, f"{node.name}_logits", plan, lines)
+            loss = _loss(node, node.variable, plan, lines)
             lines.write(f'    losses["{node.name}"] = {loss}')
             continue
         each = _loss(node, "exit_bc", plan, lines)
@@ -58,7 +58,7 @@ def _loss(node: ir.Head, logits: str, plan: ir.Plan, lines: Lines) -> str:
 
 def _told(node: ir.Head, lines: Lines) -> tuple[str, list[str]]:
     """The condition of tokens without a loss, and the statements that name what it speaks of."""
-    name, logits, document = node.name, f"{node.name}_logits", lines.documents[node.segment or ""]
+    name, logits, document = node.name, node.variable, lines.documents[node.segment or ""]
     variables = {
         "k": (f"{name}_token_t", f"torch.arange({logits}.shape[1], device={logits}.device)"),
         "p": (f"{name}_place_bt", f"document_places({document})"),

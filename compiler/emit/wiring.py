@@ -131,7 +131,7 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
     parts, valids = lines.values(node.sources), lines.validities(node.sources)
     if not node.kept:
         lines.counts |= {s.name: str(s.tokens.max) for s in node.out.segments}
-        lines.write(f"{valid} = None")
+        lines.valids[node.out.name] = "None"
     elif node.fusion.keeps == "first":
         lines.valids[node.out.name] = lines.valids[node.kept[0].name]
     else:
@@ -160,20 +160,20 @@ def _context(node: ir.Fuse, lines: Lines) -> dict[str, str]:
 
 def _cross(node: ir.Fuse, site: ir.Attention, lines: Lines) -> dict[str, str]:
     """What the attention of a fusion is told of whom it sees."""
-    valid = _context(node, lines)["context_bt"]
-    return _told(site, (valid, lines.tensors[node.sources[0].name]), lines)
+    return _told(site, _context(node, lines)["context_bt"], lines)
 
 
-def _told(site: ir.Attention, names: tuple[str, str], lines: Lines) -> dict[str, str]:
-    """What an attention is told: a mask, or patterns by name; names: validity, a tensor."""
+def _told(site: ir.Attention, valid: str, lines: Lines) -> dict[str, str]:
+    """What an attention is told: a mask, or patterns by name; valid: which keys there are."""
     counts = _tuple([lines.counts[segment] for segment in masks.parameters(*site.sides)])
-    told = {"mask": f"visible_keys({names[0]})", "valid_bt": names[0], "counts": counts}
+    seen = "None" if valid == "None" else f"visible_keys({valid})"
+    told = {"mask": seen, "valid_bt": valid, "counts": counts}
     if sparse.patterns(site, lines.requests.backend):
         lines.patterns += sparse.definitions(site)
         lines.kernels += sparse.kernels(site)
         told |= _spans(site, lines)
     elif not masks.is_full(site) and not masks.is_causal(site):
-        told["mask"] = _visible(site, names, lines)
+        told["mask"] = _visible(site, valid, lines)
     return told
 
 
@@ -194,9 +194,8 @@ def _spans(site: ir.Attention, lines: Lines) -> dict[str, str]:
     return {"mask": "None", "spans": f"({asked}, {told})"}
 
 
-def _visible(site: ir.Attention, names: tuple[str, str], lines: Lines) -> str:
-    """What each query sees: a mask function for each group of heads; names: validity, a tensor."""
-    valid, like = names
+def _visible(site: ir.Attention, valid: str, lines: Lines) -> str:
+    """What each query sees of the valid keys: a mask function for each group of heads."""
     groups, sides = site.groups, site.sides
     lengths = [lines.counts[segment] for segment in masks.parameters(*sides)]
     packed = masks.documents(groups)
@@ -204,7 +203,7 @@ def _visible(site: ir.Attention, names: tuple[str, str], lines: Lines) -> str:
     calls = []
     for name, whose, group in zip(sparse.names(site), sparse.words(site), groups, strict=True):
         lines.masks.append(masks.function(name, whose, group.masks, sides, packed))
-        calls.append(f"{name}({', '.join(lengths)}, {like}.device)")
+        calls.append(f"{name}({', '.join([*lengths, 'device'])})")
     if len(groups) == 1:
         if packed:
             return f"visible_by_sample({calls[0]}, {valid})"
@@ -217,7 +216,7 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
     """Run a stream's blocks."""
     source, valid = lines.tensors[node.source.name], lines.valids[node.source.name]
     arguments = {
-        **_all_told(node, (valid, source), lines),
+        **_all_told(node, valid, lines),
         "x_btd": source,
         "positions_t": _positions(node, plan, lines),
         "routing": f"{node.stream}_routing",
@@ -233,12 +232,12 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
         _routed(node, lines)
 
 
-def _all_told(node: ir.Stack, names: tuple[str, str], lines: Lines) -> dict[str, str]:
-    """What all attention of a stack is told; names: validity, a tensor."""
+def _all_told(node: ir.Stack, valid: str, lines: Lines) -> dict[str, str]:
+    """What all attention of a stack is told; valid: which of its tokens there are."""
     sites = {site.owner: site for site in reversed(node.attentions)}
-    every = {owner: _told(site, names, lines) for owner, site in reversed(sites.items())}
+    every = {owner: _told(site, valid, lines) for owner, site in reversed(sites.items())}
     read = [every[site.owner]["mask"] for site in masked(node, lines.requests.backend)]
-    first = next(iter(every.values()), {"mask": "None", "valid_bt": names[0], "counts": "()"})
+    first = next(iter(every.values()), {"mask": "None", "valid_bt": valid, "counts": "()"})
     return {**first, "mask": read[0] if read else first["mask"], "masks": _tuple(read or ["None"])}
 
 
@@ -293,7 +292,7 @@ def _positions(node: ir.Stack, plan: ir.Plan, lines: Lines) -> str:
         make = (
             f"torch.arange({count}" if segment.rotary else f"torch.zeros({count}, dtype=torch.int64"
         )
-        run = f"{make}, device={like}.device)"
+        run = f"{make}, device=device)"
         runs.append(f"{run}.expand({like}.shape[0], -1)" if anew else run)
     if anew:
         return f"{runs[0]}[:, None]" if len(runs) == 1 else f"torch.cat({_tuple(runs)}, 1)[:, None]"
@@ -303,7 +302,7 @@ def _positions(node: ir.Stack, plan: ir.Plan, lines: Lines) -> str:
 def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
     """Read a stream, or several."""
     arguments: dict[str, str] = {}
-    out = f"{node.name}_logits"
+    out = node.variable
     for side, value in zip(("first", "second"), node.sources, strict=False):
         arguments |= {f"{side}_btd": lines.tensors[value.name]}
         arguments |= {f"{side}_bt": lines.valids[value.name]}

@@ -20,6 +20,10 @@ class Kind:
     """Its class in `compiler/parts/head.py`."""
     says: ClassVar[str]
     """What it says, of a `size` or a `segment`, and its shape."""
+    constant: ClassVar[str] = ""
+    """What its `size` is, among the model's constants; "": named by what it reads."""
+    variable: ClassVar[str] = "logits"
+    """What stands after its name in the variable of what it says."""
     pools: ClassVar[bool] = True
     """Whether all tokens of a stream make one answer."""
 
@@ -40,6 +44,7 @@ class Classifier(Pooled):
     """Class logits."""
 
     name = "classifier"
+    constant = "CLASSES"
     says = "Class logits [B, {size}]."
 
 
@@ -48,6 +53,8 @@ class Regressor(Pooled):
     """Numbers."""
 
     name = "regressor"
+    constant = "OUTPUTS"
+    variable = "predicted"
     says = "Numbers [B, {size}]."
 
 
@@ -70,6 +77,7 @@ class Contrastive(Kind):
 
     name = "contrastive"
     part = "ContrastiveHead"
+    constant = "PROJECTION"
     says = "Similarity of each pair of samples [B, B]."
     segment: ClassVar[None] = None
     tied: ClassVar[None] = None
@@ -102,6 +110,11 @@ class Head:
     def says(self) -> str:
         """What it says, and its shape, as a sentence."""
         return self.answer.says.format(size=self.size, segment=self.segment)
+
+    @property
+    def variable(self) -> str:
+        """What it says, in the model's `forward`."""
+        return f"{self.name}_{self.answer.variable}"
 
     @property
     def segment(self) -> str | None:

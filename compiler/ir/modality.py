@@ -43,8 +43,8 @@ class Kind(ABC):
 
     @property
     @abstractmethod
-    def admits(self) -> object:
-        """What the check is told of them."""
+    def admits(self) -> str:
+        """What the check is told of them, as its argument."""
 
     @abstractmethod
     def held(self, token: int) -> Index:
@@ -94,9 +94,9 @@ class Ids(Kind):
         return "B", "T"
 
     @property
-    def admits(self) -> object:
+    def admits(self) -> str:
         """What the check is told of them."""
-        return self.vocab
+        return f"vocab={self.vocab}"
 
     def codes(self, token: int) -> int:
         """Each is an id."""
@@ -130,9 +130,9 @@ class Row(Kind):
         return "B", len(self.columns)
 
     @property
-    def admits(self) -> object:
+    def admits(self) -> str:
         """What the check is told of them."""
-        return self.columns
+        return f"columns={self.columns}"
 
     def codes(self, token: int) -> int:
         """Those of its column."""
@@ -155,9 +155,9 @@ class Numbers(Kind):
     """A parameter of its part, for dtype and device."""
 
     @property
-    def admits(self) -> object:
+    def admits(self) -> str:
         """Their sizes, where one is told."""
-        return tuple(size if isinstance(size, int) else None for size in self.shape)
+        return str(tuple(size if isinstance(size, int) else None for size in self.shape))
 
     @property
     @abstractmethod
@@ -178,6 +178,11 @@ class Patches(Numbers):
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
         return self.height // self.patch, self.breadth // self.patch
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Of a picture, or of a frame."""
+        return self.channels, self.height, self.breadth
 
     @property
     def inputs(self) -> int:
@@ -202,7 +207,7 @@ class Picture(Patches):
     @property
     def shape(self) -> tuple[int | str, ...]:
         """Of the raw values."""
-        return "B", self.channels, self.height, self.breadth
+        return "B", *self.sizes
 
     def held(self, token: int) -> Index:
         """The raw values of a token."""
@@ -218,11 +223,6 @@ class Clip(Patches):
     argument = "video_bfchw"
 
     tubelet: int
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """Of a frame."""
-        return self.channels, self.height, self.breadth
 
     @property
     def shape(self) -> tuple[int | str, ...]:

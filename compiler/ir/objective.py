@@ -20,6 +20,8 @@ class Kind:
     """What looks at targets, in `compiler/parts/inputs.py`."""
     told_of: ClassVar[tuple[str, ...]]
     """What that is told: of `batch`, `size` (the head's), `tokens` (a shape), `length`."""
+    counts: ClassVar[str] = ""
+    """What it calls the head's size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class CrossEntropy(Kind):
     takes: ClassVar[tuple[str, ...]] = ("logits", "target")
     check = "expect_classes"
     told_of = ("batch", "size")
+    counts = "classes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class SquaredError(Kind):
     takes = ("logits", "target")
     check = "expect_values"
     told_of = ("batch", "size")
+    counts = "outputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class NextToken(Kind):
     takes = ("logits", "target", "valid")
     check = "expect_next"
     told_of = ("tokens", "length", "size")
+    counts = "vocab"
 
     told: str
 

@@ -185,7 +185,7 @@ def rotation(positions: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
 
 
 class Rotation(nn.Module):
-    """Cosines and sines of the rotary angles of positions: two of [..., half of {width}]."""
+    """Cosines and sines of the rotary angles of positions: two tables [..., {width} / 2]."""
 
     def __init__(self, positions: int, rotary: ir.Rotary) -> None:
         super().__init__()
@@ -328,9 +328,12 @@ class Attention(nn.Module):
         **_: object,
     ) -> Tensor:
         qkv_bthw = self.qkv(x_btd).unflatten(-1, (-1, self.head_width))
-        q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
-            (self.heads, self.kv_heads, self.kv_heads), dim=1
-        )
+        if self.kv_heads == self.heads:
+            q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).chunk(3, dim=1)
+        else:
+            q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
+                (self.heads, self.kv_heads, self.kv_heads), dim=1
+            )
         if self.normed and self.together:
             q_bhtw = normed_together(q_bhtw, self.query_norm)
             k_bhtw = normed_together(k_bhtw, self.key_norm)
@@ -353,14 +356,23 @@ class Attention(nn.Module):
             relative = relative_scores(self.relative, counts, self.lines, x_btd.device)
         if (self.scored or self.scale is not None) and len(self.shown) > 1:
             y_bhtw = attend_scored_by_head(
-                *(q_bhtw, k_bhtw, v_bhtw, self.shown, counts, valid_bt),
+                q_bhtw,
+                k_bhtw,
+                v_bhtw,
+                self.shown,
+                counts,
+                valid_bt,
                 spans=(mask, mask) if self.packed else (None, None),
                 relative=relative if self.scored else (None, None),
                 scale=self.scale,
             )
         elif (self.scored or self.scale is not None) and self.shown:
             y_bhtw = sparse_attention(
-                *(q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts), valid_bt),
+                q_bhtw,
+                k_bhtw,
+                v_bhtw,
+                (self.pattern, counts),
+                valid_bt,
                 spans=(mask, mask) if self.packed else (None, None),
                 relative=relative if self.scored else (None, None),
                 scale=self.scale,

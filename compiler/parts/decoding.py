@@ -126,7 +126,9 @@ def placed_tokens(length_b: Tensor | None, batch: int, tokens: int, device: torc
     return torch.where(place_t < length_b[:, None], place_t, -1)
 
 
-def kept_tokens(place_bt: Tensor, alive_bt: Tensor, start: int, most: int | None) -> KeySlots:
+def kept_tokens(
+    place_bt: Tensor, alive_bt: Tensor, start: int = 0, most: int | None = None
+) -> KeySlots:
     """Slots for what is alive, in order, of tokens that stand from `start` on in the sequence.
 
     most: as many as are ever alive in a sample; None where that grows.
@@ -156,7 +158,7 @@ def take_row(made_bf: Tensor, slots: KeySlots) -> KeyValue:
 
 def forget(cached: CachedKeys, alive_bs: Tensor, most: int | None) -> CachedKeys:
     """The keys that are alive."""
-    left = kept_tokens(cached.place_bs, alive_bs, 0, most)
+    left = kept_tokens(cached.place_bs, alive_bs, most=most)
     layers = tuple(KeyValue(at_slots(k, left), at_slots(v, left)) for k, v in cached.layers)
     return CachedKeys(left.place_bs, layers)
 

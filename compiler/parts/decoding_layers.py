@@ -175,9 +175,12 @@ def next_attended(
 ) -> tuple[Tensor, KeyValue]:
     """What the next tokens read from kept keys and each other's; all of these, with values."""
     qkv_bchw = attention.qkv(x_bcd).unflatten(-1, (-1, of.head_width))
-    q_bhcw, k_bhcw, v_bhcw = qkv_bchw.transpose(1, 2).split(
-        (of.heads, of.kv_heads, of.kv_heads), dim=1
-    )
+    if of.kv_heads == of.heads:
+        q_bhcw, k_bhcw, v_bhcw = qkv_bchw.transpose(1, 2).chunk(3, dim=1)
+    else:
+        q_bhcw, k_bhcw, v_bhcw = qkv_bchw.transpose(1, 2).split(
+            (of.heads, of.kv_heads, of.kv_heads), dim=1
+        )
     if of.scores is not None and of.scores.norm is not None and of.scores.together:
         q_bhcw = normed_together(q_bhcw, attention.query_norm)
         k_bhcw = normed_together(k_bhcw, attention.key_norm)

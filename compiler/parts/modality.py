@@ -140,7 +140,7 @@ class Placed(nn.Module):
             x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         elif self.placing == "sincos-2d":
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            positions_t = positions_t % (self.rows * self.columns)
+            positions_t %= self.rows * self.columns
             x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         return x_btd
 
@@ -168,13 +168,12 @@ class TokenEmbedding(Placed):
 
 
 class ImageEmbedding(Placed):
-    """Pixels [B, {channels}, {height}, {breadth}] -> a token for each {patch} x {patch} patch."""
+    """Pixels [B, {sizes}] -> a token for each {patch} x {patch} patch."""
 
     def __init__(
         self,
-        channels: int,
-        height: int,
-        breadth: int,
+        sizes: tuple[int, int, int],
+        grid: tuple[int, int],
         patch: int,
         width: int,
         position: ir.Position,
@@ -182,9 +181,9 @@ class ImageEmbedding(Placed):
         super().__init__()
         self.width = width
         self.side = patch
-        self.rows = height // patch
-        self.columns = breadth // patch
-        self.patch = nn.Linear(channels * patch * patch, width)
+        self.rows = grid[0]
+        self.columns = grid[1]
+        self.patch = nn.Linear(sizes[0] * patch**2, width)
         max_tokens = self.rows * self.columns
         self._place(position, max_tokens, width)
 
@@ -210,6 +209,7 @@ class VideoEmbedding(Placed):
     def __init__(
         self,
         sizes: tuple[int, int, int],
+        grid: tuple[int, int],
         patch: int,
         tubelet: int,
         width: int,
@@ -217,35 +217,31 @@ class VideoEmbedding(Placed):
         max_tokens: int,
     ) -> None:
         super().__init__()
-        channels, height, breadth = sizes
         self.width = width
         self.side = patch
-        self.channels = channels
         self.tubelet = tubelet
-        self.rows = height // patch
-        self.columns = breadth // patch
+        self.rows = grid[0]
+        self.columns = grid[1]
         self.packed = False
-        self.patch = nn.Linear(tubelet * channels * patch * patch, width)
+        self.patch = nn.Linear(tubelet * sizes[0] * patch**2, width)
         self._place(position, max_tokens, width)
 
     def forward(self, video_bfchw: Tensor, length_b: Tensor | None) -> Tensor:
-        batch, frames = video_bfchw.shape[:2]
-        real_bf = valid_tokens(length_b, frames)
+        real_bf = valid_tokens(length_b, video_bfchw.shape[1])
         if real_bf is not None:
             video_bfchw = video_bfchw.masked_fill(~real_bf[:, :, None, None, None], 0.0)
         if self.tubelet > 1:
-            video_bfchw = F.pad(video_bfchw, (0, 0, 0, 0, 0, 0, 0, -frames % self.tubelet))
-        cut = video_bfchw.reshape(
-            *(batch, video_bfchw.shape[1] // self.tubelet, self.tubelet, self.channels),
-            *(self.rows, self.side, self.columns, self.side),
-        )
+            after = -video_bfchw.shape[1] % self.tubelet
+            video_bfchw = F.pad(video_bfchw, (0, 0, 0, 0, 0, 0, 0, after))
+        cut = video_bfchw.unflatten(4, (self.columns, self.side))
+        cut = cut.unflatten(3, (self.rows, self.side)).unflatten(1, (-1, self.tubelet))
         patches = cut.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
         x_btd: Tensor = self.patch(patches)
         return self._placed(x_btd)
 
 
 class FrameEmbedding(Placed):
-    """Frames [B, F, {features}] -> a token for each {patch}; frames past the length are 0."""
+    """Frames [B, F, {features}], {patch} to a token; those past the length are 0."""
 
     def __init__(
         self,
@@ -283,6 +279,7 @@ class TableEmbedding(Placed):
         self.codes = tuple(i for i, n in enumerate(columns) if n > 0)
         self.offsets = tuple(sum(columns[:i]) for i, n in enumerate(columns) if n > 0)
         self.order = tuple((self.numbers + self.codes).index(i) for i in range(len(columns)))
+        self.mixed = self.order != tuple(range(len(columns)))
         self.wide = max(columns) > 2**24
         if self.numbers:
             self.weight = nn.Parameter(torch.empty(len(self.numbers), width))
@@ -299,16 +296,21 @@ class TableEmbedding(Placed):
         super().reset_parameters()
 
     def forward(self, row_bc: Tensor) -> Tensor:
-        tokens: list[Tensor] = []
         if self.numbers:
-            values_bn = row_bc[:, self.numbers]
+            values_bn = row_bc[:, self.numbers] if self.codes else row_bc
             if self.wide:
                 values_bn = values_bn.to(self.weight.dtype)  # codes may need float64
-            tokens.append(values_bn[..., None] * self.weight + self.bias)
+            x_btd = values_bn[..., None] * self.weight + self.bias
         if self.codes:
-            offsets_n = torch.tensor(self.offsets, device=row_bc.device)
-            tokens.append(self.categories(row_bc[:, self.codes].long() + offsets_n))
-        x_btd = torch.cat(tokens, dim=1)[:, self.order]
+            codes_bn = row_bc[:, self.codes].long() if self.numbers else row_bc.long()
+            if len(self.codes) > 1:
+                codes_bn = codes_bn + torch.tensor(self.offsets, device=row_bc.device)
+        if not self.numbers:
+            x_btd = self.categories(codes_bn)
+        elif self.codes:
+            x_btd = torch.cat((x_btd, self.categories(codes_bn)), dim=1)
+        if self.mixed:
+            x_btd = x_btd[:, self.order]
         if self.placing == "learned" and self.offset > 0:
             x_btd = x_btd + self.position[self.offset :]
         elif self.placing == "learned":

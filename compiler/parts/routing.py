@@ -23,6 +23,11 @@ class Routing(NamedTuple):
     balance: Tensor
 
 
+def quick_gelu(x: Tensor) -> Tensor:
+    """x times the sigmoid of 1.702 x: close to gelu (Hendrycks & Gimpel 2016)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
 def activate(x: Tensor, activation: str) -> Tensor:
     """Apply an activation by name (inlined by the emitter: one return is left)."""
     if activation == "gelu":
@@ -34,7 +39,7 @@ def activate(x: Tensor, activation: str) -> Tensor:
     if activation == "silu":
         return F.silu(x)
     assert activation == "quick-gelu"
-    return x * torch.sigmoid(1.702 * x)
+    return quick_gelu(x)
 
 
 class Mlp(nn.Module):
@@ -79,6 +84,19 @@ def one_of(choice: Tensor, experts: int) -> Tensor:
     return choice[..., None] == torch.arange(experts, device=choice.device)
 
 
+def balance(probability_bte: Tensor, expert_btk: Tensor, valid_bt: Tensor | None) -> Routing:
+    """Each expert's share of the choices of valid tokens, and the loss (Fedus et al. 2022)."""
+    experts = probability_bte.shape[-1]
+    chosen_bte = one_of(expert_btk, experts).sum(dim=2).to(probability_bte.dtype)
+    if valid_bt is not None:
+        chosen_bte = chosen_bte * valid_bt[..., None]
+        probability_bte = probability_bte * valid_bt[..., None]
+    load_e = chosen_bte.sum(dim=(0, 1)) / chosen_bte.sum().clamp(min=1)
+    tokens = probability_bte.sum().clamp(min=1)
+    mean_e = probability_bte.sum(dim=(0, 1)) / tokens
+    return Routing(load_e.detach(), experts * (load_e * mean_e).sum())
+
+
 class Experts(nn.Module):
     """Each token goes to {routing.choose} of {routing.experts} experts (Shazeer et al. 2017)."""
 
@@ -109,7 +127,7 @@ class Experts(nn.Module):
         weight_btk, expert_btk = ranked_bte[..., : self.choose], order_bte[..., : self.choose]
         if self.renormalise:
             weight_btk = weight_btk / weight_btk.sum(dim=-1, keepdim=True)
-        routing.append(self.balance(probability_bte, expert_btk, valid_bt))
+        routing.append(balance(probability_bte, expert_btk, valid_bt))
 
         order_r = expert_btk.flatten().argsort(stable=True)
         rows_e = one_of(expert_btk, self.experts).sum(dim=(0, 1, 2))
@@ -121,18 +139,6 @@ class Experts(nn.Module):
         y_rd = y_rd * weight_btk.flatten()[order_r, None].to(y_rd.dtype)
         y_td = torch.zeros_like(x_btd, dtype=y_rd.dtype).flatten(0, 1)
         return y_td.index_add(0, order_r // self.choose, y_rd).view_as(x_btd)
-
-    def balance(
-        self, probability_bte: Tensor, expert_btk: Tensor, valid_bt: Tensor | None
-    ) -> Routing:
-        chosen_bte = one_of(expert_btk, self.experts).sum(dim=2).to(probability_bte.dtype)
-        if valid_bt is not None:
-            chosen_bte = chosen_bte * valid_bt[..., None]
-            probability_bte = probability_bte * valid_bt[..., None]
-        load_e = chosen_bte.sum(dim=(0, 1)) / chosen_bte.sum().clamp(min=1)
-        tokens = probability_bte.sum().clamp(min=1)
-        mean_e = probability_bte.sum(dim=(0, 1)) / tokens
-        return Routing(load_e.detach(), self.experts * (load_e * mean_e).sum())
 
 
 class ByModality(nn.Module):

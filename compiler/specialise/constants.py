@@ -46,13 +46,14 @@ class Bound:
         return evaluate(visit(node), self.values)
 
     def field(self, atom: ast.expr) -> tuple[object, str]:
-        """The record that an atom is a field of (None: of no record), and what it is called."""
+        """The record that an atom is a field of (None: of no record), and its name: `sizes[0]`."""
         while isinstance(atom, ast.Attribute) and is_self(atom) and atom.attr in self.origins:
             atom = self.origins[atom.attr]
         base = atom.value if isinstance(atom, ast.Subscript) else atom
         if not isinstance(base, ast.Attribute):
-            return None, ast.unparse(base)
-        return (None if is_self(base) else self.value(base.value)), base.attr
+            return None, ast.unparse(atom)
+        name = ast.unparse(atom).removeprefix(f"{ast.unparse(base.value)}.")
+        return (None if is_self(base) else self.value(base.value)), name
 
 
 class Naming(Protocol):

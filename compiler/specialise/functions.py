@@ -130,7 +130,9 @@ class Functions:
         pairs = zip([a.arg for a in given.args.args], node.args, strict=True)
         arguments = {name: fold(value, scope) for name, value in pairs}
         if sum(isinstance(s.node, ast.Return) for s in walk(helper.statement.body)) > 1:
-            inlined = substituted(self._folded(helper.statement, constants, site), arguments)
+            folded = self._folded(helper.statement, constants, site)
+            folded = self._with_names(folded, Bound(constants, owner=site.owner))
+            inlined = substituted(folded, arguments)
             if inlined is not None:
                 return inlined
         found = self.request(name, constants, site)

@@ -28,7 +28,7 @@ RESERVED = frozenset(
 )
 
 ENDINGS = re.compile(
-    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|states|steps|routing|exits|parts|spans|read)$"
+    r"_(tokens|fused|stream|embedding|fusion|head|mask|logits|predicted|states|steps|routing|exits|parts|spans|read)$"
     r"|_(sees|keeps|layers|norms)$"
     r"|_(b|bt|bn|bc|btd|qk|mlp|projection|place_t)$"
     r"|_to_|_sees_|_take_|_embedding_|_tokens_|_mask_|^[qk]_(row|column|frame|document)$"

@@ -138,9 +138,8 @@ def test_positions_begin_anew_in_each_document(position: str) -> None:
 def test_a_patch_is_channel_row_column(
     channels: int, rows: int, columns: int, patch: int, position: str
 ) -> None:
-    part = filled(
-        ImageEmbedding(channels, rows * patch, columns * patch, patch, D, placed(position))
-    )
+    sizes = (channels, rows * patch, columns * patch)
+    part = filled(ImageEmbedding(sizes, (rows, columns), patch, D, placed(position)))
     pixels = normal(2, channels, rows * patch, columns * patch)
     tokens = []
     for b in range(2):
@@ -192,7 +191,7 @@ def test_a_tubelet_is_frame_channel_row_column(
     sizes = (channels, rows * patch, columns * patch)
     deep = math.ceil(frames / tubelet)
     most = (deep + 1) * rows * columns
-    part = filled(VideoEmbedding(sizes, patch, tubelet, D, placed(position), most))
+    part = filled(VideoEmbedding(sizes, (rows, columns), patch, tubelet, D, placed(position), most))
     learned = {"position"} if "learned" in position else set()
     assert set(weights(part)) == {"patch.weight", "patch.bias"} | learned
     x = normal(3, frames, *sizes)
@@ -221,7 +220,7 @@ def test_a_tubelet_is_frame_channel_row_column(
 
 
 def test_a_video_may_have_no_frame_and_anything_past_its_length() -> None:
-    part = filled(VideoEmbedding((1, 4, 6), 2, 2, D, placed("sincos-2d"), 12))
+    part = filled(VideoEmbedding((1, 4, 6), (2, 3), 2, 2, D, placed("sincos-2d"), 12))
     assert part(torch.zeros(3, 0, 1, 4, 6).double(), torch.zeros(3, dtype=torch.int64)).shape == (
         3,
         0,

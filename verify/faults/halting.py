@@ -39,7 +39,7 @@ FAULTS: tuple[Fault, ...] = (
         "a sample that never halts does not give the last step what is left",
         PONDERED,
         ("P41", "P59"),
-        source((r"if step < 4:", "if step < 5:")),
+        source((r"if step < STEPS:", "if step < 5:")),
     ),
     Fault(
         "remainder-lost-in-evaluation",
@@ -130,7 +130,7 @@ FAULTS: tuple[Fault, ...] = (
         ("P59",),
         source(
             (
-                r"for step in range\(1, 5\):",
+                r"for step in range\(1, STEPS \+ 1\):",
                 "given = x_btd\n        for step in range(1, 5):\n"
                 "            x_btd = given[running_r]",
             )

@@ -126,7 +126,10 @@ FAULTS: tuple[Fault, ...] = (
         TOWERS,
         ("P59",),
         source(
-            (r"(torch\.unflatten\(frames_bfc, 1, \(-1, 2\)\))\.flatten\(2\)", r"\1.mT.flatten(2)")
+            (
+                r"(torch\.unflatten\(frames_bfc, 1, \(-1, PATCH\)\))\.flatten\(2\)",
+                r"\1.mT.flatten(2)",
+            )
         ),
     ),
     Fault(
@@ -148,16 +151,14 @@ FAULTS: tuple[Fault, ...] = (
         "a table's categories all start at the first row",
         JOINED,
         ("P59",),
-        source((r"\.long\(\) \+ offsets_n", ".long()")),
+        source((r"codes_bn \+ torch\.tensor\([^\n]*", "codes_bn")),
     ),
     Fault(
         "columns-by-kind",
         "a table's numbers come first and its categories last",
         JOINED,
         ("P59",),
-        source(
-            (r"(torch\.cat\(tokens, dim=1\))\[:, (?:self\.order|\([^)]*\)|\[[^\]]*\])\]", r"\1")
-        ),
+        source((r"return x_btd\[:, \([\d, ]*\)\]", "return x_btd")),
     ),
     Fault(
         "weights-not-initialised",

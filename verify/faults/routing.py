@@ -83,8 +83,8 @@ FAULTS: tuple[Fault, ...] = (
         ("P13", "P59"),
         source(
             (
-                r"        if valid_bt is not None:\n            chosen_bte",
-                "        if False:\n            chosen_bte",
+                r"    if valid_bt is not None:\n        chosen_bte",
+                "    if False:\n        chosen_bte",
             )
         ),
     ),
