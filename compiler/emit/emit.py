@@ -26,7 +26,7 @@ from mmspec.schema.spec import Spec
 
 ATTENTION = frozenset(
     {"visible", "visible_keys", "visible_by_head", "visible_by_sample", "attend_by_head"}
-    | {"attend_scored_by_head", "normed_together"}
+    | {"normed_together"}
     | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
     | {"document_spans", "shared_span", "document_runs", "document_places"}
     | {"rotation", "rotate", "Rotation", "Attention", "CrossAttention"}

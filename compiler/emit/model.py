@@ -43,6 +43,7 @@ PARTS = (
     "rotary",
     "drawn",
     "attention",
+    "cross",
     "routing",
     "norm",
     "stream",

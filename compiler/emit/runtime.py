@@ -14,27 +14,30 @@ from mmspec.compiler import runtime
 FOLDER: Final = "runtime"
 """Of the package, in which all of it lies."""
 
+_SPARSE: Final = (
+    "sparse",
+    "operators",
+    "sparse_pattern",
+    "sparse_plan",
+    "sparse_parts",
+    "sparse_groups",
+    "sparse_calls",
+    "sparse_views",
+    "sparse_scores",
+    "native",
+    "native_build",
+    "native.cpp",
+    "private",
+    "pace",
+    "launch",
+    "tuning",
+    "tiles",
+)
+
 FILES: Final = {
     "grouped": ("grouped", "operators"),
-    "sparse": (
-        "sparse",
-        "operators",
-        "sparse_pattern",
-        "sparse_plan",
-        "sparse_parts",
-        "sparse_groups",
-        "sparse_calls",
-        "sparse_views",
-        "sparse_scores",
-        "native",
-        "native_build",
-        "native.cpp",
-        "private",
-        "pace",
-        "launch",
-        "tuning",
-        "tiles",
-    ),
+    "sparse": _SPARSE,
+    "scored": ("scored", *_SPARSE),
     "tables": ("tables",),
 }
 """Files of `compiler/runtime` that go into a package whole, by the module that its parts import.

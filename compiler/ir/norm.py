@@ -17,6 +17,9 @@ class Kind:
     name: ClassVar[str]
     """As the language has it."""
 
+    in_order: ClassVar[bool] = False
+    """Whether it makes tensors whose axes stand in their order, whatever it reads."""
+
     eps: float
     offset: int = field(default=0, kw_only=True)
     """What is added to its weight before features are multiplied by it: 0 or 1."""
@@ -44,6 +47,7 @@ class LayerNorm(Biased):
     """By mean and variance over the features."""
 
     name = "layer"
+    in_order = True
 
 
 @dataclass(frozen=True, slots=True)

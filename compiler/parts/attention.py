@@ -1,4 +1,4 @@
-"""Attention of a block and of a fusion; masks are bool, true where a query sees a key.
+"""Attention of a block; masks are bool, true where a query sees a key.
 
 Self-attention that passes over tiles has a mask only where it asks for documents: their spans.
 """
@@ -6,7 +6,6 @@ Self-attention that passes over tiles has a mask only where it asks for document
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Self
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.init import STARTS
-from mmspec.compiler.parts.norm import norm_layer
+from mmspec.compiler.parts.norm import norm_layer, normed_together
 from mmspec.compiler.parts.rotary import rates_of, rotate_neighbours, rotation_by
 from mmspec.compiler.parts.scores import (
     offsets,
@@ -24,6 +23,7 @@ from mmspec.compiler.parts.scores import (
     scored,
     scored_lines,
 )
+from mmspec.compiler.runtime.scored import scored_attention
 from mmspec.compiler.runtime.sparse import sparse_attention
 
 
@@ -87,31 +87,6 @@ def attend_by_head(
         sparse_attention(q, k, v, (name, counts), valid_bk, spans, (table, place_t))
         for (name, *_), q, k, v, table in parts
     ]
-    return torch.cat(y, dim=1)
-
-
-def attend_scored_by_head(
-    q_bhqw: Tensor,
-    k_bgkw: Tensor,
-    v_bgkw: Tensor,
-    patterns: tuple[tuple[str, int, int], ...],
-    counts: tuple[int, ...],
-    valid_bk: Tensor | None,
-    spans: tuple[Tensor | None, Tensor | None] = (None, None),
-    relative: tuple[Tensor | None, Tensor | None] = (None, None),
-    scale: float | None = None,
-) -> Tensor:
-    """The same, with what else becomes of scores: see `sparse_attention`."""
-    table_ho, place_t = relative
-    y = []
-    stops = accumulate(heads for _, heads, _ in patterns)
-    kv_stops = accumulate(heads for *_, heads in patterns)
-    for (name, heads, kv_heads), stop, kv_stop in zip(patterns, stops, kv_stops, strict=True):
-        own, shared = slice(stop - heads, stop), slice(kv_stop - kv_heads, kv_stop)
-        table = None if table_ho is None else table_ho[own]
-        tensors = q_bhqw[:, own], k_bgkw[:, shared], v_bgkw[:, shared]
-        pattern = name, counts
-        y += [sparse_attention(*tensors, pattern, valid_bk, spans, (table, place_t), scale=scale)]
     return torch.cat(y, dim=1)
 
 
@@ -246,13 +221,6 @@ def rotate_some_neighbours(x_bhtw: Tensor, turn: tuple[Tensor, Tensor]) -> Tenso
     return torch.cat((first, x_bhtw[..., width:]), dim=-1)
 
 
-def normed_together(x_bhtw: Tensor, norm: nn.Module) -> Tensor:
-    """A norm of the features of all heads of a token at once."""
-    heads_bthw = x_bhtw.transpose(1, 2)
-    y_btf: Tensor = norm(heads_bthw.flatten(2))
-    return y_btf.view_as(heads_bthw).transpose(1, 2)
-
-
 class PartlyBiased(nn.Module):
     """A linear map of {width} features; not all of its rows have a bias."""
 
@@ -291,6 +259,7 @@ class Attention(nn.Module):
         self.heads = attention.heads
         self.kv_heads = attention.kv_heads
         self.head_width = attention.head_width
+        self.shared = self.kv_heads != self.heads
         self.shown = attention.shown
         self.pattern = attention.shown[0][0] if attention.shown else ""
         self.causal = attention.causal
@@ -302,6 +271,7 @@ class Attention(nn.Module):
         self.normed = attention.scores is not None and attention.scores.norm is not None
         self.together = attention.scores is not None and attention.scores.together
         self.scale = None if attention.scores is None else attention.scores.scale
+        self.altered = self.scored or self.scale is not None
         if attention.scores is not None and attention.scores.relative is not None:
             self.lines = attention.scores.lines
             self.relative = relative_layer(attention.heads, attention.scores.relative)
@@ -352,10 +322,8 @@ class Attention(nn.Module):
             mask = scored(self.relative(offsets(x_btd.shape[1], x_btd.device)), mask)
         elif self.scored and not self.shown:
             mask = scored(scored_lines(self.relative, counts, self.lines, x_btd.device), mask)
-        if self.scored and self.shown:
-            relative = relative_scores(self.relative, counts, self.lines, x_btd.device)
-        if (self.scored or self.scale is not None) and len(self.shown) > 1:
-            y_bhtw = attend_scored_by_head(
+        if self.altered and self.shown:
+            y_bhtw = scored_attention(
                 q_bhtw,
                 k_bhtw,
                 v_bhtw,
@@ -363,28 +331,14 @@ class Attention(nn.Module):
                 counts,
                 valid_bt,
                 spans=(mask, mask) if self.packed else (None, None),
-                relative=relative if self.scored else (None, None),
-                scale=self.scale,
-            )
-        elif (self.scored or self.scale is not None) and self.shown:
-            y_bhtw = sparse_attention(
-                q_bhtw,
-                k_bhtw,
-                v_bhtw,
-                (self.pattern, counts),
-                valid_bt,
-                spans=(mask, mask) if self.packed else (None, None),
-                relative=relative if self.scored else (None, None),
+                relative=relative_scores(self.relative, counts, self.lines, x_btd.device)
+                if self.scored
+                else (None, None),
                 scale=self.scale,
             )
         elif self.causal and not self.shown:
             y_bhtw = F.scaled_dot_product_attention(
-                q_bhtw,
-                k_bhtw,
-                v_bhtw,
-                is_causal=True,
-                scale=self.scale,
-                enable_gqa=self.kv_heads != self.heads,
+                q_bhtw, k_bhtw, v_bhtw, is_causal=True, scale=self.scale, enable_gqa=self.shared
             )
         elif self.packed and len(self.shown) > 1:
             y_bhtw = attend_by_head(
@@ -403,59 +357,7 @@ class Attention(nn.Module):
             y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts), valid_bt)
         else:
             y_bhtw = F.scaled_dot_product_attention(
-                q_bhtw,
-                k_bhtw,
-                v_bhtw,
-                attn_mask=mask,
-                scale=self.scale,
-                enable_gqa=self.kv_heads != self.heads,
+                q_bhtw, k_bhtw, v_bhtw, attn_mask=mask, scale=self.scale, enable_gqa=self.shared
             )
         y_btd: Tensor = self.output(y_bhtw.transpose(1, 2).flatten(2))
         return y_btd
-
-
-class CrossAttention(nn.Module):
-    """Queries read a context; a query that sees no key gets exactly 0."""
-
-    def __init__(
-        self, width: int, heads: int, shown: ir.Patterns = (), packed: bool = False
-    ) -> None:
-        super().__init__()
-        self.heads = heads
-        self.shown = shown
-        self.pattern = shown[0][0] if shown else ""
-        self.packed = packed
-        self.norm_query = nn.LayerNorm(width)
-        self.norm_context = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.output = nn.Linear(width, width, bias=False)
-
-    def forward(
-        self,
-        x_bqd: Tensor,
-        context_bkd: Tensor,
-        mask: Tensor | None,
-        valid_bk: Tensor | None,
-        counts: tuple[int, ...],
-        spans: tuple[Tensor | None, Tensor | None] = (None, None),
-    ) -> Tensor:
-        q_bqd = self.query(self.norm_query(x_bqd))
-        k_bkd, v_bkd = self.key_value(self.norm_context(context_bkd)).chunk(2, dim=-1)
-        q_bhqw, k_bhkw, v_bhkw = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q_bqd, k_bkd, v_bkd)
-        )
-        if self.packed and len(self.shown) > 1:
-            y_bhqw = attend_by_head(q_bhqw, k_bhkw, v_bhkw, self.shown, counts, valid_bk, spans)
-        elif self.packed and self.shown:
-            y_bhqw = sparse_attention(
-                q_bhqw, k_bhkw, v_bhkw, (self.pattern, counts), valid_bk, spans
-            )
-        elif len(self.shown) > 1:
-            y_bhqw = attend_by_head(q_bhqw, k_bhkw, v_bhkw, self.shown, counts, valid_bk)
-        elif self.shown:
-            y_bhqw = sparse_attention(q_bhqw, k_bhkw, v_bhkw, (self.pattern, counts), valid_bk)
-        else:
-            y_bhqw = F.scaled_dot_product_attention(q_bhqw, k_bhkw, v_bhkw, attn_mask=mask)
-        y_bqd: Tensor = self.output(y_bhqw.transpose(1, 2).flatten(2))
-        return y_bqd

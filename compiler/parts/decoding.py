@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import (
-    CrossAttention,
     rotate,
     rotate_some,
     rotate_some_neighbours,
     rotation,
 )
+from mmspec.compiler.parts.cross import CrossAttention
 from mmspec.compiler.parts.drawn import mixed
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding

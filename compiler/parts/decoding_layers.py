@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention, normed_together
+from mmspec.compiler.parts.attention import Attention
 from mmspec.compiler.parts.decoding import CachedKeys, KeyValue, forget, rotated, turn_of
+from mmspec.compiler.parts.norm import normed_together
 from mmspec.compiler.parts.scores import scored
 from mmspec.compiler.parts.stream import Block, Stack
 

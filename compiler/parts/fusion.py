@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import CrossAttention, visible_keys
+from mmspec.compiler.parts.attention import visible_keys
+from mmspec.compiler.parts.cross import CrossAttention
 from mmspec.compiler.parts.init import STARTS
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, join_valid, mean_pool

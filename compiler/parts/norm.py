@@ -88,3 +88,10 @@ def norm_layer(width: int, norm: ir.Norm) -> nn.Module:
     if norm.offset:
         return OffsetLayerNorm(width, norm)
     return nn.LayerNorm(width, eps=norm.eps, bias=norm.bias)
+
+
+def normed_together(x_bhtw: Tensor, norm: nn.Module) -> Tensor:
+    """A norm of the features of all heads of a token at once."""
+    heads_bthw = x_bhtw.transpose(1, 2)
+    y_btf: Tensor = norm(heads_bthw.flatten(2))
+    return y_btf.view_as(heads_bthw).transpose(1, 2)

@@ -32,8 +32,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "F.dropout": {"p": 0.5, "training": True},
     "F.cross_entropy": {"label_smoothing": 0.0, "reduction": "mean", "ignore_index": -100},
     "F.scaled_dot_product_attention": _SDPA,
-    "sparse_attention": _BY_TILES,
-    "attend_scored_by_head": _BY_TILES,
+    "scored_attention": _BY_TILES,
 }
 
 

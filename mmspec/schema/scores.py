@@ -12,7 +12,8 @@ from mmspec.expressions import mask as masks
 from mmspec.expressions import words
 from mmspec.schema import choice
 from mmspec.schema.base import Model, Positive, Refused, parsed
-from mmspec.schema.norm import LayerNorm, Normed, RmsNorm
+from mmspec.schema.norm import KINDS as OTHER_NORMS
+from mmspec.schema.norm import Normed
 
 
 class Relating(Model):
@@ -78,9 +79,8 @@ class HeadNorm(Model):
     @property
     def norm(self) -> Normed:
         """As any other norm."""
-        if self.kind == "rms":
-            return RmsNorm(kind="rms", eps=self.eps, offset=self.offset)
-        return LayerNorm(eps=self.eps, offset=self.offset)
+        found: Normed = OTHER_NORMS[self.kind](kind=self.kind, eps=self.eps, offset=self.offset)
+        return found
 
 
 NORMS: dict[str, type[HeadNorm]] = choice.by_name(HeadNorm)

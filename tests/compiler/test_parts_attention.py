@@ -13,12 +13,12 @@ from torch import Tensor
 
 from mmspec.compiler.parts.attention import (
     Attention,
-    CrossAttention,
     rotate,
     rotation,
     visible,
     visible_keys,
 )
+from mmspec.compiler.parts.cross import CrossAttention
 
 NO_TURN = (torch.ones(0), torch.zeros(0))
 B, T, D = 2, 5, 12

@@ -36,8 +36,8 @@ def _norms(rows: Polynomial, layer: ir.Attention) -> Cost:
         cost += norm(rows * times, of, layer.scores.norm) + keeps(rows * (-times * of))
         # Without rotary attention keeps what they made.
         cost += keeps(rows * (0 if layer.rotary else times * of))
-    # A layer norm makes queries in an order of axes from which `output` needs a copy.
-    by_head = isinstance(layer.scores.norm, ir.LayerNorm) and not layer.scores.together
+    # Where queries stand head by head, `output` needs a copy of what is read.
+    by_head = layer.scores.norm.in_order and not layer.scores.together
     copied = by_head and not layer.rotary
     return cost + keeps(rows * (layer.heads * width if copied else 0))
 
