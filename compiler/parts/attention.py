@@ -259,7 +259,6 @@ class Attention(nn.Module):
         self.heads = attention.heads
         self.kv_heads = attention.kv_heads
         self.head_width = attention.head_width
-        self.shared = self.kv_heads != self.heads
         self.shown = attention.shown
         self.pattern = attention.shown[0][0] if attention.shown else ""
         self.causal = attention.causal
@@ -338,7 +337,12 @@ class Attention(nn.Module):
             )
         elif self.causal and not self.shown:
             y_bhtw = F.scaled_dot_product_attention(
-                q_bhtw, k_bhtw, v_bhtw, is_causal=True, scale=self.scale, enable_gqa=self.shared
+                q_bhtw,
+                k_bhtw,
+                v_bhtw,
+                is_causal=True,
+                scale=self.scale,
+                enable_gqa=self.kv_heads != self.heads,
             )
         elif self.packed and len(self.shown) > 1:
             y_bhtw = attend_by_head(
@@ -357,7 +361,12 @@ class Attention(nn.Module):
             y_bhtw = sparse_attention(q_bhtw, k_bhtw, v_bhtw, (self.pattern, counts), valid_bt)
         else:
             y_bhtw = F.scaled_dot_product_attention(
-                q_bhtw, k_bhtw, v_bhtw, attn_mask=mask, scale=self.scale, enable_gqa=self.shared
+                q_bhtw,
+                k_bhtw,
+                v_bhtw,
+                attn_mask=mask,
+                scale=self.scale,
+                enable_gqa=self.kv_heads != self.heads,
             )
         y_btd: Tensor = self.output(y_bhtw.transpose(1, 2).flatten(2))
         return y_btd
