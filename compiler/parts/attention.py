@@ -250,8 +250,8 @@ class PartlyBiased(nn.Module):
         return F.linear(x_btd, self.weight, bias_r)
 
 
-class Attention(nn.Module):
-    """{attention.heads} heads of width {attention.head_width} (Vaswani et al. 2017)."""
+class Attending(nn.Module):
+    """How queries read keys and values: what every attention of a block does."""
 
     def __init__(self, width: int, attention: ir.Attention) -> None:
         super().__init__()
@@ -287,36 +287,16 @@ class Attention(nn.Module):
             self.key_norm = norm_layer(of_keys, attention.scores.norm)
         self.output = nn.Linear(self.heads * self.head_width, width, bias=attention.bias)
 
-    def forward(
+    def _attended(
         self,
+        q_bhtw: Tensor,
+        k_bhtw: Tensor,
+        v_bhtw: Tensor,
         x_btd: Tensor,
         mask: Tensor | None,
-        turn: tuple[Tensor, Tensor],
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
-        **_: object,
     ) -> Tensor:
-        qkv_bthw = self.qkv(x_btd).unflatten(-1, (-1, self.head_width))
-        if self.kv_heads == self.heads:
-            q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).chunk(3, dim=1)
-        else:
-            q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
-                (self.heads, self.kv_heads, self.kv_heads), dim=1
-            )
-        if self.normed and self.together:
-            q_bhtw = normed_together(q_bhtw, self.query_norm)
-            k_bhtw = normed_together(k_bhtw, self.key_norm)
-        elif self.normed:
-            q_bhtw, k_bhtw = self.query_norm(q_bhtw), self.key_norm(k_bhtw)
-        if self.partial and self.interleaved:
-            q_bhtw = rotate_some_neighbours(q_bhtw, turn)
-            k_bhtw = rotate_some_neighbours(k_bhtw, turn)
-        elif self.partial:
-            q_bhtw, k_bhtw = rotate_some(q_bhtw, turn), rotate_some(k_bhtw, turn)
-        elif self.interleaved:
-            q_bhtw, k_bhtw = rotate_neighbours(q_bhtw, turn), rotate_neighbours(k_bhtw, turn)
-        elif self.rotary:
-            q_bhtw, k_bhtw = rotate(q_bhtw, turn), rotate(k_bhtw, turn)
         if self.scored and len(self.lines) == 1 and not self.shown:
             mask = scored(self.relative(offsets(x_btd.shape[1], x_btd.device)), mask)
         elif self.scored and not self.shown:
@@ -370,3 +350,39 @@ class Attention(nn.Module):
             )
         y_btd: Tensor = self.output(y_bhtw.transpose(1, 2).flatten(2))
         return y_btd
+
+
+class Attention(Attending):
+    """{attention.heads} heads of width {attention.head_width} (Vaswani et al. 2017)."""
+
+    def forward(
+        self,
+        x_btd: Tensor,
+        mask: Tensor | None,
+        turn: tuple[Tensor, Tensor],
+        valid_bt: Tensor | None,
+        counts: tuple[int, ...],
+        **_: object,
+    ) -> Tensor:
+        qkv_bthw = self.qkv(x_btd).unflatten(-1, (-1, self.head_width))
+        if self.kv_heads == self.heads:
+            q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).chunk(3, dim=1)
+        else:
+            q_bhtw, k_bhtw, v_bhtw = qkv_bthw.transpose(1, 2).split(
+                (self.heads, self.kv_heads, self.kv_heads), dim=1
+            )
+        if self.normed and self.together:
+            q_bhtw = normed_together(q_bhtw, self.query_norm)
+            k_bhtw = normed_together(k_bhtw, self.key_norm)
+        elif self.normed:
+            q_bhtw, k_bhtw = self.query_norm(q_bhtw), self.key_norm(k_bhtw)
+        if self.partial and self.interleaved:
+            q_bhtw = rotate_some_neighbours(q_bhtw, turn)
+            k_bhtw = rotate_some_neighbours(k_bhtw, turn)
+        elif self.partial:
+            q_bhtw, k_bhtw = rotate_some(q_bhtw, turn), rotate_some(k_bhtw, turn)
+        elif self.interleaved:
+            q_bhtw, k_bhtw = rotate_neighbours(q_bhtw, turn), rotate_neighbours(k_bhtw, turn)
+        elif self.rotary:
+            q_bhtw, k_bhtw = rotate(q_bhtw, turn), rotate(k_bhtw, turn)
+        return self._attended(q_bhtw, k_bhtw, v_bhtw, x_btd, mask, valid_bt, counts)
