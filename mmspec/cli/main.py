@@ -19,6 +19,7 @@ from mmspec.cli import (
     laws,
     new,
     predict,
+    schema,
     show,
     train,
     tune,
@@ -27,7 +28,7 @@ from mmspec.cli import (
 
 _COMMANDS = (
     *(new, check, show, compile, analyze, tune, verify),
-    *(train, predict, generate, evaluate, laws, explain),
+    *(train, predict, generate, evaluate, laws, schema, explain),
 )
 
 

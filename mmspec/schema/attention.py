@@ -82,7 +82,9 @@ class Heads(Model):
     """Some heads, and what they see."""
 
     heads: Size
+    """How many."""
     mask: Attention
+    """What they see."""
 
     @field_validator("mask")
     @classmethod

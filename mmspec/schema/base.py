@@ -81,7 +81,13 @@ def _held(value: float) -> float:
 _MOST: Final = (2 - 2**-23) * 2.0**127
 _LEAST: Final = 2.0**-126
 
-Size = Annotated[int, BeforeValidator(_size), Field(ge=1, lt=2**31)]
+_Written = (
+    Annotated[int, Field(ge=1, lt=2**31)]
+    | Annotated[str, Field(description="of the `dims`", examples=["2*d"])]
+)
+Size = Annotated[
+    int, BeforeValidator(_size, json_schema_input_type=_Written), Field(ge=1, lt=2**31)
+]
 Held = AfterValidator(_held)
 Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Held]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Held]

@@ -19,15 +19,25 @@ class Biases(Model):
     """
 
     linear: bool | None = None
+    """Of all linears that are not named."""
     query: bool | None = None
+    """Of the map to queries."""
     key: bool | None = None
+    """Of the map to keys."""
     value: bool | None = None
+    """Of the map to values."""
     output: bool | None = None
+    """Of the map that brings heads together."""
     up: bool | None = None
+    """Of the map to hidden features."""
     gate: bool | None = None
+    """Of the gate of a glu."""
     down: bool | None = None
+    """Of the map back from hidden features."""
     router: bool | None = None
+    """Of the map that chooses experts."""
     norm: bool | None = None
+    """Of layer and group norms."""
 
 
 _UNBIASED: Final = ("router",)

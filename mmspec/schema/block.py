@@ -28,7 +28,9 @@ class _Entry(Model):
     word: ClassVar[Literal["attention", "feed_forward"]]
 
     name: SublayerName | None = None
+    """What its modules are called, by default its word."""
     scale: Positive = 1.0
+    """What that which it adds is multiplied by."""
     norm: Norm = LayerNorm.model_construct()
     bias: Bias = True
     dropout: Fraction01 = 0.0
@@ -61,8 +63,11 @@ class ParallelEntry(Model):
     word: ClassVar[str] = "parallel"
 
     parallel: tuple[Single, ...] = Field(min_length=2)
+    """The sub-layers."""
     norm: Literal["shared"] | None = None
+    """`shared`: one norm for all of them."""
     name: SublayerName | None = None
+    """What their modules are called, by default their words."""
 
 
 KINDS: Final[dict[str, type[Model]]] = {

@@ -6,10 +6,11 @@ arguments of each, is what the models of the kinds say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic.fields import FieldInfo
 
 from mmspec.diagnostics import Diagnostic, shortened
@@ -48,7 +49,17 @@ def reader(key: str, kinds: Kinds, default: str = "", number: str = "") -> Befor
         message = f"`{key}` is a word, or a mapping with `kind`"
         raise Refused(Diagnostic("MM104", message, help=advice))
 
-    return BeforeValidator(read)
+    return BeforeValidator(read, json_schema_input_type=_written(kinds))
+
+
+def _written(kinds: Kinds) -> Any:
+    """What a spec may hold for a choice: a word, a word with arguments, a mapping."""
+    alone = [w for w, kind in kinds.items() if not any(_needed(kind))]
+    called = [word for word, kind in kinds.items() if any(_arguments(kind))]
+    words = [Literal[tuple(alone)]] if alone else []
+    pattern = rf"^\s*({'|'.join(map(re.escape, called))})\s*\(.*\)\s*$"
+    words += [Annotated[str, Field(pattern=pattern)]] if called else []
+    return Union[*words, *dict.fromkeys(kinds.values())]
 
 
 def called(key: str, kinds: Kinds, text: str) -> dict[str, choice.Argument]:
@@ -59,10 +70,10 @@ def called(key: str, kinds: Kinds, text: str) -> dict[str, choice.Argument]:
     given = parsed(lambda text, span: choice.parse(text, takes, key, span), text)
     word = str(given["kind"])
     fields = kinds[word].model_fields
-    lacking = [name for name in takes[word] if fields[name].is_required() and name not in given]
+    lacking = [name for name in _needed(kinds[word]) if name not in given]
     if lacking:
         message = f"`{word}` does not say its {lacking[0]}"
-        needed = (name for name in takes[word] if fields[name].is_required())
+        needed = _needed(kinds[word])
         shown = ", ".join(str(given.get(name, _example(fields[name]))) for name in needed)
         advice = f"write `{key}: {word}({shown})`"
         raise Refused(Diagnostic("MM102", message, help=advice))
@@ -75,8 +86,14 @@ def called(key: str, kinds: Kinds, text: str) -> dict[str, choice.Argument]:
 def _arguments(kind: type[BaseModel]) -> Iterable[str]:
     """What may stand in brackets: what must be given first, then the rest; no mappings."""
     fields = [(name, field) for name, field in kind.model_fields.items() if name != "kind"]
-    yield from (name for name, field in fields if field.is_required())
+    yield from _needed(kind)
     yield from (name for name, field in fields if not field.is_required() and _is_flat(field))
+
+
+def _needed(kind: type[BaseModel]) -> Iterable[str]:
+    """Fields that a kind cannot be without."""
+    fields = kind.model_fields.items()
+    return (name for name, field in fields if name != "kind" and field.is_required())
 
 
 def _is_flat(field: FieldInfo) -> bool:

@@ -32,6 +32,7 @@ class Fusing(Model):
     """Of how many pooled sources at least there must be tokens for anything to be read."""
 
     of: tuple[Name, ...] = Field(min_length=1)
+    """What is fused, in order."""
 
     @property
     def own_tokens(self) -> int:
@@ -86,6 +87,7 @@ class Gated(Fusing):
 
     fusion: Literal["gated"]
     of: tuple[Name, ...] = Field(min_length=2)
+    """What is fused, in order."""
 
 
 class Latents(Fusing):
@@ -96,7 +98,9 @@ class Latents(Fusing):
 
     fusion: Literal["attention"]
     queries: Size
+    """How many learned queries there are, and tokens afterwards."""
     heads: Size | None = None
+    """By default the stream's."""
 
     @property
     def own_tokens(self) -> int:
@@ -111,8 +115,11 @@ class CrossAttention(Fusing):
 
     fusion: Literal["cross-attention"]
     of: tuple[Name, ...] = Field(min_length=2)
+    """The one that attends, then those that it attends to."""
     heads: Size | None = None
+    """By default the stream's."""
     attention: Attention = FULL
+    """What the first source sees of the others."""
 
     @property
     def context(self) -> Attention:
@@ -128,6 +135,7 @@ class Film(Fusing):
 
     fusion: Literal["film"]
     of: tuple[Name, ...] = Field(min_length=2)
+    """The one that is scaled and shifted, then those that say how."""
 
 
 class Transformer(Fusing):
@@ -137,8 +145,11 @@ class Transformer(Fusing):
 
     fusion: Literal["transformer"]
     of: tuple[Name, ...] = Field(min_length=2)
+    """What is fused, in order."""
     depth: Size = 1
+    """Blocks one after the other."""
     heads: Size | None = None
+    """By default the stream's."""
 
     @property
     def depth_of_blocks(self) -> int:
@@ -182,10 +193,11 @@ KINDS: dict[str, type[Fusing]] = {
 }
 """Every fusion by its name."""
 
+_Mapping = Annotated[
+    Concat | Gated | Latents | CrossAttention | Film | Transformer, Field(discriminator="fusion")
+]
+_Written = Name | Annotated[tuple[Name, ...], Field(min_length=1)] | _Mapping
 Fusion = Annotated[
-    Annotated[
-        Concat | Gated | Latents | CrossAttention | Film | Transformer,
-        Field(discriminator="fusion"),
-    ],
-    BeforeValidator(_as_fusion),
+    _Mapping,
+    BeforeValidator(_as_fusion, json_schema_input_type=_Written),
 ]

@@ -74,8 +74,11 @@ class Stepping(Halts):
     statistics = ("halting", "steps")
 
     at_most: Size
+    """Steps that a sample takes at most."""
     weight: NonNegative = 0.01
+    """Of the auxiliary loss."""
     threshold: Threshold = 0.99
+    """How certain it must be to stop."""
 
     @property
     def caption(self) -> str:
@@ -99,6 +102,7 @@ class Ponder(Stepping):
 
     kind: Literal["ponder"]
     prior: Probability
+    """The probability of halting after each step, as expected beforehand."""
 
 
 class Act(Stepping):
@@ -119,8 +123,11 @@ class Exit(Halts):
 
     kind: Literal["exit"]
     head: Name
+    """The classifier that decides."""
     threshold: Threshold
+    """How probable its likeliest class must be."""
     every: Size = 1
+    """After how many blocks it is asked again."""
 
     @property
     def decider(self) -> str:

@@ -57,8 +57,11 @@ class Classifier(_Common):
 
     kind: Literal["classifier"]
     source: Name = Field(alias="from")
+    """The stream that it reads."""
     classes: Size
+    """How many there are."""
     pool: Pool = "mean"
+    """How the tokens of the stream become one."""
 
     @property
     def size(self) -> int:
@@ -84,8 +87,11 @@ class Regressor(_Common):
 
     kind: Literal["regressor"]
     source: Name = Field(alias="from")
+    """The stream that it reads."""
     outputs: Size
+    """Numbers that it says."""
     pool: Pool = "mean"
+    """How the tokens of the stream become one."""
 
     @property
     def size(self) -> int:
@@ -106,8 +112,11 @@ class LanguageModel(_Common):
 
     kind: Literal["language-model"]
     source: Name = Field(alias="from")
+    """The stream that it reads."""
     modality: Name | None = None
+    """Whose tokens it predicts; by default the only tokens of the stream."""
     tied: bool = True
+    """Whether its weights are the table of the tokens."""
 
     @property
     def asked(self) -> str | None:
@@ -132,8 +141,11 @@ class Contrastive(_Common):
 
     kind: Literal["contrastive"]
     source: tuple[Name, Name] = Field(alias="from")
+    """The two streams that it compares."""
     width: Size
+    """Features in which they are compared."""
     temperature: Positive = 0.07
+    """What similarities are divided by at first."""
 
     @property
     def caption(self) -> tuple[str, str]:

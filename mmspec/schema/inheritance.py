@@ -22,7 +22,7 @@ WHOLE: Final = (*_SHAPE, "layers", "repeat", "variants", "like", "halting", "fin
 _OWN: Final = ("from", "halting")
 """Keys of a stream that `like` does not take."""
 
-_MERGED: Final = ("norm", "feed_forward", "scores", "rotary", "bias", "variants")
+MERGED: Final = ("norm", "feed_forward", "scores", "rotary", "bias", "variants")
 """Keys whose mappings change what they inherit; all others are replaced."""
 
 _BLOCK: Final = "block"
@@ -182,7 +182,7 @@ def _merged(base: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:
             old = base[key]
             both = {k: _merged(old[k], v) for k, v in value.items() if _mappings(old.get(k), v)}
             found[key] = {**old, **value, **both}
-        elif key in _MERGED and key in base:
+        elif key in MERGED and key in base:
             found[key] = _mapping(base[key], value, key)
         else:
             found[key] = value

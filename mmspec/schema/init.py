@@ -29,6 +29,7 @@ class Normal(Model):
 
     kind: Literal["normal"]
     std: Deviation = 0.02
+    """The standard deviation."""
 
 
 class TruncatedNormal(Model):
@@ -36,6 +37,7 @@ class TruncatedNormal(Model):
 
     kind: Literal["truncated-normal"]
     std: Deviation = 0.02
+    """The standard deviation."""
 
 
 KINDS: Final[dict[str, Any]] = choice.by_name(FanIn, Gpt2, Normal, TruncatedNormal)

@@ -28,13 +28,15 @@ def _rate(value: Any) -> Any:
     return parsed(quantity.parse_rate, value)
 
 
-Rate = Annotated[Fraction, BeforeValidator(_rate)]
+_Written = Annotated[str, Field(pattern=r"Hz\s*$", examples=["100 Hz", "16 kHz"])]
+Rate = Annotated[Fraction, BeforeValidator(_rate, json_schema_input_type=_Written)]
 
 
 class Length(Model):
     """Bounds of a sequence's length, in raw units (tokens or frames)."""
 
     max: Size
+    """The most tokens or frames of a sample."""
 
 
 class _Common(Model, Generic[Kind]):
@@ -48,7 +50,9 @@ class _Common(Model, Generic[Kind]):
     """Whether a sample may hold several documents one after another."""
 
     position: Position = NONE
+    """Where its tokens are told that they stand."""
     optional: bool = False
+    """Whether a batch may do without it."""
     kind: Kind
 
     @property
@@ -118,7 +122,9 @@ class Tokens(_Common[Literal["tokens"]]):
     packs = True
 
     vocab: Size
+    """How many ids there are."""
     length: Length
+    """How long a sample may be."""
 
     @property
     def ids(self) -> int:
@@ -144,8 +150,11 @@ class _Patched(_Common[Kind], Generic[Kind]):
     """Pixels, cut into square patches, row-major."""
 
     size: tuple[Size, Size]
+    """Height and width in pixels."""
     channels: Size = 3
+    """Numbers a pixel."""
     patch: Size
+    """The side of the squares that become tokens."""
 
     @model_validator(mode="after")
     def _whole_patches(self) -> Self:
@@ -198,8 +207,11 @@ class Video(_Patched[Literal["video"]]):
     """Frames of pixels [B, F, C, H, W] at a fixed rate, cut into patches `tubelet` frames deep."""
 
     tubelet: Size = 1
+    """Frames that a token is deep."""
     rate: Rate
+    """Frames a second."""
     length: Length
+    """How many frames a sample may have."""
 
     @property
     def axes(self) -> tuple[tuple[str, int], ...]:
@@ -250,9 +262,13 @@ class Frames(_Common[Literal["audio", "series"]]):
     packs = True
 
     features: Size
+    """Numbers a frame."""
     rate: Rate
+    """Frames a second."""
     length: Length
+    """How many frames a sample may have."""
     patch: Size = 1
+    """Frames that make a token."""
 
     @property
     def of_sound(self) -> bool:
@@ -294,6 +310,7 @@ class Categories(Model):
     """A table column of category codes 0..categories-1."""
 
     categories: Size
+    """Codes of the column, from 0."""
 
 
 def _column(value: Any) -> Any:
@@ -323,6 +340,7 @@ class Table(_Common[Literal["table"]]):
     ordered = False
 
     columns: dict[Name, Column] = Field(min_length=1)
+    """`number` or {categories: N}, by column."""
 
     @property
     def codes(self) -> tuple[int, ...]:

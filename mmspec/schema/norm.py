@@ -22,8 +22,11 @@ class Normalising(Model, Generic[Kind]):
 
     kind: Kind
     eps: Positive = 1e-5
+    """Added under the root."""
     placement: Placement = "pre"
+    """Before a sub-layer, after the sum, before and after, or after the sub-layer."""
     offset: Literal[1] | None = None
+    """1: weights are kept as what they are more than 1."""
 
     def fit(self, width: int) -> None:
         """Raise Refused where a norm does not go with a width."""
@@ -45,6 +48,7 @@ class GroupNorm(Normalising[Literal["group"]]):
     """By mean and variance over each of `groups` equal runs of features (Wu & He 2018)."""
 
     groups: Annotated[Size, Field(examples=[4])]
+    """Runs of features normed by themselves."""
 
     def fit(self, width: int) -> None:
         """The groups are equal, and of more than one feature, of which the norm would be 0."""

@@ -20,5 +20,8 @@ class Objective(Model):
     """Loss of one head; `loss` None is the default of the head's kind."""
 
     loss: Loss | None = None
+    """By default that of the head's kind."""
     weight: NonNegative = 1.0
+    """What it is multiplied by in the sum of losses."""
     smoothing: Fraction01 = 0.0
+    """The share of the target that goes to all classes alike."""

@@ -30,6 +30,7 @@ class Learned(Placing[Literal["learned"]]):
     """A learned vector for each place; the first `offset` rows of the table are nobody's."""
 
     offset: Offset = 0
+    """Rows at the front of the table that are no place."""
 
 
 class Sincos(Placing[Literal["sincos"]]):
@@ -42,8 +43,11 @@ class Sincos(Placing[Literal["sincos"]]):
     divisor = 2
 
     offset: Offset = 0
+    """The place of the first token."""
     interleaved: bool = True
+    """Sines and cosines side by side; else all sines first."""
     endpoint: bool = False
+    """Whether the last rate is 1/10000; else the one before it."""
 
 
 class Sincos2d(Placing[Literal["sincos-2d"]]):
@@ -52,15 +56,17 @@ class Sincos2d(Placing[Literal["sincos-2d"]]):
     divisor = 4
 
 
-class Rotary(Placing[Literal["rotary"]]):
+class RotaryPosition(Placing[Literal["rotary"]]):
     """Told to attention, which turns queries and keys."""
 
 
-KINDS: Final[dict[str, Any]] = choice.by_name(NoPosition, Learned, Sincos, Sincos2d, Rotary)
+KINDS: Final[dict[str, Any]] = choice.by_name(NoPosition, Learned, Sincos, Sincos2d, RotaryPosition)
 """Every position by its name."""
 
 Position = Annotated[
-    Annotated[NoPosition | Learned | Sincos | Sincos2d | Rotary, Field(discriminator="kind")],
+    Annotated[
+        NoPosition | Learned | Sincos | Sincos2d | RotaryPosition, Field(discriminator="kind")
+    ],
     choice.reader("position", KINDS),
 ]
 NONE: Final = NoPosition.model_construct()

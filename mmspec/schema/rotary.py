@@ -23,6 +23,7 @@ class Linear(Model):
 
     kind: Literal["linear"]
     factor: Annotated[Factor, Field(examples=[8])]
+    """What angles are divided by."""
 
 
 class Llama3(Model):
@@ -34,9 +35,13 @@ class Llama3(Model):
 
     kind: Literal["llama3"]
     factor: Annotated[Factor, Field(examples=[8])]
+    """What the angles of slow turns are divided by."""
     length: Annotated[Size, Field(examples=[8192])]
+    """Tokens in which turns are counted."""
     low: Positive = 1.0
+    """Fewer turns are slow."""
     high: Positive = 4.0
+    """More turns are fast."""
 
     @model_validator(mode="after")
     def _low_is_lower(self) -> Llama3:
@@ -56,9 +61,13 @@ class Rotary(Model):
     """Angles base^(-2i/n) a position, of n features of each head."""
 
     base: Annotated[float, Field(gt=1, allow_inf_nan=False), Held] = 10000.0
+    """Of the angles base^(-2i/n)."""
     partial: Share = 1.0
+    """The share of the head width that is turned."""
     interleaved: bool = False
+    """Pairs (2i, 2i + 1); else (i, i + n/2)."""
     scaling: Scaling | None = None
+    """How angles change for longer texts."""
 
     def turned(self, head_width: int) -> Fraction:
         """How many features of a head of so many are turned; only an even number can be."""

@@ -22,7 +22,9 @@ class _Common(Model):
     """Whether each segment of a stream has weights of its own."""
 
     width: Size | None = None
+    """Hidden features; by default four times the width of the stream."""
     activation: Activation = "gelu"
+    """What hidden features go through."""
 
     @property
     def routed(self) -> tuple[int, int] | None:
@@ -57,9 +59,13 @@ class Experts(_Common):
 
     kind: Literal["experts"]
     experts: Size
+    """How many there are."""
     choose: Size
+    """To how many of them each token goes."""
     renormalise: bool = True
+    """Whether the weights of the chosen sum to 1."""
     balance: NonNegative = 0.0
+    """The weight of the loss that spreads tokens evenly."""
 
     @property
     def routed(self) -> tuple[int, int]:
@@ -85,7 +91,9 @@ class Switch(_Common):
 
     kind: Literal["switch"]
     experts: Size
+    """How many there are."""
     balance: NonNegative = 0.01
+    """The weight of the loss that spreads tokens evenly."""
 
     @property
     def routed(self) -> tuple[int, int]:

@@ -63,7 +63,8 @@ def _said(value: Any) -> str:
     return TAGS[isinstance(value, Mapping) and "kind" not in value]
 
 
-Relative = Annotated[Alibi, BeforeValidator(_named)]
+_Written: Any = Alibi | Literal[tuple(KINDS)]
+Relative = Annotated[Alibi, BeforeValidator(_named, json_schema_input_type=_Written)]
 ByPair = Annotated[dict[str, Relative], Field(min_length=1), BeforeValidator(_by_pair)]
 
 
@@ -72,7 +73,9 @@ class HeadNorm(Model):
 
     kind: Literal["rms", "layer"]
     eps: Positive = 1e-5
+    """Added under the root."""
     offset: Literal[1] | None = None
+    """1: weights are kept as what they are more than 1."""
     over: Literal["head", "heads"] = "head"
     """Whether of the features of each head, or of those of all heads at once."""
 
@@ -91,7 +94,9 @@ class Scores(Model):
     """Keys of `scores`; one that is left out changes nothing."""
 
     qk_norm: Annotated[HeadNorm, choice.reader("qk_norm", NORMS)] | None = None
+    """A norm of queries and keys, before they are turned."""
     scale: Positive | None = None
+    """What q k is multiplied by; by default 1 / sqrt(head width)."""
     relative: (
         Annotated[
             Annotated[Relative, Tag(TAGS[0])] | Annotated[ByPair, Tag(TAGS[1])],
@@ -99,6 +104,7 @@ class Scores(Model):
         ]
         | None
     ) = None
+    """What is added by how far two tokens stand apart: for all, or by pair."""
 
     @model_validator(mode="before")
     @classmethod

@@ -38,15 +38,25 @@ class Spec(Model):
     """A whole architecture; `span` finds the user's line of any part of it."""
 
     mmspec: Version
+    """The version of the language."""
     name: PackageName
+    """The package and its class are named so."""
     about: str = Field(default="", max_length=500)
+    """What the model is, in a sentence."""
     dims: dict[DimName, Size] = Field(default_factory=dict)
+    """Sizes by name, each maybe made of those before it."""
     init: Init = FAN_IN
+    """How the weights start."""
     modalities: dict[PartName, Modality] = Field(min_length=1)
+    """What goes in, by name."""
     streams: dict[PartName, Stream] = Field(min_length=1)
+    """Stacks of blocks, by name."""
     heads: dict[PartName, Head] = Field(min_length=1)
+    """What comes out, by name."""
     objectives: dict[Name, Objective] = Field(default_factory=dict)
+    """Losses and their weights, by head."""
     claims: tuple[Claim, ...] = ()
+    """What `mmspec verify` proves, tests or refutes."""
 
     _document: Document | None = PrivateAttr(default=None)
 

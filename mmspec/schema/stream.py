@@ -31,25 +31,45 @@ class Stream(Model):
     """A stack of `depth` blocks of `width` over the tokens that `source` gives."""
 
     source: Fusion = Field(alias="from")
+    """A modality, a stream, a list of them, or a fusion of them."""
     depth: Size
+    """Blocks one after the other."""
     width: Size
+    """Features of a token."""
     heads: Size
+    """Query heads."""
     kv_heads: Size = 0
+    """Key heads, among which the query heads are shared; by default as many as those."""
     head_width: Size = 0
+    """Features of a head; by default width / heads."""
     block: Block = ()
+    """What a layer does, in order; by default `[attention, feed_forward]`."""
     attention: Attention = FULL
+    """Who sees whom."""
     scores: Scores | None = None
+    """What q k becomes before the softmax."""
     rotary: RotaryChoice | None = None
+    """How tokens with rotary positions turn, or `none`."""
     feed_forward: FeedForward = Mlp.model_construct()
+    """What each token goes through after attention."""
     norm: Norm = LayerNorm.model_construct()
+    """The norm of each sub-layer."""
     final_norm: FinalNorm = True
+    """The norm after the last block: whether there is one, or which."""
     bias: Bias = True
+    """Whether linears and norms have biases: all, none, or by role."""
     dropout: Fraction01 = 0.0
+    """Of what attention and feed-forward add, in training."""
     halting: Halting | None = None
+    """How many blocks a sample goes through, where it may leave early."""
     variants: dict[VariantName, Stream] = Field(default_factory=dict)
+    """Kinds of layers by name: each has the keys of the stream but those that it gives."""
     layers: Runs = ()
+    """Which layer is of which variant: `local*5`, `global`, `dense*rest`."""
     repeat: Size | None = None
+    """How often the layers are applied, with the same weights."""
     like: Name | None = None
+    """Another stream, whose keys this one has where it gives none."""
 
     @property
     def kinds(self) -> tuple[tuple[str, Stream], ...]:

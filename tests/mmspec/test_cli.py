@@ -68,6 +68,7 @@ SURFACE = {
         "RUN",
     },
     "laws": {"--json"},
+    "schema": set(),
     "explain": {"CODE"},
 }
 

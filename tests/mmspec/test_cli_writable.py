@@ -147,6 +147,7 @@ WORDS = (
     "evaluate RUN --data {}",
     "evaluate RUN --data topics --device {}",
     "laws {}",
+    "schema {}",
     "explain {}",
 )
 
