@@ -56,7 +56,7 @@ def _sublayers(stream: Json, models: Json) -> Json:
     """Entries of `block`: a word, or a mapping that has it, and what it gives of the stream's."""
     found = {}
     for word, keys in block.OWN.items():
-        model = models[block.KINDS[word].__name__]
+        model = models.pop(block.KINDS[word].__name__)
         own = {key: model["properties"][key] for key in ("name", "scale")}
         entry = _inheriting({**stream, "description": model["description"]}, keys)
         anything = {"anyOf": [{"const": "same"}, entry["properties"][word]]}
