@@ -125,7 +125,7 @@ def test_drawn_specs_are_clean_too(tmp_path: Path) -> None:
     break them elsewhere: in kernels that is let be.
     """
 
-    @settings(max_examples=40, database=None)
+    @settings(max_examples=16, database=None)
     @given(spec_text=specs())
     def draw(spec_text: str) -> None:
         spec = load(spec_text)

@@ -42,8 +42,19 @@ def test_the_output_is_typed(name: str) -> None:
     assert all(value.shape for value in out.statistics.values())
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+TRAINED_OTHERWISE = ("act", "alibi", "early_exit", "experts_top2", "gated", "local_global", "video")
+"""Specs whose training has code that evaluation, or the training of others, has not."""
+TRACED = [
+    *(pytest.param(name, False, id=f"{name}-eval") for name in SMALL),
+    *(
+        pytest.param(name, True, id=f"{name}-train", marks=() if quick else pytest.mark.deep)
+        for name in SMALL
+        for quick in (name in TRAINED_OTHERWISE,)
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "training"), TRACED)
 def test_one_graph_under_torch_compile(name: str, training: bool) -> None:
     model = compiled(name).train(training)
     torch.compiler.reset()
