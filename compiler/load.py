@@ -17,7 +17,7 @@ RUNTIME = (
     *("operators", "grouped", "private", "tuning"),
     *("sparse_calls", "sparse_views", "sparse_scores", "launch"),
     *("sparse_pattern", "sparse_parts", "sparse_groups"),
-    *("native_build", "native", "pace", "sparse_plan", "tables", "sparse"),
+    *("native_build", "native", "pace", "sparse_plan", "tables", "sparse", "scored"),
 )
 ORDER = (
     *("runtime", *(f"runtime.{name}" for name in RUNTIME)),
