@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from mmspec.compiler.kernels import places
 from mmspec.compiler.kernels.places import BoxPlace, ClassPlace, LinePlace, Place
-from mmspec.compiler.relations.loops.schedule import Schedule, schedule
+from mmspec.compiler.relations.loops.schedule import Schedule, schedule_of
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.formula import ALWAYS, Formula, as_statements
 from mmspec.compiler.relations.meaning.geometry import Geometry, line
-from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.compiler.relations.meaning.terms import terms
 from mmspec.expressions.mask import FULL, NONE
@@ -140,17 +138,16 @@ def padded(width: int) -> int:
     return max(16, 1 << (width - 1).bit_length())
 
 
-@lru_cache(maxsize=256)
-def loops(mask: Expression, query: Place, key: Place) -> Schedule:
-    """The loops over tiles of keys that a tile of queries sees, as they are placed."""
+def loops(mask: Expression, query: Place, key: Place, turned: bool = False) -> Schedule:
+    """The loops over tiles of keys that a tile of queries sees, as they are placed.
+
+    turned: those over tiles of queries that see a tile of keys.
+    """
+    tiles = _tile(query), _tile(key)
     if isinstance(query, ClassPlace) and isinstance(key, ClassPlace):
-        return schedule(relation(query.inner, line("m"), line("m")), query.tile, key.tile)
-    ends = (_all_of(place) if mask == FULL else place.geometry for place in (query, key))
-    found = relation(mask, *ends)
-    boxed = isinstance(query, BoxPlace) or isinstance(key, BoxPlace)
-    if not boxed and (len(found.query.axes) > 1 or len(found.key.axes) > 1):
-        found = found.flat()
-    return schedule(found, _tile(query), _tile(key))
+        return schedule_of(query.inner, line("m"), line("m"), tiles, turned)
+    ends = [_all_of(place) if mask == FULL else place.geometry for place in (query, key)]
+    return schedule_of(mask, ends[0], ends[1], tiles, turned)
 
 
 def _all_of(place: Place) -> Geometry:

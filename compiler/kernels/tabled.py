@@ -182,8 +182,9 @@ class _Nest:
         Where those follow one another they are one loop, and one more for those that all
         documents reach and the formula shows all of.
         """
-        found = formula_loops(self.term.closed, self.site.query, self.site.key)
-        yield from self._nodes((found.inverse if self.site.turned else found).body)
+        site = self.site
+        found = formula_loops(self.term.closed, site.query, site.key, site.turned)
+        yield from self._nodes(found.body)
 
     def _nodes(self, block: Block) -> Iterator[str]:
         from mmspec.compiler.relations.loops.loops import Run

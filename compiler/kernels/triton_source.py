@@ -163,7 +163,7 @@ def _loops(kernel: Mask, pair: Pair, body: Body, turned: bool = False) -> list[s
 def _of_formula(kernel: Mask, pair: Pair, body: Body, turned: bool) -> list[str]:
     mask, query, key = pair
     condition = _condition(pair)
-    found = loops(mask, query, key)
+    found = loops(mask, query, key, turned)
     axis = _ROW if turned else _COLUMN
     there = f"(keys < there_{key.side.name}){axis}"
     ends = [] if isinstance(key, LinePlace) else [f"exist{axis}"]
@@ -172,7 +172,7 @@ def _of_formula(kernel: Mask, pair: Pair, body: Body, turned: bool) -> list[str]
     named = [kernel.named(other, letter, _COLUMN, text) for text in ("", as_source(condition))]
     whole = body(named[0], [f"seen = {there}"], "HAS_VALID")
     border = body(named[1], seen_lines(condition, [there, *ends]), "True")
-    text = (found.inverse if turned else found).triton("\n".join(whole), "\n".join(border))
+    text = found.triton("\n".join(whole), "\n".join(border))
     return text.splitlines()
 
 

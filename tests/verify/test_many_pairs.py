@@ -12,9 +12,15 @@ from rich.console import Console
 
 import mmspec
 from mmspec.compiler import driver, ir
+from mmspec.compiler.relations.counting.counting import count
+from mmspec.compiler.relations.counting.summation import TooManyPiecesError
+from mmspec.compiler.relations.meaning.geometry import line
+from mmspec.compiler.relations.meaning.relation import relation
+from mmspec.expressions.mask import parse
 from mmspec.schema.validate import validate
 from mmspec.text import read
 from mmspec.verify.analyze import analyze
+from mmspec.verify.costs.related import related
 from mmspec.verify.tune.report import tune
 
 SEGMENTS, TOKENS = 9, 60
@@ -70,3 +76,42 @@ def test_changes_are_sought_for_the_longest(plan: ir.Plan) -> None:
     tune(plan, {}).render(Console(file=text, width=100))
     assert "changes were sought for the longest 16 of these masks alone" in text.getvalue()
     assert "more than 64 masks between segments" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mask", "shown"),
+    [
+        ("dilated(step=5, reach=20) & shifted_window(size=16, shift=3)", "steps & windows"),
+        ("~block(size=16) & strided(step=5)", "strided & ~blocks"),
+        ("global(count=4) | dilated(step=5, reach=20)", "first | steps"),
+        ("prefix(length=9) & ~strided(step=5)", "prefix & ~strided"),
+    ],
+)
+def test_steps_and_blocks_between_two_segments_are_counted(mask: str, shown: str) -> None:
+    """By the formulas of docs/masks.md, written out."""
+    q, k = np.arange(37)[:, None], np.arange(51)
+    known = {
+        "steps": (abs(q - k) <= 20) & ((q - k) % 5 == 0),
+        "windows": (q - 3) // 16 == (k - 3) // 16,
+        "strided": (q - k) % 5 == 0,
+        "blocks": q // 16 == k // 16,
+        "first": (q < 4) | (k < 4),
+        "prefix": (k < 9) & (q >= 0),
+    }
+    one, sign, other = shown.split()
+    right = ~known[other[1:]] if other[0] == "~" else known[other]
+    pairs = known[one] & right if sign == "&" else known[one] | right
+    segments = [
+        ir.Segment(name, ir.Tokens(name, 64), line(f"n_{name}"), name, False, False)
+        for name in ("a", "b")
+    ]
+    found = related(segments[0], segments[1], parse(mask))
+    assert found.evaluate({"a": 37, "b": 51}) == pairs.sum()
+
+
+def test_a_count_of_too_many_pieces_is_given_up() -> None:
+    found = relation(parse("dilated(step=7, reach=90)"), line("n"), line("n"))
+    with pytest.raises(TooManyPiecesError, match="more than 3 pieces"):
+        count(found.visible.wrap(), found.symbols, 3)
+    every = count(found.visible.wrap(), found.symbols, 999)
+    assert every.at({"n": 100}) == sum(100 - abs(7 * step) for step in range(-12, 13))

@@ -16,8 +16,8 @@ from cost_specs import SHIPPED
 import mmspec
 from mmspec.compiler import driver, ir
 from mmspec.compiler.load_pattern import install
-from mmspec.compiler.relations.loops.arrangement import Classes, layout
-from mmspec.compiler.relations.loops.emitted import pair_schedule
+from mmspec.compiler.relations.loops.arrangement import Boxes, Classes, layout
+from mmspec.compiler.relations.loops.schedule import schedule_of
 from mmspec.compiler.relations.loops.tiles import linear_tiles
 from mmspec.compiler.relations.meaning.geometry import Geometry, grid, line, volume
 from mmspec.compiler.relations.meaning.sequence import SequenceMask
@@ -310,7 +310,12 @@ def test_every_attention_of_a_spec_is_there_and_its_counts_agree_with_the_costs(
 
 def computed(sequence: SequenceMask, own: Segment, tokens: int) -> int:
     """Pairs in the tiles that the compiler's loops go through, tile by tile of queries."""
-    loops, place = pair_schedule(sequence, own, own), layout(sequence, own)
+    place = layout(sequence, own)
+    tile = place.sides if isinstance(place, Boxes) else 64
+    mask, geometry = sequence.mask(own.name, own.name), own.geometry
+    if isinstance(place, Classes):
+        mask, geometry = place.inner, line("m")
+    loops = schedule_of(mask, geometry, geometry, (tile, tile), turned=False)
     step = place.step or 1 if isinstance(place, Classes) else 1
     lengths = {"m": tokens // step} if step > 1 else dict(own.geometry.lengths(tokens))
     rows = prod(linear_tiles(loops.relation.query, loops.query_tile, lengths))

@@ -141,16 +141,20 @@ def _by_table(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int:
 def _by_loops(mask: Mask, query: Side, key: Side, tile: tuple[int, int]) -> int | None:
     """By the loops that the relation leaves, if those are exact and even enough."""
     from mmspec.compiler.relations.limit import TooHardError, limited
+    from mmspec.compiler.relations.loops.planned import granted
     from mmspec.compiler.relations.loops.schedule import schedule
+    from mmspec.compiler.relations.loops.tiles import sides
     from mmspec.compiler.relations.loops.totals import TooManyRunsError, visited
     from mmspec.compiler.relations.meaning.relation import relation
 
-    sides = _as_line(query), _as_line(key)
+    lines = _as_line(query), _as_line(key)
     try:
         with limited(_OPERATIONS):
-            found = relation(mask, *sides)
-            if any(len(side.axes) > 1 for side in sides):
+            found = relation(mask, *lines)
+            if any(len(line.axes) > 1 for line in lines):
                 found = found.flat()
+        sizes = sides(found.query, tile[0]), sides(found.key, tile[1])
+        with limited(granted(_OPERATIONS, found, sizes)):
             loops = schedule(found, *tile)
         return visited(loops, query.lengths | key.lengths)[0] if loops.exact else None
     except (TooHardError, TooManyRunsError):

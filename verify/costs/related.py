@@ -153,6 +153,19 @@ def _counted(mask: Mask, query: Geometry, key: Geometry) -> Count:
         return relation(mask, query, key).count()
 
 
+def _in_pieces(mask: Mask, query: Geometry, key: Geometry) -> Count:
+    """The count to be written, if that has few pieces. Raises TooManyPiecesError, TooHardError."""
+    if not _is_line(query, key, mask):
+        return _counted(mask, query, key)
+    from mmspec.compiler.relations.counting.counting import count
+    from mmspec.compiler.relations.limit import limited
+    from mmspec.compiler.relations.meaning.relation import relation
+
+    with limited(10 * _OPERATIONS):
+        found = relation(mask, query, key)
+        return count(found.visible.wrap(), found.symbols, 8 * _MOST_REGIONS)
+
+
 def _regions(atom: Related) -> Regions | None:
     return _regions_of(atom.mask, atom.query, atom.key)
 
@@ -165,7 +178,7 @@ def _regions_of(mask: Mask, query: Geometry, key: Geometry) -> Regions | None:
     from mmspec.verify.costs.regions import regions
 
     try:
-        count = _counted(mask, query, key)
+        count = _in_pieces(mask, query, key)
     except (TooHardError, TooManyPiecesError):
         return None
     if sum(len(factor) for factors in count.terms for factor in factors) > 4 * _MOST_REGIONS:

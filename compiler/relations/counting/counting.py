@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from mmspec.compiler.relations.counting.closed_form import closed_form
 from mmspec.compiler.relations.counting.count_text import IslText, Pieces, compiled
 from mmspec.compiler.relations.counting.power_sums import Affine, plus
-from mmspec.compiler.relations.counting.summation import Piece, Quotients, System, pieces
+from mmspec.compiler.relations.counting.summation import (
+    Piece,
+    Quotients,
+    System,
+    TooManyPiecesError,
+    pieces,
+)
 from mmspec.compiler.relations.isl import isl
 
 if TYPE_CHECKING:
@@ -89,14 +95,17 @@ class Count:
         return int(most.to_python()) if most.is_int() else None if self.terms else 0
 
 
-def count(points: isl.Set, symbols: tuple[str, ...]) -> Count:
-    """Of a set whose parameters are the symbols. Raises TooManyPiecesError."""
+def count(points: isl.Set, symbols: tuple[str, ...], most: int | None = None) -> Count:
+    """Of a set whose parameters are the symbols; most: pieces that are sought, of each system.
+
+    Raises TooManyPiecesError.
+    """
     quotients = Quotients()
     products: list[tuple[Pieces, ...]] = []
     single: list[Piece] = []
     for part in points.compute_divs().make_disjoint().compute_divs().get_basic_sets():
         factors = [
-            tuple(pieces(system, variables, quotients))
+            tuple(_first(pieces(system, variables, quotients), most))
             for system, variables in _independent(*_system(part))
         ]
         if len(factors) == 1:
@@ -105,6 +114,14 @@ def count(points: isl.Set, symbols: tuple[str, ...]) -> Count:
             products.append(tuple(_merged(list(factor)) for factor in factors))
     merged = _merged(single)
     return Count(symbols, (*([(merged,)] if merged else []), *products), quotients)
+
+
+def _first(found: Iterator[Piece], most: int | None) -> Iterator[Piece]:
+    """Pieces, if they are no more than that."""
+    for number, piece in enumerate(found):
+        if most is not None and number >= most:
+            raise TooManyPiecesError(f"more than {most} pieces")
+        yield piece
 
 
 def _system(part: isl.BasicSet) -> tuple[System, frozenset[str]]:

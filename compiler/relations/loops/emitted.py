@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from mmspec.compiler.relations.loops.arrangement import (
     TILE,
@@ -24,17 +23,16 @@ from mmspec.compiler.relations.loops.emitted_tables import (
     seen_formula,
     terms_of,
 )
-from mmspec.compiler.relations.loops.schedule import Schedule, schedule
+from mmspec.compiler.relations.loops.schedule import Schedule, schedule_of
 from mmspec.compiler.relations.loops.tiles import Tile
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.formula import as_source, as_statements
-from mmspec.compiler.relations.meaning.geometry import Geometry, line
-from mmspec.compiler.relations.meaning.relation import relation
-from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
+from mmspec.compiler.relations.meaning.geometry import line
+from mmspec.compiler.relations.meaning.sequence import SequenceMask
 from mmspec.compiler.relations.meaning.terms import Term
 from mmspec.expressions.mask import FULL, Mask, unparse
 
-__all__ = ["pair_schedule", "pattern_definitions", "pattern_source"]
+__all__ = ["pattern_definitions", "pattern_source"]
 
 _ROOM = 72
 
@@ -121,36 +119,17 @@ def _runs_name(source: Source, query: Segment, key: Segment, term: Term | None =
     return name if term is None or len(found) < 2 else f"{name}_{found.index(term) + 1}"
 
 
-def pair_schedule(
-    mask: SequenceMask, query: Side, key: Side, tiles: tuple[int, int] = (TILE, TILE)
-) -> Schedule:
+def _schedule(query: Segment, key: Segment, mask: Mask) -> Schedule:
     """The loops of a pair of segments over the tiles that suit them; of classes, within one."""
-    placed = [Segment(side, "", layout(mask, side)) for side in (query, key)]
-    return _schedule(placed[0], placed[1], mask.mask(query.name, key.name), tiles)
-
-
-def _schedule(
-    query: Segment, key: Segment, mask: Mask, tiles: tuple[int, int] = (TILE, TILE)
-) -> Schedule:
     if isinstance(query.layout, Classes) and query.side == key.side:
-        return schedule(relation(query.layout.inner, line("m"), line("m")), *tiles)
-    boxes = tuple(
-        s.layout.sides if isinstance(s.layout, Boxes) else tile
-        for s, tile in zip((query, key), tiles, strict=True)
-    )
-    return _geometric(mask, query.side.geometry, key.side.geometry, boxes)
+        of_class = line("m")
+        return schedule_of(query.layout.inner, of_class, of_class, (TILE, TILE), turned=False)
+    tiles = _tile(query), _tile(key)
+    return schedule_of(mask, query.side.geometry, key.side.geometry, tiles, turned=False)
 
 
-@lru_cache(maxsize=1024)
-def _geometric(
-    mask: Mask, query: Geometry, key: Geometry, tiles: tuple[int | Tile, ...]
-) -> Schedule:
-    """In boxes, or in tiles of a line, which tokens of a grid then are."""
-    found = relation(mask, query, key)
-    several = any(len(geometry.axes) > 1 for geometry in (query, key))
-    if several and all(isinstance(tile, int) for tile in tiles):
-        found = found.flat()
-    return schedule(found, *tiles)
+def _tile(segment: Segment) -> int | Tile:
+    return segment.layout.sides if isinstance(segment.layout, Boxes) else TILE
 
 
 def _blocks(source: Source) -> Iterator[str]:

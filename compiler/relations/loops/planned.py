@@ -54,7 +54,10 @@ def planned(relation: Relation, tiles: tuple[Tile, Tile], context: isl.Set) -> t
             return loops, True
     every = touched(relation.everything(), *tiles)
     nothing = every.subtract(every)
-    for find, often in ((touched, 1), (about, 4)):  # all under the predicate
+    ways = [(touched, 1), (about, 4)]  # all under the predicate
+    if parts is not None and parts[True].is_empty():
+        del ways[0]  # the tiles that are touched are those that were tried
+    for find, often in ways:
         some = _soon(few, partial(find, relation, *tiles))
         if some is None:
             continue

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from mmspec.compiler.relations.isl import isl
 from mmspec.compiler.relations.loops.loops import Block, If, Loop, Run
 from mmspec.compiler.relations.loops.planned import planned
 from mmspec.compiler.relations.loops.tiles import Tile, linear_tiles, sides
-from mmspec.compiler.relations.meaning.geometry import Axis, Lengths
-from mmspec.compiler.relations.meaning.relation import Relation
+from mmspec.compiler.relations.meaning.geometry import Axis, Geometry, Lengths
+from mmspec.compiler.relations.meaning.relation import Relation, relation
 from mmspec.compiler.relations.syntax import (
     Dialect,
     Expression,
@@ -25,8 +25,9 @@ from mmspec.compiler.relations.syntax import (
     multiplied,
     write,
 )
+from mmspec.expressions.mask import Mask
 
-__all__ = ["Schedule", "schedule"]
+__all__ = ["Schedule", "schedule", "schedule_of"]
 
 _INDENT: Final = "    "
 _BUILTINS: Final = {"min": min, "max": max, "range": range}
@@ -157,6 +158,21 @@ def schedule(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -
     """The loops of a relation, in milliseconds whatever the lengths will be."""
     tiles = sides(relation.query, query_tile), sides(relation.key, key_tile)
     return Schedule(relation, *tiles, *planned(relation, tiles, _context(relation, tiles[0])))
+
+
+@lru_cache(maxsize=1024)
+def schedule_of(
+    mask: Mask, query: Geometry, key: Geometry, tiles: tuple[int | Tile, int | Tile], turned: bool
+) -> Schedule:
+    """The loops of a mask in boxes, or in tiles of a line, which tokens of a grid then are.
+
+    turned: those over the queries of a tile of keys.
+    """
+    found = relation(mask, query, key)
+    several = any(len(geometry.axes) > 1 for geometry in (query, key))
+    if several and all(isinstance(tile, int) for tile in tiles):
+        found = found.flat()
+    return schedule(found.inverse(), tiles[1], tiles[0]) if turned else schedule(found, *tiles)
 
 
 def _context(relation: Relation, tile: Tile) -> isl.Set:
