@@ -38,6 +38,7 @@ _PICTURES = frozenset({"bchw", "bfchw"})
 PARTS = (
     "init",
     "inputs",
+    "derived",
     "modality",
     "scores",
     "rotary",

@@ -15,17 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import (
-    rotate,
-    rotate_some,
-    rotate_some_neighbours,
-    rotation,
-)
 from mmspec.compiler.parts.cross import CrossAttention
 from mmspec.compiler.parts.drawn import mixed
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
 from mmspec.compiler.parts.modality import TokenEmbedding
-from mmspec.compiler.parts.rotary import llama3_rates, rotary_rates, rotate_neighbours, rotation_by
+from mmspec.compiler.parts.rotary import (
+    llama3_rates,
+    rotary_rates,
+    rotate,
+    rotate_neighbours,
+    rotate_some,
+    rotate_some_neighbours,
+    rotation,
+    rotation_by,
+)
 
 
 class KeyValue(NamedTuple):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Self
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
+from mmspec.compiler.parts.derived import Derived
 from mmspec.compiler.parts.init import STARTS
 
 
@@ -36,7 +34,7 @@ def place_angles(positions: Tensor, first: int, pairs: int, steps: int) -> Tenso
     return (positions + first).to(torch.float64)[..., None] * 10000.0**-rates_i
 
 
-class Places(nn.Module):
+class Places(Derived):
     """Sines and cosines of places [...] below {tokens} -> [..., {width}] (Vaswani et al. 2017)."""
 
     def __init__(
@@ -72,11 +70,6 @@ class Places(nn.Module):
         else:
             angles = place_angles(positions, self.offset, self.width // 2, self.steps)
             return torch.cat((angles.sin(), angles.cos()), dim=-1)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.reset_parameters()  # what has another type now is not rounded twice
-        return self
 
     def forward(self, positions: Tensor) -> Tensor:
         if self.kept:

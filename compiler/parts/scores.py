@@ -6,15 +6,14 @@ A relative score is a module that says by how far a query is behind a key what i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import accumulate
-from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
+from mmspec.compiler.parts.derived import Derived
 
 
 def alibi_slopes(heads: int) -> Tensor:
@@ -28,7 +27,7 @@ def alibi_slopes(heads: int) -> Tensor:
     return torch.cat((first_h, others_h)).exp2()
 
 
-class Alibi(nn.Module):
+class Alibi(Derived):
     """Less the distance of two tokens, times a slope of the head (Press et al. 2022)."""
 
     def __init__(self, heads: int) -> None:
@@ -40,11 +39,6 @@ class Alibi(nn.Module):
 
     def reset_parameters(self) -> None:
         self.slopes_h.copy_(alibi_slopes(self.heads))
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.reset_parameters()  # what has another type now is not rounded twice
-        return self
 
     def forward(self, offset: Tensor) -> Tensor:
         slopes_h = self.slopes_h.view(-1, *[1] * offset.dim())

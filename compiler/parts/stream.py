@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention, Rotation
+from mmspec.compiler.parts.attention import Attention
 from mmspec.compiler.parts.norm import norm_layer
+from mmspec.compiler.parts.rotary import Rotation
 from mmspec.compiler.parts.routing import Routing, feed_forward_layer
 
 

@@ -14,8 +14,9 @@ from mmspec.compiler.emit.decoding import parts
 from mmspec.compiler.emit.requests import stack as stack_part
 from mmspec.compiler.lower.lower import lower
 from mmspec.compiler.parts import decoding, decoding_layers
-from mmspec.compiler.parts.attention import Attention, rotation
+from mmspec.compiler.parts.attention import Attention
 from mmspec.compiler.parts.drawn import mixed, random_blocks
+from mmspec.compiler.parts.rotary import rotation
 from mmspec.compiler.parts.stream import Block, Stack
 from mmspec.compiler.specialise.functions import Functions, Site
 from mmspec.schema.validate import validate

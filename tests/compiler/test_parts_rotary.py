@@ -10,8 +10,8 @@ import torch
 from part_case import attention, filled, normal, same
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import Attention, Rotation, rotate
-from mmspec.compiler.parts.rotary import rates_of, rotation_by
+from mmspec.compiler.parts.attention import Attention
+from mmspec.compiler.parts.rotary import Rotation, rates_of, rotate, rotation_by
 
 USUAL = ir.Rotary(8, 10000.0, interleaved=False, scaling=None)
 CPU = torch.device("cpu")

@@ -23,7 +23,8 @@ from part_case import (
 from torch import Tensor
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.attention import rotation, visible_keys
+from mmspec.compiler.parts.attention import visible_keys
+from mmspec.compiler.parts.rotary import rotation
 from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, Stack, join_valid, mean_pool
 
