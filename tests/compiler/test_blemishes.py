@@ -17,6 +17,8 @@ from mmspec.compiler.lower.lower import lower
 from mmspec.verify.strategies import load, specs
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
+PROTOCOL = ("_sees", "_runs")
+"""Ends of functions that a pattern calls alike, whatever each reads."""
 OWN = ("model.py", "attention.py", "decoding.py", "inputs.py", "sizes.py")
 
 
@@ -28,7 +30,19 @@ def blemishes(text: str) -> list[str]:
         for body in (getattr(node, field, None) for field in ("body", "orelse")):
             if isinstance(body, list):
                 found += [f"{node.lineno}: {what}" for node, what in _statements(body)]
+    found += [f"{node.lineno}: {what}" for node, what in _functions(tree)]
     return found + [f"1: {letter} is in no name" for letter in _idle_letters(text)]
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and "emitter" in (ast.get_docstring(node) or ""):
+            yield node, "a docstring about the compiler"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.endswith(PROTOCOL):
+            read = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+            idle = [item.arg for item in node.args.args if item.arg not in read]
+            yield from ((node, f"{name} is not read") for name in idle)
 
 
 def _expressions(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
@@ -50,6 +64,29 @@ def _expressions(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
                 if word.arg in ("label_smoothing", "smoothing", "p") and _number(word.value) == 0:
                     yield node, f"{word.arg} of 0"
             yield from ((node, "`parts[0]`") for x in node.args if ast.unparse(x) == "parts[0]")
+            yield from _calls(node)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
+            parts = [ast.dump(part) for part in _joined(node, type(node.op))]
+            if len(parts) > len(set(parts)):
+                yield node, "a condition that stands twice"
+
+
+def _calls(node: ast.Call) -> Iterator[tuple[ast.expr, str]]:
+    called = ast.unparse(node.func)
+    sizes = node.args[0] if called.endswith(".split") and node.args else None
+    if isinstance(sizes, ast.Tuple) and len({ast.dump(size) for size in sizes.elts}) == 1:
+        yield node, "a split into equal parts"
+    if called == "nn.Linear" and any((_number(size) or 0) > 1 for size in node.args):
+        yield node, "a width without a name"
+
+
+def _joined(node: ast.expr, sign: type[ast.operator]) -> Iterator[ast.expr]:
+    """What is joined by one sign."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, sign):
+        yield from _joined(node.left, sign)
+        yield from _joined(node.right, sign)
+    else:
+        yield node
 
 
 def _number(node: ast.expr) -> int | float | None:
@@ -122,6 +159,11 @@ def test_drawn_packages_have_none(spec_text: str) -> None:
         ("auxiliary: dict[str, Tensor] = {}\nreturned(auxiliary)", "auxiliary stays empty"),
         ('"""M.\n\nShapes: b batch, q queries.\n"""\nx_b = 1', "q is in no name"),
         ("x = embed(parts[0])", "`parts[0]`"),
+        ("q, k, v = x.split((HEADS, HEADS, HEADS), dim=1)", "a split into equal parts"),
+        ("x = (k <= q) & ((q <= k + 31) & (k <= q))", "a condition that stands twice"),
+        ("self.patch = nn.Linear(48, WIDTH)", "a width without a name"),
+        ('def f(x):\n    """For the emitter."""\n    return x', "a docstring about the compiler"),
+        ("def f(x, most):\n    return x + 1", "most is not read"),
     ],
 )
 def test_each_is_seen(planted: str, what: str) -> None:
