@@ -194,7 +194,7 @@ def back_to_front(
 
 
 @pytest.mark.slow
-@settings(max_examples=3 * ROUNDS)
+@settings(max_examples=2 * ROUNDS)
 @given(lines())
 def test_lines(case: Case) -> None:
     agrees(case)
@@ -206,7 +206,7 @@ FIVE = Geometry((Axis("row", "h"), Axis("column", 5)))
 
 
 @pytest.mark.slow
-@settings(max_examples=2 * ROUNDS)
+@settings(max_examples=ROUNDS)
 @given(grids())
 @example(  # isl cannot print loops for whole tiles and border apart, but for all that are touched
     Case(parse("block(size=7)"), FIVE, FIVE, {"h": 3, "w": 0, "n": 0, "f": 0}, (1, 4), (2, 1))
