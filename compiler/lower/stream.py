@@ -99,11 +99,10 @@ def _site(kind: Stream, owner: str, segments: tuple[ir.Segment, ...]) -> ir.Atte
 
 def _sublayer(one: Sublayer, mixer: ir.Mixer) -> ir.Sublayer:
     """What a block computes, with the norms around it and how it is added."""
-    spec, placement = one.of, "none" if isinstance(one.of.norm, NoNorm) else one.of.norm.placement
+    spec = one.of
+    made = None if isinstance(spec.norm, NoNorm) else norm.lower(spec.norm, spec.biased("norm"))
     before, after, post = (
-        norm.lower(spec.norm, spec.biased("norm"))
-        if not isinstance(spec.norm, NoNorm) and placement in placements
-        else None
+        made if spec.norm.placement in placements else None
         for placements in (("pre", "sandwich"), ("sandwich", "branch"), ("post",))
     )
     return ir.Sublayer(

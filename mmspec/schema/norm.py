@@ -67,6 +67,8 @@ class GroupNorm(Normalising[Literal["group"]]):
 class NoNorm(Model):
     """Tokens as they are."""
 
+    placement: ClassVar[str] = "none"
+
     kind: Literal["none"]
 
 

@@ -244,12 +244,11 @@ def _fit_norm(norm: Norm, width: int, at: tuple[str | int, ...]) -> None:
 
 def _fit_parallel(norm: Norm, around: ParallelEntry, at: tuple[str | int, ...]) -> None:
     """Raise Refused where sub-layers cannot read the same tokens by these norms."""
-    placement = norm.placement if isinstance(norm, Normed) else "none"
-    if around.norm == "shared" and placement != "pre":
+    if around.norm == "shared" and norm.placement != "pre":
         message = "a norm that several share stands before them, and this has none there"
         advice = "remove `norm: shared`, or let `placement` be pre"
         raise Refused(Diagnostic("MM329", message, help=advice), *at, "norm")
-    if placement == "post":
+    if norm.placement == "post":
         message = "sub-layers in parallel are added as one, so none of them norms the sum"
         advice = "choose another `placement`: pre, sandwich or branch"
         raise Refused(Diagnostic("MM329", message, help=advice), *at, "norm")

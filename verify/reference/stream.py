@@ -45,7 +45,7 @@ class Layer:
     @property
     def placement(self) -> str:
         """Where its norms are; "none": nowhere."""
-        return "none" if isinstance(self.norm, NoNorm) else self.norm.placement
+        return self.norm.placement
 
 
 @dataclass(frozen=True, slots=True)
