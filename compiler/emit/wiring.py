@@ -237,7 +237,8 @@ def _all_told(node: ir.Stack, valid: str, lines: Lines) -> dict[str, str]:
     sites = {site.owner: site for site in reversed(node.attentions)}
     every = {owner: _told(site, valid, lines) for owner, site in reversed(sites.items())}
     read = [every[site.owner]["mask"] for site in masked(node, lines.requests.backend)]
-    first = next(iter(every.values()), {"mask": "None", "valid_bt": valid, "counts": "()"})
+    none = {"mask": "None", "valid_bt": valid, "counts": lines.count(node.source)}
+    first = next(iter(every.values()), none)
     return {**first, "mask": read[0] if read else first["mask"], "masks": _tuple(read or ["None"])}
 
 

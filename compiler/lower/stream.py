@@ -99,14 +99,14 @@ def _site(kind: Stream, owner: str, segments: tuple[ir.Segment, ...]) -> ir.Atte
 
 def _sublayer(one: Sublayer, mixer: ir.Mixer) -> ir.Sublayer:
     """What a block computes, with the norms around it and how it is added."""
-    spec = one.of
+    spec = one.normed or one.of
     made = None if isinstance(spec.norm, NoNorm) else norm.lower(spec.norm, spec.biased("norm"))
     before, after, post = (
         made if spec.norm.placement in placements else None
         for placements in (("pre", "sandwich"), ("sandwich", "branch"), ("post",))
     )
     return ir.Sublayer(
-        *(one.name, mixer, before, after, post, spec.dropout),
+        *(one.name, mixer, before, after, post, one.of.dropout),
         scale=one.scale,
         joins=one.joins,
         awaits=one.awaits,

@@ -99,6 +99,7 @@ class Stream(Model):
                 first, last = at[-1] == 0, at[-1] == len(around.parallel) - 1
                 shared = names[str(at[:2])] if around.norm == "shared" else ""
                 one = replace(one, joins=not first, awaits=not last, shared=shared)
+                one = replace(one, normed=self) if shared else one
             yield one
 
     @property
@@ -213,7 +214,7 @@ class Stream(Model):
                 _fit_heads(entry, self.width, *at)
             _fit_norm(entry.norm, self.width, at)
             if around is not None:
-                _fit_parallel(entry.norm, around, at)
+                _fit_parallel(entry.norm, self.norm, around, at)
         return self
 
 
@@ -242,8 +243,14 @@ def _fit_norm(norm: Norm, width: int, at: tuple[str | int, ...]) -> None:
         raise Refused(error.diagnostic, *at, *error.keys) from None
 
 
-def _fit_parallel(norm: Norm, around: ParallelEntry, at: tuple[str | int, ...]) -> None:
+def _fit_parallel(
+    norm: Norm, whole: Norm, around: ParallelEntry, at: tuple[str | int, ...]
+) -> None:
     """Raise Refused where sub-layers cannot read the same tokens by these norms."""
+    if around.norm == "shared" and norm != whole:
+        message = "what shares a norm with others has none of its own"
+        advice = "remove `norm` here, or `norm: shared`"
+        raise Refused(Diagnostic("MM329", message, help=advice), *at, "norm")
     if around.norm == "shared" and norm.placement != "pre":
         message = "a norm that several share stands before them, and this has none there"
         advice = "remove `norm: shared`, or let `placement` be pre"
@@ -273,3 +280,5 @@ class Sublayer:
     """Whether the one after it joins."""
     shared: str = ""
     """The name of those with which it has its norm in common; "": it has its own."""
+    normed: Stream | None = None
+    """Where the norm that it shares is said, with its bias; None: where it is."""

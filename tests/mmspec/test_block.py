@@ -33,6 +33,7 @@ heads:
 
 ONE = "block:\n  - "
 TWO = ONE + "attention\n  - "
+OWN = ("MM329", 15, "none of its own")
 POST = ("MM329", 15, "none of them norms the sum")
 
 
@@ -67,7 +68,7 @@ def test_an_entry_takes_over_what_it_does_not_say() -> None:
         "block:\n"
         "  - {feed_forward: {width: 5}, scale: 0.5, name: first}\n"
         "  - {attention: full, heads: 6, kv_heads: 6, norm: {eps: 1e-2}}\n"
-        "  - {parallel: [attention, {feed_forward: same, norm: layer}], norm: shared}\n"
+        "  - {parallel: [attention, {feed_forward: same, bias: false}], norm: shared}\n"
         "  - feed_forward"
     )
     assert [*found] == ["first", "attention", "attention_2", "feed_forward", "feed_forward_2"]
@@ -77,7 +78,7 @@ def test_an_entry_takes_over_what_it_does_not_say() -> None:
     heads = [(one.of.heads, one.of.kv_heads, one.of.head_width) for one in found.values()]
     assert heads[1:3] == [(6, 6, 2), (4, 2, 3)]
     norms = [one.of.norm.model_dump() for one in found.values()]
-    assert [norm["eps"] for norm in norms] == [1e-3, 1e-2, 1e-3, 1e-5, 1e-3]
+    assert [norm["eps"] for norm in norms] == [1e-3, 1e-2, 1e-3, 1e-3, 1e-3]
     assert [one.joins for one in found.values()] == [False, False, False, True, False]
     assert [one.shared for one in found.values()] == ["", "", "parallel", "parallel", ""]
 
@@ -118,6 +119,7 @@ def test_an_entry_takes_over_from_its_variant_and_a_block_from_another_stream() 
         (ONE + "{parallel: [attention, {parallel: [same]}]}", "MM329", 15, "in parallel"),
         (ONE + "{parallel: [attention, feed_forward], norm: rms}", "MM103", 15, "shared"),
         (ONE + "{parallel: [attention, {attention: same, norm: {placement: post}}]}", *POST),
+        (ONE + "{parallel: [{attention: same, norm: layer}, attention], norm: shared}", *OWN),
     ],
 )
 def test_what_does_not_fit_is_told_at_its_line(more: str, code: str, line: int, words: str) -> None:

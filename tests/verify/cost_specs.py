@@ -154,6 +154,12 @@ streams:
     heads: 4
     norm: none
     block: [{parallel: [feed_forward, attention]}]
+  each:
+    from: text
+    depth: 1
+    width: 16
+    heads: 4
+    block: [{feed_forward: {kind: by-modality, width: 5}}]
   after:
     from: bare
     depth: 1
@@ -164,6 +170,7 @@ streams:
 heads:
   next: {from: text, kind: language-model, tied: false}
   label: {from: after, kind: classifier, classes: 3}
+  sort: {from: each, kind: classifier, classes: 2}
 """
 
 EXTRA = {"dense": DENSE, "sparse": SPARSE, "layered": LAYERED}

@@ -36,7 +36,7 @@ def features(spec: Spec) -> set[str]:
     found |= {h.kind for h in spec.heads.values()}
     for stream in spec.streams.values():
         found |= {stream.source.fusion, stream.feed_forward.kind, stream.feed_forward.activation}
-        found |= {stream.norm.kind, getattr(stream.norm, "placement", "no norm")}
+        found |= {stream.norm.kind, stream.norm.placement}
         found |= {"offset"} if getattr(stream.norm, "offset", None) else set()
         found |= {"own final norm"} if not isinstance(stream.final_norm, bool) else set()
         bias = stream.bias
@@ -64,7 +64,7 @@ EXPECTED = (
     | {"concat", "gated", "attention", "cross-attention", "transformer"}
     | {"mlp", "glu", "experts", "switch", "by-modality", "gelu-tanh", "relu", "silu", "quick-gelu"}
     | {"rms", "group", "post", "bias False", "ponder", "act", "exit", "pairs", "shared keys"}
-    | {"sandwich", "branch", "no norm", "offset", "own final norm"}
+    | {"sandwich", "branch", "none", "offset", "own final norm"}
     | {"linear", "query", "key", "value", "output", "up", "gate", "down", "router", "norm"}
     | {
         "block",

@@ -98,7 +98,7 @@ def watch(
         for site, read in found:
             for hook in _hooks(made, site, read, change):
                 stack.callback(hook.remove)
-            norm = site.projection.replace(".qkv", ".query_norm")
+            norm = f"{site.projection.rpartition('.')[0]}.query_norm"
             if equal and norm in dict(made.named_modules()):
                 hook = lab.part(made, norm).register_forward_hook(lambda *given: 0 * given[-1])
                 stack.callback(hook.remove)

@@ -196,8 +196,10 @@ def _defaults(subject: Subject) -> Iterator[tuple[Keys, dict[str, Any]]]:
         yield keys, {key: value for key, value in left.items() if key not in taken}
         yield keys, _taken(subject, name)
         written = _maybe(subject.document.data, (*keys, "norm"))
-        if not _like(data, name):
+        called = isinstance(written, str) and "(" in written
+        if not _like(data, name) and not called:
             yield (*keys, "norm"), {k: v for k, v in NORM.items() if k != "kind" or written is None}
+        if not _like(data, name):
             yield (*keys, "feed_forward"), DEFAULTS["feed_forward", stream.feed_forward.kind]
         if stream.halting is not None:
             yield (*keys, "halting"), halting.DEFAULTS[stream.halting.kind]

@@ -92,9 +92,11 @@ def _norm(stream: Stream, module: str) -> Norm:
     if place is None:
         return stream.last_norm or stream.norm
     known = {part.name: part for step in steps(setting(stream, int(place[1]))) for part in step}
-    names = {part.norm: part for part in known.values() if part.norm}
+    shared = {part.norm: part.normed for part in known.values()}
     own = re.sub(r"_norm(_after)?$", "", place[2])
-    of = (names[place[2]] if place[2] in names else known[own]).of
+    if (whole := shared.get(place[2])) is not None:
+        return whole.norm
+    of = known[own].of
     return of.scores.qk_norm.norm if place[3] and of.scores and of.scores.qk_norm else of.norm
 
 

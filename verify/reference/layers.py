@@ -23,6 +23,8 @@ class Part:
     of: Stream
     scale: float = 1.0
     norm: str = ""
+    normed: Stream | None = None
+    """Where the shared norm is said: the layer's own settings."""
 
 
 Steps = tuple[tuple[Part, ...], ...]
@@ -49,7 +51,14 @@ def _steps(kind: Stream) -> Iterator[tuple[Part, ...]]:
         word = "attention" if hasattr(entry, "attention") else "feed_forward"
         keys = type(entry).model_fields.keys() - {"name", "scale"}
         settings = kind.model_copy(update={key: getattr(entry, key) for key in keys})
-        return Part(named(entry, word), word == "attention", settings, entry.scale, norm)
+        return Part(
+            named(entry, word),
+            word == "attention",
+            settings,
+            entry.scale,
+            norm,
+            kind if norm else None,
+        )
 
     for entry in kind.block:
         if isinstance(entry, ParallelEntry):

@@ -23,7 +23,7 @@ from mmspec.verify.reference.arithmetic import (
     linear,
     linear_shapes,
 )
-from mmspec.verify.reference.layers import setting, steps
+from mmspec.verify.reference.layers import Part, setting, steps
 from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.sequence import Sequence
 
@@ -57,6 +57,12 @@ class Sublayer:
     of: Layer
     scale: float = 1.0
     norm: str = ""
+    shared: Layer | None = None
+
+    @property
+    def normed(self) -> Layer:
+        """Where its norms are said."""
+        return self.shared or self.of
 
 
 Block = tuple[tuple[Sublayer, ...], ...]
@@ -70,13 +76,12 @@ def usual(layer: Layer) -> Block:
 
 def block_of(stream: Stream, place: int) -> Block:
     """A block of a stream, counted from 0: of what `layers` says it is."""
-    return tuple(
-        tuple(
-            Sublayer(part.name, part.reads, layer_of(part.of), part.scale, part.norm)
-            for part in step
-        )
-        for step in steps(setting(stream, place))
-    )
+    return tuple(tuple(map(_made, step)) for step in steps(setting(stream, place)))
+
+
+def _made(part: Part) -> Sublayer:
+    shared = None if part.normed is None else layer_of(part.normed)
+    return Sublayer(part.name, part.reads, layer_of(part.of), part.scale, part.norm, shared)
 
 
 def layer_of(stream: Stream) -> Layer:
@@ -151,7 +156,7 @@ def _branch(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes) ->
     """What a sub-layer gives, normed before and after as its placement says."""
     before, after = (w.at(one.norm or f"{one.name}_norm"), w.at(f"{one.name}_norm_after"))
     if one.of.placement in ("pre", "sandwich"):
-        x = _normed(x, one.of, before)
+        x = _normed(x, one.normed, before)
     mix = _attention if one.reads else _feed_forward
     y = mix(x, one, w.at(one.name), place, notes)
     return _normed(y, one.of, after) if one.of.placement in ("sandwich", "branch") else y
@@ -239,7 +244,7 @@ def _attention_shapes(layer: Layer) -> Shapes:
 def _norm_shapes(one: Sublayer) -> Shapes:
     """Of the norms of a sub-layer; one that several share is there once."""
     found: Shapes = {}
-    layer = one.of
+    layer = one.normed
     ends = {"sandwich": ("norm", "norm_after"), "branch": ("norm_after",), "none": ()}
     for end in ends.get(layer.placement, ("norm",)):
         assert not isinstance(layer.norm, NoNorm)
