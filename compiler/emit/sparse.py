@@ -32,8 +32,9 @@ _LONG: Final = 256
 """Tokens from which on a mask may be worth more than one dense call."""
 
 _PAIRS: Final = 64
-"""Masks between segments, each with loops of its own, up to which a package has them unasked. A
-kernel holds the loops of all: hundreds are more than Triton compiles, and than anyone reads."""
+"""Masks of an attention, of all pairs and groups of heads, up to which each has loops of its own
+unasked. A kernel holds those of all pairs: hundreds are more than Triton compiles, or anyone reads.
+"""
 
 
 def names(site: ir.Attention) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ def _is_long(site: ir.Attention) -> bool:
 
 def _is_split(site: ir.Attention) -> bool:
     """Whether its loops are more than a package has unasked."""
-    return any(len(group.masks) > _PAIRS for group in site.groups)
+    return sum(len(group.masks) for group in site.groups) > _PAIRS
 
 
 def sequences(site: ir.Attention) -> list[SequenceMask]:
