@@ -33,7 +33,7 @@ _LONG: Final = 256
 
 _PAIRS: Final = 64
 """Masks of an attention, of all pairs and groups of heads, up to which each has loops of its own
-unasked. A kernel holds those of all pairs: hundreds are more than Triton compiles, or anyone reads.
+unasked. Hundreds take minutes to write, and make a hundred thousand lines of kernels.
 """
 
 
