@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RUNTIME = (
     *("operators", "grouped", "private", "tuning"),
-    *("sparse_calls", "sparse_views", "sparse_scores", "launch"),
+    *("sparse_calls", "sparse_views", "sparse_scores", "sinks", "launch"),
     *("sparse_pattern", "sparse_parts", "sparse_groups"),
     *("native_build", "native", "pace", "sparse_plan", "tables", "sparse", "scored"),
 )

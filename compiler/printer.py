@@ -94,6 +94,7 @@ def _is_left(name: str, value: Any) -> bool:
         ("offset", 0),
         ("router_bias", False),
         ("together", False),
+        ("sink", False),
     )
 
 

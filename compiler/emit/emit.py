@@ -140,6 +140,10 @@ def _package(
     lines = [*STANDARD, *(line for line in imports if "mmspec" not in line)]
     files: dict[str, str] = {}
     homes.update(runtime.needed(imports))
+    stepped = [_definition(tidy(source)) for source in steps]
+    used = {name for item in stepped for name in item.uses}
+    known = runtime.needed(decoding.parts().imports.values())
+    homes.update({name: home for name, home in known.items() if name in used})
     using = "".join(item.source for item in own.attention)
     if any(mask.has_tables for mask in masks):
         homes.update(dict.fromkeys(sparse.TABLE_NAMES, "runtime.tables"))
@@ -148,7 +152,6 @@ def _package(
         homes.update(dict.fromkeys(sparse.NAMES, "runtime.sparse_pattern"))
         about = "Attention on a GPU: a kernel forward, two backward, for each mask."
         files["kernels.py"] = kernel_file.module(model.header(plan, about), masks)
-    stepped = [_definition(tidy(source)) for source in steps]
     own_code = (*own.attention, *own.model, *stepped)
     read = frozenset[str]().union(*(item.uses for item in own_code))
     sizes = [_definition(line) for line in named.definitions(read)]

@@ -24,6 +24,7 @@ _SPARSE: Final = (
     "sparse_calls",
     "sparse_views",
     "sparse_scores",
+    "sinks",
     "native",
     "native_build",
     "native.cpp",
@@ -37,6 +38,7 @@ _SPARSE: Final = (
 FILES: Final = {
     "grouped": ("grouped", "operators"),
     "sparse": _SPARSE,
+    "sinks": ("sinks",),
     "scored": ("scored", *_SPARSE),
     "tables": ("tables",),
 }

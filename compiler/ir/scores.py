@@ -44,6 +44,9 @@ class Scores:
     together: bool = False
     """Whether a norm is of all heads at once."""
 
+    sink: bool = False
+    """Whether a learned number of each head joins the softmax, with the value 0."""
+
     @property
     def inner(self) -> Scores | None:
         """What attention itself does besides scaling its products; None: nothing."""

@@ -18,7 +18,7 @@ def lower(stream: Stream, segments: tuple[ir.Segment, ...]) -> ir.Scores | None:
         return None
     found = [scores.between(segment.name, segment.name) for segment in segments]
     kinds = {each.name() for each in found if each is not None}
-    made = ir.Scores(scale=scores.scale)
+    made = ir.Scores(scale=scores.scale, sink=scores.sink)
     if kinds:
         (name,) = kinds
         made = replace(made, relative=_RECORDS[name](), lines=tuple(map(bool, found)))

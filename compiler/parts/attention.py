@@ -21,6 +21,7 @@ from mmspec.compiler.parts.rotary import (
     rotate_some_neighbours,
 )
 from mmspec.compiler.parts.scores import (
+    Sink,
     offsets,
     relative_layer,
     relative_scores,
@@ -28,6 +29,7 @@ from mmspec.compiler.parts.scores import (
     scored_lines,
 )
 from mmspec.compiler.runtime.scored import scored_attention
+from mmspec.compiler.runtime.sinks import sink_attention
 from mmspec.compiler.runtime.sparse import sparse_attention
 
 
@@ -205,7 +207,8 @@ class Attending(nn.Module):
         self.normed = attention.scores is not None and attention.scores.norm is not None
         self.together = attention.scores is not None and attention.scores.together
         self.scale = None if attention.scores is None else attention.scores.scale
-        self.altered = self.scored or self.scale is not None
+        self.sunk = attention.scores is not None and attention.scores.sink
+        self.altered = self.scored or self.sunk or self.scale is not None
         if attention.scores is not None and attention.scores.relative is not None:
             self.lines = attention.scores.lines
             self.relative = relative_layer(attention.heads, attention.scores.relative)
@@ -220,6 +223,8 @@ class Attending(nn.Module):
             of_keys = self.kv_heads * self.head_width if self.together else self.head_width
             self.query_norm = norm_layer(of_queries, attention.scores.norm)
             self.key_norm = norm_layer(of_keys, attention.scores.norm)
+        if attention.scores is not None and attention.scores.sink:
+            self.sink = Sink(self.heads)
         self.output = nn.Linear(self.heads * self.head_width, width, bias=attention.bias)
 
     def _attended(
@@ -236,7 +241,10 @@ class Attending(nn.Module):
             mask = scored(self.relative(offsets(x_btd.shape[1], x_btd.device)), mask)
         elif self.scored and not self.shown:
             mask = scored(scored_lines(self.relative, counts, self.lines, x_btd.device), mask)
-        if self.altered and self.shown:
+        if self.sunk and not self.shown:
+            sink_h = self.sink.weight
+            y_bhtw = sink_attention(q_bhtw, k_bhtw, v_bhtw, mask, sink_h, scale=self.scale)
+        elif self.altered and self.shown:
             y_bhtw = scored_attention(
                 q_bhtw,
                 k_bhtw,
@@ -249,6 +257,7 @@ class Attending(nn.Module):
                 if self.scored
                 else (None, None),
                 scale=self.scale,
+                sink_h=self.sink.weight if self.sunk else None,
             )
         elif self.causal and not self.shown:
             y_bhtw = F.scaled_dot_product_attention(

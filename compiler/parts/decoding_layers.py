@@ -19,6 +19,7 @@ from mmspec.compiler.parts.decoding import CachedKeys, KeyValue, forget, rotated
 from mmspec.compiler.parts.norm import normed_together
 from mmspec.compiler.parts.scores import scored
 from mmspec.compiler.parts.stream import Block, Stack
+from mmspec.compiler.runtime.sinks import sink_attention
 
 
 @dataclass(eq=False)
@@ -203,13 +204,18 @@ def next_attended(
         if joint:  # what is around stands before, and has no relative scores
             scores_hbcs = F.pad(scores_hbcs, (k_bhsw.shape[2] - offset_bcs.shape[2], 0))
         mask = scored(scores_hbcs.transpose(0, 1), mask)
-    y_bhcw = F.scaled_dot_product_attention(
-        q_bhcw,
-        k_bhsw,
-        v_bhsw,
-        attn_mask=mask,
-        scale=None if of.scores is None else of.scores.scale,
-        enable_gqa=of.kv_heads != of.heads,
-    )
+    scale = None if of.scores is None else of.scores.scale
+    if of.scores is not None and of.scores.sink:
+        sink_h = attention.sink.weight
+        y_bhcw = sink_attention(q_bhcw, k_bhsw, v_bhsw, mask, sink_h, scale=scale)
+    else:
+        y_bhcw = F.scaled_dot_product_attention(
+            q_bhcw,
+            k_bhsw,
+            v_bhsw,
+            attn_mask=mask,
+            scale=scale,
+            enable_gqa=of.kv_heads != of.heads,
+        )
     y_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
     return y_bcd, kept

@@ -45,6 +45,17 @@ class Alibi(Derived):
         return -slopes_h * offset.abs()
 
 
+class Sink(nn.Module):
+    """A number of each head that joins the softmax over its keys, with the value 0."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(heads))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+
+
 def relative_layer(heads: int, relative: ir.Relative) -> nn.Module:
     """A relative score (inlined by the emitter: one return is left)."""
     if isinstance(relative, ir.Alibi):

@@ -1,8 +1,7 @@
 """Attention on a CPU that computes only the tiles that a mask shows, as operators.
 
-A plan says which calls of the flash kernel on slices of the keys make up a mask; their results are
-merged by log-sum-exp. The operators take the name of a pattern and the lengths, so a graph that
-holds them stays valid for every length.
+A plan says which calls of the flash kernel on slices of keys make up a mask, merged by log-sum-exp.
+Operators take the name of a pattern and lengths, so graphs stay valid for every length.
 
 Shapes: b batch, h query heads, g key heads, q queries, k keys, w head width.
 """
@@ -22,6 +21,7 @@ from torch.utils.flop_counter import register_flop_formula
 from mmspec.compiler.runtime import launch, native
 from mmspec.compiler.runtime.operators import operator, transformed
 from mmspec.compiler.runtime.pace import paced
+from mmspec.compiler.runtime.sinks import sink_attention, sink_gradient, sunk
 from mmspec.compiler.runtime.sparse_calls import HIDDEN, Plan
 from mmspec.compiler.runtime.sparse_groups import Groups
 from mmspec.compiler.runtime.sparse_plan import Samples, chosen, plans, whole
@@ -36,6 +36,8 @@ from mmspec.compiler.runtime.sparse_views import (
     ordered,
     queries_of,
     result_like,
+    rooms,
+    rooms_like,
     rows,
     samples_of,
     together,
@@ -55,6 +57,7 @@ def sparse_attention(
     spans: tuple[Tensor | None, Tensor | None] = (None, None),
     relative: tuple[Tensor | None, Tensor | None] = (None, None),
     scale: float | None = None,
+    sink_h: Tensor | None = None,
 ) -> Tensor:
     """softmax(q kᵀ / √w) v over the keys that a pattern at these lengths shows and are valid.
 
@@ -62,7 +65,8 @@ def sparse_attention(
     differ; the heads of the queries are a multiple of those of the keys. spans: of a pattern that
     asks for documents, where those of queries begin and end among keys, and those of keys among
     queries. relative: of self-attention, a table of relative scores and where tokens stand, as in
-    sparse_scores.py. scale: instead of 1 / √w.
+    sparse_scores.py. scale: instead of 1 / √w. sink_h: a score of each head that
+    joins the softmax, with the value 0.
     """
     width, value_width = q_bhqw.shape[-1], v_bgkw.shape[-1]
     if value_width < width:
@@ -74,14 +78,13 @@ def sparse_attention(
     plan: Plan | None = None
     if transformed(q_bhqw, k_bgkw, v_bgkw):
         plan = _plain_plan(name, lengths, (q_bhqw, k_bgkw), spans[0])
-    elif spans[0] is None:
+    elif spans[0] is None and sink_h is None:
         plan = _dense_plan(name, lengths, q_bhqw, k_bgkw)
     if plan is not None:
         inputs = q_bhqw, k_bgkw, v_bgkw
-        return _dense(inputs, plan, valid_bk, scores)[..., :value_width]
-    y_bhqw: Tensor
-    rest = valid_bk, *spans, name, list(lengths), *scores
-    y_bhqw, _ = attend(q_bhqw, k_bgkw, v_bgkw, *rest)
+        return _dense(inputs, plan, valid_bk, scores, sink_h)[..., :value_width]
+    rest = valid_bk, *spans, name, list(lengths), *scores, sink_h
+    y_bhqw: Tensor = attend(q_bhqw, k_bgkw, v_bgkw, *rest)[0]
     return y_bhqw[..., :value_width]
 
 
@@ -118,7 +121,11 @@ def _plain_plan(
 
 
 def _dense(
-    inputs: tuple[Tensor, Tensor, Tensor], plan: Plan, valid_bk: Tensor | None, scores: Scores
+    inputs: Sequence[Tensor],
+    plan: Plan,
+    valid_bk: Tensor | None,
+    scores: Scores,
+    sink_h: Tensor | None,
 ) -> Tensor:
     """The whole as SDPA computes it, without a detour; of float16 in float32, which is faster."""
     half = inputs[0].dtype == torch.float16
@@ -131,6 +138,9 @@ def _dense(
         seen = plan.tables[0] if valid_bk is None or mask is None else mask
         mask, causal = torch.where(seen, scores.added(*places).to(q.dtype), -torch.inf), False
         mask = mask if mask.dim() == 4 else mask[None]
+    if sink_h is not None:
+        y = sink_attention(q, k, v, plan.tables[0] if causal else mask, sink_h, scores.scale)
+        return y.to(inputs[0].dtype)
     y_bhqw = F.scaled_dot_product_attention(
         *(q, k, v), mask, 0.0, causal, scale=scores.scale, enable_gqa=q.shape[1] != k.shape[1]
     )
@@ -149,14 +159,15 @@ def _attend_on_cpu(
     scale: float,
     relative_ho: Tensor | None = None,
     place_t: Tensor | None = None,
+    sink_h: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     scores = Scores(scale, relative_ho, place_t)
     found = [
         (_attended(*_picked((q_bhqw, k_bgkw, v_bgkw), valid_bk, samples), plan, scores), samples)
         for plan, samples in _plans(name, lengths, spans_bq, (q_bhqw, k_bgkw))
     ]
-    y_bhqw, total_bhq = _together(found, lambda: _rooms(q_bhqw))
-    return y_bhqw, total_bhq
+    y, total = _together(found, lambda: rooms(q_bhqw))
+    return sunk(y, total, sink_h)
 
 
 def _plans(
@@ -166,23 +177,11 @@ def _plans(
     inputs: Sequence[Tensor],
     training: bool = False,
 ) -> Iterator[tuple[Plan | Groups, Samples]]:
-    """The plans for queries and keys, by native code where that is at hand."""
+    """The plans for queries and keys, by native code where there is any."""
     return plans(name, lengths, spans, _sizes(*inputs), *paced(inputs, training))
 
 
 Results = tuple[Tensor, ...]
-
-
-def _rooms(q_bhqw: Tensor) -> tuple[Tensor, Tensor]:
-    """Room for the attention and the log-sum-exp."""
-    exact = torch.promote_types(q_bhqw.dtype, torch.float32)
-    return result_like(q_bhqw, q_bhqw.dtype), q_bhqw.new_empty(q_bhqw.shape[:3], dtype=exact)
-
-
-def _like(inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Room for the gradients of queries, keys and values."""
-    q, k, v = (result_like(x, x.dtype) for x in inputs)
-    return q, k, v
 
 
 def _picked(
@@ -252,9 +251,11 @@ def _attend_on_cuda(
     scale: float,
     relative_ho: Tensor | None = None,
     place_t: Tensor | None = None,
+    sink_h: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     tensors, rest = (q_bhqw, k_bgkw, v_bgkw), ((spans_bq, spans_bk), relative_ho)
-    return launch.forward(_kernels(name), tensors, lengths, valid_bk, scale, *rest)
+    found = launch.forward(_kernels(name), tensors, lengths, valid_bk, scale, *rest)
+    return sunk(*found, sink_h)
 
 
 def _kernels(name: str) -> launch.Kernels:
@@ -264,24 +265,24 @@ def _kernels(name: str) -> launch.Kernels:
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.name, ctx.lengths, ctx.scale, relative_ho, place_t = inputs
-    ctx.save_for_backward(*tensors, relative_ho, place_t, *output)
+    *tensors, ctx.name, ctx.lengths, ctx.scale, relative_ho, place_t, sink_h = inputs
+    ctx.save_for_backward(*tensors, relative_ho, place_t, sink_h, *output)
     ctx.mark_non_differentiable(output[1])
 
 
 def _attend_backward(ctx: Any, grad_bhqw: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    q, k, v, *tables, relative_ho, place_t, y, total = ctx.saved_tensors
+    q, k, v, *tables, relative_ho, place_t, sink_h, y, total = ctx.saved_tensors
     known = relative_ho is None or not relative_ho.requires_grad
     assert known, "relative_ho: the gradient of relative scores is not known"
     rest = ctx.name, ctx.lengths, ctx.scale, relative_ho, place_t
     grads = attend_backward(grad_bhqw, [q, k, v], [y, total], *tables, *rest)
-    return *grads, *[None] * 8
+    return *grads, *[None] * 8, sink_gradient(grad_bhqw, (y, total), sink_h)
 
 
 attend = operator(
     "mmspec::attend",
     {"cpu": _attend_on_cpu, "cuda": _attend_on_cuda},
-    lambda q_bhqw, *_: _rooms(q_bhqw),
+    lambda q_bhqw, *_: rooms(q_bhqw),
     autograd=(_keep, _attend_backward),
 )
 """The attention of a pattern and the log-sum-exp of its scores, 0 where there are none."""
@@ -308,7 +309,7 @@ def _backward_on_cpu(
         (_gradients(*_picked(tensors, valid_bk, samples), plan, scores), samples)
         for plan, samples in _plans(name, lengths, spans_bq, inputs[:2], training=True)
     ]
-    grad_q, grad_k, grad_v = _together(found, lambda: _like(inputs))
+    grad_q, grad_k, grad_v = _together(found, lambda: rooms_like(inputs))
     return grad_q, grad_k, grad_v
 
 
@@ -368,7 +369,7 @@ def _backward_on_cuda(
 attend_backward = operator(
     "mmspec::attend_backward",
     {"cpu": _backward_on_cpu, "cuda": _backward_on_cuda},
-    lambda _, inputs, *__: _like(inputs),
+    lambda _, inputs, *__: rooms_like(inputs),
 )
 """Gradients of queries, keys and values; `results` are the two of the attention."""
 

@@ -43,6 +43,18 @@ def result_like(x_bhtw: Tensor, dtype: torch.dtype) -> Tensor:
     return x_bhtw.new_empty((batch, tokens, heads, width), dtype=dtype).transpose(1, 2)
 
 
+def rooms(q_bhqw: Tensor) -> tuple[Tensor, Tensor]:
+    """Room for the attention and the log-sum-exp."""
+    exact = torch.promote_types(q_bhqw.dtype, torch.float32)
+    return result_like(q_bhqw, q_bhqw.dtype), q_bhqw.new_empty(q_bhqw.shape[:3], dtype=exact)
+
+
+def rooms_like(inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for the gradients of queries, keys and values."""
+    q, k, v = (result_like(x, x.dtype) for x in inputs)
+    return q, k, v
+
+
 def samples_of(call: Call, x: Tensor) -> list[slice]:
     """A band takes the batch's place: sample by sample."""
     return [slice(b, b + 1) for b in range(len(x))] if call.count > 1 else [slice(None)]

@@ -20,6 +20,7 @@ _BY_TILES: dict[str, object] = {
     "spans": (None, None),
     "relative": (None, None),
     "scale": None,
+    "sink_h": None,
 }
 DEFAULTS: dict[str, dict[str, object]] = {
     "nn.Linear": {"bias": True},
@@ -33,6 +34,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "F.cross_entropy": {"label_smoothing": 0.0, "reduction": "mean", "ignore_index": -100},
     "F.scaled_dot_product_attention": _SDPA,
     "scored_attention": _BY_TILES,
+    "sink_attention": {"scale": None},
 }
 
 

@@ -97,6 +97,8 @@ class Scores(Model):
     """A norm of queries and keys, before they are turned."""
     scale: Positive | None = None
     """What q k is multiplied by; by default 1 / sqrt(head width)."""
+    sink: bool = False
+    """Whether a learned score of each head joins the softmax, with the value 0."""
     relative: (
         Annotated[
             Annotated[Relative, Tag(TAGS[0])] | Annotated[ByPair, Tag(TAGS[1])],

@@ -128,3 +128,25 @@ def test_a_table_whose_gradient_is_wanted_is_refused_by_name(
     y = sparse_attention(q.requires_grad_(), k, v, (name, (tokens,)), relative=(table, None))
     with pytest.raises(AssertionError, match="relative_ho"):
         y.backward(grad)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_sink_has_its_share_and_its_gradient(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against one key more, of value 0, in float64; some queries see no other key."""
+    name, tokens = installed("window(before=30, after=9) & prefix(length=60)"), 140
+    WAYS[way](monkeypatch)
+    given = inputs((tokens, tokens), heads=HEADS)
+    sink = torch.linspace(-2, 3, HEADS[0]).requires_grad_()
+    leaves = [*(x.detach().requires_grad_() for x in given[:3]), sink]
+    y = sparse_attention(leaves[0], leaves[1], leaves[2], (name, (tokens,)), sink_h=sink)
+    found = y.detach(), *torch.autograd.grad(y, leaves, given[3])
+    q, k, v, score = (x.detach().double().requires_grad_() for x in leaves)
+    keys, values = (x.repeat_interleave(2, dim=1) for x in (k, v))
+    seen = seen_by(name, tokens)
+    assert not seen.any(1).all()
+    products = torch.where(seen, q @ keys.mT / q.shape[3] ** 0.5, -torch.inf)
+    column = score[:, None, None].expand(len(q), -1, tokens, 1)
+    expected = torch.cat((products, column), -1).softmax(-1)[..., :-1] @ values
+    wanted = torch.autograd.grad(expected, (q, k, v, score), given[3].double())
+    for one, other in zip(found, (expected, *wanted), strict=True):
+        assert torch.allclose(one.double(), other, rtol=1e-4, atol=2e-5)

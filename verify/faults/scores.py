@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.verify.faults.fault import Fault, mixers, plan, source
-from mmspec.verify.faults.specs import QUERIED, SCORED
+from mmspec.verify.faults.specs import QUERIED, SCORED, SUNK
 
 
 def _of_all(site: ir.Attention) -> ir.Attention:
@@ -34,6 +34,37 @@ FAULTS: tuple[Fault, ...] = (
         QUERIED,
         ("P59", "R1"),
         plan(mixers(ir.Attention, _unscaled)),
+    ),
+    Fault(
+        "sink-lost",
+        "weights sum to 1 over the keys, with a sink too",
+        SUNK,
+        ("P3",),
+        source((r" *sink_h=self\.sink\.weight,?\n?", "")),
+    ),
+    Fault(
+        "sink-of-one-head",
+        "all heads have the sink of the first",
+        SUNK,
+        ("P59", "R1"),
+        source((r"self\.sink\.weight", "self.sink.weight[:1].expand(6)")),
+    ),
+    Fault(
+        "sink-gradient",
+        "a sink has no gradient",
+        SUNK,
+        ("R1",),
+        source((r"sink_gradient\(grad_bhqw, .*\)", "None"), file="runtime/sparse.py"),
+    ),
+    Fault(
+        "sink-in-decoding",
+        "the next tokens have another sink",
+        SUNK,
+        ("P17",),
+        source(
+            (r"sink_h = attention\.sink\.weight", "sink_h = attention.sink.weight - 9"),
+            file="decoding.py",
+        ),
     ),
     Fault(
         "qk-norm-of-queries-alone",

@@ -33,6 +33,8 @@ class Site:
     heads: int
     kv_heads: int
     width: int
+    sunk: bool = False
+    """Whether a sink has a share of what each query reads."""
     layer: int = 0
     """Of a stream's blocks, which."""
     place: int = 0
@@ -67,7 +69,8 @@ def _of_stream(subject: Subject, name: str) -> Iterator[Site]:
         for place, one in enumerate(config.layer(i).attentions):
             sizes = one.of.heads, one.of.kv_heads, one.of.head_width
             made = _block(f"{name}_stream.blocks.{i}.{one.name}", "own", name, sizes)
-            yield replace(made, layer=i, place=place)
+            sunk = one.of.scores is not None and one.of.scores.sink
+            yield replace(made, layer=i, place=place, sunk=sunk)
 
 
 def _block(inner: str, kind: str, stream: str, sizes: tuple[int, int, int]) -> Site:
@@ -88,7 +91,7 @@ def watch(
     """What passes at every site when a case is run in training.
 
     change: what becomes of a projection's output; equal: norms of queries give 0, so that all
-    products of queries and keys are equal. Raises Broken where a site is not run.
+    products of queries and keys are equal, and sinks are 0. Raises Broken where a site is not run.
     """
     case = replace(case, mode="train")
     made = lab.model(subject, case)
@@ -99,6 +102,11 @@ def watch(
             for hook in _hooks(made, site, read, change):
                 stack.callback(hook.remove)
             norm = f"{site.projection.rpartition('.')[0]}.query_norm"
+            if equal and site.sunk:
+                sink = f"{site.projection.rpartition('.')[0]}.sink.weight"
+                weight = made.get_parameter(sink).data
+                stack.callback(weight.copy_, weight.clone())
+                weight.zero_()
             if equal and norm in dict(made.named_modules()):
                 hook = lab.part(made, norm).register_forward_hook(lambda *given: 0 * given[-1])
                 stack.callback(hook.remove)

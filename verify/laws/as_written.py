@@ -91,6 +91,8 @@ def _shares(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tens
         names = reading.segments(subject.document.data, site.stream)
         runs = tuple((name, counts[name]) for name in names)
         shown = shown * torch.stack(added(said, site.heads, runs)).exp()
+    if site.sunk:
+        return shown / (1 + shown.sum(2, keepdim=True))
     return shown / shown.sum(2, keepdim=True).clamp(min=torch.finfo(shown.dtype).tiny)
 
 

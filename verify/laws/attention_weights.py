@@ -39,6 +39,9 @@ def _constant(site: Site, output: Tensor, seen: View) -> str | None:
     sees = seen.seen.any(2).mT
     if not found[~sees].eq(0).all():
         return "a query that sees no key does not read 0"
+    if site.sunk:
+        small = (found >= 0) & (found <= expected * (1 + SUM))
+        return None if small[sees].all() else "weights beside a sink sum to more than 1"
     error = torch.where(sees[:, :, None], (found - expected).abs() / expected, 0.0)
     if not error.numel() or float(error.amax()) <= SUM:
         return None
@@ -57,6 +60,8 @@ def _hull(site: Site, values: Tensor, output: Tensor, seen: View) -> str | None:
         of_head = keys[None, :, site.key_head(head)]
         low = torch.where(shown, of_head, torch.inf).amin(1)
         high = torch.where(shown, of_head, -torch.inf).amax(1)
+        if site.sunk:
+            low, high = low.clamp(max=0), high.clamp(min=0)
         slack = 1e-12 * (1 + of_head.abs().amax())
         outside = (found[:, head] < low - slack) | (found[:, head] > high + slack)
         outside &= seen.seen[head].any(1, keepdim=True)
@@ -123,6 +128,6 @@ def _gates(gates: Tensor, present: Tensor) -> str | None:
 P10 = Law(
     "P10",
     "simplex",
-    "weights of attention and gates are not negative, sum to 1, and read visible values only",
+    "weights of attention and gates are not negative, sum to 1 (with a sink), read visible values",
     tried(_check, cases, costs=2),
 )

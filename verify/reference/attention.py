@@ -140,11 +140,12 @@ def attend(
     seen: Tensor,
     added: Tensor | None = None,
     scale: float | None = None,
+    sink: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One head: q [n, w], k and v [m, w], seen bool [n, m] -> output [n, w], weights [n, m].
 
     A query that sees no key reads 0. added [n, m]: to the scores. scale: of products, instead of
-    one over the root of the width.
+    one over the root of the width. sink: a score that takes part, whose value is 0.
     """
     scores = q @ k.T * (1 / q.shape[1] ** 0.5 if scale is None else scale)
     if added is not None:
@@ -153,7 +154,10 @@ def attend(
         weights = torch.zeros_like(scores)
         return weights @ v, weights
     blind = ~seen.any(1, keepdim=True)
-    weights = softmax(torch.where(seen | blind, scores, -torch.inf))
+    hidden = torch.where(seen | blind, scores, -torch.inf)
+    if sink is not None:
+        hidden = torch.cat((hidden, sink.expand(len(q), 1)), 1)
+    weights = softmax(hidden)[:, : len(k)]
     weights = torch.where(seen, weights, 0.0)
     return weights @ v, weights
 

@@ -77,6 +77,8 @@ def starts(spec: Spec) -> dict[str, Start]:
 def _fixed(spec: Spec, name: str) -> Start | None:
     """The start of what no `init` changes: norms, and the scale of a contrastive head."""
     module, _, last = name.rpartition(".")
+    if module.endswith(".sink"):
+        return Start("constant", 0.0)
     if found := _NORM.fullmatch(module):
         norm = _norm(spec.streams[found["stream"]], module)
         offset = getattr(norm, "offset", None) if found["where"] == "stream" else None

@@ -178,6 +178,9 @@ def _attention(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes)
     outputs, weights = [], []
     added: list[Tensor | None] = [None] * heads
     scale = None
+    sinks: list[Tensor | None] = [None] * heads
+    if layer.scores is not None and layer.scores.sink:
+        sinks = [*w["sink.weight"]]
     if layer.scores is not None:
         added = [*relative.added(layer.scores, heads, place.counts)]
         scale = layer.scores.scale
@@ -193,7 +196,7 @@ def _attention(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes)
         if layer.rotary is not None and any(place.turns):
             q, k = (attention.rotate(x, place.turns, layer.rotary) for x in (q, k))
         seen = place.seen[one.name][head]
-        output, weight = attention.attend(q, k, v, seen, added[head], scale)
+        output, weight = attention.attend(q, k, v, seen, added[head], scale, sinks[head])
         outputs.append(output)
         weights.append(weight)
     notes.weights.append(torch.stack(weights))
@@ -238,6 +241,8 @@ def _attention_shapes(layer: Layer) -> Shapes:
     output = has_bias(layer.bias, "output")
     if layer.scores is not None and layer.scores.qk_norm is not None:
         found |= relative.shapes(layer.scores.qk_norm, layer.head_width, layer.bias, rows)
+    if layer.scores is not None and layer.scores.sink:
+        found["sink.weight"] = (layer.heads,)
     return found | linear_shapes("output", rows["query"], layer.width, output)
 
 

@@ -201,6 +201,8 @@ def _scores(draw: st.DrawFn, segments: list[str]) -> dict[str, Any]:
         body["qk_norm"] = draw(st.sampled_from([norm, str(norm["kind"])]))
     if draw(st.booleans()):
         body["scale"] = draw(st.sampled_from([0.3, 2]))
+    if draw(st.booleans()):
+        body["sink"] = True
     if draw(st.booleans()) and body:
         return body
     kind = draw(st.sampled_from([*SCORES]))
