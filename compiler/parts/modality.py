@@ -1,4 +1,5 @@
 """Embeddings: raw inputs -> tokens [B, T, D], and which tokens are real."""
+# pyright: reportPossiblyUnboundVariable=false
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Streams: blocks, and stacks of blocks of fixed depth."""
+# pyright: reportPossiblyUnboundVariable=false
 
 from __future__ import annotations
 

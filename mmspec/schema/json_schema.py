@@ -117,7 +117,7 @@ def _described(model: type[BaseModel]) -> Mapping[str, str]:
     """What the text below each field of a model says, also of those that it inherits."""
     found: dict[str, str] = {}
     for one in reversed(model.__mro__):
-        if one.__module__.startswith(__package__):
+        if one.__module__.startswith(f"{__package__}."):
             found |= _below_fields(one.__module__).get(one.__name__.partition("[")[0], {})
     return found
 

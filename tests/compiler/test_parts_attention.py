@@ -13,12 +13,11 @@ from torch import Tensor
 
 from mmspec.compiler.parts.attention import (
     Attention,
-    rotate,
-    rotation,
     visible,
     visible_keys,
 )
 from mmspec.compiler.parts.cross import CrossAttention
+from mmspec.compiler.parts.rotary import rotate, rotation
 
 NO_TURN = (torch.ones(0), torch.zeros(0))
 B, T, D = 2, 5, 12

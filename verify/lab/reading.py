@@ -63,7 +63,8 @@ def attention(data: Data, stream: str, place: int, which: int) -> dict[str, Any]
     for entry in said.get("block", ("attention",)):
         entries += entry["parallel"] if "parallel" in entry else [entry]
     own = [entry for entry in entries if entry == "attention" or "attention" in entry][which]
-    own = {} if own == "attention" else own
+    if isinstance(own, str):
+        return said
     return {**said, **{key: value for key, value in own.items() if value != "same"}}
 
 
