@@ -261,12 +261,12 @@ def take_keys(qkv_btf: Tensor, slots: KeySlots, *, of: ir.Attention, rotary: boo
 
 def norm_keys(qkv_btf: Tensor, norm: nn.Module, *, of: ir.Attention) -> Tensor:
     """What `qkv` of an attention returned, with its keys normed."""
-    keys = of.kv_heads * of.head_width
-    q_btf, k_btf, v_btf = torch.split(qkv_btf, [of.heads * of.head_width, keys, keys], dim=-1)
+    queries, keys = of.heads * of.head_width, of.kv_heads * of.head_width
+    q_btf, k_btf, v_btf = torch.tensor_split(qkv_btf, (queries, queries + keys), dim=-1)
     if of.scores is not None and of.scores.together:
         k_btf = norm(k_btf)
     else:
-        k_btf = norm(k_btf.unflatten(-1, (-1, of.head_width))).flatten(2)
+        k_btf = norm(torch.unflatten(k_btf, -1, (-1, of.head_width))).flatten(2)
     return torch.cat((q_btf, k_btf, v_btf), dim=-1)
 
 

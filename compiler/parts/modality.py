@@ -227,7 +227,7 @@ class VideoEmbedding(Placed):
         if self.tubelet > 1:
             after = -video_bfchw.shape[1] % self.tubelet
             video_bfchw = F.pad(video_bfchw, (0, 0, 0, 0, 0, 0, 0, after))
-        cut = video_bfchw.unflatten(4, (self.columns, self.side))
+        cut = torch.unflatten(video_bfchw, 4, (self.columns, self.side))
         cut = cut.unflatten(3, (self.rows, self.side)).unflatten(1, (-1, self.tubelet))
         patches = cut.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
         x_btd: Tensor = self.patch(patches)

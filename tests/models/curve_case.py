@@ -68,6 +68,11 @@ CASES: Final = {
     "local_global": Case(24, (("before=63", "before=5"),)),
     "macaron": Case(24),
     "multi_stream_concat": Case(24),
+    "normed": Case(
+        24,
+        (("before=63", "before=5"), ("rms(1e-6)", "{kind: rms, eps: 1e-6, over: heads}")),
+        spec="capped",
+    ),
     "ponder": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),
     "scaled": Case(
         24,

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from large import part
 from model_inputs import SMALL, compiled, plan_of, tensors
+from torch import nn
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -44,19 +46,20 @@ def test_the_output_is_typed(name: str) -> None:
 
 TRAINED_OTHERWISE = ("act", "alibi", "early_exit", "experts_top2", "gated", "local_global", "video")
 """Specs whose training has code that evaluation, or the training of others, has not."""
-TRACED = [
-    *(pytest.param(name, False, id=f"{name}-eval") for name in SMALL),
-    *(
-        pytest.param(name, True, id=f"{name}-train", marks=() if quick else pytest.mark.deep)
-        for name in SMALL
-        for quick in (name in TRAINED_OTHERWISE,)
-    ),
-]
 
 
-@pytest.mark.parametrize(("name", "training"), TRACED)
-def test_one_graph_under_torch_compile(name: str, training: bool) -> None:
-    model = compiled(name).train(training)
+@pytest.mark.deep
+@pytest.mark.parametrize("name", part(SMALL, TRAINED_OTHERWISE))
+def test_one_graph_of_training_under_torch_compile(name: str) -> None:
+    is_one_graph(compiled(name).train(), name)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_one_graph_under_torch_compile(name: str) -> None:
+    is_one_graph(compiled(name).eval(), name)
+
+
+def is_one_graph(model: nn.Module, name: str) -> None:
     torch.compiler.reset()
     traced = torch.compile(model, fullgraph=True, backend="aot_eager")
     given = tensors(plan_of(name), batch=3)

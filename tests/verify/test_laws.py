@@ -20,7 +20,7 @@ from mmspec.verify.verify import check_law
 
 SPECS = Path(__file__).parents[2] / "specs"
 SHIPPED = sorted(path.stem for path in SPECS.glob("*.yaml") if path.stem != "gpt2")
-FEW = Search(4, 1)
+FEW = Search(3, 1)
 USUAL = Search(50, 0)
 ANY = Search(50, 0, smallest=False)
 BY_ID = {law.id: law for law in LAWS}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from large import is_deep
 
 from mmspec.compiler import aot
 
 
 def targets(turn: int) -> tuple[int, ...]:
     """One, another at each turn; all of them in `make deep`, as in `make kernels`."""
-    if os.environ.get("MMSPEC_PROFILE") == "deep":
+    if is_deep():
         return aot.TARGETS
     return (aot.TARGETS[turn % len(aot.TARGETS)],)
