@@ -261,8 +261,8 @@ def take_keys(qkv_btf: Tensor, slots: KeySlots, *, of: ir.Attention, rotary: boo
 
 def norm_keys(qkv_btf: Tensor, norm: nn.Module, *, of: ir.Attention) -> Tensor:
     """What `qkv` of an attention returned, with its keys normed."""
-    queries, keys = of.heads * of.head_width, of.kv_heads * of.head_width
-    q_btf, k_btf, v_btf = torch.tensor_split(qkv_btf, (queries, queries + keys), dim=-1)
+    ends = of.heads * of.head_width, (of.heads + of.kv_heads) * of.head_width
+    q_btf, k_btf, v_btf = torch.tensor_split(qkv_btf, ends, dim=-1)
     if of.scores is not None and of.scores.together:
         k_btf = norm(k_btf)
     else:

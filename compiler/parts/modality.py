@@ -228,7 +228,8 @@ class VideoEmbedding(Placed):
             after = -video_bfchw.shape[1] % self.tubelet
             video_bfchw = F.pad(video_bfchw, (0, 0, 0, 0, 0, 0, 0, after))
         cut = torch.unflatten(video_bfchw, 4, (self.columns, self.side))
-        cut = cut.unflatten(3, (self.rows, self.side)).unflatten(1, (-1, self.tubelet))
+        cut = torch.unflatten(cut, 3, (self.rows, self.side))
+        cut = torch.unflatten(cut, 1, (-1, self.tubelet))
         patches = cut.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
         x_btd: Tensor = self.patch(patches)
         return self._placed(x_btd)
