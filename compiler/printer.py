@@ -83,7 +83,7 @@ def _sublayer(one: ir.Sublayer, pad: str) -> Iterator[str]:
     said += [f"dropout {one.dropout}"] if one.dropout else []
     said += [f"times {one.scale:g}"] if one.scale != 1 else []
     said += ["with the one before it"] if one.joins else []
-    said += ["the norm of the one before it"] if one.takes else []
+    said += [f"shares the norm of `{one.shared}`"] if one.shared else []
     if said:
         yield f"{pad}    {', '.join(said)}"
 

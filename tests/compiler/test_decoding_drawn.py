@@ -96,7 +96,7 @@ FAULTS = {
     "it sees empty slots": ("seen_bcs = (k >= 0) & ", "seen_bcs = "),
     "a key is forgotten too soon": ("k >= t - 3", "k >= t - 2"),
     "there is a slot too few": ("at_bc[:, -1:] + 1), 3)", "at_bc[:, -1:] + 1), 2)"),
-    "prompts have a slot too few": ("length_b[:, None]), 0, 3)", "length_b[:, None]), 0, 2)"),
+    "prompts have a slot too few": ("most=3)", "most=2)"),
     "lengths are those of the longest": (
         "length_b = (text_bt >= 0).sum(dim=1)",
         "length_b = (text_bt >= 0).sum(dim=1).max().expand(batch)",
@@ -111,7 +111,7 @@ FAULTS = {
         "q_bhcw = rotate(q_bhcw, turn)",
     ),
     "keys of the prompt are not turned": (
-        "    k_bhsw = rotate(k_bhsw, turned(slots.place_bs, 6))\n",
+        "    k_bhsw = rotate(k_bhsw, turned(slots.place_bs, HEAD_WIDTH))\n",
         "",
     ),
     "layers share their keys": ("own.layers[layer]", "own.layers[0]"),

@@ -106,9 +106,9 @@ NOT_SHOWN = {
     *{("Plan", "about"), ("Plan", "source"), ("Segment", "modality"), ("Head", "name")},
     *{("Attention", name) for name in ("owner", "of", "queries", "keys", "own", "causal")},
     *{("Attention", "variant"), ("Block", "variant")},
-    ("Group", "heads"),
+    *{("Group", "heads"), ("Sublayer", "awaits")},
 }
-"""What the text of a Plan leaves out: words, the file it came from, and what a name says already.
+"""What the text of a Plan leaves out: words, the file it came from, and what others say already.
 
 Of a span it shows the line.
 """
