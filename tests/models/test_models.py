@@ -46,6 +46,11 @@ def test_the_output_is_typed(name: str) -> None:
 
 TRAINED_OTHERWISE = ("act", "alibi", "early_exit", "experts_top2", "gated", "local_global", "video")
 """Specs whose training has code that evaluation, or the training of others, has not."""
+BUILT_OTHERWISE = (
+    *("alibi", "bands", "capped", "cross_attention", "early_exit", "experts_by_modality"),
+    *("hierarchical", "macaron", "ponder", "stamps", "transformer_fusion", "two_tower"),
+)
+"""One for each kind of fusion, head, position and halting, of those that are not traced above."""
 
 
 @pytest.mark.deep
@@ -54,7 +59,8 @@ def test_one_graph_of_training_under_torch_compile(name: str) -> None:
     is_one_graph(compiled(name).train(), name)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.deep
+@pytest.mark.parametrize("name", part(SMALL, BUILT_OTHERWISE))
 def test_one_graph_under_torch_compile(name: str) -> None:
     is_one_graph(compiled(name).eval(), name)
 

@@ -74,7 +74,7 @@ def test_parameters_equal_the_model(path: Path) -> None:
             assert part.parameters == own, part.name
 
 
-@pytest.mark.parametrize(("batch", "numerator"), [(1, 3), (3, 2), (2, 1)])
+@pytest.mark.parametrize(("batch", "numerator"), [(1, 3), (3, 2)])
 def test_dense_flops_equal_a_count_of_operators(path: Path, batch: int, numerator: int) -> None:
     plan = mmspec.plan(path)
     raw = lengths(plan, numerator, 3)

@@ -45,6 +45,10 @@ class Weights:
         """The weights of a submodule."""
         return Weights(self.values, f"{self.prefix}{name}.", self.passed)
 
+    def unnoted(self) -> Weights:
+        """The same inside a module, where what passes is of heads and not of tokens."""
+        return Weights(self.values, self.prefix)
+
     def note(self, x: Tensor, what: str = "") -> Tensor:
         """X, which the module gives, or with INPUT is given; kept where that is asked for."""
         if self.passed is not None:

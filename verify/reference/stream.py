@@ -186,10 +186,10 @@ def _attention(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes)
         scale = layer.scores.scale
     of_queries, of_keys = pieces[:heads], pieces[heads : heads + shared]
     if layer.scores is not None and layer.scores.qk_norm is not None:
-        biased = has_bias(layer.bias, "norm")
-        said = layer.scores.qk_norm, biased
-        of_queries = relative.normed(of_queries, w.at("query_norm"), *said)
-        of_keys = relative.normed(of_keys, w.at("key_norm"), *said)
+        inside = w.unnoted()
+        said = layer.scores.qk_norm, has_bias(layer.bias, "norm")
+        of_queries = relative.normed(of_queries, inside.at("query_norm"), *said)
+        of_keys = relative.normed(of_keys, inside.at("key_norm"), *said)
     for head in range(heads):
         key = head // (heads // shared)
         q, k, v = of_queries[head], of_keys[key], pieces[heads + shared + key]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from large import part
 from tolerance import exact
 from torch import Tensor
 
@@ -121,14 +122,15 @@ def added(name: str) -> Tensor:
     return -torch.tensor(SLOPES, dtype=torch.float64)[:, None, None] * torch.tensor(apart)
 
 
-def module(folder: Path, widths: tuple[int, int]) -> dict[str, Any]:
-    """The kernels of all cases, as a package beside the launcher."""
+def module(folder: Path, widths: tuple[int, int], names: set[str]) -> dict[str, Any]:
+    """The kernels of some cases, as a package beside the launcher."""
     package = folder / f"interpreted_{widths[0]}"
     (package / "runtime").mkdir(parents=True)
     (package / "__init__.py").touch()
     for name in ("launch.py", "tiles.py"):
         (package / "runtime" / name).write_text((ROOT / "compiler" / "runtime" / name).read_text())
-    masks = [mask_of(name.replace(" ", "_"), case, widths) for name, case in CASES.items()]
+    cases = ((name, case) for name, case in CASES.items() if name in names)
+    masks = [mask_of(name.replace(" ", "_"), case, widths) for name, case in cases]
     (package / "kernels.py").write_text(kernel_file.module('"""Kernels."""', masks))
     sys.path.insert(0, str(folder))
     found: dict[str, Any] = importlib.import_module(f"{package.name}.kernels").KERNELS
@@ -213,8 +215,12 @@ def ratios(found: Any, run: Run, widths: tuple[int, int]) -> list[float]:
     return exact(q, k, v, g, seen, more).ratios((*results, *backward))
 
 
+LIKE_OTHERS = ("dilated", "empty", "dilated causal", "axial", "axial frame", "heard", "sloped grid")
+"""Cases whose loops and conditions others have too: `make deep` runs them."""
+
+
 def runs() -> Iterator[Run]:
-    for name in CASES:
+    for name in part(list(CASES), [name for name in CASES if name not in LIKE_OTHERS]):
         yield Run(name, valid=name in ("window", "several", "time", "grid"))
     for law in LAWS:
         yield Run("window", torch.float16, law=law)
@@ -229,10 +235,12 @@ def main(folder: str, half: str) -> None:
     """Print what every second run finds, from the first (half 0) or the second (half 1)."""
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
-    tables = {widths: module(Path(folder), widths) for widths in ((24, 40), (16, 16))}
-    for run in [*runs()][int(half) :: 2]:
-        widths = (24, 40) if run.name in ("window", "several") else (16, 16)
-        found[str(run)] = ratios(tables[widths][run.name.replace(" ", "_")], run, widths)
+    asked = [*runs()][int(half) :: 2]
+    for widths, wide in (((24, 40), True), ((16, 16), False)):
+        some = [run for run in asked if (run.name in ("window", "several")) == wide]
+        table = module(Path(folder), widths, {run.name for run in some})
+        for run in some:
+            found[str(run)] = ratios(table[run.name.replace(" ", "_")], run, widths)
     print(json.dumps(found))
 
 

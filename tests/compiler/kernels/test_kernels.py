@@ -61,7 +61,11 @@ heads:
 def interpreted(half: int) -> dict[str, list[float]]:
     """Errors by case, as shares of what rounding explains; in a process whose triton interprets."""
     with TemporaryDirectory() as folder:
-        environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
+        environment = {
+            **os.environ,
+            "TRITON_INTERPRET": "1",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+        }
         command = [sys.executable, "-W", "ignore", str(HERE / "interpreted.py"), folder, str(half)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -69,7 +73,8 @@ def interpreted(half: int) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize(("half", "count"), [(0, 17), (1, 16)])
+@pytest.mark.deep
+@pytest.mark.parametrize(("half", "count"), part([(0, 17), (1, 16)], [(0, 13), (1, 13)]))
 def test_forward_and_backward_equal_float64(half: int, count: int) -> None:
     """In halves, for two processes at once."""
     found = interpreted(half)
