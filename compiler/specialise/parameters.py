@@ -80,8 +80,8 @@ class Parameters:
 
     def kept_in_order(self) -> list[tuple[str, ast.expr]]:
         """What the constructor sets attributes to, in the part's own order."""
-        order = list(self.classes[0].statics)
-        return sorted(self.kept.items(), key=lambda pair: order.index(pair[0]))
+        order = {name: place for place, name in enumerate(self.classes[0].statics)}
+        return sorted(self.kept.items(), key=lambda pair: order.get(pair[0], len(order)))
 
     def annotated(self) -> Iterator[tuple[str, list[Any]]]:
         """Each parameter and all its values."""
@@ -105,6 +105,8 @@ class Parameters:
     def _kept(self, atom: ast.expr) -> ast.expr:
         """`self.x` for a constant that methods read, set once for each value."""
         name = _attribute(atom)
+        if isinstance(atom, ast.Attribute) and not is_self(atom):
+            return self._kept_field(atom, name)
         if name not in self.kept:
             set_to = self.expression(self._origin(name), True, name)
             text = ast.dump(set_to)
@@ -113,6 +115,23 @@ class Parameters:
                 return self._renamed(atom, there[0])
             self.kept[name] = set_to
         return atom
+
+    def _kept_field(self, atom: ast.Attribute, record: str) -> ast.expr:
+        """The same for a field of a record, which the record is not kept for."""
+
+        def visit(node: ast.expr) -> ast.expr:
+            return self._origin(record) if is_self(node) else rebuild(node, visit)
+
+        origin = visit(atom)
+        set_to = self.expression(origin, True, atom.attr)
+        text = ast.dump(set_to)
+        name = next((other for other, value in self.kept.items() if ast.dump(value) == text), "")
+        if not name:
+            statics = self.classes[0].statics.keys()
+            alike = {each for each in statics if ast.dump(self._origin(each)) == ast.dump(origin)}
+            name = unused(atom.attr, self.kept.keys() | statics - alike)
+            self.kept[name] = set_to
+        return own_attribute(name, ast.Load())
 
     def _origin(self, name: str) -> ast.expr:
         """What an attribute stood for, if that is the same in all classes; else itself."""

@@ -14,7 +14,7 @@ from mmspec.verify.laws import LAWS, Search
 from mmspec.verify.laws.meaning import check_case, check_gradients
 from mmspec.verify.strategies import specs
 from mmspec.verify.subject import Subject
-from mmspec.verify.verify import check_law
+from mmspec.verify.verify import check_law, law_of
 
 
 @lru_cache(maxsize=32)
@@ -78,3 +78,27 @@ def test_a_random_spec_keeps_every_law(text: str) -> None:
     for law in LAWS:
         found = check_law(law, subject, Search(3, 0))
         assert found.status != "refuted", (law.id, found.detail, found.counterexample)
+
+
+TURNS = """
+mmspec: 1
+name: two_turns
+modalities:
+  image: {kind: image, size: [6, 9], patch: 3, position: rotary}
+  text: {kind: tokens, vocab: 23, length: {max: 8}, position: rotary}
+streams:
+  image: {from: image, depth: 1, heads: 4, head_width: 2, width: 8, rotary: {scaling: "SCALING"}}
+  text: {from: text, depth: 1, heads: 3, head_width: 6, width: 7,
+    rotary: {base: 100, scaling: "SCALING"}}
+heads:
+  left: {from: image, kind: classifier, classes: 2}
+  right: {from: text, kind: classifier, classes: 2}
+""".replace("SCALING", "llama3(4, 30, 0.5, 3)")
+
+
+def test_streams_whose_rates_differ_share_a_class_that_is_told_them() -> None:
+    """Found by drawing: the record was to be an argument, and emission failed."""
+    subject = subject_of(TURNS)
+    assert subject.package.files["attention.py"].count("class Rotation(") == 1
+    found = check_law(law_of("P59"), subject, Search(3, 0))
+    assert found.status == "held"

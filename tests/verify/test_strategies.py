@@ -14,7 +14,7 @@ from mmspec.verify.reference import expected_weights
 from mmspec.verify.strategies import inputs, load, spec_dicts, specs, weights
 
 _ALL = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-FAST = settings(max_examples=300, deadline=None, suppress_health_check=_ALL)
+FAST = settings(max_examples=400, deadline=None, suppress_health_check=_ALL)
 
 OPTIONALS = """\
 mmspec: 1

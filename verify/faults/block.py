@@ -82,7 +82,7 @@ FAULTS: tuple[Fault, ...] = (
         reckoned(stacks(_first_only)),
     ),
     Fault(
-        "decoding-unscaled",
+        "decoding-sub-layer-unscaled",
         "in decoding a sub-layer's scale is left out",
         HALVED,
         ("P17",),
