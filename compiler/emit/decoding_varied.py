@@ -32,13 +32,12 @@ def stack(node: ir.Stack, steps: Steps) -> None:
             numbers = {
                 i for i, one in enumerate(node.variants) if one.attentions[0].owner == read.owner
             }
-            path = f"{node.module}.blocks.{{place}}.{node.attending[0].name}.qkv"
-            every = f'model.get_submodule(f"{path}")'
+            path = f"{node.module}.blocks.{{place}}.{node.attending[0].name}"
             places = f"for place in range({depth}) if {_when(node, numbers)}"
-            steps.before.append(f"{read.owner}_layers = [{every} {places}]")
-            if read.norm is not None:
-                keyed = every.replace(".qkv", ".key_norm")
-                steps.before.append(f"{read.owner}_norms = [{keyed} {places}]")
+            lists = [("layers", "qkv"), *([("norms", "key_norm")] if read.norm else [])]
+            for name, inner in lists:
+                each = f'model.get_submodule(f"{path}.{inner}")'
+                steps.before.append(f"{read.owner}_{name} = [{each} {places}]")
             made[read.owner] = decoding.keys(node, read, site, steps)
         kept = made[read.owner]
         constants = {"of": block, "segment": kept.segment, "joint": bool(kept.context)}

@@ -109,10 +109,9 @@ class Parameters:
             return self._kept_field(atom, name)
         if name not in self.kept:
             set_to = self.expression(self._origin(name), True, name)
-            text = ast.dump(set_to)
-            there = [other for other, value in self.kept.items() if ast.dump(value) == text]
+            there = self._set_to(set_to)
             if there:
-                return self._renamed(atom, there[0])
+                return self._renamed(atom, there)
             self.kept[name] = set_to
         return atom
 
@@ -124,14 +123,18 @@ class Parameters:
 
         origin = visit(atom)
         set_to = self.expression(origin, True, atom.attr)
-        text = ast.dump(set_to)
-        name = next((other for other, value in self.kept.items() if ast.dump(value) == text), "")
+        name = self._set_to(set_to)
         if not name:
             statics = self.classes[0].statics.keys()
             alike = {each for each in statics if ast.dump(self._origin(each)) == ast.dump(origin)}
             name = unused(atom.attr, self.kept.keys() | statics - alike)
             self.kept[name] = set_to
         return own_attribute(name, ast.Load())
+
+    def _set_to(self, value: ast.expr) -> str:
+        """The attribute that is set to this already; "" where none is."""
+        text = ast.dump(value)
+        return next((name for name, other in self.kept.items() if ast.dump(other) == text), "")
 
     def _origin(self, name: str) -> ast.expr:
         """What an attribute stood for, if that is the same in all classes; else itself."""

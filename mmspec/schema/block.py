@@ -127,7 +127,7 @@ Single = Annotated[
         | Annotated[FeedForwardEntry, Tag("[feed_forward]")],
         Discriminator(_tag),
     ],
-    _reader(("attention", "feed_forward"), "in parallel"),
+    _reader(tuple(OWN), "in parallel"),
 ]
 Entry = Annotated[
     Annotated[

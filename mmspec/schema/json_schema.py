@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from typing import Any, Final
@@ -31,7 +31,7 @@ def json_schema() -> Json:
     found = _tidy(Spec.model_json_schema(schema_generator=_Written))
     stream = found["$defs"]["Stream"]
     found["$defs"] |= {"Variant": _variant(stream), "Like": _like(stream)}
-    found["$defs"] |= _sublayers(stream, found["$defs"])
+    found["$defs"] |= _sublayers(found["$defs"])
     stream["properties"]["block"]["items"] = {"$ref": "#/$defs/Sublayer"}
     stream["properties"]["variants"]["additionalProperties"] = {"$ref": "#/$defs/Variant"}
     found["properties"]["streams"]["additionalProperties"] = {
@@ -44,21 +44,23 @@ def json_schema() -> Json:
 
 def _variant(stream: Json) -> Json:
     """Keys that one kind of a stream's layers may change."""
-    return _inheriting(stream, [key for key in stream["properties"] if key not in WHOLE])
+    keys = (key for key in stream["properties"] if key not in WHOLE)
+    return _inheriting(stream["description"], keys)
 
 
 def _like(stream: Json) -> Json:
     """A stream that takes the settings of another."""
-    return {**_inheriting(stream, stream["properties"]), "required": ["from", "like"]}
+    every = _inheriting(stream["description"], stream["properties"])
+    return {**every, "required": ["from", "like"]}
 
 
-def _sublayers(stream: Json, models: Json) -> Json:
+def _sublayers(models: Json) -> Json:
     """Entries of `block`: a word, or a mapping that has it, and what it gives of the stream's."""
     found = {}
     for word, keys in block.OWN.items():
         model = models.pop(block.KINDS[word].__name__)
         own = {key: model["properties"][key] for key in ("name", "scale")}
-        entry = _inheriting({**stream, "description": model["description"]}, keys)
+        entry = _inheriting(model["description"], keys)
         anything = {"anyOf": [{"const": "same"}, entry["properties"][word]]}
         entry["properties"] |= {word: anything, **own}
         found[word] = {"if": {"required": [word]}, "then": entry}
@@ -75,7 +77,7 @@ def _entry(kinds: Json) -> Json:
     return {"if": {"type": "string"}, "then": {"enum": words}, "else": mapping}
 
 
-def _inheriting(stream: Json, keys: Any) -> Json:
+def _inheriting(description: str, keys: Iterable[str]) -> Json:
     """Some keys of a stream, none of them needed; mappings that change what they inherit."""
     changed: Json = {key: {"$ref": f"#/$defs/Stream/properties/{key}"} for key in keys}
     changed |= {
@@ -83,7 +85,7 @@ def _inheriting(stream: Json, keys: Any) -> Json:
     }
     return {
         "type": "object",
-        "description": stream["description"],
+        "description": description,
         "additionalProperties": False,
         "properties": changed,
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from large import is_deep
 
 from mmspec.compiler import driver
 from mmspec.compiler.emit import owned, package
@@ -21,7 +22,6 @@ from mmspec.version import __version__
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "specs" / "ponder.yaml"
-DEEP = os.environ.get("MMSPEC_PROFILE") == "deep"
 
 
 def made(word: str, *extra: str) -> Package:
@@ -202,7 +202,7 @@ def test_killed_at_any_line_it_leaves_a_whole_package(tmp_path: Path, exchange: 
     Where the system cannot exchange two folders, the old one may stand beside, under `.old`.
     """
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), str(exchange), "1" if DEEP else "4"],
+        [sys.executable, "-c", KILLED, str(tmp_path), str(exchange), "1" if is_deep() else "4"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from itertools import count
 
 import pytest
+from large import is_deep
 
 from mmspec.diagnostics import MOST, MmspecError, render
 from mmspec.schema.validate import validate
 from mmspec.text import decode, parse
 from mmspec.text.document import MAX_BYTES
 
-DEEP = os.environ.get("MMSPEC_PROFILE") == "deep"
-SIZE, PARTS, SECONDS = (MAX_BYTES, 1900, 5) if DEEP else (1 << 15, 400, 10)
+SIZE, PARTS, SECONDS = (MAX_BYTES, 1900, 5) if is_deep() else (1 << 15, 400, 10)
 """Of documents, and what each may take: what is quadratic takes minutes of a CPU."""
 
 TEXT = "  text: {kind: tokens, vocab: 9, length: {max: 9}}\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import struct
 import warnings
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from data_case import spec
+from large import is_deep
 from PIL import Image
 
 from mmspec.data import dataset, registry
@@ -24,7 +24,7 @@ from mmspec.diagnostics import MmspecError
 
 pytestmark = pytest.mark.deep
 
-COUNT: Final = 2000 if os.environ.get("MMSPEC_PROFILE") == "deep" else 100
+COUNT: Final = 2000 if is_deep() else 100
 TEXT: Final = "zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich\r\n"
 
 

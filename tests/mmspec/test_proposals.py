@@ -5,7 +5,6 @@ And what it proposes, written in its place, is right there.
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from large import is_deep
 
 from mmspec.diagnostics import Diagnostic, MmspecError, Span
 from mmspec.schema.validate import validate
@@ -20,7 +20,7 @@ from mmspec.text import parse
 
 ROOT = Path(__file__).parents[2]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
-EDITS, STEP = (12, 1) if os.environ.get("MMSPEC_PROFILE") == "deep" else (1, 3)
+EDITS, STEP = (12, 1) if is_deep() else (1, 3)
 """How often each word is misspelt, and each how manieth word is."""
 WORD = re.compile(r"[A-Za-z][A-Za-z_0-9-]*")
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import torch
+from large import is_deep
 from training_job import Made, Quiet, Toy, settings, spec
 
 from mmspec.diagnostics import MmspecError
 from mmspec.train import checkpoint, loop, metrics, record
 
-DEEP = os.environ.get("MMSPEC_PROFILE") == "deep"
-FLIPS = 150 if DEEP else 8
+FLIPS = 150 if is_deep() else 8
 """Single bits changed in each file of a run."""
 READ = ("checkpoint.pt", "run.json", metrics.STEPS, metrics.EVALUATIONS)
 """What resuming reads, but for the event files, which it can make anew."""
@@ -165,13 +165,13 @@ def test_each_key_of_the_record_is_missed_when_it_is_changed(out: Path) -> None:
     """By its digest; and where that was made to fit, by what is read."""
     path = out / record.NAME
     content = json.loads(path.read_text())
-    for mutant in islice(mutants(content), None, None, 1 if DEEP else 13):
+    for mutant in islice(mutants(content), None, None, 1 if is_deep() else 13):
         path.write_text(json.dumps(mutant))
         with pytest.raises(MmspecError) as error:
             record.read(out)
         assert [d.code for d in error.value.diagnostics] == ["MM613"]
     del content["sha256"]
-    for mutant in islice(mutants(content), None, None, 1 if DEEP else 5):
+    for mutant in islice(mutants(content), None, None, 1 if is_deep() else 5):
         path.write_text(json.dumps(mutant | {"sha256": record._digest(mutant)}))
         try:
             stored = record.read(out)

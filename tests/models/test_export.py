@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from large import is_deep
 from model_inputs import SMALL, SPECS, compiled, plan_of, tensors
 
 import mmspec
 from mmspec.compiler import driver
 
-DEEP = os.environ.get("MMSPEC_PROFILE") == "deep"
-NAMES = SMALL if DEEP else ["early_exit", "ponder", "sliding"]
+NAMES = SMALL if is_deep() else ["early_exit", "ponder", "sliding"]
 """Exports take seconds each: make deep has every shipped spec, others those that differ most:
 depths that depend on the data, and attention by an operator."""
 

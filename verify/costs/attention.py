@@ -16,13 +16,13 @@ def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tu
     projections = linear(rows, width, queries + 2 * keys, bias=False)
     projections += weights(sum(count for count, biased in layer.rows if biased))
     projections += linear(rows, queries, width, layer.bias)
-    projections += weights(layer.heads if layer.scores is not None and layer.scores.sink else 0)
+    sunk = layer.scores is not None and layer.scores.sink
+    projections += weights(layer.heads if sunk else 0)
     tokens = sizes.tokens(source)
     seen = visible_pairs(sizes, layer)
     scores = products(layer.head_width, tokens * tokens * layer.heads, seen)
     # Rotation makes queries and keys anew, in an order of axes from which `output` needs a copy.
     # Beside a sink attention goes by tiles, whose rows need none.
-    sunk = layer.scores is not None and layer.scores.sink
     rotated = (queries + keys + queries * (not sunk)) if layer.rotary else 0
     # The rows of `output` are what the fused kernel made; with them it keeps a sum for each.
     kept = keeps(rows * (queries + 2 * keys + rotated + layer.heads))

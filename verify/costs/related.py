@@ -145,25 +145,13 @@ def _count(atom: Related) -> Count:
 
 
 @lru_cache(maxsize=1024)
-def _counted(mask: Mask, query: Geometry, key: Geometry) -> Count:
+def _counted(mask: Mask, query: Geometry, key: Geometry, most: int | None = None) -> Count:
+    """The pairs, by isl; most: pieces. Raises TooManyPiecesError, TooHardError."""
     from mmspec.compiler.relations.limit import limited
     from mmspec.compiler.relations.meaning.relation import relation
 
     with limited(10 * _OPERATIONS):
-        return relation(mask, query, key).count()
-
-
-def _in_pieces(mask: Mask, query: Geometry, key: Geometry) -> Count:
-    """The count to be written, if that has few pieces. Raises TooManyPiecesError, TooHardError."""
-    if not _is_line(query, key, mask):
-        return _counted(mask, query, key)
-    from mmspec.compiler.relations.counting.counting import count
-    from mmspec.compiler.relations.limit import limited
-    from mmspec.compiler.relations.meaning.relation import relation
-
-    with limited(10 * _OPERATIONS):
-        found = relation(mask, query, key)
-        return count(found.visible.wrap(), found.symbols, 8 * _MOST_REGIONS)
+        return relation(mask, query, key).count(most)
 
 
 def _regions(atom: Related) -> Regions | None:
@@ -178,7 +166,8 @@ def _regions_of(mask: Mask, query: Geometry, key: Geometry) -> Regions | None:
     from mmspec.verify.costs.regions import regions
 
     try:
-        count = _in_pieces(mask, query, key)
+        is_written = _is_line(query, key, mask)  # it is counted otherwise
+        count = _counted(mask, query, key, 8 * _MOST_REGIONS if is_written else None)
     except (TooHardError, TooManyPiecesError):
         return None
     if sum(len(factor) for factors in count.terms for factor in factors) > 4 * _MOST_REGIONS:

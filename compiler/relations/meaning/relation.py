@@ -142,9 +142,12 @@ class Relation:
     def _count(self) -> Count:
         return count(self.visible.wrap(), self.symbols)
 
-    def count(self) -> Count:
-        """Visible pairs, exactly, as a closed form in the lengths."""
-        return self._count
+    def count(self, most: int | None = None) -> Count:
+        """Visible pairs, exactly, as a closed form in the lengths.
+
+        Raises TooManyPiecesError; most: pieces that are sought.
+        """
+        return self._count if most is None else count(self.visible.wrap(), self.symbols, most)
 
     def keys_of_query(self) -> Count:
         """Visible keys of one query, in its coordinates and the lengths."""
