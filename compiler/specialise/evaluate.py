@@ -68,7 +68,9 @@ def is_constant(value: object) -> bool:
 def literal(value: object) -> ast.expr:
     """The expression of a value: a literal; a record of the Plan stays one opaque constant."""
     if type(value) is tuple:
-        return ast.Tuple([literal(item) for item in value], ast.Load())
+        found = ast.Tuple([literal(item) for item in value], ast.Load())
+        found.__dict__["_value"] = value
+        return found
     if type(value) in (int, float) and math.copysign(1, value) < 0:  # type: ignore[arg-type]
         return ast.UnaryOp(ast.USub(), ast.Constant(-value))  # type: ignore[operator]
     if not is_constant(value):
@@ -117,7 +119,8 @@ def _attribute(node: ast.Attribute, names: Mapping[str, object]) -> object:
 
 
 def _tuple(node: ast.Tuple | ast.List, names: Mapping[str, object]) -> tuple[object, ...]:
-    return tuple(evaluate(item, names) for item in node.elts)
+    known: tuple[object, ...] | None = node.__dict__.get("_value")
+    return tuple(evaluate(item, names) for item in node.elts) if known is None else known
 
 
 def _bool(node: ast.BoolOp, names: Mapping[str, object]) -> object:

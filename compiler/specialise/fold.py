@@ -7,6 +7,7 @@ constants becomes the literal it stands for.
 from __future__ import annotations
 
 import ast
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -220,7 +221,8 @@ def _comprehension(
     generator = node.generators[0]
     rounds = static_rounds(generator, node, scope) if len(node.generators) == 1 else None
     if rounds is not None:
-        return _display(node, [with_names(scope, *names) for names in rounds])
+        found = _constants(node, rounds, scope)
+        return found or _display(node, [with_names(scope, *names) for names in rounds])
     names = frozenset(
         item.id
         for part in node.generators
@@ -237,6 +239,23 @@ def with_names(scope: Scope, names: Mapping[str, object], new: Mapping[str, ast.
     origins |= new
     known = {**scope.names, **names}
     return replace(scope, names=known, hidden=scope.hidden - names.keys(), origins=origins)
+
+
+def _constants(
+    node: ast.ListComp | ast.GeneratorExp | ast.DictComp | ast.SetComp,
+    rounds: list[Round],
+    scope: Scope,
+) -> ast.expr | None:
+    """A list of constants at once; to fold item by item takes the square of a long one."""
+    if isinstance(node, ast.DictComp) or not rounds or any(_naming_calls(node.elt, scope)):
+        return None
+    element, known = fold(node.elt, hide(scope, frozenset(rounds[0][0]))), {**scope.module}
+    try:
+        values = [evaluate(element, ChainMap(names, known)) for names, _ in rounds]
+    except NotStatic:
+        return None
+    items = [literal(value) for value in values]
+    return ast.Set(items) if isinstance(node, ast.SetComp) else ast.List(items, ast.Load())
 
 
 def _display(
