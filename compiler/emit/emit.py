@@ -88,7 +88,7 @@ def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:
     starts = {"STARTS": plan.init is None}
     specialiser = Specialiser(model.part_modules(), reserved, starts, named.constants)
     requests = Requests(plan, specialiser, backend, named)
-    lines = Lines(requests)
+    lines = Lines(requests, asked=frozenset(inputs.packed(plan)))
     model.forward(plan, lines)
     checks = list(inputs.sources(plan))
     statements = "\n".join(lines.statements())

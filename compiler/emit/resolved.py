@@ -1,4 +1,7 @@
-"""How the sites of a stack are told whom they see: by patterns, by SDPA's own word, or by masks."""
+"""How the sites of a stack are told whom they see: by patterns, by SDPA's own word, or by masks.
+
+What parts do not read is left out, so that those of streams that compute alike are made once.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import replace
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks, sparse
 from mmspec.compiler.emit.sparse import Backend
+from mmspec.expressions.mask import is_packed
 
 
 def resolved(node: ir.Stack, backend: Backend) -> ir.Stack:
@@ -17,7 +21,9 @@ def resolved(node: ir.Stack, backend: Backend) -> ir.Stack:
         replace(block, sublayers=tuple(_told(one, sites, backend) for one in block.sublayers))
         for block in node.variants
     )
-    return replace(node, variants=tuple(variants))
+    out = replace(node.out, name="", segments=())
+    bare = replace(node, module="", stream="", span=None, source=out, out=out)
+    return replace(bare, variants=tuple(variants))
 
 
 def masked(node: ir.Stack, backend: Backend) -> list[ir.Attention]:
@@ -33,7 +39,14 @@ def _told(one: ir.Sublayer, sites: list[ir.Attention], backend: Backend) -> ir.S
     shown, causal = sparse.patterns(site, backend), masks.is_causal(site)
     keys = [_key(each) for each in sites]
     place = keys.index(_key(site)) if len(sites) > 1 and _key(site) in keys else None
-    return replace(one, mixer=replace(site, shown=shown, causal=causal), place=place)
+    groups = tuple(replace(group, masks=_asked(group)) for group in site.groups)
+    mixer = replace(site, groups=groups, shown=shown, causal=causal)
+    return replace(one, mixer=mixer, place=place)
+
+
+def _asked(group: ir.Group) -> ir.Pairs:
+    """Of its masks one that asks for documents, if any does: a part reads whether."""
+    return next(((("", "", mask),) for *_, mask in group.masks if is_packed(mask)), ())
 
 
 def _key(site: ir.Attention) -> Hashable:

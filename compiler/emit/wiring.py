@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mmspec.compiler import ir
 from mmspec.compiler.emit import masks, sparse
-from mmspec.compiler.emit.inputs import count, length, packed
+from mmspec.compiler.emit.inputs import count, length
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.resolved import masked
 from mmspec.compiler.kernels import kernel_mask
@@ -27,6 +27,8 @@ class Lines:
     """Value name -> variable of its validity."""
     counts: dict[str, str] = field(default_factory=dict)
     """Segment name -> expression of its number of tokens."""
+    asked: frozenset[str] = frozenset()
+    """Modalities whose documents masks ask for."""
     documents: dict[str, str] = field(default_factory=dict)
     """Modality -> variable of the document of each of its tokens, where masks ask for it."""
     patterns: list[str] = field(default_factory=list)
@@ -82,7 +84,7 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     given = next(x for x in plan.inputs if x.name == node.modality)
     name, x = node.modality, f"{node.out.name}_btd"
     arguments = {node.raw.argument: name, "length_b": f'lengths.get("{name}")'}
-    asked = name in packed(plan) and name not in lines.documents
+    asked = name in lines.asked and name not in lines.documents
     lines.documents[name] = document = f"{name}_document_bt"
     arguments["places_bt"] = f"document_places({document})"
     call = lines.requests.call(node.module, arguments)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from operator import add
 from typing import Final, TypeVar
 
@@ -228,6 +229,7 @@ def drawn(mask: Mask) -> tuple[Pattern, ...]:
     return tuple(dict.fromkeys(one for one in patterns(mask) if one.facts.is_drawn))
 
 
+@lru_cache(maxsize=4096)
 def is_packed(mask: Mask) -> bool:
     """Whether a mask asks for the documents of tokens."""
     return any(one.facts.is_packed for one in patterns(mask))
