@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import emitted_once
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
@@ -35,6 +36,12 @@ def pytest_configure() -> None:
     for name, profile in PROFILES.items():
         settings.register_profile(name, profile)
     settings.load_profile(os.environ.get("MMSPEC_PROFILE") or "fixed")
+    emitted_once.install()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that replaces what the compiler is made of gets a package of its own."""
+    emitted_once.allow("monkeypatch" not in getattr(item, "fixturenames", ()))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

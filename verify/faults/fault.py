@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from mmspec.compiler import ir
@@ -27,12 +28,18 @@ class Fault:
     plant: Plant
 
     def subject(self) -> Subject:
-        """The subject without the fault."""
-        return Subject.of_text(self.spec, path=f"{self.id}.yaml")
+        """The subject without the fault; all faults of one spec have the same."""
+        return _sound(self.spec)
 
     def planted(self) -> Subject:
         """The subject with the fault."""
         return self.plant(self.subject())
+
+
+@lru_cache(maxsize=32)
+def _sound(spec: str) -> Subject:
+    """The subject of a spec: what is made of it (its package) is made once."""
+    return Subject.of_text(spec)
 
 
 CODE = ("attention.py", "model.py")
