@@ -64,7 +64,7 @@ def _nested(name: str, value: Any, pad: str) -> Iterator[str]:
     """The fields of a record, a step further in; what an attention's owner says is left out."""
     yield f"{pad}{name}:"
     said = (
-        ("owner", "of", "queries", "keys", "own", "shown", "causal")
+        ("owner", "of", "queries", "keys", "own", "shown", "causal", "key_width")
         if isinstance(value, ir.Attention)
         else ()
     )

@@ -65,7 +65,8 @@ _TABLE = """
 | MM326 | key of the whole stream | A variant changes what its layers do; the stream's shape and sources (`from`, `width`, `depth`, `layers`, `repeat`, `like`, `halting`, `final_norm`) are the whole stream's. |
 | MM327 | like no stream | `like` names another stream of the spec, and streams are not like one another in a circle. |
 | MM328 | order of layers | `layers` names the stream's variants, `NAME*count` for several in a row and `NAME*rest` at most once, no more than the stream is deep, and each at least once. |
-| MM329 | entry of a block | An entry of `block` is a sub-layer (`attention`, `feed_forward`), alone or as a mapping with one of these words, or several in `parallel`; those of a layer have different names; in parallel none norms the sum, and a shared norm stands before. |
+| MM329 | entry of a block | An entry of `block` is a sub-layer (`attention`, `cross`, `feed_forward`), alone or as a mapping with one of these words, or several in `parallel`; those of a layer have different names; in parallel none norms the sum, and a shared norm stands before. |
+| MM330 | cross of a block | A `cross` reads all tokens of one other stream, by its name; no masks, no relative scores, and keys are normed by the entry's `norm`, if at all. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
 | MM402 | rotary of several kinds | All attention of a stream whose tokens are turned by rotary has one head width and one `rotary`, in every variant and entry; the compiler makes one table of angles a stream. |
 | MM403 | routes of several kinds | The layers of a stream that route have one number of experts and one `balance`: their statistics and losses are the stream's. |

@@ -16,6 +16,7 @@ STAY = {
     ("mmspec.compiler.parts.decoding_layers", "mmspec.compiler.parts.decoding_layers"),
     ("mmspec.compiler.parts.halting", "mmspec.compiler.parts.halting"),
     ("mmspec.compiler.parts.halting", "mmspec.compiler.parts.stream"),
+    ("mmspec.compiler.parts.stream", "mmspec.compiler.parts.stream"),
     ("mmspec.compiler.runtime.sparse", "mmspec.compiler.runtime.sparse"),
 }
 """Signatures of a protocol, one parameter a line: stacks, blocks, and operators of torch."""

@@ -25,6 +25,7 @@ _FIELDS: Final = {
     **{"grid[0]": "ROWS", "grid[1]": "COLUMNS", "columns": "COLUMNS"},
     **{"depth": "DEPTH", "at_most": "STEPS"},
     **{"width": "WIDTH", "widths[0]": "WIDTH", "widths[1]": "WIDTH"},
+    **{"key_width": "WIDTH"},
     **{"heads": "HEADS", "kv_heads": "KV_HEADS", "head_width": "HEAD_WIDTH"},
     **{"experts": "EXPERTS", "choose": "CHOICES", "queries": "LATENTS"},
 }

@@ -108,11 +108,15 @@ class _Flow:
 
     def _stacked(self, node: ir.Stack) -> dict[str, str]:
         row = self._row(node.source)
-        if all(state == FREE for state in row.values()):
+        if all(state == FREE for state in self._row(*node.sources).values()):
             return row
         if node.halting is not None:
             what = f"the {node.halting.words} of stream `{node.stream}`"
             return dict.fromkeys(row, f"{what} reads all tokens")
+        if node.contexts:
+            read = " and ".join(f"`{value.name}`" for value in node.contexts)
+            why = f"stream `{node.stream}` reads {read} by `cross`, of which decoding keeps no keys"
+            return dict.fromkeys(row, why)
         if node.repeat > 1:
             return dict.fromkeys(row, f"the layers of stream `{node.stream}` run several times")
         if len({one.name for one in node.attending}) != 1 or not node.attends_once:

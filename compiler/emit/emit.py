@@ -30,6 +30,7 @@ ATTENTION = frozenset(
     | {"by_head", "random_blocks", "mixed", "packed", "document_ids"}
     | {"document_spans", "shared_span", "document_runs", "document_places"}
     | {"rotation", "rotate", "Rotation", "Attention", "CrossAttention"}
+    | {"ContextAttention", "zero_without_keys"}
     | {"rotation_by", "rotary_rates", "llama3_rates", "rotate_neighbours", "rotate_some"}
     | {"rotate_some_neighbours", "PartlyBiased"}
 )

@@ -18,7 +18,7 @@ def resolved(node: ir.Stack, backend: Backend) -> ir.Stack:
     """The stack whose sites know their patterns, and whose sub-layers know their masks."""
     sites = masked(node, backend)
     variants = (
-        replace(block, sublayers=tuple(_told(one, sites, backend) for one in block.sublayers))
+        replace(block, sublayers=tuple(_told(one, node, sites, backend) for one in block.sublayers))
         for block in node.variants
     )
     out = replace(node.out, name="", segments=())
@@ -32,16 +32,20 @@ def masked(node: ir.Stack, backend: Backend) -> list[ir.Attention]:
     return [site for site in node.attentions if found.get(_key(site)) is site]
 
 
-def _told(one: ir.Sublayer, sites: list[ir.Attention], backend: Backend) -> ir.Sublayer:
+def _told(
+    one: ir.Sublayer, node: ir.Stack, sites: list[ir.Attention], backend: Backend
+) -> ir.Sublayer:
     site = one.mixer
     if not isinstance(site, ir.Attention):
         return one
     shown, causal = sparse.patterns(site, backend), masks.is_causal(site)
     keys = [_key(each) for each in sites]
     place = keys.index(_key(site)) if len(sites) > 1 and _key(site) in keys else None
+    several = len(node.contexts) > 1
+    context = node.contexts.index(site.read) if several and site.read is not None else None
     groups = tuple(replace(group, masks=_asked(group)) for group in site.groups)
-    mixer = replace(site, groups=groups, shown=shown, causal=causal)
-    return replace(one, mixer=mixer, place=place)
+    mixer = replace(site, groups=groups, shown=shown, causal=causal, read=None)
+    return replace(one, mixer=mixer, place=place, context=context)
 
 
 def _asked(group: ir.Group) -> ir.Pairs:
@@ -50,8 +54,8 @@ def _asked(group: ir.Group) -> ir.Pairs:
 
 
 def _key(site: ir.Attention) -> Hashable:
-    """What tells masks apart: all that show everything are one, and so are those of one owner."""
-    return "full" if masks.is_full(site) else site.owner
+    """What tells masks apart: whose tokens they are of, and by whom; all that show all are one."""
+    return site.read and site.read.name, "full" if masks.is_full(site) else site.owner
 
 
 def _reads(site: ir.Attention, backend: Backend) -> bool:

@@ -237,11 +237,21 @@ def stack(plan: ir.Plan, node: ir.Stack, lines: Lines) -> None:
 def _all_told(node: ir.Stack, valid: str, lines: Lines) -> dict[str, str]:
     """What all attention of a stack is told; valid: which of its tokens there are."""
     sites = {site.owner: site for site in reversed(node.attentions)}
-    every = {owner: _told(site, valid, lines) for owner, site in reversed(sites.items())}
+    every = {
+        owner: _told(site, valid if site.read is None else lines.valids[site.read.name], lines)
+        for owner, site in reversed(sites.items())
+    }
     read = [every[site.owner]["mask"] for site in masked(node, lines.requests.backend)]
     none = {"mask": "None", "valid_bt": valid, "counts": lines.count(node.source)}
-    first = next(iter(every.values()), none)
-    return {**first, "mask": read[0] if read else first["mask"], "masks": _tuple(read or ["None"])}
+    first = next((every[site.owner] for site in node.attentions if site.own), none)
+    contexts = [lines.tensors[value.name] for value in node.contexts]
+    return {
+        **first,
+        "mask": read[0] if read else first["mask"],
+        "masks": _tuple(read or ["None"]),
+        "context_btd": contexts[0] if contexts else "None",
+        "contexts": _tuple(contexts or ["None"]),
+    }
 
 
 def _run(node: ir.Stack, lines: Lines, call: str) -> None:

@@ -13,7 +13,8 @@
     norm       = LayerNorm | RmsNorm | GroupNorm            -- before, after, post: a norm or None
     mixer      = Attention | Mlp | Glu | Experts | ByModality
     attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width,
-                           rotary, bias, excepted*, scores)
+                           rotary, bias, excepted*, scores, read, key_width, key_norm)
+                                                            -- read: another stream's value
     rotary     = Rotary(width, base, interleaved, scaling: Linear | Llama3 | None) | None
     scores     = Scores(relative, lines*) | None            -- relative: Alibi
     groups     = Group(heads, masks)*                       -- heads that share masks, in order

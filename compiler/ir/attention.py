@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.ir.rotary import Rotary
 from mmspec.compiler.ir.scores import Scores
-from mmspec.compiler.ir.tokens import Segment
+from mmspec.compiler.ir.tokens import Segment, Value
 from mmspec.expressions.mask import Mask, is_packed
 
 Pairs = tuple[tuple[str, str, Mask], ...]
@@ -57,6 +57,12 @@ class Attention:
     causal: bool = False
     variant: str = field(default="", repr=False)
     """The kind of layers that it is in; "" where all are alike."""
+    read: Value | None = field(default=None, repr=False)
+    """Whose tokens its keys are: what leaves another stream; None: those around it say."""
+    key_width: int = 0
+    """Features of these tokens."""
+    key_norm: Norm | None = None
+    """Of these tokens, before they are read."""
 
     @property
     def partial(self) -> bool:
@@ -69,14 +75,35 @@ class Attention:
 
         Neighbours that are alike are one.
         """
-        counts = {"query": self.heads, "key": self.kv_heads, "value": self.kv_heads}
+        return self._rows("query", "key", "value")
+
+    def _has_bias(self, role: str) -> bool:
+        return self.bias != (role in self.excepted)
+
+    def _rows(self, *roles: str) -> tuple[tuple[int, bool], ...]:
         found: list[tuple[int, bool]] = []
-        for role, count in counts.items():
-            rows, biased = count * self.head_width, self.bias != (role in self.excepted)
+        for role in roles:
+            count = self.heads if role == "query" else self.kv_heads
+            rows, biased = count * self.head_width, self._has_bias(role)
             if found and found[-1][1] == biased:
                 rows += found.pop()[0]
             found.append((rows, biased))
         return tuple(found)
+
+    @property
+    def queries_biased(self) -> bool:
+        """Whether a map to queries alone has a bias."""
+        return self._has_bias("query")
+
+    @property
+    def keys_biased(self) -> bool:
+        """Whether a map to keys and values alone, which are alike, has one."""
+        return self._has_bias("key")
+
+    @property
+    def key_rows(self) -> tuple[tuple[int, bool], ...]:
+        """The same of a map to keys and values alone."""
+        return self._rows("key", "value")
 
     @property
     def sides(self) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:

@@ -49,6 +49,8 @@ class Sublayer:
     post: Norm | None
     dropout: float
     place: int | None = None
+    context: int | None = None
+    """Which of the contexts of the stack it reads; None: the one that there is, if any."""
     scale: float = 1.0
     joins: bool = False
     """Whether it reads what the one before it reads, and adds to what that one gives."""
@@ -61,6 +63,17 @@ class Sublayer:
     def takes(self) -> bool:
         """Whether what it reads is what the one before it reads, normed already."""
         return self.joins and bool(self.shared)
+
+    @property
+    def reads(self) -> bool:
+        """Whether its keys are another stream's tokens."""
+        return isinstance(self.mixer, Attention) and self.mixer.key_width > 0
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it has a bias to add where there is nothing to read."""
+        after = self.after is not None and self.after.biased
+        return isinstance(self.mixer, Attention) and self.reads and (self.mixer.bias or after)
 
     @property
     def norm_name(self) -> str:
@@ -196,6 +209,16 @@ class Stack:
     def feed_forwards(self) -> tuple[FeedForward, ...]:
         """What else the sub-layers of each variant compute, in order."""
         return tuple(layer for block in self.variants for layer in block.feed_forwards)
+
+    @property
+    def sources(self) -> tuple[Value, ...]:
+        """All that it reads: what it starts from, then what its layers read of other streams."""
+        return (self.source, *self.contexts)
+
+    @property
+    def contexts(self) -> tuple[Value, ...]:
+        """What leaves other streams and is read by its layers, each once."""
+        return tuple(dict.fromkeys(site.read for site in self.attentions if site.read is not None))
 
     def runs(self) -> Iterator[tuple[Block, int]]:
         """Each variant, and how many layers are of it."""

@@ -118,7 +118,8 @@ class Carried(Generic[R]):
             for together in layer:
                 read = after
                 for site in together:
-                    after = self._reading(after, read, site)
+                    keys = read if site.read is None else self.of((site.read,))
+                    after = self._reading(after, keys, site)
             idle = idle + 1 if self._same(held, after) else 0
             if idle == period:
                 break

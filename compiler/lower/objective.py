@@ -112,8 +112,8 @@ def _behind(nodes: tuple[ir.Node, ...], value: ir.Value) -> tuple[ir.Node, ...]:
     for node in reversed(nodes):
         if node.out.name in needed:
             found.insert(0, node)
-            sources = node.sources if isinstance(node, ir.Fuse) else ()
-            sources = (node.source,) if isinstance(node, ir.Project | ir.Stack) else sources
+            sources = node.sources if isinstance(node, ir.Fuse | ir.Stack) else ()
+            sources = (node.source,) if isinstance(node, ir.Project) else sources
             needed |= {source.name for source in sources}
     return tuple(found)
 
@@ -216,7 +216,7 @@ class _Back(Generic[R]):
         if node.decision() is not None:
             keys = ("streams", node.stream, "halting")
             step = self._pooled(f"the halting of stream `{node.stream}`", keys)
-            self._everything((node.source,), row, step)
+            self._everything(node.sources, row, step)
         else:
             layers = [block.readings for block in node.layers(0, node.passed)]
             self._put((node.source,), self._layers(node, row, layers, len(node.order)))
@@ -239,7 +239,12 @@ class _Back(Generic[R]):
             for together in reversed(layers[layer]):
                 reads = after
                 for site in together:
-                    after = self._attended((reads, after), site, node, held)
+                    if site.read is None:
+                        after = self._attended((reads, after), site, node, held)
+                    else:
+                        others = self.carried.of((site.read,))
+                        found = self._attended((reads, {}), site, node, others)
+                        self._put((site.read,), found)
             ends = all(name in row and self.algebra.same(row[name], x) for name, x in after.items())
             idle, row = (idle + 1 if ends else 0), after
             if idle == period:
@@ -267,11 +272,13 @@ class _Back(Generic[R]):
             if reads is None:
                 continue
             self._add(found, other, reads)
-            self._seen(key, found[other], _sight(node, (name, other), mask))
+            self._seen(key, found[other], _sight(node, site, (name, other), mask))
         return found
 
 
-def _sight(node: ir.Fuse | ir.Stack, pair: tuple[str, str], mask: Mask) -> _Step:
+def _sight(
+    node: ir.Fuse | ir.Stack, site: ir.Attention, pair: tuple[str, str], mask: Mask
+) -> _Step:
     """A segment that sees another, and how not to."""
     stream, names = node.stream, f"{pair[0]} -> {pair[1]}"
     where = f"{'the fusion of ' * isinstance(node, ir.Fuse)}stream `{stream}`"
@@ -281,6 +288,9 @@ def _sight(node: ir.Fuse | ir.Stack, pair: tuple[str, str], mask: Mask) -> _Step
     if isinstance(node, ir.Fuse):
         keys, advice = ("streams", stream, "from"), f"leave `{names}` out of its `attention`"
         return _Step(words, keys, advice)
+    if site.read is not None:
+        advice = f"let `cross` read a stream that holds nothing of {pair[1]}"
+        return _Step(f"{words} of stream `{site.read.name}`", ("streams", stream), advice)
     advice = f"write `attention: causal` in stream `{stream}`, or by pair `{names}: causal`"
     if pair[0] != pair[1]:
         advice = f"leave `{names}` out of the `attention` of stream `{stream}`"

@@ -8,8 +8,8 @@ from mmspec.compiler import ir
 from mmspec.compiler.lower import attention, halting, modality, norm, rotary, routing, scores
 from mmspec.compiler.lower.bias import biased
 from mmspec.compiler.lower.context import Context
-from mmspec.schema.norm import NoNorm
-from mmspec.schema.stream import Stream, Sublayer
+from mmspec.schema.norm import NoNorm, Normed
+from mmspec.schema.stream import Sublayer
 from mmspec.schema.wiring import Source
 
 
@@ -32,11 +32,11 @@ def lower_blocks(context: Context, stream: str, source: ir.Value) -> tuple[ir.Bl
     known: list[ir.Attention] = []
     for name, kind in context.spec.streams[stream].kinds:
         sublayers: list[ir.Sublayer] = []
-        first = next(iter(kind.attentions), None)
+        first = next((one for one in kind.sublayers if one.word != "feed_forward"), None)
         for one in kind.sublayers:
-            if one.word == "attention":
+            if one.word != "feed_forward":
                 place = (name, "" if first and one.name == first.name else one.name)
-                mixer: ir.Mixer = _attention(context, one.of, (stream, *place), source, known)
+                mixer: ir.Mixer = _attention(context, one, (stream, *place), source, known)
             else:
                 of = one.of
                 mixer = routing.lower(of.feed_forward, of.width, of.bias, source.segments)
@@ -47,7 +47,7 @@ def lower_blocks(context: Context, stream: str, source: ir.Value) -> tuple[ir.Bl
 
 def _attention(
     context: Context,
-    kind: Stream,
+    one: Sublayer,
     place: tuple[str, str, str],
     source: ir.Value,
     known: list[ir.Attention],
@@ -55,7 +55,9 @@ def _attention(
     """A site of a stream, kind of layers and sub-layer ("": the first), beside those `known`."""
     stream, variant, name = place
     owners = {*context.spec.streams, *(site.owner for site in known)}
-    site = _site(kind, _owner(place, owners - {stream}), source.segments)
+    owner = _owner(place, owners - {stream})
+    read = context.values[one.cross] if one.cross else None
+    site = _site(one, owner, source.segments, read)
     of = f"the {variant} layers of stream {stream}" if variant else f"stream {stream}"
     of = f"{name.replace('_', '-')} in {of}" if name else of
     same = next((each for each in known if _alike(each, site)), None)
@@ -80,18 +82,26 @@ def _alike(one: ir.Attention, other: ir.Attention) -> bool:
     return replace(named, scores=named.inner) == replace(other, scores=other.inner)
 
 
-def _site(kind: Stream, owner: str, segments: tuple[ir.Segment, ...]) -> ir.Attention:
+def _site(
+    one: Sublayer, owner: str, segments: tuple[ir.Segment, ...], read: ir.Value | None
+) -> ir.Attention:
+    """The site of a sub-layer; read: whose tokens its keys are, if not the stream's own."""
+    kind, keys = one.of, segments if read is None else read.segments
+    made = norm.lower(kind.norm, kind.biased("norm")) if isinstance(kind.norm, Normed) else None
     return ir.Attention(
         owner=owner,
         of="",
         queries=segments,
-        keys=segments,
-        own=True,
-        groups=attention.lower(kind.attention, kind.heads, segments, segments),
+        keys=keys,
+        own=read is None,
+        groups=attention.lower(kind.attention, kind.heads, segments, keys),
         heads=kind.heads,
         kv_heads=kind.kv_heads,
         head_width=kind.head_width,
         rotary=rotary.lower(kind) if any(segment.rotary for segment in segments) else None,
+        read=read,
+        key_width=0 if read is None else read.width,
+        key_norm=made if one.norm_keys else None,
         **biased(kind.bias, "query", "key", "value", "output"),
         scores=scores.lower(kind, segments),
     )

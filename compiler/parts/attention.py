@@ -212,8 +212,18 @@ class Attending(nn.Module):
         if attention.scores is not None and attention.scores.relative is not None:
             self.lines = attention.scores.lines
             self.relative = relative_layer(attention.heads, attention.scores.relative)
+        self.keys_normed = attention.key_norm is not None
+        if attention.key_norm is not None:
+            self.context_norm = norm_layer(attention.key_width, attention.key_norm)
         heads = self.heads + 2 * self.kv_heads
-        if attention.partial:
+        if attention.key_width:
+            queries, keys = self.heads * self.head_width, 2 * self.kv_heads * self.head_width
+            self.query = nn.Linear(width, queries, bias=attention.queries_biased)
+            if len(attention.key_rows) > 1:
+                self.key_value: nn.Module = PartlyBiased(attention.key_width, attention.key_rows)
+            else:
+                self.key_value = nn.Linear(attention.key_width, keys, bias=attention.keys_biased)
+        elif attention.partial:
             self.qkv: nn.Module = PartlyBiased(width, attention.rows)
         else:
             biased = attention.bias if "query" not in attention.excepted else not attention.bias

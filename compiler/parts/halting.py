@@ -47,6 +47,8 @@ class SteppingStack(Layers):
         counts: tuple[int, ...],
         routing: list[Routing],
         masks: tuple[Tensor | None, ...],
+        context_btd: Tensor,
+        contexts: tuple[Tensor, ...],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The mean state of the steps, their weights in it [B, N], and how many were taken [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
@@ -58,7 +60,9 @@ class SteppingStack(Layers):
         columns: list[Tensor] = []
         for step in range(1, self.at_most + 1):
             for block in self.blocks:
-                x_btd = block(x_btd, mask, turn, valid_bt, counts, routing, masks)
+                x_btd = block(
+                    x_btd, mask, turn, valid_bt, counts, routing, masks, context_btd, contexts
+                )
             h_btd = self.norm(x_btd) if self.final_norm else x_btd
             p_r = remaining_r
             if step < self.at_most:
@@ -82,6 +86,8 @@ class SteppingStack(Layers):
             running_r, remaining_r, x_btd = running_r[keep_r], remaining_r[keep_r], x_btd[keep_r]
             valid_bt, mask = rows(valid_bt, keep_r), rows(mask, keep_r)
             masks = tuple(rows(each, keep_r) for each in masks)
+            context_btd = context_btd[keep_r]
+            contexts = tuple(each_btd[keep_r] for each_btd in contexts)
         unused = [torch.zeros_like(steps_b)] * (self.at_most - len(columns))
         return y_btd, torch.stack(columns + unused, dim=1), steps_b
 
@@ -129,6 +135,8 @@ class ExitStack(Layers):
         routing: list[Routing],
         head: Callable[[Tensor, Tensor | None], Tensor],
         masks: tuple[Tensor | None, ...],
+        context_btd: Tensor,
+        contexts: tuple[Tensor, ...],
     ) -> tuple[list[Tensor], Tensor]:
         """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
@@ -137,7 +145,9 @@ class ExitStack(Layers):
         depth_b = x_btd.new_zeros(x_btd.shape[0])
         running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
         for depth, block in enumerate(self.blocks, start=1):
-            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing, masks)
+            x_btd = block(
+                x_btd, mask, turn, valid_bt, counts, routing, masks, context_btd, contexts
+            )
             if depth not in self.after:
                 continue
             h_btd = self.norm(x_btd) if self.final_norm else x_btd
@@ -159,6 +169,8 @@ class ExitStack(Layers):
             running_r, x_btd = running_r[keep_r], x_btd[keep_r]
             valid_bt, mask = rows(valid_bt, keep_r), rows(mask, keep_r)
             masks = tuple(rows(each, keep_r) for each in masks)
+            context_btd = context_btd[keep_r]
+            contexts = tuple(each_btd[keep_r] for each_btd in contexts)
         if self.training:
             return states, depth_b.fill_(len(self.blocks))
         return [y_btd], depth_b

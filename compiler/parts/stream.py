@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention
+from mmspec.compiler.parts.cross import ContextAttention, zero_without_keys
 from mmspec.compiler.parts.norm import norm_layer
 from mmspec.compiler.parts.rotary import Rotation
 from mmspec.compiler.parts.routing import Routing, feed_forward_layer
@@ -36,6 +37,8 @@ def mean_pool(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
 
 def mixer_layer(width: int, mixer: ir.Mixer) -> nn.Module:
     """What a sub-layer computes (inlined by the emitter: one return is left)."""
+    if isinstance(mixer, ir.Attention) and mixer.key_width:
+        return ContextAttention(width, mixer)
     if isinstance(mixer, ir.Attention):
         return Attention(width, mixer)
     return feed_forward_layer(width, mixer)
@@ -53,6 +56,7 @@ class Block(nn.Module):
                 setattr(self, one.norm_name, norm_layer(block.width, one.first))
             setattr(self, one.name, mixer_layer(block.width, one.mixer))
             setattr(self, f"{one.name}_place", one.place)
+            setattr(self, f"{one.name}_context", one.context)
             if one.after is not None:
                 setattr(self, f"{one.name}_norm_after", norm_layer(block.width, one.after))
         self.rate = max(one.dropout for one in block.sublayers)
@@ -71,6 +75,8 @@ class Block(nn.Module):
         counts: tuple[int, ...],
         routing: list[Routing],
         masks: tuple[Tensor | None, ...],
+        context_btd: Tensor,
+        contexts: tuple[Tensor, ...],
     ) -> Tensor:
         for one in self.sublayers:
             mixer = getattr(self, one.name)
@@ -83,9 +89,20 @@ class Block(nn.Module):
                 valid_bt=valid_bt,
                 counts=counts,
                 routing=routing,
+                context_btd=context_btd
+                if one.context is None
+                else contexts[getattr(self, f"{one.name}_context")],
             )
             if one.after is not None:
                 y_btd = getattr(self, f"{one.name}_norm_after")(y_btd)
+            if one.speaks:
+                y_btd = zero_without_keys(
+                    y_btd,
+                    context_btd
+                    if one.context is None
+                    else contexts[getattr(self, f"{one.name}_context")],
+                    mask if one.place is None else masks[getattr(self, f"{one.name}_place")],
+                )
             if 0 < one.dropout < self.rate:
                 y_btd = getattr(self, f"{one.name}_dropout")(y_btd)
             elif one.dropout > 0:
@@ -141,9 +158,13 @@ class Stack(Layers):
         counts: tuple[int, ...],
         routing: list[Routing],
         masks: tuple[Tensor | None, ...],
+        context_btd: Tensor,
+        contexts: tuple[Tensor, ...],
     ) -> Tensor:
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         for _ in range(self.repeat):
             for block in self.blocks:
-                x_btd = block(x_btd, mask, turn, valid_bt, counts, routing, masks)
+                x_btd = block(
+                    x_btd, mask, turn, valid_bt, counts, routing, masks, context_btd, contexts
+                )
         return self.norm(x_btd) if self.final_norm else x_btd

@@ -32,6 +32,7 @@ def graph(spec: Spec) -> Graph:
             edges.append((entry, f"s:{name}"))
         boxes.append(Box(f"s:{name}", "stream", name, stream_lines(stream)))
         edges += [(source, entry) for source in _sources(wiring, name)]
+        edges += [(f"s:{other}", f"s:{name}") for other in wiring.crossed[name]]
     for name, item in spec.heads.items():
         boxes.append(Box(f"h:{name}", "head", name, item.caption))
         edges += [(f"s:{stream}", f"h:{name}") for stream in head.sources(item)]
@@ -81,6 +82,7 @@ def block_text(item: Stream) -> str:
         seen = attention_text(one.of.attention) if one.word == "attention" else ""
         words = f"{one.scale:g} {TIMES} {one.name}" if one.scale != 1 else one.name
         words += f" ({seen})" if seen and one.of.attention != item.attention else ""
+        words += f" of {one.cross}" if one.cross else ""
         found += f"{sign if found else ''}{words}"
     return found
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mmspec.diagnostics import Diagnostic, shortened, suggest
 from mmspec.schema.attention import FULL, Attention
 from mmspec.schema.base import Fraction01, Model, Positive, Refused, Size
 from mmspec.schema.bias import Bias
-from mmspec.schema.names import SublayerName
-from mmspec.schema.norm import LayerNorm, Norm
+from mmspec.schema.names import Name, SublayerName
+from mmspec.schema.norm import LayerNorm, NoNorm, Norm
 from mmspec.schema.rotary import RotaryChoice
 from mmspec.schema.routing import FeedForward, Mlp
 from mmspec.schema.scores import Scores
@@ -25,7 +25,7 @@ from mmspec.schema.scores import Scores
 class _Entry(Model):
     """Keys of every sub-layer, and what a reader may know of one without its word."""
 
-    word: ClassVar[Literal["attention", "feed_forward"]]
+    word: ClassVar[Literal["attention", "cross", "feed_forward"]]
 
     name: SublayerName | None = None
     """What its modules are called, by default its word."""
@@ -47,6 +47,53 @@ class AttentionEntry(_Entry):
     head_width: Size = 0
     scores: Scores | None = None
     rotary: RotaryChoice | None = None
+
+
+def _stream_read(value: Any) -> Any:
+    """One stream: of several, one of their own makes one sequence."""
+    if isinstance(value, list | tuple | Mapping):
+        message = "a `cross` names one stream, whose tokens are read as they leave it"
+        advice = "let a stream of its own read all that, and name that stream"
+        raise Refused(Diagnostic("MM330", message, help=advice))
+    return value
+
+
+class CrossEntry(_Entry):
+    """The stream's tokens read all those that leave another stream."""
+
+    word = "cross"
+
+    cross: Annotated[Name, BeforeValidator(_stream_read, json_schema_input_type=Name)]
+    """The other stream."""
+    norm_keys: bool = False
+    """Whether what leaves it is normed before it is read."""
+    heads: Size = 1
+    kv_heads: Size = 0
+    head_width: Size = 0
+    scores: Scores | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sees_all(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "mask" in value:
+            message = (
+                "a `cross` sees all tokens of the stream that it reads; masks of it are to come"
+            )
+            advice = "leave `mask` out; a cross-attention fusion in `from` has an `attention`"
+            raise Refused(Diagnostic("MM330", message, help=advice), "mask")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> CrossEntry:
+        if self.scores is not None and self.scores.relative is not None:
+            message = "tokens of two streams have no common line to be apart on"
+            advice = "leave `relative` out: a `cross` takes none from its stream"
+            raise Refused(Diagnostic("MM330", message, help=advice), "scores", "relative")
+        if self.norm_keys and isinstance(self.norm, NoNorm):
+            message = "`norm: none` says nothing of a norm of keys"
+            advice = "leave `norm_keys` out, or choose a norm"
+            raise Refused(Diagnostic("MM330", message, help=advice), "norm_keys")
+        return self
 
 
 class FeedForwardEntry(_Entry):
@@ -71,13 +118,17 @@ class ParallelEntry(Model):
 
 
 KINDS: Final[dict[str, type[Model]]] = {
-    kind.word: kind for kind in (AttentionEntry, FeedForwardEntry, ParallelEntry)
+    kind.word: kind for kind in (AttentionEntry, CrossEntry, FeedForwardEntry, ParallelEntry)
 }
 """Every entry by its word."""
 
 WORDS: Final = tuple(KINDS)
+TAGS: Final = tuple(f"[{word}]" for word in WORDS)
+"""What places of errors have beside the keys of a spec."""
+OF_ENTRIES: Final = ("name", "scale", "cross", "norm_keys")
+"""Keys that stand in an entry alone."""
 OWN: Final = {
-    word: tuple(key for key in kind.model_fields if key not in ("name", "scale"))
+    word: tuple(key for key in kind.model_fields if key not in OF_ENTRIES)
     for word, kind in KINDS.items()
     if kind is not ParallelEntry
 }
@@ -94,6 +145,8 @@ def _reader(words: tuple[str, ...], where: str) -> BeforeValidator:
             near = suggest(value, list(words))
             advice = f"did you mean `{near}`?" if near else f"one of: {', '.join(words)}"
             message = f"`{shortened(value)}` is none of the sub-layers {where}"
+            if value in words:
+                message, advice = f"`{value}` alone does not say what", f"write {{{value}: ...}}"
             raise Refused(Diagnostic("MM329", message, help=advice))
         if not isinstance(value, Mapping):
             message = f"an entry {where} is a word, or a mapping with one"
@@ -116,14 +169,16 @@ def _reader(words: tuple[str, ...], where: str) -> BeforeValidator:
 
 
 def _tag(value: Any) -> str:
-    if isinstance(value, AttentionEntry | FeedForwardEntry | ParallelEntry):
+    if isinstance(value, One | ParallelEntry):
         return f"[{value.word}]"
     return next(f"[{word}]" for word in WORDS if word in value)
 
 
+One = AttentionEntry | CrossEntry | FeedForwardEntry
 Single = Annotated[
     Annotated[
         Annotated[AttentionEntry, Tag("[attention]")]
+        | Annotated[CrossEntry, Tag("[cross]")]
         | Annotated[FeedForwardEntry, Tag("[feed_forward]")],
         Discriminator(_tag),
     ],
@@ -132,6 +187,7 @@ Single = Annotated[
 Entry = Annotated[
     Annotated[
         Annotated[AttentionEntry, Tag("[attention]")]
+        | Annotated[CrossEntry, Tag("[cross]")]
         | Annotated[FeedForwardEntry, Tag("[feed_forward]")]
         | Annotated[ParallelEntry, Tag("[parallel]")],
         Discriminator(_tag),
@@ -153,12 +209,12 @@ Block = Annotated[tuple[Entry, ...], BeforeValidator(_entries)]
 
 
 def walked(
-    block: tuple[AttentionEntry | FeedForwardEntry | ParallelEntry, ...],
+    block: tuple[One | ParallelEntry, ...],
 ) -> Iterator[tuple[str, Any, tuple[str | int, ...], ParallelEntry | None]]:
     """The name of each entry, the entry, the keys at which it stands, and what it stands in."""
     counts: dict[str, int] = {}
 
-    def named(entry: AttentionEntry | FeedForwardEntry | ParallelEntry) -> str:
+    def named(entry: One | ParallelEntry) -> str:
         if entry.name is not None:
             return entry.name
         counts[entry.word] = count = counts.get(entry.word, 0) + 1

@@ -96,6 +96,7 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 
 def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     read = {x.name for sources in wiring.sources.values() for x in sources if x.is_stream}
+    read |= {name for crossed in wiring.crossed.values() for name in crossed}
     read |= {name for head in spec.heads.values() for name in heads.sources(head)}
     for name, stream in spec.streams.items():
         if name not in read:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmspec.diagnostics import MmspecError
+from mmspec.schema.base import Refused
+from mmspec.schema.norm import Normed
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
 
@@ -29,3 +31,18 @@ def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 f"the layers of stream `{name}` route by several numbers of experts or balances"
             )
             yield problem(spec, "MM403", message, *at, help="give all of them the same")
+        yield from _keys_of(spec, name)
+
+
+def _keys_of(spec: Spec, name: str) -> Iterator[MmspecError]:
+    """Norms of keys that do not go with the width of the stream which these are of."""
+    for one in spec.streams[name].every:
+        if not one.norm_keys or not isinstance(one.of.norm, Normed):
+            continue
+        try:
+            one.of.norm.fit(spec.streams[one.cross].width)
+        except Refused as error:
+            at = spec.written("streams", name, *one.at, "norm_keys")
+            found = error.diagnostic
+            message = f"keys from stream `{one.cross}`: {found.message}"
+            yield problem(spec, "MM330", message, *at, help=found.help or "")

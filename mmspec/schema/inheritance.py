@@ -26,6 +26,9 @@ MERGED: Final = ("norm", "feed_forward", "scores", "rotary", "bias", "variants")
 """Keys whose mappings change what they inherit; all others are replaced."""
 
 _BLOCK: Final = "block"
+_CROSS: Final = "cross"
+"""An entry that takes no relative scores from its stream, whose tokens it does not read."""
+
 _SAME: Final = "same"
 """What an entry of `block` says that takes what the stream says."""
 
@@ -131,7 +134,7 @@ def _sublayered(kind: dict[Any, Any]) -> dict[Any, Any]:
 
 def _whole_entry(kind: Mapping[Any, Any], entry: Any) -> Any:
     """An entry with all keys of its word; what is no entry is left as it is."""
-    entry = {entry: _SAME} if isinstance(entry, str) and entry in OWN else entry
+    entry = {entry: _SAME} if isinstance(entry, str) and entry in _LEFT_OUT else entry
     if not isinstance(entry, dict):
         return entry
     if isinstance(entry.get("parallel"), list):
@@ -139,7 +142,10 @@ def _whole_entry(kind: Mapping[Any, Any], entry: Any) -> Any:
     word = next((word for word in OWN if word in entry), None)
     if word is None:
         return entry
-    base = {word: _LEFT_OUT[word]} | {key: kind[key] for key in OWN[word] if key in kind}
+    base = {key: value for key, value in _LEFT_OUT.items() if key == word}
+    base |= {key: kind[key] for key in OWN[word] if key in kind}
+    if word == _CROSS and isinstance(base.get("scores"), dict):
+        base["scores"] = {key: x for key, x in base["scores"].items() if key != "relative"}
     own = {key: value for key, value in entry.items() if (key, value) != (word, _SAME)}
     return _merged(base, own)
 

@@ -59,10 +59,12 @@ def _sublayers(models: Json) -> Json:
     found = {}
     for word, keys in block.OWN.items():
         model = models.pop(block.KINDS[word].__name__)
-        own = {key: model["properties"][key] for key in ("name", "scale")}
+        properties = model["properties"]
+        own = {key: properties[key] for key in block.OF_ENTRIES if key in properties}
         entry = _inheriting(model["description"], keys)
-        anything = {"anyOf": [{"const": "same"}, entry["properties"][word]]}
-        entry["properties"] |= {word: anything, **own}
+        if word in keys:
+            own[word] = {"anyOf": [{"const": "same"}, entry["properties"][word]]}
+        entry["properties"] |= own
         found[word] = {"if": {"required": [word]}, "then": entry}
     several = models[block.ParallelEntry.__name__]
     several["properties"]["parallel"]["items"] = {"$ref": "#/$defs/Single"}
@@ -71,7 +73,7 @@ def _sublayers(models: Json) -> Json:
 
 
 def _entry(kinds: Json) -> Json:
-    words = [word for word in kinds if word in block.OWN]
+    words = [word for word in kinds if word in block.OWN.get(word, ())]
     mapping = {"type": "object", "allOf": [*kinds.values()]}
     mapping |= {"oneOf": [{"required": [word]} for word in kinds]}
     return {"if": {"type": "string"}, "then": {"enum": words}, "else": mapping}

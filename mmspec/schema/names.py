@@ -86,7 +86,9 @@ def check_variant_name(name: str) -> str:
 
 def check_sublayer_name(name: str) -> str:
     """As `check_part_name`: an attribute of a block, beside its norms and what modules have."""
-    if name in _OF_MODULES or name.endswith(("_norm", "_norm_after", "_place", "_scale")):
+    if name in _OF_MODULES or name.endswith(
+        ("_norm", "_norm_after", "_place", "_context", "_scale")
+    ):
         raise ValueError(f"`{name}` is a word that a block has itself; rename it")
     return check_part_name(name)
 

@@ -13,7 +13,7 @@ from mmspec.diagnostics import Diagnostic
 from mmspec.schema.attention import FULL, Attention
 from mmspec.schema.base import Fraction01, Model, Refused, Size, nearest_divisor
 from mmspec.schema.bias import Bias, Role, has_bias
-from mmspec.schema.block import AttentionEntry, Block, ParallelEntry, walked
+from mmspec.schema.block import OWN, AttentionEntry, Block, CrossEntry, ParallelEntry, walked
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
 from mmspec.schema.names import Name, VariantName
@@ -92,9 +92,12 @@ class Stream(Model):
             if isinstance(entry, ParallelEntry):
                 names[str(at)] = name
                 continue
-            settings = {key: getattr(entry, key) for key in type(entry).model_fields}
-            scale, _ = settings.pop("scale"), settings.pop("name")
-            one = Sublayer(name, entry.word, self.model_copy(update=settings), at, scale)
+            settings = {key: getattr(entry, key) for key in OWN[entry.word]}
+            if isinstance(entry, CrossEntry):
+                settings |= {"attention": FULL, "rotary": "none"}
+            one = Sublayer(name, entry.word, self.model_copy(update=settings), at, entry.scale)
+            if isinstance(entry, CrossEntry):
+                one = replace(one, cross=entry.cross, norm_keys=entry.norm_keys)
             if around is not None:
                 first, last = at[-1] == 0, at[-1] == len(around.parallel) - 1
                 shared = names[str(at[:2])] if around.norm == "shared" else ""
@@ -106,6 +109,11 @@ class Stream(Model):
     def attentions(self) -> tuple[Sublayer, ...]:
         """The sub-layers in which its tokens read one another, where all layers are alike."""
         return tuple(one for one in self.sublayers if one.word == "attention")
+
+    @property
+    def crosses(self) -> tuple[Sublayer, ...]:
+        """The sub-layers in which its tokens read another stream's, where all layers are alike."""
+        return tuple(one for one in self.sublayers if one.word == "cross")
 
     @property
     def feed_forwards(self) -> tuple[Sublayer, ...]:
@@ -210,7 +218,7 @@ class Stream(Model):
             names[name] = at
             if isinstance(entry, ParallelEntry):
                 continue
-            if isinstance(entry, AttentionEntry):
+            if isinstance(entry, AttentionEntry | CrossEntry):
                 _fit_heads(entry, self.width, *at)
             _fit_norm(entry.norm, self.width, at)
             if around is not None:
@@ -218,7 +226,7 @@ class Stream(Model):
         return self
 
 
-def _fit_heads(of: Stream | AttentionEntry, width: int, *at: str | int) -> None:
+def _fit_heads(of: Stream | AttentionEntry | CrossEntry, width: int, *at: str | int) -> None:
     """Put in what follows of heads from their number; raises Refused, at the keys of what it is."""
     if not of.head_width and width % of.heads:
         message = f"width {width} is not a multiple of heads {of.heads}"
@@ -269,7 +277,7 @@ class Sublayer:
     """
 
     name: str
-    word: Literal["attention", "feed_forward"]
+    word: Literal["attention", "cross", "feed_forward"]
     of: Stream
     """Its stream, or kind of layers, with what its entry says in place of what that says."""
     at: tuple[str | int, ...] = ()
@@ -282,3 +290,7 @@ class Sublayer:
     """The name of those with which it has its norm in common; "": it has its own."""
     normed: Stream | None = None
     """Where the norm that it shares is said, with its bias; None: where it is."""
+    cross: str = ""
+    """The stream whose tokens it reads, if it is a `cross`."""
+    norm_keys: bool = False
+    """Whether these are normed first."""

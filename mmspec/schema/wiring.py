@@ -31,17 +31,23 @@ class Segment:
 
 @dataclass(frozen=True)
 class Wiring:
-    """Streams in an order in which each comes after what it reads; sources and segments of each."""
+    """Streams in an order in which each comes after what it reads; sources and segments of each.
+
+    Sources are what a stream starts from; what its layers read besides is `crossed`.
+    """
 
     order: tuple[str, ...]
     sources: dict[str, tuple[Source, ...]]
     segments: dict[str, tuple[Segment, ...]]
+    crossed: dict[str, tuple[str, ...]]
+    """The streams that the layers of each read by `cross`."""
 
     @cached_property
     def _readers(self) -> dict[Source, tuple[str, ...]]:
         found: dict[Source, list[str]] = {}
         for stream in self.order:
-            for source in dict.fromkeys(self.sources[stream]):
+            read = (Source(name, True) for name in self.crossed[stream])
+            for source in dict.fromkeys((*self.sources[stream], *read)):
                 found.setdefault(source, []).append(stream)
         return {source: tuple(streams) for source, streams in found.items()}
 
@@ -94,13 +100,18 @@ def _span_of_word(spec: Spec, keys: tuple[Any, ...], word: str) -> Span | None:
 
 
 def resolve(spec: Spec) -> Wiring:
-    """Resolve every name in `from` and `of`; raise MmspecError on unknown names and cycles."""
+    """Resolve every name in `from`, `of` and `cross`; MmspecError on unknown names and cycles."""
     sources = {stream: tuple(_sources(spec, stream)) for stream in spec.streams}
-    order = _order(spec, sources)
+    crossed = {stream: _crossed(spec, stream) for stream in spec.streams}
+    read = {
+        stream: (*every, *(Source(name, True) for name in crossed[stream]))
+        for stream, every in sources.items()
+    }
+    order = _order(spec, read)
     segments: dict[str, tuple[Segment, ...]] = {}
     for stream in order:
         segments[stream] = _segments(spec, stream, sources[stream], segments)
-    return Wiring(order, sources, segments)
+    return Wiring(order, sources, segments, crossed)
 
 
 def _sources(spec: Spec, stream: str) -> Iterator[Source]:
@@ -128,11 +139,31 @@ def _sources(spec: Spec, stream: str) -> Iterator[Source]:
             )
 
 
+def _crossed(spec: Spec, stream: str) -> tuple[str, ...]:
+    """The streams that the layers of a stream read, each once."""
+    crosses = [one for one in spec.streams[stream].every if one.cross]
+    for one in crosses:
+        if one.cross in spec.streams and one.cross != stream:
+            continue
+        at = spec.written("streams", stream, *one.at, "cross")
+        message = f"stream `{stream}` reads `{one.cross}` by `cross`, which is no other stream"
+        if one.cross in spec.modalities and one.cross != stream:
+            advice = f"let a stream read the modality, `{{from: {one.cross}, ...}}`, and name that"
+        else:
+            taken = {stream, *_after(spec, stream)}
+            known = [name for name in spec.streams if name not in taken]
+            close = suggest(one.cross, known)
+            advice = f"did you mean `{close}`?" if close else f"streams: {listed(known)}"
+            advice = advice if known else "add a stream that it can read"
+        raise problem(spec, "MM301", message, *at, help=advice)
+    return tuple(dict.fromkeys(one.cross for one in crosses))
+
+
 def _after(spec: Spec, stream: str) -> set[str]:
     """Streams that read a stream, or one that does: it can read none of them."""
     readers: dict[str, list[str]] = {}
     for name, each in spec.streams.items():
-        for source in each.source.of:
+        for source in (*each.source.of, *(one.cross for one in each.every if one.cross)):
             readers.setdefault(source, []).append(name)
     found, left = set[str](), [stream]
     while left:
@@ -168,13 +199,14 @@ def _cycle(spec: Spec, path: tuple[str, ...]) -> MmspecError:
     """Streams that read each other, from the first to itself."""
     circle = list(path[path.index(path[-1]) :])
     shown = [*circle[:4], "...", *circle[-2:]] if len(circle) > 8 else circle
+    crosses = (one for one in spec.streams[circle[0]].every if one.cross == circle[1])
+    cross = next(crosses, None) if circle[1] not in spec.streams[circle[0]].source.of else None
+    at = ("from",) if cross is None else (*cross.at, "cross")
     return problem(
         spec,
         "MM302",
         f"the streams read each other in a circle: {' -> '.join(shown)}",
-        "streams",
-        circle[0],
-        "from",
+        *spec.written("streams", circle[0], *at),
         help="a stream reads streams that do not depend on it",
     )
 

@@ -49,7 +49,8 @@ def call(stack: nn.Module, x: Tensor, shared: bool, *more: object) -> tuple[Tens
     valid = valid_until(LENGTHS, T)[: x.shape[0]]
     causal = torch.ones(T, T, dtype=torch.bool).tril()
     mask = visible(causal, None) if shared else visible(causal, valid)
-    result: tuple[Tensor, ...] = stack(x, mask, POSITIONS, valid, (T,), list[Routing](), *more, ())
+    told = (mask, POSITIONS, valid, (T,), list[Routing](), *more, (), x, ())
+    result: tuple[Tensor, ...] = stack(x, *told)
     return result
 
 
@@ -61,7 +62,8 @@ def alone(stack: PonderStack | ActStack | ExitStack, x: Tensor, b: int, steps: i
     turn = (torch.ones(T, 2), torch.zeros(T, 2))
     for _ in range(steps):
         for layer in stack.blocks:
-            y = layer(y, mask, turn, valid_until([length], T), (T,), list[Routing](), ())
+            valid = valid_until([length], T)
+            y = layer(y, mask, turn, valid, (T,), list[Routing](), (), y, ())
     return (stack.norm(y) if stack.final_norm else y)[0]
 
 
@@ -137,7 +139,7 @@ def test_ponder_stops_each_sample_at_its_own_step(threshold: float, shared: bool
 def test_ponder_of_one_sample_and_of_none_valid() -> None:
     stack, x = ponder(3).eval(), normal(1, T, D)
     valid = valid_until([0], T)
-    out, p, steps = stack(x, visible_keys(valid), POSITIONS, valid, (T,), [], ())
+    out, p, steps = stack(x, visible_keys(valid), POSITIONS, valid, (T,), [], (), x, ())
     assert out.isfinite().all() and p.sum().item() == pytest.approx(1)
     rate = 1 / (1 + math.exp(-stack.halt.bias.item()))
     assert p[0, 0].item() == pytest.approx(1 if rate >= 0.9 else rate)

@@ -121,15 +121,67 @@ def test_a_block(kind: str, placement: str, norm: str) -> None:
     biases = {name for name in weights(part) if "attention_norm" in name and "bias" in name}
     assert bool(biases) is (NORMS[norm].biased and placement != "none")
     valid = valid_until(LENGTHS, T)
-    found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing](), ())
+    found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing](), (), x, ())
     same_gradients(found, expected(part, x, kind, made.sublayers[0]), [x, *part.parameters()])
+
+
+def read(
+    w: naive.Weights,
+    one: ir.Sublayer,
+    x: naive.Matrix,
+    others: naive.Matrix,
+    sizes: tuple[int, ...],
+) -> naive.Matrix:
+    """A block of one `cross` as docs/language.md writes it, for one sample."""
+    heads, kv_heads, width = sizes
+    rows = [naive.norm(w, "cross_norm", row, 1e-5) for row in x] if one.before else x
+    inner = naive.under(w, "cross")
+    keyed = [naive.norm(inner, "context_norm", row, 1e-5) for row in others]
+    pairs = [naive.linear(inner, "key_value", row) for row in keyed]
+    given: naive.Matrix = []
+    for q in (naive.linear(inner, "query", row) for row in rows):
+        joined: naive.Vector = []
+        for head in range(heads):
+            at = head // (heads // kv_heads) * width
+            keys = [pair[at : at + width] for pair in pairs]
+            values = [pair[kv_heads * width + at :][:width] for pair in pairs]
+            query = q[head * width : (head + 1) * width]
+            joined += naive.read(query, keys, values, [True] * len(pairs))
+        y = naive.linear(inner, "output", joined)
+        given.append(naive.norm(w, "cross_norm_after", y, 1e-5) if one.after else y)
+    return added(x, given) if others else x
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("placement", ["pre", "sandwich"])
+def test_a_cross_reads_another_stream_and_adds_nothing_where_that_has_no_token(
+    placement: str, bias: bool
+) -> None:
+    other = ir.Value("other", (), 8)
+    site = replace(attention(4, 2, 3, bias=bias), read=other, key_width=8, key_norm=NORM)
+    made = block(attention=site, placement=placement)
+    one = replace(made.sublayers[0], name="cross")
+    part = filled(Block(replace(made, sublayers=(one,))))
+    assert ("cross.output.bias" in weights(part)) is bias
+    x, context, lengths = normal(3, T, D), normal(3, 4, 8), [4, 2, 0]
+    valid = visible_keys(valid_until(lengths, 4))
+    found = part(x, valid, NO_TURN, None, COUNTS, list[Routing](), (), context, ())
+    runs = [
+        read(weights(part), one, naive.vectors(x[b]), naive.vectors(context[b, :n]), (4, 2, 3))
+        for b, n in enumerate(lengths)
+    ]
+    expected = torch.stack([naive.stacked(run) for run in runs])
+    same_gradients(found, expected, [x, context, *part.parameters()])
+    assert torch.equal(found[2], x[2]), "no bias either"
+    nothing = part(x, None, NO_TURN, None, COUNTS, list[Routing](), (), context[:, :0], ())
+    assert torch.equal(nothing, x)
 
 
 @pytest.mark.parametrize("placement", ["pre", "post"])
 def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None:
     made = block(placement=placement, dropout=0.4)
     part, x = filled(Block(made)), normal(B, T, D)
-    arguments = (None, NO_TURN, None, COUNTS, list[Routing](), ())
+    arguments = (None, NO_TURN, None, COUNTS, list[Routing](), (), x, ())
     masks: list[Tensor] = []
 
     def record(_: object, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -165,14 +217,14 @@ def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, norm: str) -> None:
     y = x
     for index in range(3):
         turn = rotation(positions, 4)
-        y = part.blocks[index](y, None, turn, None, COUNTS, list[Routing](), ())
+        y = part.blocks[index](y, None, turn, None, COUNTS, list[Routing](), (), x, ())
     if final_norm:
         rows = [
             naive.norm(weights(part), "norm", v, 1e-3, NORMS[norm].name, groups(NORMS[norm]))
             for v in naive.vectors(y[0])
         ]
         y = torch.stack([naive.stacked(rows), part.norm(y)[1]])
-    found = part(x, None, positions, None, COUNTS, list[Routing](), ())
+    found = part(x, None, positions, None, COUNTS, list[Routing](), (), x, ())
     same_gradients(found, y, [x, *part.parameters()])
 
 
@@ -190,11 +242,11 @@ def test_layers_of_several_kinds_read_masks_of_their_own_and_run_as_often_as_sai
     y = x
     for _ in range(2):
         for layer, place in zip(part.blocks, (0, 0, 1, 0, 0), strict=True):
-            y = layer(y, masks[place], NO_TURN, None, COUNTS, list[Routing](), masks)
-    found = part(x, None, torch.zeros(T), None, COUNTS, list[Routing](), masks)
+            y = layer(y, masks[place], NO_TURN, None, COUNTS, list[Routing](), masks, x, ())
+    found = part(x, None, torch.zeros(T), None, COUNTS, list[Routing](), masks, x, ())
     same_gradients(found, y, [x, *part.parameters()])
     with pytest.raises(AssertionError):
-        same(part(x, None, torch.zeros(T), None, COUNTS, list[Routing](), masks[::-1]), y)
+        same(part(x, None, torch.zeros(T), None, COUNTS, list[Routing](), masks[::-1], x, ()), y)
 
 
 def test_every_layer_reports_its_routing() -> None:
@@ -203,7 +255,7 @@ def test_every_layer_reports_its_routing() -> None:
         normal(B, T, D),
     )
     routing: list[Routing] = []
-    part(x, None, torch.zeros(T), None, COUNTS, routing, ())
+    part(x, None, torch.zeros(T), None, COUNTS, routing, (), x, ())
     assert [layer.load_e.shape for layer in routing] == [(3,)] * 3
 
 

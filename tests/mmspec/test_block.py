@@ -102,7 +102,7 @@ def test_an_entry_takes_over_from_its_variant_and_a_block_from_another_stream() 
         ("block: attention", "MM329", 14, "a list of what a layer does"),
         ("block: [atention]", "MM329", 14, "did you mean `attention`?"),
         ("block: [{atention: full, heads: 2}]", "MM329", 14, "did you mean `attention`?"),
-        ("block: [{scale: 2}]", "MM329", 14, "add one of: attention, feed_forward, parallel"),
+        ("block: [{scale: 2}]", "MM329", 14, "one of: attention, cross, feed_forward, parallel"),
         ("block: [{attention: full, feed_forward: same}]", "MM329", 14, "names attention and"),
         ("block: [attention, 3]", "MM329", 14, "a word, or a mapping with one"),
         (TWO + "{attention: full, haeds: 2}", "MM101", 16, "did you mean `heads`?"),

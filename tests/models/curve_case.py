@@ -47,6 +47,7 @@ CASES: Final = {
     "act": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),
     "capped": Case(24, (("before=63", "before=5"),)),
     "cross_attention": Case(),
+    "captioner": Case(24, (("size: [64, 64]", "size: [16, 16]"),)),
     "early_exit": Case(edits=(("threshold: 0.8", "threshold: 0.27"),)),
     "experts_by_modality": Case(24, (("dims:", "init: normal(0.05)\ndims:"),)),
     "experts_top2": Case(40, (("before=31", "before=9"),)),

@@ -10,8 +10,10 @@ from mmspec.verify.costs.visible import visible
 
 
 def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tuple[str, str, Cost]:
-    """Self-attention of one block: its concern, its kind and its cost."""
+    """Attention of one block: its concern, its kind and its cost."""
     rows = sizes.rows(source)
+    if layer.read is not None:
+        return "attention", f"{layer.heads} heads", _read(sizes, layer, width, source, layer.read)
     queries, keys = layer.heads * layer.head_width, layer.kv_heads * layer.head_width
     projections = linear(rows, width, queries + 2 * keys, bias=False)
     projections += weights(sum(count for count, biased in layer.rows if biased))
@@ -26,15 +28,36 @@ def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tu
     rotated = (queries + keys + queries * (not sunk)) if layer.rotary else 0
     # The rows of `output` are what the fused kernel made; with them it keeps a sum for each.
     kept = keeps(rows * (queries + 2 * keys + rotated + layer.heads))
-    return "attention", f"{layer.heads} heads", projections + scores + kept + _norms(rows, layer)
+    norms = _norms((rows, rows), layer)
+    return "attention", f"{layer.heads} heads", projections + scores + kept + norms
 
 
-def _norms(rows: Polynomial, layer: ir.Attention) -> Cost:
+def _read(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value, read: ir.Value) -> Cost:
+    """Of a block's queries to another stream's tokens, which the stack keeps once for all layers.
+
+    Where they are normed, each layer keeps its own.
+    """
+    rows, others = sizes.rows(source), sizes.rows(read)
+    queries, keys = layer.heads * layer.head_width, layer.kv_heads * layer.head_width
+    cost = linear(rows, width, queries, layer.queries_biased)
+    cost += linear(others, read.width, 2 * keys, bias=False)
+    cost += weights(sum(count for count, biased in layer.key_rows if biased))
+    cost += linear(rows, queries, width, layer.bias)
+    cost += weights(layer.heads if layer.scores is not None and layer.scores.sink else 0)
+    if layer.key_norm is not None:
+        cost += norm(others, read.width, layer.key_norm)
+    pairs = sizes.tokens(source) * sizes.tokens(read) * layer.heads
+    cost += products(layer.head_width, pairs, visible_pairs(sizes, layer))
+    cost += keeps(rows * (queries + layer.heads) + others * (2 * keys - read.width))
+    return cost + _norms((rows, others), layer)
+
+
+def _norms(sides: tuple[Polynomial, Polynomial], layer: ir.Attention) -> Cost:
     """Norms of queries and keys; what they read is kept as what `qkv` made."""
     if layer.scores is None or layer.scores.norm is None:
         return Cost()
     cost, width = Cost(), layer.head_width
-    for heads in (layer.heads, layer.kv_heads):
+    for rows, heads in zip(sides, (layer.heads, layer.kv_heads), strict=True):
         times, of = (1, heads * width) if layer.scores.together else (heads, width)
         cost += norm(rows * times, of, layer.scores.norm) + keeps(rows * (-times * of))
         # Without rotary attention keeps what they made.
@@ -42,7 +65,7 @@ def _norms(rows: Polynomial, layer: ir.Attention) -> Cost:
     # Where queries stand head by head, `output` needs a copy of what is read.
     by_head = layer.scores.norm.in_order and not layer.scores.together
     copied = by_head and not layer.rotary
-    return cost + keeps(rows * (layer.heads * width if copied else 0))
+    return cost + keeps(sides[0] * (layer.heads * width if copied else 0))
 
 
 def products(width: int, pairs: Polynomial, seen: Polynomial) -> Cost:

@@ -33,7 +33,7 @@ _OPERATIONS: Final = 300_000
 def executed_pairs(
     plan: ir.Plan, stream_name: str, lengths: Mapping[str, int], tile: tuple[int, int] = TILE
 ) -> int | Fraction | None:
-    """Pairs executed in a layer of a stream, the mean over layers and heads, in one sample.
+    """Pairs of itself executed in a layer of a stream, the mean over layers and heads, in a sample.
 
     None where they cannot be counted in bounded time.
 
@@ -43,7 +43,7 @@ def executed_pairs(
     stack = stack_of(plan, stream_name)
     pairs = Fraction(0)
     for block, count in stack.runs():
-        for site in block.attentions:
+        for site in (site for site in block.attentions if site.own):
             tiles = _site_tiles(site, lengths, tile)
             if tiles is None:
                 return None

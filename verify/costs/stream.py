@@ -10,6 +10,7 @@ from mmspec.compiler import ir
 from mmspec.verify.costs import attention, halting, routing
 from mmspec.verify.costs.norm import norm
 from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear
+from mmspec.verify.costs.polynomial import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ def stack(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
     steps, share = halting.steps(node)
     run = Run(node.module, node.stream, node.depth, steps, share)
     once = entered(sizes, node.source)
+    once += keeps(total(sizes.keep(value) for value in node.contexts))
     if node.final_norm:
         once += _final_norm(sizes, node, node.final_norm)
     for number, (block, depth) in enumerate(node.runs()):

@@ -140,12 +140,16 @@ def stack_of(plan: ir.Plan, stream_name: str) -> ir.Stack:
 
 
 def visible_pairs(plan: ir.Plan, stream_name: str) -> Polynomial:
-    """Pairs visible in a layer of a stream, the mean over layers and heads, in one sample."""
+    """Pairs of itself visible in a layer of a stream, the mean over layers and heads, in a sample.
+
+    What its layers read of other streams is none of it.
+    """
     stack, sizes = stack_of(plan, stream_name), Sizes(plan)
     parts = [
         attention.visible_pairs(sizes, site) * Fraction(count, site.heads * stack.depth)
         for block, count in stack.runs()
         for site in block.attentions
+        if site.own
     ]
     return sum(parts, NOTHING)
 

@@ -206,7 +206,8 @@ class _Walk(Generic[R]):
             for together in block.readings:
                 read = after
                 for site in together:
-                    after = self._attended(node, site, after, read)
+                    context = read if site.read is None else self._row(site.read)
+                    after = self._attended(node, site, after, context)
             ends = zip(row, after, strict=True)
             same = all(self.algebra.same(a.relation, b.relation) for a, b in ends)
             idle, row = (idle + 1 if same else 0), after

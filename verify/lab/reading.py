@@ -59,13 +59,25 @@ def of_source(data: Data, name: str, reader: str) -> list[str]:
 def attention(data: Data, stream: str, place: int, which: int) -> dict[str, Any]:
     """What is said of one attention of a layer: by the layer, and over it by its entry."""
     said = layer(data, stream, place)
-    entries: list[Any] = []
-    for entry in said.get("block", ("attention",)):
-        entries += entry["parallel"] if "parallel" in entry else [entry]
-    own = [entry for entry in entries if entry == "attention" or "attention" in entry][which]
+    every = _entries(said)
+    own = [entry for entry in every if entry == "attention" or "attention" in entry][which]
     if isinstance(own, str):
         return said
     return {**said, **{key: value for key, value in own.items() if value != "same"}}
+
+
+def crosses(data: Data, stream: str, place: int) -> list[str]:
+    """The streams that a layer reads by `cross`, in order."""
+    every = _entries(layer(data, stream, place))
+    return [entry["cross"] for entry in every if isinstance(entry, dict) and "cross" in entry]
+
+
+def _entries(said: Data) -> list[Any]:
+    """What a layer does; what is in parallel, one after the other."""
+    entries: list[Any] = []
+    for entry in said.get("block", ("attention",)):
+        entries += entry["parallel"] if "parallel" in entry else [entry]
+    return entries
 
 
 def layer(data: Data, stream: str, place: int) -> dict[str, Any]:

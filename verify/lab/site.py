@@ -22,8 +22,9 @@ from mmspec.verify.subject import Subject
 class Site:
     """One attention: `projection` gives q, k, v (of a context: k, v), `output` takes what is read.
 
-    kind: "own" (a stream's blocks), "all" (a transformer fusion's), "context" (a cross-attention
-    fusion's) or "latents" (an attention fusion's).
+    kind: "own" (a stream's blocks), "cross" (a stream's blocks, of another stream), "all" (a
+    transformer fusion's), "context" (a cross-attention fusion's) or "latents" (an attention
+    fusion's).
     """
 
     projection: str
@@ -38,7 +39,15 @@ class Site:
     layer: int = 0
     """Of a stream's blocks, which."""
     place: int = 0
-    """Of the attention of that block, which."""
+    """Of the attention of that block, or of what it reads of others, which."""
+    other: str = ""
+    """The stream that is read, of a "cross"."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Where in the spec is said what it sees."""
+        said = {"own": ("attention",), "cross": ()}
+        return ("streams", self.stream, *said.get(self.kind, ("from",)))
 
     def values(self, projected: Tensor) -> Tensor:
         """The part of the projection's output that holds the values [..., kv_heads * width]."""
@@ -71,6 +80,12 @@ def _of_stream(subject: Subject, name: str) -> Iterator[Site]:
             made = _block(f"{name}_stream.blocks.{i}.{one.name}", "own", name, sizes)
             sunk = one.of.scores is not None and one.of.scores.sink
             yield replace(made, layer=i, place=place, sunk=sunk)
+        for place, one in enumerate(config.layer(i).crosses):
+            sizes = one.of.heads, one.of.kv_heads, one.of.head_width
+            inner = f"{name}_stream.blocks.{i}.{one.name}"
+            made = Site(f"{inner}.key_value", f"{inner}.output", "cross", name, *sizes)
+            sunk = one.of.scores is not None and one.of.scores.sink
+            yield replace(made, layer=i, place=place, sunk=sunk, other=one.cross)
 
 
 def _block(inner: str, kind: str, stream: str, sizes: tuple[int, int, int]) -> Site:
@@ -149,6 +164,11 @@ def view(subject: Subject, case: Case, site: Site, sample: int) -> View:
         own = lab.valid(subject, case.batch, site.stream)[sample]
         seen = pairs_by_head(spec, site.stream, raw, documents, site.layer, site.place)
         return View(own, own, seen)
+    if site.kind == "cross":
+        queries, keys = (
+            lab.valid(subject, case.batch, name)[sample] for name in (site.stream, site.other)
+        )
+        return View(queries, keys, _everything(site, queries, keys))
     graph = lab.wiring(subject)
     places = [
         lab.valid_source(subject, case.batch, source)[sample]
@@ -162,5 +182,9 @@ def view(subject: Subject, case: Case, site: Site, sample: int) -> View:
     queries = keys
     if site.kind == "latents":
         queries = lab.valid(subject, case.batch, site.stream)[sample]
-    shape = site.heads, int(queries.sum()), int(keys.sum())
-    return View(queries, keys, torch.ones(shape, dtype=torch.bool))
+    return View(queries, keys, _everything(site, queries, keys))
+
+
+def _everything(site: Site, queries: Tensor, keys: Tensor) -> Tensor:
+    """Every valid query sees every valid key."""
+    return torch.ones(site.heads, int(queries.sum()), int(keys.sum()), dtype=torch.bool)

@@ -60,6 +60,9 @@ def _counts(subject: Subject, case: Case, sample: int | None, reader: str = "") 
 def _shown(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tensor:
     """Who sees whom at a site in a sample by the spec's text: bool [heads, n, m]."""
     data, stream = subject.document.data, site.stream
+    if site.kind == "cross":
+        counted = (int(side.sum()) for side in _places(subject, case, site, sample))
+        return torch.ones(site.heads, *counted, dtype=torch.bool)
     counts = _counts(subject, case, sample, stream if site.kind == "latents" else "")
     of = [reading.of_source(data, name, stream) for name in reading.names(data, stream)]
     if site.kind in ("latents", "all"):
@@ -113,6 +116,9 @@ def _places(subject: Subject, case: Case, site: Site, sample: int) -> tuple[Tens
     held = reading.segments(data, stream)
     if site.kind == "own":
         queries = keys = held
+    elif site.kind == "cross":
+        other = reading.crosses(data, stream, site.layer)[site.place]
+        queries, keys = held, reading.segments(data, other)
     elif site.kind == "context":
         queries, keys = of[0], [name for names in of[1:] for name in names]
     else:
@@ -156,9 +162,8 @@ def _compare(
     wrong = difference(found[queries], _mean(site, values[keys], shares))
     if wrong is not None:
         what = f"with equal scores, what `{site.output}` reads in sample {sample} {wrong}"
-        keyed = "attention" if site.kind == "own" else "from"
         said = f"{what} (query, head, feature): not the mean of what the mask shows"
-        raise Broken(said, ("streams", site.stream, keyed))
+        raise Broken(said, site.keys)
 
 
 def _assembled(subject: Subject, case: Case) -> None:

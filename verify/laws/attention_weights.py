@@ -84,8 +84,7 @@ def _check(subject: Subject, case: Case) -> None:
             ]
             wrong = next((found for found in wrongs if found), None)
             if wrong:
-                keys = ("streams", site.stream, "attention" if site.kind == "own" else "from")
-                raise Broken(f"`{site.output}`, sample {sample}: {wrong}", keys)
+                raise Broken(f"`{site.output}`, sample {sample}: {wrong}", site.keys)
     _check_gates(subject, case)
 
 

@@ -90,7 +90,7 @@ def _fixed(spec: Spec, name: str) -> Start | None:
 
 def _norm(stream: Stream, module: str) -> Norm:
     """What the spec says of a norm of a stream, by its module's name."""
-    place = re.search(r"_stream\.blocks\.(\d+)\.(\w+)(\.(query|key)_norm)?$", module)
+    place = re.search(r"_stream\.blocks\.(\d+)\.(\w+)(\.(query|key|context)_norm)?$", module)
     if place is None:
         return stream.last_norm or stream.norm
     known = {part.name: part for step in steps(setting(stream, int(place[1]))) for part in step}
@@ -99,7 +99,8 @@ def _norm(stream: Stream, module: str) -> Norm:
     if (whole := shared.get(place[2])) is not None:
         return whole.norm
     of = known[own].of
-    return of.scores.qk_norm.norm if place[3] and of.scores and of.scores.qk_norm else of.norm
+    inside = of.scores.qk_norm if of.scores and place[4] in ("query", "key") else None
+    return of.norm if inside is None else inside.norm
 
 
 def _drawn(spec: Spec, name: str, shapes: Shapes) -> Start:

@@ -25,6 +25,10 @@ class Part:
     norm: str = ""
     normed: Stream | None = None
     """Where the shared norm is said: the layer's own settings."""
+    cross: str = ""
+    """The other stream whose tokens are read, if any."""
+    norm_keys: bool = False
+    """Whether those are normed first."""
 
 
 Steps = tuple[tuple[Part, ...], ...]
@@ -48,8 +52,9 @@ def _steps(kind: Stream) -> Iterator[tuple[Part, ...]]:
         return f"{word}_{known.count(word)}" if known.count(word) > 1 else word
 
     def part(entry: Any, norm: str = "") -> Part:
-        word = "attention" if hasattr(entry, "attention") else "feed_forward"
-        keys = type(entry).model_fields.keys() - {"name", "scale"}
+        words = ("attention", "cross", "feed_forward")
+        word = next(word for word in words if hasattr(entry, word))
+        keys = type(entry).model_fields.keys() - {"name", "scale", "cross", "norm_keys"}
         settings = kind.model_copy(update={key: getattr(entry, key) for key in keys})
         return Part(
             named(entry, word),
@@ -58,6 +63,8 @@ def _steps(kind: Stream) -> Iterator[tuple[Part, ...]]:
             entry.scale,
             norm,
             kind if norm else None,
+            getattr(entry, "cross", ""),
+            getattr(entry, "norm_keys", False),
         )
 
     for entry in kind.block:
@@ -90,7 +97,13 @@ def attending(kind: Stream) -> tuple[Part, ...]:
 
 def feeding(kind: Stream) -> tuple[Part, ...]:
     """Those in which each token is by itself, in order."""
-    return tuple(part for step in steps(kind) for part in step if not part.reads)
+    every = (part for step in steps(kind) for part in step)
+    return tuple(part for part in every if not part.reads and not part.cross)
+
+
+def crossing(kind: Stream) -> tuple[Part, ...]:
+    """Those in which tokens read another stream's, in order."""
+    return tuple(part for step in steps(kind) for part in step if part.cross)
 
 
 def setting(stream: Stream, place: int) -> Stream:

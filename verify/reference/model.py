@@ -28,7 +28,7 @@ from mmspec.verify.reference import (
     told,
 )
 from mmspec.verify.reference.arithmetic import INPUT, Passed, Weights, linear
-from mmspec.verify.reference.layers import attending, feeding, setting
+from mmspec.verify.reference.layers import attending, crossing, feeding, setting
 from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
 from mmspec.verify.reference.shapes import embedding_name
 
@@ -146,7 +146,7 @@ class _Meaning:
             joins, runs = (self.weights.at(f"{name}_{module}") for module in ("fusion", "stream"))
             fused, said = fusion.fuse(name, config, joins, sources)
             runs.note(joins.note(joined(fused)), INPUT)
-            outcome = self._run(name, fused)
+            outcome = self._run(name, fused, sample)
             runs.note(outcome.tokens)
             fused_samples.append(joined(fused))
             for key, value in said.items():
@@ -194,10 +194,12 @@ class _Meaning:
         count = modality.token_count(self.spec.modalities[name], self.length(name, sample))
         return tuple(range(count))
 
-    def _run(self, name: str, fused: Sequence) -> halting.Outcome:
+    def _run(self, name: str, fused: Sequence, sample: int) -> halting.Outcome:
         config, w = self.spec.streams[name], self.weights.at(f"{name}_stream")
         layers = [setting(config, i) for i in range(config.depth)]
-        made = {id(kind): stream.place_of(fused, _masks(kind)) for kind in layers}
+        read = {part.cross for kind in layers for part in crossing(kind)}
+        others = {other: joined(self.sequences[other][sample]) for other in read}
+        made = {id(kind): stream.place_of(fused, _masks(kind), others=others) for kind in layers}
         places = [made[id(kind)] for kind in layers]
         decider = config.halting.decider if config.halting else None
         blocks = halting.Blocks(config, w, places)

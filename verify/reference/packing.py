@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import Final
 
 from mmspec.expressions.mask import FULL, NONE, And, Mask, Not, Or, Pattern, drawn, fold, patterns
+from mmspec.schema.attention import FULL as EVERYTHING
 from mmspec.schema.attention import Attention
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
@@ -57,6 +58,10 @@ def _mixes(spec: Spec, wiring: Wiring, name: str, asked: frozenset[str]) -> bool
         if _meets(spec, seen, (sources[0], context), asked):
             return True
     if _any(own, asked) and config.halting and config.halting.decides(config.depth):
+        return True
+    if any(
+        _meets(spec, EVERYTHING, (own, wiring.segments[x]), asked) for x in wiring.crossed[name]
+    ):
         return True
     return any(_meets(spec, seen, (own, own), asked) for seen in _seen(config))
 

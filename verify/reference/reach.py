@@ -58,7 +58,7 @@ class _Walk:
                 found[source.name] if source.is_stream else own[columns[source.name]]
                 for source in graph.sources[name]
             ]
-            found[name] = self._stream(name, self._fused(name, sources))
+            found[name] = self._stream(name, self._fused(name, sources), found)
         return Reach(columns, found)
 
     def _fused(self, name: str, sources: list[Tensor]) -> Tensor:
@@ -73,29 +73,29 @@ class _Walk:
             rows = rows | _some(torch.cat(pooled))
         return rows
 
-    def _stream(self, name: str, rows: Tensor) -> Tensor:
+    def _stream(self, name: str, rows: Tensor, others: Mapping[str, Tensor]) -> Tensor:
         config = self.spec.streams[name]
-        seen = [step for layer in range(config.depth) for step in self._steps(name, layer)]
-        own = torch.eye(len(rows), dtype=torch.bool)
+        every = [step for layer in range(config.depth) for step in self._steps(name, layer)]
         halting = config.halting
         for _ in range(halting.most_steps if halting else config.repeat or 1):
-            for layer in seen:
-                rows = _through(layer | own, rows)
+            for seen, crossed in every:
+                read = [_through(pairs, rows) for pairs in seen]
+                for more in (*read, *(_some(others[other]) for other in crossed)):
+                    rows = rows | more
         mixed = halting is not None and halting.decides(config.depth, self.training)
         return rows | _some(rows) if mixed else rows
 
-    def _steps(self, name: str, layer: int) -> Iterator[Tensor]:
-        """Who sees whom in a layer, step by step; what is in parallel is one."""
+    def _steps(self, name: str, layer: int) -> Iterator[tuple[list[Tensor], list[str]]]:
+        """Who sees whom in a layer, and what other streams it reads; what is in parallel is one."""
         place = 0
         for step in steps(setting(self.spec.streams[name], layer)):
             count = sum(part.reads for part in step)
-            every = [
+            seen = [
                 pairs_by_head(self.spec, name, self.raw, self.documents, layer, place + i).any(0)
                 for i in range(count)
             ]
             place += count
-            if every:
-                yield torch.stack(every).any(0)
+            yield seen, [part.cross for part in step if part.cross]
 
 
 def _some(rows: Tensor) -> Tensor:

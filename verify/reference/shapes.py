@@ -50,8 +50,9 @@ def _sources(spec: Spec, wiring: Wiring, name: str) -> Shapes:
 def _stream(spec: Spec, wiring: Wiring, name: str) -> Shapes:
     config, found = spec.streams[name], Shapes()
     segments = tuple(segment.name for segment in wiring.segments[name])
+    widths = {other: each.width for other, each in spec.streams.items()}
     for i in range(config.depth):
-        inner = stream.block_shapes(stream.block_of(config, i), segments)
+        inner = stream.block_shapes(stream.block_of(config, i), segments, widths)
         found |= _below(f"blocks.{i}", inner)
     if config.last_norm is not None:
         found |= norm.shapes("norm", config.width, config.last_norm, config.biased("norm"))

@@ -58,6 +58,9 @@ class Sublayer:
     scale: float = 1.0
     norm: str = ""
     shared: Layer | None = None
+    cross: str = ""
+    """The other stream whose tokens it reads, if any."""
+    norm_keys: bool = False
 
     @property
     def normed(self) -> Layer:
@@ -81,7 +84,8 @@ def block_of(stream: Stream, place: int) -> Block:
 
 def _made(part: Part) -> Sublayer:
     shared = None if part.normed is None else layer_of(part.normed)
-    return Sublayer(part.name, part.reads, layer_of(part.of), part.scale, part.norm, shared)
+    own = part.name, part.reads, layer_of(part.of), part.scale, part.norm, shared
+    return Sublayer(*own, part.cross, part.norm_keys)
 
 
 def layer_of(stream: Stream) -> Layer:
@@ -103,12 +107,14 @@ def layer_of(stream: Stream) -> Layer:
 class Place:
     """Where one sample's tokens stand: segments, what rotary turns by.
 
-    seen: who sees whom [H, n, n] in each sub-layer, by its name.
+    seen: who sees whom [H, n, n] in each sub-layer, by its name. others: the tokens [m, D'] of the
+    streams that are read by a `cross`, by name.
     """
 
     counts: attention.Counts
     seen: Mapping[str, Tensor]
     turns: list[int]
+    others: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -120,7 +126,10 @@ class Notes:
 
 
 def place_of(
-    sequence: Sequence, masks: Mapping[str, tuple[Attention, int]], rotary: bool = True
+    sequence: Sequence,
+    masks: Mapping[str, tuple[Attention, int]],
+    rotary: bool = True,
+    others: Mapping[str, Tensor] | None = None,
 ) -> Place:
     """The place of a sequence; tokens that rotary does not turn keep angle 0.
 
@@ -133,7 +142,7 @@ def place_of(
     seen = {
         name: attention.matrices(mask, heads, sides, sides) for name, (mask, heads) in masks.items()
     }
-    return Place(counts, seen, turns)
+    return Place(counts, seen, turns, others or {})
 
 
 def block(x: Tensor, made: Block, w: Weights, place: Place, notes: Notes) -> Tensor:
@@ -157,9 +166,10 @@ def _branch(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes) ->
     before, after = (w.at(one.norm or f"{one.name}_norm"), w.at(f"{one.name}_norm_after"))
     if one.of.placement in ("pre", "sandwich"):
         x = _normed(x, one.normed, before)
-    mix = _attention if one.reads else _feed_forward
+    mix = _attention if one.reads else _cross if one.cross else _feed_forward
     y = mix(x, one, w.at(one.name), place, notes)
-    return _normed(y, one.of, after) if one.of.placement in ("sandwich", "branch") else y
+    y = _normed(y, one.of, after) if one.of.placement in ("sandwich", "branch") else y
+    return torch.zeros_like(x) if one.cross and not len(place.others[one.cross]) else y
 
 
 def _feed_forward(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes) -> Tensor:
@@ -173,7 +183,8 @@ def _attention(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes)
     """Self-attention: rows of `qkv` are q, k, v, each one head after the other."""
     layer = one.of
     width, heads, shared = layer.head_width, layer.heads, layer.kv_heads
-    projected = linear(x, w.at("qkv"), bias=False) + _joint_bias(layer, w)
+    joint = _joint_bias(layer, w.at("qkv"), ("query", "key", "value"))
+    projected = linear(x, w.at("qkv"), bias=False) + joint
     pieces = [projected[:, i * width : (i + 1) * width] for i in range(heads + 2 * shared)]
     outputs, weights = [], []
     added: list[Tensor | None] = [None] * heads
@@ -204,29 +215,69 @@ def _attention(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes)
     return w.note(linear(torch.cat(outputs, 1), w.at("output"), biased))
 
 
+def _cross(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes) -> Tensor:
+    """All tokens of another stream are keys; rows of `key_value` are k, v, one head after another.
+
+    What is noted is what the module gives; of a stream without tokens nothing is added.
+    """
+    layer, others, inside = one.of, place.others[one.cross], w.unnoted()
+    width, heads, shared = layer.head_width, layer.heads, layer.kv_heads
+    if one.norm_keys:
+        others = _normed(others, layer, inside.at("context_norm"))
+    queries = linear(x, inside.at("query"), has_bias(layer.bias, "query"))
+    pairs = linear(others, inside.at("key_value"), False) + _joint_bias(
+        layer, inside.at("key_value"), ("key", "value")
+    )
+    of_queries = [*queries.split(width, 1)]
+    of_keys, values = [*pairs.split(width, 1)][:shared], [*pairs.split(width, 1)][shared:]
+    scale, sinks = None, [None] * heads
+    if layer.scores is not None:
+        scale = layer.scores.scale
+        sinks = [*w["sink.weight"]] if layer.scores.sink else sinks
+        if layer.scores.qk_norm is not None:
+            said = layer.scores.qk_norm, has_bias(layer.bias, "norm")
+            of_queries = relative.normed(of_queries, inside.at("query_norm"), *said)
+            of_keys = relative.normed(of_keys, inside.at("key_norm"), *said)
+    seen = torch.ones(len(x), len(others), dtype=torch.bool)
+    outputs = []
+    for head in range(heads):
+        key = head // (heads // shared)
+        read, _ = attention.attend(
+            of_queries[head], of_keys[key], values[key], seen, None, scale, sinks[head]
+        )
+        outputs.append(read)
+    biased = has_bias(layer.bias, "output")
+    return w.note(linear(torch.cat(outputs, 1), w.at("output"), biased))
+
+
 def _rows(layer: Layer) -> dict[Role, int]:
-    """Rows of `qkv` by role, in their order."""
+    """Rows of maps by role, in the order of `qkv`."""
     shared = layer.kv_heads * layer.head_width
     return {"query": layer.heads * layer.head_width, "key": shared, "value": shared}
 
 
-def _joint_bias(layer: Layer, w: Weights) -> Tensor:
-    """What is added to the rows of `qkv`: its bias holds those of roles that have one."""
+def _joint_bias(layer: Layer, w: Weights, roles: tuple[Role, ...]) -> Tensor:
+    """What is added to the rows of a map: its bias holds those of roles that have one."""
     pieces, taken = [], 0
-    for role, rows in _rows(layer).items():
+    for role in roles:
+        rows = _rows(layer)[role]
         piece = torch.zeros(rows, dtype=torch.float64)
         if has_bias(layer.bias, role):
-            piece = w["qkv.bias"][taken : taken + rows]
+            piece = w["bias"][taken : taken + rows]
             taken += rows
         pieces.append(piece)
     return torch.cat(pieces)
 
 
-def block_shapes(made: Block, segments: tuple[str, ...]) -> Shapes:
-    """Names and shapes of a block's weights."""
+def block_shapes(
+    made: Block, segments: tuple[str, ...], widths: Mapping[str, int] | None = None
+) -> Shapes:
+    """Names and shapes of a block's weights; widths: of other streams, by name."""
     found: Shapes = {}
     for one in (one for together in made for one in together):
         inner = _attention_shapes(one.of) if one.reads else None
+        if one.cross:
+            inner = _cross_shapes(one, (widths or {})[one.cross])
         if inner is None:
             inner = routing.shapes(one.of.feed_forward, one.of.width, one.of.bias, segments)
         found |= _norm_shapes(one) | {f"{one.name}.{key}": shape for key, shape in inner.items()}
@@ -234,10 +285,32 @@ def block_shapes(made: Block, segments: tuple[str, ...]) -> Shapes:
 
 
 def _attention_shapes(layer: Layer) -> Shapes:
-    rows = _rows(layer)
+    return _joint_shapes("qkv", layer, layer.width, ("query", "key", "value")) | _read_shapes(layer)
+
+
+def _cross_shapes(one: Sublayer, width: int) -> Shapes:
+    """The same of a `cross`; width: of the tokens that it reads."""
+    layer, found = one.of, Shapes()
+    if one.norm_keys:
+        assert not isinstance(layer.norm, NoNorm)
+        biased = has_bias(layer.bias, "norm")
+        found |= norm.shapes("context_norm", width, layer.norm, biased)
+    found |= _joint_shapes("query", layer, layer.width, ("query",))
+    found |= _joint_shapes("key_value", layer, width, ("key", "value"))
+    return found | _read_shapes(layer)
+
+
+def _joint_shapes(name: str, layer: Layer, width: int, roles: tuple[Role, ...]) -> Shapes:
+    """Of a map from a width to all heads of some roles."""
+    rows = {role: _rows(layer)[role] for role in roles}
     biased = sum(count for role, count in rows.items() if has_bias(layer.bias, role))
-    found: Shapes = {"qkv.weight": (sum(rows.values()), layer.width)}
-    found |= {"qkv.bias": (biased,)} if biased else {}
+    found: Shapes = {f"{name}.weight": (sum(rows.values()), width)}
+    return found | ({f"{name}.bias": (biased,)} if biased else {})
+
+
+def _read_shapes(layer: Layer) -> Shapes:
+    """Of what happens to scores, and to what is read."""
+    rows, found = _rows(layer), Shapes()
     output = has_bias(layer.bias, "output")
     if layer.scores is not None and layer.scores.qk_norm is not None:
         found |= relative.shapes(layer.scores.qk_norm, layer.head_width, layer.bias, rows)

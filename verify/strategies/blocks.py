@@ -13,15 +13,22 @@ _FEED_FORWARDS: Final = ("same", {"kind": "mlp", "width": 3}, {"kind": "glu", "a
 
 
 @st.composite
-def block(draw: st.DrawFn, body: dict[str, Any], held: tuple[masks.Held, ...]) -> list[Any]:
-    """The entries of a drawn stream's `block`."""
+def block(
+    draw: st.DrawFn, body: dict[str, Any], held: tuple[masks.Held, ...], others: tuple[str, ...]
+) -> list[Any]:
+    """The entries of a drawn stream's `block`; others: the streams that it may read."""
     norms = [body.get("norm"), *(kind.get("norm") for kind in body.get("variants", {}).values())]
     placements = {norm.get("placement") for norm in norms if isinstance(norm, dict)}
     found: list[Any] = []
     for _ in range(draw(st.integers(1, 3))):
         parallel = "post" not in placements and draw(st.sampled_from([False, False, True]))
         count = draw(st.integers(2, 3)) if parallel else 1
-        entries = [draw(_entry(body, held)) for _ in range(count)]
+        entries = [
+            draw(_cross(others, norms))
+            if others and draw(st.sampled_from([False, True]))
+            else draw(_entry(body, held))
+            for _ in range(count)
+        ]
         shared = not placements - {None, "pre"} and "none" not in norms and draw(st.booleans())
         norm = {"norm": "shared"} if shared else {}
         found.append({"parallel": entries, **norm} if parallel else entries[0])
@@ -30,8 +37,34 @@ def block(draw: st.DrawFn, body: dict[str, Any], held: tuple[masks.Held, ...]) -
     return found
 
 
+def inner(entry: Any) -> list[Any]:
+    """What an entry holds: what is in parallel, or itself."""
+    return entry["parallel"] if isinstance(entry, dict) and "parallel" in entry else [entry]
+
+
 def _mapping(entry: Any) -> dict[str, Any]:
     return entry if isinstance(entry, dict) else {entry: "same"}
+
+
+@st.composite
+def _cross(draw: st.DrawFn, others: tuple[str, ...], norms: list[Any]) -> dict[str, Any]:
+    """What is read of another stream, often with keys of its own."""
+    entry: dict[str, Any] = {"cross": draw(st.sampled_from(others))}
+    words = [norm["kind"] if isinstance(norm, dict) and "kind" in norm else norm for norm in norms]
+    fits = not any(str(word).startswith(("none", "group")) for word in words)
+    if fits and draw(st.booleans()):
+        entry["norm_keys"] = True
+    if draw(st.sampled_from([False, False, True])):
+        entry |= {"heads": 2, "kv_heads": draw(st.sampled_from([1, 2])), "head_width": 3}
+    if draw(st.sampled_from([False, False, True])):
+        entry["scores"] = draw(
+            st.sampled_from([{"sink": True}, {"qk_norm": "rms", "scale": 2}, {"qk_norm": "layer"}])
+        )
+    if draw(st.sampled_from([False, False, True])):
+        entry["scale"] = 0.5
+    if draw(st.sampled_from([False, False, True])):
+        entry["bias"] = draw(st.sampled_from([False, {"key": False}, {"output": False}]))
+    return entry
 
 
 @st.composite

@@ -16,7 +16,7 @@ from mmspec.schema.wiring import resolve
 from mmspec.text import parse
 from mmspec.verify.reference.modality import longest
 from mmspec.verify.reference.told import told
-from mmspec.verify.strategies import heads
+from mmspec.verify.strategies import blocks, heads
 from mmspec.verify.strategies.masks import held
 from mmspec.verify.strategies.modalities import DIVISOR, kind_of, modalities
 from mmspec.verify.strategies.streams import Node, stream
@@ -96,15 +96,15 @@ def _streams(draw: st.DrawFn, inputs: Body) -> tuple[dict[str, Body], dict[str, 
     for name in inputs:
         if draw(st.sampled_from([True, True, False])):
             own = draw(st.sampled_from([name, f"{name}_reader"]))
-            bodies[own], nodes[own] = draw(stream(own, [sources[name]]))
+            bodies[own], nodes[own] = draw(stream(own, [sources[name]], tuple(nodes)))
             unread.discard(name)
     for joint in ("joint", "whole", "last")[: draw(st.sampled_from([0, 1, 1, 2, 3]))]:
         chosen = draw(_sources({**sources, **nodes}))
-        bodies[joint], nodes[joint] = draw(stream(joint, chosen))
+        bodies[joint], nodes[joint] = draw(stream(joint, chosen, tuple(nodes)))
         unread -= {source.name for source in chosen}
     if unread:
         rest = [sources[name] for name in sorted(unread)]
-        bodies["rest"], nodes["rest"] = draw(stream("rest", rest))
+        bodies["rest"], nodes["rest"] = draw(stream("rest", rest, tuple(nodes)))
     return bodies, nodes
 
 
@@ -161,8 +161,11 @@ def _names(bodies: dict[str, Body], reader: str) -> list[str]:
 
 
 def _read(bodies: dict[str, Body], reader: str) -> set[str]:
-    """Streams that a stream reads."""
-    return {name for name in _names(bodies, reader) if name in bodies and name != reader}
+    """Streams that a stream reads, by its `from` and by its layers."""
+    block = bodies[reader].get("block", ())
+    entries = [one for entry in block for one in blocks.inner(entry)]
+    crossed = {entry["cross"] for entry in entries if "cross" in entry}
+    return crossed | {x for x in _names(bodies, reader) if x in bodies and x != reader}
 
 
 def _modalities(bodies: dict[str, Body], reader: str) -> set[str]:

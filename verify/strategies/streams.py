@@ -56,8 +56,13 @@ def _once(names: list[str]) -> bool:
 
 
 @st.composite
-def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, Any], Node]:
-    """A stream over these sources, in this order, and the node that it is to others."""
+def stream(
+    draw: st.DrawFn, name: str, sources: list[Node], others: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], Node]:
+    """A stream over these sources, in this order, and the node that it is to others.
+
+    others: the streams that its layers may read.
+    """
     kinds = [*KINDS] if len(sources) > 1 else ["concat"] * 5 + ["attention"]
     fusion = draw(st.sampled_from([kind for kind in kinds if fits(kind, sources)]))
     sizes = draw(_sizes(lcm(*(source.divisor for source in sources)), _rotary(sources)))
@@ -78,7 +83,7 @@ def stream(draw: st.DrawFn, name: str, sources: list[Node]) -> tuple[dict[str, A
     if draw(st.sampled_from([False, False, False, True])):
         body |= draw(variants.varied(body, held))
     if draw(st.sampled_from([False, False, False, True])):
-        body["block"] = draw(blocks.block(body, held))
+        body["block"] = draw(blocks.block(body, held, others))
     if KINDS[fusion].keeps == "none":
         return body, Node(name, held, True, latents=segments)
     rotary = _rotary(sources) & segments

@@ -174,7 +174,7 @@ def attentions(plan: ir.Plan, lengths: Mapping[str, int]) -> Iterator[Attention]
     """In the order they run; lengths in tokens by modality, the longest where not named."""
     for node in plan.nodes:
         if isinstance(node, ir.Stack):
-            for site in node.attentions:
+            for site in (site for site in node.attentions if site.own):
                 yield from _groups(node.stream, "stream", site, lengths)
         elif isinstance(node, ir.Fuse):
             for reading in node.readings():

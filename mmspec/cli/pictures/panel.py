@@ -213,7 +213,7 @@ def panels(plan: ir.Plan, stream: str, lengths: Mapping[str, int]) -> list[Panel
             for site in node.readings():
                 if isinstance(site, ir.Attention) and not site.own:
                     found += _panels(stream, "cross-attention", site, lengths)
-    for site in stack_of(plan, stream).attentions:
+    for site in (site for site in stack_of(plan, stream).attentions if site.own):
         found += _panels(stream, "attention", site, lengths)
     return found
 
