@@ -18,6 +18,7 @@ from mmspec.compiler.kernels import kernel_file
 from mmspec.compiler.kernels.kernel_mask import Mask
 from mmspec.compiler.specialise.fragment import Fragment
 from mmspec.compiler.specialise.imports import import_block
+from mmspec.compiler.specialise.nodes import names_read
 from mmspec.compiler.specialise.specialise import Specialiser
 from mmspec.compiler.specialise.tidy import tidy
 from mmspec.compiler.specialise.unrepeated import Unrepeated
@@ -243,7 +244,8 @@ def _bound(line: str) -> set[str]:
 
 
 def _definition(source: str) -> Definition:
-    node = ast.parse(source).body[0]
+    tree = ast.parse(source)
+    node = tree.body[0]
     if isinstance(node, ast.Assign | ast.AnnAssign):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         assert isinstance(target, ast.Name)
@@ -251,16 +253,12 @@ def _definition(source: str) -> Definition:
     else:
         assert isinstance(node, ast.FunctionDef | ast.ClassDef), source
         name = node.name
-    return Definition(name, source, frozenset(_read(source)))
+    return Definition(name, source, frozenset(names_read(tree)))
 
 
 def _read(source: str) -> set[str]:
     """Names that a piece of source reads; those in annotations too."""
-    return {
-        node.id
-        for node in ast.walk(ast.parse(_as_function(source)))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
+    return set(names_read(ast.parse(_as_function(source))))
 
 
 def _as_function(source: str) -> str:

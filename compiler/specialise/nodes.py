@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from keyword import iskeyword
+from operator import is_not
 from typing import Any, TypeVar
 
 Node = TypeVar("Node", bound=ast.AST)
@@ -13,16 +14,38 @@ Node = TypeVar("Node", bound=ast.AST)
 def rebuild(node: Node, visit: Callable[[ast.expr], ast.expr]) -> Node:
     """The node with its expressions visited; itself if none of them changed."""
     changes: dict[str, object] = {}
-    for name, value in ast.iter_fields(node):
+    for name in _fields(type(node)):
+        value = getattr(node, name, None)
         if isinstance(value, list):
+            if not value or isinstance(value[0], ast.stmt):
+                continue
             items = [_visit(item, visit) for item in value]
-            if any(new is not old for new, old in zip(items, value, strict=True)):
+            if any(map(is_not, items, value)):
                 changes[name] = items
-        elif isinstance(value, ast.AST):
+        elif value is not None:
             new = _visit(value, visit)
             if new is not value:
                 changes[name] = new
     return with_fields(node, changes) if changes else node
+
+
+_NO_EXPRESSION = frozenset(
+    {"ctx", "op", "ops", "id", "attr", "arg", "name", "names", "kind", "type_comment"}
+    | {"is_async", "conversion", "simple", "level", "module", "given"}
+)
+
+
+_known_fields: dict[type[ast.AST], tuple[str, ...]] = {}
+
+
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Those fields of a type of node in which an expression may be."""
+    found = _known_fields.get(kind)
+    if found is None:
+        fields = () if issubclass(kind, ast.Constant) else kind._fields
+        found = tuple(name for name in fields if name not in _NO_EXPRESSION)
+        _known_fields[kind] = found
+    return found
 
 
 def with_fields(node: Node, changes: Mapping[str, object]) -> Node:
@@ -31,36 +54,44 @@ def with_fields(node: Node, changes: Mapping[str, object]) -> Node:
     return ast.copy_location(type(node)(**fields), node)
 
 
+_BETWEEN = (ast.keyword, ast.comprehension, ast.withitem, ast.arguments, ast.arg)
+"""Nodes between an expression and those in it."""
+
+
 def _visit(value: Any, visit: Callable[[ast.expr], ast.expr]) -> Any:
     if isinstance(value, ast.expr):
         return visit(value)
-    if isinstance(value, ast.keyword | ast.comprehension | ast.withitem | ast.arguments | ast.arg):
-        return rebuild(value, visit)
-    return value
+    return rebuild(value, visit) if isinstance(value, _BETWEEN) else value
 
 
 def descend(node: ast.AST) -> tuple[ast.AST, ...]:
-    """A node and all below it, in order; kept with the node, since nodes never change."""
+    """A node and all below it, in order, but for operators and contexts.
+
+    It is kept with the node, since nodes never change.
+    """
     found: tuple[ast.AST, ...] | None = node.__dict__.get("_descend")
     if found is None:
         below: list[ast.AST] = [node]
-        for value in node.__dict__.values():
-            if isinstance(value, ast.AST):
-                below += descend(value)
-            elif isinstance(value, list):
+        for name in _fields(type(node)):
+            value = getattr(node, name, None)
+            if isinstance(value, list):
                 for item in value:
                     if isinstance(item, ast.AST):
                         below += descend(item)
-        found = tuple(below)
-        node.__dict__["_descend"] = found
+            elif isinstance(value, ast.AST):
+                below += descend(value)
+        found = node.__dict__["_descend"] = tuple(below)
     return found
 
 
-def names_read(node: ast.AST) -> Iterator[str]:
-    """Every name that a node loads, in order."""
-    for item in descend(node):
-        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load):
-            yield item.id
+def names_read(node: ast.AST) -> tuple[str, ...]:
+    """Every name that a node loads, in order; kept with the node."""
+    found: tuple[str, ...] | None = node.__dict__.get("_names")
+    if found is None:
+        names = (item for item in descend(node) if isinstance(item, ast.Name))
+        found = tuple(item.id for item in names if isinstance(item.ctx, ast.Load))
+        node.__dict__["_names"] = found
+    return found
 
 
 def is_self(node: ast.expr) -> bool:

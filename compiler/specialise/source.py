@@ -42,14 +42,21 @@ class Statement:
         """The statement with another node; itself where the node is the same."""
         return self if node is self.node else replace(self, node=node, lines=())
 
-    def header(self) -> Iterator[ast.AST]:
+    def header(self) -> tuple[ast.AST, ...]:
         """The nodes that are read or stored by this statement itself, not by its blocks."""
-        for field, value in ast.iter_fields(self.node):
-            if field in ("body", "orelse") and isinstance(self.node, COMPOUND):
-                continue
-            for item in value if isinstance(value, list) else (value,):
-                if isinstance(item, ast.AST):
-                    yield item
+        found: tuple[ast.AST, ...] | None = self.node.__dict__.get("_header")
+        if found is None:
+            found = self.node.__dict__["_header"] = tuple(_header(self.node))
+        return found
+
+
+def _header(node: ast.stmt) -> Iterator[ast.AST]:
+    for field, value in ast.iter_fields(node):
+        if field in ("body", "orelse") and isinstance(node, COMPOUND):
+            continue
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, ast.AST):
+                yield item
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,9 +339,12 @@ def names_used(statement: Statement) -> Iterator[str]:
             yield from (name for name in names_read(node) if name not in local)
 
 
-def walk(statements: Iterable[Statement]) -> Iterator[Statement]:
+def walk(statements: Iterable[Statement]) -> list[Statement]:
     """Statements and all that they enclose, in order."""
+    found: list[Statement] = []
     for statement in statements:
-        yield statement
-        yield from walk(statement.body)
-        yield from walk(statement.orelse)
+        found.append(statement)
+        for block in (statement.body, statement.orelse):
+            if block:
+                found += walk(block)
+    return found

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from patched_once import patch_once
 from torch import Tensor
 
 from mmspec.compiler.kernels import kernel_file, kernel_mask
@@ -142,7 +143,7 @@ def spans(case: Case) -> tuple[Tensor | None, Tensor | None]:
 
 def attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     """The outputs and the log-sum-exp of the scores, 0 for a query that sees nothing."""
-    k, v = k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)
+    k, v = (x.expand(-1, q.shape[1], -1, -1) for x in (k, v))
     scores = q @ k.mT / q.shape[-1] ** 0.5
     blind = ~seen.any(-1, keepdim=True)
     scores = scores.masked_fill(~(seen | blind), -torch.inf)
@@ -156,7 +157,8 @@ def errors(
     torch.manual_seed(0)
     sides = [case[0].split(), case[1].split()]
     queries, keys = (sum(SIZES[name] for name in side) for side in sides)
-    q, g = (torch.randn(2, queries, 2, width).transpose(1, 2).to(dtype) for _ in "qg")
+    heads = 2 if case in (CASES["causal"], CASES["several"]) else 1  # each takes its time
+    q, g = (torch.randn(2, queries, heads, width).transpose(1, 2).to(dtype) for _ in "qg")
     k, v = (torch.randn(2, 1, keys, width).to(dtype) for _ in "kv")
     seen, valid_bk = shown(case)[:, None], None
     if valid:
@@ -186,6 +188,7 @@ def runs() -> Iterator[tuple[str, torch.dtype, bool]]:
 
 def main(folder: str) -> None:
     torch.set_num_threads(1)
+    patch_once()
     table = module(Path(folder), 16)
     found = {}
     for name, dtype, valid in runs():
