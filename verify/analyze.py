@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mmspec.compiler import ir
 from mmspec.verify import costs as costing
 from mmspec.verify.costs import Costs, Part, Polynomial
-from mmspec.verify.costs.polynomial import total, write_orders
+from mmspec.verify.costs.orders import write_orders
+from mmspec.verify.costs.polynomial import total
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 Figures = dict[str, Any]
 _WIDE = 100
+_NARROW = 20
+"""Of the last column, below which rich says how all columns are cut."""
+_GROWTHS, _TERMS = 12, 64
+"""Power products and terms that are printed; `--json` has all of them."""
 _NOTES = (
     "FLOPs: matrix products of one forward in training, B = 1, longest inputs;",
     "a multiply-add is 2. dense: masks save nothing; useful: visible pairs only.",
@@ -157,7 +162,7 @@ class Analysis:
         kept = total(part.activation_bytes for part in parts).evaluate(longest)
         parameters = sum(part.parameters for part in parts)
         figures = human(dense.evaluate(longest)), useful, human(kept, "B")
-        return f"{parameters:,}", *figures, write_orders(dense.orders())
+        return f"{parameters:,}", *figures, write_orders(dense.orders(), _GROWTHS)
 
     def _closed_forms(self, width: int) -> list[str]:
         """A line a figure, or several lines within a width (0: any)."""
@@ -185,9 +190,9 @@ class Analysis:
             if why:
                 shown = f"at least {shown}" if value else f"not counted{more}"
                 past += f"; not counted: {why}" if value else f"; {why}"
-            growth = write_orders(polynomial.orders())
+            growth = write_orders(polynomial.orders(), _GROWTHS)
             is_long = bound or not polynomial.bound()
-            form = polynomial.long().write(long=True) if is_long else polynomial.write()
+            form = (polynomial.long() if is_long else polynomial).write(bool(is_long), _TERMS)
             lines.append((name, f"{shown}, {growth}: {form}{past}"))
         indent = max(16, *(len(name) for name, _ in lines)) + 1
         return [line for row in lines for line in _hanging(*row, indent, width)]
@@ -196,24 +201,28 @@ class Analysis:
 def _lines(rows: list[tuple[str, ...]], narrow: bool, console: Console) -> Iterator[Text]:
     """The lines of a table, as rich lays it out, which takes seconds over thousands of rows.
 
-    So it is asked only where the screen is too narrow for the last column.
+    So it is asked only where the screen is too narrow for the columns before the last.
     """
     from rich.text import Text
 
     texts = 1 if narrow else 2
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    if sum(widths) + 2 * len(widths) > console.width:
+    left = console.width - sum(widths[:-1]) - 2 * len(widths)
+    if left < _NARROW:
         yield from _trimmed(console, rows, texts)
         return
     for place, row in enumerate(rows):
         cells = [
-            cell.rjust(width) if texts <= at < len(row) - 1 else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if texts <= at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row[:-1], widths[:-1], strict=True))
         ]
-        line = Text("  ".join(cells).rstrip(), style="bold" * (place in (0, len(rows) - 1)))
-        if texts == 2 and place:
-            line.stylize("dim", widths[0] + 2, widths[0] + 2 + widths[1])
-        yield line
+        before = "  ".join([*cells, ""])
+        for number, last in enumerate(textwrap.wrap(row[-1], left, break_on_hyphens=False) or [""]):
+            line = (before if number == 0 else " " * len(before)) + last
+            text = Text(line.rstrip(), style="bold" * (place in (0, len(rows) - 1)))
+            if texts == 2 and place and number == 0:
+                text.stylize("dim", widths[0] + 2, widths[0] + 2 + widths[1])
+            yield text
 
 
 def _trimmed(console: Console, rows: list[tuple[str, ...]], texts: int) -> Iterator[Text]:

@@ -12,7 +12,7 @@ from mmspec.compiler import ir
 from mmspec.expressions import claim as claims
 from mmspec.verify import costs as costing
 from mmspec.verify import flow
-from mmspec.verify.costs.polynomial import write_orders
+from mmspec.verify.costs.orders import write_orders
 from mmspec.verify.outcome import Broken, Outcome, held, not_checked, proved, refuted
 from mmspec.verify.subject import Subject, words
 from mmspec.verify.uncounted import NotCountedError

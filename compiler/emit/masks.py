@@ -49,8 +49,8 @@ def is_full(site: ir.Attention) -> bool:
 
 
 def _is_full(pairs: Pairs, queries: Segments, keys: Segments) -> bool:
-    shown = {(query, key) for query, key, mask in pairs if mask == FULL}
-    return all((query.name, key.name) in shown for query in queries for key in keys)
+    every = len(pairs) == len(queries) * len(keys)
+    return every and all(mask is FULL or mask == FULL for *_, mask in pairs)
 
 
 def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[str], str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.terms import settled
 from mmspec.expressions import mask as masks
@@ -32,12 +34,12 @@ def lower_masks(
     `random` is left out where fewer blocks can be there than it asks for: all are seen.
     """
     pairs: list[tuple[str, str, masks.Mask]] = []
+    known, own = lru_cache(settled), queries == keys
     for row, query in enumerate(queries):
         for column, key in enumerate(keys):
-            order = row - column if queries == keys else 0
-            found = _mask(attention, query.name, key.name, order)
-            mask = settled(found, key.tokens.max)
-            if mask != masks.NONE:
+            found = _mask(attention, query.name, key.name, row - column if own else 0)
+            mask = known(found, key.tokens.max)
+            if mask is not masks.NONE and mask != masks.NONE:
                 pairs.append((query.name, key.name, mask))
     return tuple(pairs)
 

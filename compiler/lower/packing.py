@@ -12,6 +12,8 @@ from mmspec.compiler.relations.meaning.terms import with_documents
 from mmspec.diagnostics import Span
 from mmspec.expressions.mask import NONE, Mask, is_packed, patterns, unparse
 
+_ATTENDS: Final = (ir.Fuse, ir.Stack)
+
 _OPERATIONS: Final = 200_000
 
 
@@ -40,7 +42,7 @@ class _Sight:
 def separate(nodes: tuple[ir.Node, ...]) -> tuple[str, ...]:
     """Modalities whose documents are asked for, where no token depends on another document."""
     asked = _asked(nodes)
-    return () if next(_crossings(nodes, asked), None) else asked
+    return () if not asked or next(_crossings(nodes, asked), None) else asked
 
 
 def notes(plan: ir.Plan) -> tuple[Note, ...]:
@@ -67,6 +69,10 @@ def notes(plan: ir.Plan) -> tuple[Note, ...]:
 
 def _asked(nodes: tuple[ir.Node, ...]) -> tuple[str, ...]:
     """Modalities of which masks ask for documents, in the order they are embedded."""
+    if not any(
+        site.packed for node in nodes if isinstance(node, _ATTENDS) for site in node.attentions
+    ):
+        return ()
     found = {
         segment.modality
         for node in nodes

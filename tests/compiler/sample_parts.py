@@ -360,3 +360,14 @@ class Given(nn.Module):
     def forward(self, x_bd: Tensor, shift_b: Tensor, scale_b: Tensor) -> Tensor:
         y_bd: Tensor = self.layer(x_bd, shift_b=shift_b, scale_b=scale_b)
         return y_bd
+
+
+class Listed(nn.Module):
+    """Features of which each is another's neighbour, by where they stand in a list."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.order = tuple((sizes + sizes).index(n) for n in sizes)
+
+    def forward(self, x_bd: Tensor) -> Tensor:
+        return x_bd[:, self.order]

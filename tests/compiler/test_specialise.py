@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_parts import Sizes
 from torch import Tensor, nn
+from work import work
 
 from mmspec.compiler.specialise.classes import Specialised
 from mmspec.compiler.specialise.fragment import Fragment
@@ -157,6 +158,16 @@ def test_a_constant_leaves_its_value() -> None:
     assert "scale=3**-0.5" in text
     for gone in ("self.heads", "self.scale", "sizes", "assert", "inner", "causal", "enable_gqa"):
         assert gone not in text
+
+
+def test_lists_of_constants_are_made_at_once() -> None:
+    """Twice as many items are twice the work: each item read the whole list again."""
+
+    def made(items: int) -> None:
+        Specialiser([sample_parts]).request("Listed", {"sizes": tuple(range(items))}, "A")
+
+    made(3)
+    assert work(lambda: made(200)) < 2 * work(lambda: made(100))
 
 
 def test_a_branch_that_is_not_taken_is_gone() -> None:

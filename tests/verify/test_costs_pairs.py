@@ -16,7 +16,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse
 from mmspec.verify.costs import lines, pairs
-from mmspec.verify.costs.polynomial import Order, bounded, highest, write_orders
+from mmspec.verify.costs.orders import Order, bounded, highest, write_orders
 
 Seen = NDArray[np.bool_]
 

@@ -19,7 +19,8 @@ from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, li
 from mmspec.expressions.mask import And, Mask, Not, Or, Pattern, parse, patterns
 from mmspec.verify.costs.executed import executed_pairs, touched_tiles
 from mmspec.verify.costs.lines import count
-from mmspec.verify.costs.polynomial import Polynomial, write_orders
+from mmspec.verify.costs.orders import write_orders
+from mmspec.verify.costs.polynomial import Polynomial
 from mmspec.verify.costs.tabled import Tabled
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import related_or_tabled, visible, visible_pairs_of

@@ -2,8 +2,9 @@
 
 from mmspec.verify.costs.executed import TILE, executed_pairs
 from mmspec.verify.costs.halting import expected_steps
+from mmspec.verify.costs.orders import bounded
 from mmspec.verify.costs.part import Part
-from mmspec.verify.costs.polynomial import Polynomial, bounded
+from mmspec.verify.costs.polynomial import Polynomial
 from mmspec.verify.costs.total import (
     Costs,
     active_parameters,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from mmspec.compiler import ir
+from mmspec.expressions.mask import FULL
 from mmspec.verify.costs.norm import norm
 from mmspec.verify.costs.part import Cost, Sizes, keeps, linear, weights
 from mmspec.verify.costs.polynomial import BATCH, Polynomial, total
@@ -82,11 +85,26 @@ def visible_pairs(sizes: Sizes, site: ir.Attention) -> Polynomial:
     of_key = {segment.name: segment for segment in site.keys}
     found = []
     for group in site.groups:
+        whole: dict[str, list[ir.Segment]] = {}
         for query, key, mask in group.masks:
+            if mask == FULL:
+                whole.setdefault(query, []).append(of_key[key])
+                continue
             ends = of_query[query], of_key[key]
             pairs = visible(*ends, mask, (sizes.size(ends[0]), sizes.size(ends[1])))
             found.append(pairs * group.heads)
+        for keys, queries in _alike(whole):
+            pairs = sizes.among(map(of_query.__getitem__, queries)) * sizes.among(keys)
+            found.append(pairs * group.heads)
     return total(found)
+
+
+def _alike(seen: Mapping[str, list[ir.Segment]]) -> Iterator[tuple[list[ir.Segment], list[str]]]:
+    """Keys, and the queries that see all of them."""
+    queries: dict[tuple[str, ...], list[str]] = {}
+    for query, keys in seen.items():
+        queries.setdefault(tuple(key.name for key in keys), []).append(query)
+    return ((seen[alike[0]], alike) for alike in queries.values())
 
 
 def cross(sizes: Sizes, node: ir.Fuse, site: ir.Attention) -> Cost:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.geometry import Axis, Geometry
-from mmspec.expressions.mask import Mask, patterns
+from mmspec.expressions.mask import FULL, Mask, patterns
 from mmspec.verify.costs.total import stack_of
 from mmspec.verify.costs.visible import undivided, visible
 
@@ -75,6 +75,8 @@ def _tiles(
 ) -> int | None:
     """Of a pair of segments; a single tile needs no table, and so no numpy."""
     sizes = tuple(lengths.get(s.modality or "", s.tokens.max) for s in (query, key))
+    if mask == FULL:
+        return -(-sizes[0] // tile[0]) * -(-sizes[1] // tile[1])
     if sizes[0] <= tile[0] and sizes[1] <= tile[1]:
         tokens = {s.tokens.symbol: n for s, n in zip((query, key), sizes, strict=True)}
         known = {symbol: n for symbol, n in tokens.items() if symbol is not None}

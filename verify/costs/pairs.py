@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask, unparse
 from mmspec.verify.costs.cells import Cell, cells
+from mmspec.verify.costs.orders import Order
 from mmspec.verify.costs.polynomial import (
     Atom,
-    Order,
     Polynomial,
     Symbol,
     constant,

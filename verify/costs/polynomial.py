@@ -12,17 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations, groupby, product
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from mmspec.verify.costs.orders import Order, bounded, highest, products, shortened
 from mmspec.verify.uncounted import NotCountedError
 
 if TYPE_CHECKING:
     import sympy
 
 Number = int | Fraction
-Order = tuple[tuple[str, int], ...]
-"""A power product of symbols, such as (("text", 2),); () is 1."""
 
 _PIECED: Final = 32
 """Atoms whose text has several pieces, up to which all are written out in one polynomial."""
@@ -73,15 +72,16 @@ class Atom(ABC):
         return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol(Atom):
+class Symbol(str, Atom):
     """The batch size "B", or the number of tokens of a modality, by its name."""
 
-    name: str  # pyright: ignore[reportIncompatibleMethodOverride]
+    __slots__ = ()
+
+    name = property(str)
 
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The length of that name."""
-        return lengths[self.name]
+        return lengths[self]
 
     def orders(self) -> frozenset[Order]:
         """Itself."""
@@ -110,9 +110,11 @@ class Polynomial:
         return _without_zeros(total)
 
     def __mul__(self, other: Polynomial | Number) -> Polynomial:
+        if not isinstance(other, Polynomial):
+            return _without_zeros({each: number * other for each, number in self.terms.items()})
         total: dict[Monomial, Number] = {}
         for left, a in self.terms.items():
-            for right, b in _polynomial(other).terms.items():
+            for right, b in other.terms.items():
                 monomial = _times(left, right)
                 total[monomial] = total.get(monomial, 0) + a * b
         return _without_zeros(total)
@@ -127,28 +129,29 @@ class Polynomial:
         """The exact value; `lengths` names every symbol, in tokens ("B": samples)."""
         total: Number = 0
         for monomial, coefficient in self.terms.items():
-            for atom, power in monomial:
-                coefficient = coefficient * atom.evaluate(lengths) ** power
-            total += coefficient
+            total += _value(monomial, coefficient, lengths)
         return int(total) if total == int(total) else total
 
     def counted(self, lengths: Mapping[str, int]) -> tuple[Number, str]:
         """The exact value; or what it is at least, and why more is not known."""
-        known: dict[Monomial, Number] = {}
+        known: Number = 0
         why = ""
         for monomial, coefficient in self.terms.items():
             try:
-                known[()] = known.get((), 0) + Polynomial({monomial: coefficient}).evaluate(lengths)
+                known += _value(monomial, coefficient, lengths)
             except NotCountedError as error:
                 assert coefficient > 0, self
                 why = why or error.reason
-        return Polynomial(known).evaluate({}), why
+        return int(known) if known == int(known) else known, why
 
     def orders(self) -> frozenset[Order]:
         """The power products that bound it, none of which another one bounds."""
         found: set[Order] = set()
         for monomial in self.terms:
-            found |= _products([atom.orders() for atom, n in monomial for _ in range(n)])
+            if _is_plain(monomial):
+                found.add(monomial)
+            else:
+                found |= products([atom.orders() for atom, n in monomial for _ in range(n)])
         return highest(found)
 
     def within(self, order: Order) -> bool:
@@ -173,7 +176,7 @@ class Polynomial:
 
     def long(self) -> Polynomial:
         """What it is for lengths of at least `bound()`; the same where it has but one form."""
-        if self.is_named:
+        if self.is_named or all(map(_is_plain, self.terms)):
             return self
         products = []
         for monomial, coefficient in self.terms.items():
@@ -194,47 +197,58 @@ class Polynomial:
         ]
         return sympy.Add(*terms)
 
-    def write(self, long: bool = False) -> str:
-        """The text of `closed(long)`: what sympy reads back, but for atoms that are named."""
+    def write(self, long: bool = False, most: int | None = None) -> str:
+        """The text of `closed(long)`: what sympy reads back, but for atoms that are named.
+
+        most: terms that are written; of more the first and the last, and how many there are.
+        """
         form: _Form = "named" if self.is_named else "long" if long else "closed"
-        terms = (_write(monomial, self.terms[monomial], form) for monomial in _sorted(self.terms))
-        return " + ".join(terms).replace("+ -", "- ") or "0"
+        shown = shortened(_sorted(self.terms), most)
+        terms = (
+            _write(each, self.terms[each], form) if each is not None else "..." for each in shown
+        )
+        text = " + ".join(terms).replace("+ -", "- ") or "0"
+        return f"{text} ({len(self.terms):,} terms, all in --json)" if None in shown else text
 
 
 def _polynomial(value: Polynomial | Number) -> Polynomial:
     return value if isinstance(value, Polynomial) else constant(value)
 
 
+def _is_plain(monomial: Monomial) -> bool:
+    """Whether it is a power product of symbols."""
+    return all(type(atom) is Symbol for atom, _ in monomial)
+
+
+def _value(monomial: Monomial, coefficient: Number, lengths: Mapping[str, int]) -> Number:
+    for atom, power in monomial:
+        coefficient = coefficient * atom.evaluate(lengths) ** power
+    return coefficient
+
+
 def _without_zeros(terms: dict[Monomial, Number]) -> Polynomial:
-    return Polynomial({monomial: number for monomial, number in terms.items() if number})
+    if 0 in terms.values():
+        terms = {monomial: number for monomial, number in terms.items() if number}
+    return Polynomial(terms)
 
 
 def _times(left: Monomial, right: Monomial) -> Monomial:
+    if not left or not right:
+        return left or right
+    if left[-1][0].name < right[0][0].name:
+        return left + right
+    if right[-1][0].name < left[0][0].name:
+        return right + left
     powers: dict[Any, int] = dict(left)
     for atom, power in right:
         powers[atom] = powers.get(atom, 0) + power
     return tuple(sorted(powers.items(), key=lambda item: str(item[0].name)))
 
 
-def _products(factors: Iterable[frozenset[Order]]) -> frozenset[Order]:
-    """The power products of a product, from those of its factors."""
-    found = frozenset[Order]({()})
-    for orders in factors:
-        found = frozenset(_merge(a, b) for a in found for b in orders)
-    return found
-
-
 def _within(monomial: Monomial, order: Order) -> bool:
     """Whether some choice of what bounds each atom is bounded by the order."""
     choices = product(*(atom.growths() for atom, n in monomial for _ in range(n)))
-    return any(all(bounded(x, order) for x in _products(choice)) for choice in choices)
-
-
-def _merge(left: Order, right: Order) -> Order:
-    powers = dict(left)
-    for name, power in right:
-        powers[name] = powers.get(name, 0) + power
-    return tuple(sorted(powers.items()))
+    return any(all(bounded(x, order) for x in products(choice)) for choice in choices)
 
 
 def _sorted(monomials: Iterable[Monomial]) -> list[Monomial]:
@@ -263,15 +277,6 @@ def _write(monomial: Monomial, coefficient: Number, form: _Form) -> str:
 def _factor(atom: Atom, form: _Form) -> str:
     named = form == "named" or isinstance(atom, Symbol)
     return atom.name if named else f"({atom.closed(form == 'long')})"
-
-
-def _between(order: Order, by_names: Mapping[frozenset[str], set[Order]]) -> bool:
-    """Two others multiply to its square, so the larger of them is at least it."""
-    square = _merge(order, order)
-    names = [name for name, _ in order]
-    some = (frozenset(part) for n in range(len(names) + 1) for part in combinations(names, n))
-    others = {x for part in some for x in by_names.get(part, ()) if x != order}
-    return any(_merge(one, other) == square for one, other in combinations(others, 2))
 
 
 def _rational(number: Number) -> Any:
@@ -305,42 +310,6 @@ def total(polynomials: Iterable[Polynomial]) -> Polynomial:
         for monomial, coefficient in polynomial.terms.items():
             result[monomial] = result.get(monomial, 0) + coefficient
     return _without_zeros(result)
-
-
-def bounded(order: Order, by: Order) -> bool:
-    """`order` is at most `by` for all lengths from 1 up."""
-    powers = dict(by)
-    return all(power <= powers.get(name, 0) for name, power in order)
-
-
-def highest(orders: Iterable[Order]) -> frozenset[Order]:
-    """Those of a sum that count: no other one bounds them, nor two others together."""
-    return _highest(frozenset(orders))
-
-
-@lru_cache(maxsize=256)
-def _highest(orders: frozenset[Order]) -> frozenset[Order]:
-    found: set[Order] = set()
-    by_degree = groupby(sorted(orders, key=_degree, reverse=True), key=_degree)
-    for _, same in by_degree:  # what bounds another one has a higher degree
-        found |= {x for x in same if not any(bounded(x, y) for y in found)}
-    by_names: dict[frozenset[str], set[Order]] = {}
-    for x in found:
-        by_names.setdefault(frozenset(name for name, _ in x), set()).add(x)
-    return frozenset(x for x in found if not _between(x, by_names))
-
-
-def _degree(order: Order) -> int:
-    return sum(power for _, power in order)
-
-
-def write_orders(orders: Iterable[Order]) -> str:
-    """`O(B*text^2 + B*text*audio)`; `O(1)` when nothing grows, `0` when there is nothing."""
-    products = [
-        "*".join(name if power == 1 else f"{name}^{power}" for name, power in order) or "1"
-        for order in sorted(orders, key=lambda order: (-sum(power for _, power in order), order))
-    ]
-    return f"O({' + '.join(products)})" if products else "0"
 
 
 BATCH = variable(Symbol("B"))

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mmspec.compiler import ir
 from mmspec.compiler.relations.meaning.geometry import Geometry, renamed
 from mmspec.expressions.mask import Mask, patterns, unparse
-from mmspec.verify.costs.polynomial import Atom, Order, Polynomial, Symbol, constant, variable
+from mmspec.verify.costs.orders import Order
+from mmspec.verify.costs.polynomial import Atom, Polynomial, Symbol, constant, variable
 
 if TYPE_CHECKING:
     import sympy

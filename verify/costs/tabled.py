@@ -17,13 +17,11 @@ from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask, unparse
 from mmspec.verify.chance import changed
 from mmspec.verify.costs.lines import counted, is_counted
+from mmspec.verify.costs.orders import Order, bounded, highest
 from mmspec.verify.costs.polynomial import (
     Atom,
-    Order,
     Polynomial,
     Symbol,
-    bounded,
-    highest,
 )
 from mmspec.verify.seen import Side, seen, side
 from mmspec.verify.uncounted import NotCountedError

@@ -8,8 +8,9 @@ from fractions import Fraction
 
 from mmspec.compiler import ir
 from mmspec.verify.costs import attention, fusion, head, modality, stream
+from mmspec.verify.costs.orders import Order
 from mmspec.verify.costs.part import NOTHING, Part, Sizes
-from mmspec.verify.costs.polynomial import Order, Polynomial, total
+from mmspec.verify.costs.polynomial import Polynomial, total
 
 
 @dataclass(frozen=True, slots=True)

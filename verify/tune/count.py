@@ -20,7 +20,7 @@ from mmspec.compiler.relations.loops.planned import granted
 from mmspec.compiler.relations.meaning.definitions import is_closed
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.meaning.terms import settled
-from mmspec.expressions.mask import Mask, patterns
+from mmspec.expressions.mask import FULL, Mask, patterns
 from mmspec.verify.chance import undrawn
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.counted import Tiles, Tilings, by_pairs, known, met_by_pairs, related
@@ -53,6 +53,9 @@ def tiles(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | None:
     pairs = query.stop * key.stop
     if not pairs:
         return Tiles(0, 0)
+    if mask == FULL:
+        every = prod(tiling.count(x) for tiling, x in zip(tilings, (query, key), strict=True))
+        return Tiles(every, every)
     if _is_split(mask, query, key, tilings):
         return _of_parts(query, tilings)
     found = by_intervals(mask, query, key, tilings) if pairs > _FEW else None
@@ -76,7 +79,7 @@ def met(
     """
     pairs = query.stop * key.stop
     ways = [(group, single) for group in groups]
-    if not pairs or _is_split(mask, query, key, ways[0]):
+    if not pairs or mask == FULL or _is_split(mask, query, key, ways[0]):
         return _touched(tiles(mask, query, key, way) for way in ways)
     if pairs > _FEW:
         each = [seen_by_intervals(mask, query, key, way) for way in ways]

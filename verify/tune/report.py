@@ -150,9 +150,11 @@ def _lines(one: Advice, width: int) -> Iterator[tuple[str, str]]:
     heads = _heads(first, last - 1, attention.of)
     what = "self-attention" if attention.kind == "stream" else "cross-attention of the fusion"
     yield f"{attention.stream}: {what}" + f", {heads}" * bool(heads), "bold"
-    names = [f"{s.query.name} -> {s.key.name}: {unparse(s.mask)}" for s in attention.shown]
-    for name in names:
-        yield from _hanging("  ", name, width)
+    for shown in attention.shown[:MANY]:
+        text = f"{shown.query.name} -> {shown.key.name}: {unparse(shown.mask)}"
+        yield from _hanging("  ", text, width)
+    if len(attention.shown) > MANY:
+        yield from _hanging("  ", f"... {len(attention.shown):,} masks, all in --json", width)
     queries, keys = attention.tokens
     yield from _hanging("  ", f"{queries:,} queries × {keys:,} keys, {_visible(one)}", width)
     yield from _hanging("  ", one.compiled, width)

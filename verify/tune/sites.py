@@ -38,6 +38,8 @@ class Shown:
 
     def pairs(self, mask: Mask) -> int:
         """Visible pairs of a mask in this place. Raises NotCountedError."""
+        if mask == FULL:
+            return self.sides[0].stop * self.sides[1].stop
         return visible_pairs_of(mask, (self.query, self.key), self.sides)
 
 
