@@ -113,10 +113,9 @@ class _Flow:
         if node.halting is not None:
             what = f"the {node.halting.words} of stream `{node.stream}`"
             return dict.fromkeys(row, f"{what} reads all tokens")
-        if node.contexts:
-            read = " and ".join(f"`{value.name}`" for value in node.contexts)
-            why = f"stream `{node.stream}` reads {read} by `cross`, of which decoding keeps no keys"
-            return dict.fromkeys(row, why)
+        if len(node.crossing) > 1 or (node.crossing and len(node.variants) > 1):
+            why = f"layers of stream `{node.stream}` read others more than once, or are of several"
+            return dict.fromkeys(row, f"{why} kinds, of which decoding keeps no keys yet")
         if node.repeat > 1:
             return dict.fromkeys(row, f"the layers of stream `{node.stream}` run several times")
         if len({one.name for one in node.attending}) != 1 or not node.attends_once:
@@ -127,7 +126,8 @@ class _Flow:
         for block in node.layers(0, node.passed):
             after = row
             for site in block.attentions:
-                after = self._attended(site, (after, after), where)
+                keys = after if site.read is None else self._row(site.read)
+                after = self._attended(site, (after, keys), where)
             idle, row = (idle + 1 if after == row else 0), after
             if idle == len(node.order):
                 break

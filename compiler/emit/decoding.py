@@ -158,7 +158,7 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
     if len(node.variants) > 1:
         varied.stack(node, steps)
         return
-    (read,) = node.attentions
+    (read,) = (one for one in node.attentions if one.own)
     site = _site(node, steps)
     layers = f"{node.stream}_layers"
     attention = site.classes["Attention"]
@@ -181,6 +181,7 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
         "forgets": kept.living is not None,
         "most": kept.living and kept.living.most,
     }
+    crossed = [_crossed(node, one, site, steps) for one in node.crossing]
     made = steps.functions.request("next_stacked", constants, site)
     given = {
         "stack": f"model.{node.module}",
@@ -188,9 +189,33 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
         "at_bc": "at_bc",
         "own": kept.own,
         "context": kept.around,
+        "crossed": crossed[0] if crossed else "",
     }
     arguments = ", ".join(given[name] for name in made.left)
     steps.body.append(f"{steps.tensors[node.out.name]}, {kept.own} = {made.name}({arguments})")
+
+
+def _crossed(node: ir.Stack, one: ir.Sublayer, site: Site, steps: Steps) -> str:
+    """Write who records the keys of another stream, all of whose tokens are kept; what they are."""
+    read = one.mixer
+    assert isinstance(read, ir.Attention) and read.read is not None, one
+    name = f"{node.stream}_{one.name}"
+    depth = steps.requests.named.of("depth", node.depth, node.stream)
+    path = f"{node.module}.blocks.{{place}}.{one.name}"
+    lists = [("layers", "key_value"), *([("norms", "key_norm")] if read.norm else [])]
+    for what, inner in lists:
+        each = f'model.get_submodule(f"{path}.{inner}")'
+        steps.before.append(f"{name}_{what} = [{each} for place in range({depth})]")
+    places = [steps.place(segment) for segment in read.keys]
+    place = places[0] if len(places) == 1 else f"torch.cat(({', '.join(places)}), dim=1)"
+    take = steps.functions.request("take_context", {"heads": read.kv_heads}, site).name
+    recorder = f"KeyRecorder({name}_layers, {take}, every_token({place}))"
+    if read.norm is not None:
+        norm = steps.functions.request("norm_context_keys", {"of": read}, site).name
+        given = f"{name}_layers, {take}, every_token({place}), norms={name}_norms, norm={norm}"
+        recorder = f"NormedKeyRecorder({given})"
+    steps.recorders.append(f'"{name}": {recorder}')
+    return f'kept["{name}"]'
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,14 +191,19 @@ class Stack:
 
     @property
     def attending(self) -> tuple[Sublayer, ...]:
-        """The sub-layers of each variant that are sites, in order."""
+        """The sub-layers of each variant in which its tokens read one another, in order."""
         every = (one for block in self.variants for one in block.sublayers)
-        return tuple(one for one in every if isinstance(one.mixer, Attention))
+        return tuple(one for one in every if isinstance(one.mixer, Attention) and one.mixer.own)
+
+    @property
+    def crossing(self) -> tuple[Sublayer, ...]:
+        """Those in which they read another stream's, in order."""
+        return tuple(one for block in self.variants for one in block.sublayers if one.reads)
 
     @property
     def attends_once(self) -> bool:
-        """Whether every layer has one site."""
-        return all(len(block.attentions) == 1 for block in self.variants)
+        """Whether in every layer its tokens read one another once."""
+        return all(sum(site.own for site in block.attentions) == 1 for block in self.variants)
 
     @property
     def rotary(self) -> Rotary | None:

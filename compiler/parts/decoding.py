@@ -141,6 +141,11 @@ def kept_tokens(
     return KeySlots(start + order_bs, place_bs)
 
 
+def every_token(place_bt: Tensor) -> KeySlots:
+    """Slots for all tokens of a sequence, in order."""
+    return kept_tokens(place_bt, place_bt >= 0)
+
+
 def at_slots(x_bhtw: Tensor, slots: KeySlots) -> Tensor:
     """Keys or values of the tokens in the slots: [B, H, S, w]."""
     index_bhsw = slots.index_bs[:, None, :, None].expand(-1, x_bhtw.shape[1], -1, x_bhtw.shape[3])
@@ -268,6 +273,16 @@ def norm_keys(qkv_btf: Tensor, norm: nn.Module, *, of: ir.Attention) -> Tensor:
     else:
         k_btf = norm(torch.unflatten(k_btf, -1, (-1, of.head_width))).flatten(2)
     return torch.cat((q_btf, k_btf, v_btf), dim=-1)
+
+
+def norm_context_keys(kv_btf: Tensor, norm: nn.Module, *, of: ir.Attention) -> Tensor:
+    """What `key_value` of a cross returned, with its keys normed."""
+    k_btf, v_btf = kv_btf.chunk(2, dim=-1)
+    if of.scores is not None and of.scores.together:
+        k_btf = norm(k_btf)
+    else:
+        k_btf = norm(torch.unflatten(k_btf, -1, (-1, of.head_width))).flatten(2)
+    return torch.cat((k_btf, v_btf), dim=-1)
 
 
 def take_context(kv_btf: Tensor, slots: KeySlots, *, heads: int) -> KeyValue:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention
+from mmspec.compiler.parts.cross import ContextAttention
 from mmspec.compiler.parts.decoding import CachedKeys, KeyValue, forget, rotated, turn_of
 from mmspec.compiler.parts.norm import normed_together
 from mmspec.compiler.parts.scores import scored
@@ -64,6 +65,7 @@ def next_stacked(
     at_bc: Tensor,
     own: CachedKeys,
     context: tuple[CachedKeys, ...],
+    crossed: CachedKeys,
     *,
     of: ir.Block,
     final_norm: bool,
@@ -84,6 +86,7 @@ def next_stacked(
     rotary = of.attentions[0].rotary
     turn = (x_bcd, x_bcd) if rotary is None else turn_of(at_bc, rotary=rotary)
     offset_bcs = at_bc[:, :, None] - place_bs[:, None]
+    there = (crossed.place_bs >= 0)[:, None, None]
     layers: list[KeyValue] = []
     for layer, block in enumerate(stack.blocks):
         assert isinstance(block, Block)
@@ -96,6 +99,8 @@ def next_stacked(
             offset_bcs,
             own.layers[layer],
             around,
+            crossed.layers[layer],
+            there,
             of=of,
             segment=segment,
             joint=joint,
@@ -118,6 +123,8 @@ def next_layer(
     offset_bcs: Tensor,
     past: KeyValue,
     around: tuple[KeyValue, ...],
+    other: KeyValue,
+    there: Tensor,
     *,
     of: ir.Block,
     segment: ir.Segment,
@@ -129,7 +136,9 @@ def next_layer(
         mixer = getattr(block, one.name)
         if not one.takes:
             h_bcd = getattr(block, one.norm_name)(x_bcd) if one.before is not None else x_bcd
-        if isinstance(one.mixer, ir.Attention):
+        if isinstance(one.mixer, ir.Attention) and one.reads:
+            y_bcd = next_crossed(mixer, h_bcd, there, other, of=one.mixer)
+        elif isinstance(one.mixer, ir.Attention):
             y_bcd, kept = next_attended(
                 mixer,
                 h_bcd,
@@ -149,6 +158,8 @@ def next_layer(
             y_bcd = mixer(h_bcd, valid_bt=None, routing=[])
         if one.after is not None:
             y_bcd = getattr(block, f"{one.name}_norm_after")(y_bcd)
+        if one.speaks:
+            y_bcd = torch.where(there.any(dim=-1), y_bcd, 0.0)
         if one.scale != 1:
             y_bcd = one.scale * y_bcd
         if one.awaits and not one.joins:
@@ -159,6 +170,37 @@ def next_layer(
             y_bcd = x_bcd + sum_bcd + y_bcd if one.joins else x_bcd + y_bcd
             x_bcd = getattr(block, one.norm_name)(y_bcd) if one.post is not None else y_bcd
     return x_bcd, kept
+
+
+def next_crossed(
+    attention: ContextAttention,
+    x_bcd: Tensor,
+    there: Tensor,
+    other: KeyValue,
+    *,
+    of: ir.Attention,
+) -> Tensor:
+    """What the next tokens read of another stream, of whose tokens these are there before them."""
+    q_bhcw = attention.query(x_bcd).unflatten(-1, (-1, of.head_width)).transpose(1, 2)
+    if of.scores is not None and of.scores.norm is not None and of.scores.together:
+        q_bhcw = normed_together(q_bhcw, attention.query_norm)
+    elif of.scores is not None and of.scores.norm is not None:
+        q_bhcw = attention.query_norm(q_bhcw)
+    scale = None if of.scores is None else of.scores.scale
+    if of.scores is not None and of.scores.sink:
+        sink_h = attention.sink.weight
+        y_bhcw = sink_attention(q_bhcw, other.k_bhsw, other.v_bhsw, there, sink_h, scale=scale)
+    else:
+        y_bhcw = F.scaled_dot_product_attention(
+            q_bhcw,
+            other.k_bhsw,
+            other.v_bhsw,
+            attn_mask=there,
+            scale=scale,
+            enable_gqa=of.kv_heads != of.heads,
+        )
+    y_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
+    return y_bcd
 
 
 def next_attended(

@@ -100,6 +100,20 @@ REFUSED = {
         spec("text", "causal & document"),
         "text sees text in stream `last` by documents, which come with a whole batch",
     ),
+    "several that layers read of others": (
+        spec("text").replace(
+            "attention: causal",
+            "attention: causal, block: [attention, {cross: image}, {cross: image}]",
+        ),
+        "layers of stream `last` read others more than once",
+    ),
+    "a stream that reads the same text": (
+        SPEC.replace("image: {from: image,", "image: {from: [image, text],")
+        .replace("FROM", "text")
+        .replace("ATTENTION, HALTING", "causal, block: [attention, {cross: image}]")
+        .replace("DEPTH", "1"),
+        "image sees text in stream `image`",
+    ),
     "a context of the same text": (
         SPEC.replace("image: {from: image,", "image: {from: [image, text],")
         .replace("FROM", "{fusion: cross-attention, of: [text, image]}")

@@ -129,6 +129,13 @@ AROUND = {
     ),
     "causal over all": JOINT.replace("ATTENTION", "causal"),
     "read across": CROSS,
+    "read by every layer": CROSS.replace(
+        "{fusion: cross-attention, of: [text, seen, sound], heads: 3}", "text"
+    )
+    .replace("from: {fusion: attention, of: [image, sound], queries: 3}", "from: [image, sound]")
+    .replace(
+        f"attention: {WINDOW}", f"attention: {WINDOW}\n    block: [attention, {{cross: seen}}]"
+    ),
     "scaled and shifted": FILM,
     "scaled and shifted by latents": CROSS.replace(SEEN, "fusion: film, of: [text, seen]"),
 }

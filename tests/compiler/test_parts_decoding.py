@@ -72,7 +72,7 @@ def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
     x_btd = torch.randn(2, 9, 12, dtype=torch.float64)
     at_t = torch.arange(9)[None]
     mask = sees(at_t, at_t) if "alibi" in more else None
-    whole = stack(x_btd, mask, torch.arange(9), None, (9,), [], ())
+    whole = stack(x_btd, mask, torch.arange(9), None, (9,), [], (), x_btd, ())
     kept, found = nothing(node, 2), []
     for start, stop in ((0, 1), (1, 6), (6, 9)):
         at_bc = torch.arange(start, stop).expand(2, -1)
@@ -82,6 +82,7 @@ def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
             at_bc,
             kept,
             (),
+            kept,
             of=node.variants[0],
             final_norm=node.final_norm is not None,
             segment=node.source.segments[0],

@@ -169,9 +169,9 @@ def _sizes(segments: tuple[ir.Segment, ...], tokens: Lengths) -> dict[str, int]:
 
 
 def sites(stack: ir.Stack) -> list[ir.Attention]:
-    """All attention of a stream, layer by layer."""
+    """All attention of a stream to itself, layer by layer."""
     kinds = [stack.variants[stack.order[i % len(stack.order)]] for i in range(stack.depth)]
-    return [site for kind in kinds for site in kind.attentions]
+    return [site for kind in kinds for site in kind.attentions if site.own]
 
 
 def tables(plan: ir.Plan, stack: ir.Stack, raw: Lengths, site: ir.Attention) -> NDArray[np.bool_]:

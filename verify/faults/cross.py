@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.verify.faults.fault import Fault, mixers, plan, read_as, reckoned, source
-from mmspec.verify.faults.specs import DECODED
+from mmspec.verify.faults.specs import DECODED, READER
 
 
 def _entering(plan: ir.Plan) -> ir.Plan:
@@ -70,6 +70,27 @@ FAULTS: tuple[Fault, ...] = (
         DECODED,
         ("R1",),
         source((r"each_btd\[keep_r\]", "each_btd[: int(keep_r.sum())]")),
+    ),
+    Fault(
+        "decoding-cross-adds-its-bias",
+        "in decoding a bias is added where the other stream has no token",
+        READER,
+        ("P17",),
+        source((r"there\.any\(dim=-1\)", "there.any(dim=-1) | True"), file="decoding.py"),
+    ),
+    Fault(
+        "decoding-cross-sees-padding",
+        "in decoding a cross reads what stands after the end of the other stream",
+        READER,
+        ("P17",),
+        source((r"crossed\.place_bs >= 0", "crossed.place_bs >= -1"), file="decoding.py"),
+    ),
+    Fault(
+        "decoding-cross-keys-not-normed",
+        "keys of a cross are kept as they were before their norm",
+        READER,
+        ("P17",),
+        source((r"k_btf = norm\(.*\)\.flatten\(2\)", "pass"), file="decoding.py"),
     ),
     Fault(
         "cross-width-miscounted",
