@@ -11,8 +11,8 @@ from mmspec.compiler import driver
 
 ROOT = Path(__file__).parents[2]
 NAMES = (
-    *("cross_attention", "early_exit", "experts_top2", "gated", "gpt2", "hierarchical"),
-    *("ponder", "video"),
+    *("captioner", "cross_attention", "early_exit", "experts_top2", "gated", "gpt2"),
+    *("hierarchical", "ponder", "video"),
 )
 """One of each: gates, cross-attention, experts, both ways to stop, masks by pair and by heads."""
 

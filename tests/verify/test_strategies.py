@@ -49,6 +49,8 @@ def features(spec: Spec) -> set[str]:
         found |= {"own head width"} if stream.head_width * stream.heads != stream.width else set()
         found |= {"no final norm"} if not stream.final_norm else set()
         found |= {word for entry in stream.block for word in (entry.word, "block")}
+        found |= {"cross" for one in stream.every if one.cross}
+        found |= {"norm_keys" for one in stream.every if one.norm_keys}
     plan = lower(spec)
     found |= {"separate documents"} if plan.separate else set()
     found |= {"tokens without a loss"} if any(head.told for head in plan.heads) else set()
@@ -69,6 +71,8 @@ EXPECTED = (
     | {
         "block",
         "parallel",
+        "cross",
+        "norm_keys",
         "film",
         "own head width",
         "no final norm",
