@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,13 @@ def pytest_configure() -> None:
         settings.register_profile(name, profile)
     settings.load_profile(os.environ.get("MMSPEC_PROFILE") or "fixed")
     emitted_once.install()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collector looks at it no more, and seldom at what is young."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -128,8 +128,13 @@ def _unchanged(model: nn.Module) -> None:
     """Nothing is done to a model."""
 
 
-def curve(path: Path, backend: str, change: Callable[[nn.Module], None] = _unchanged) -> str:
-    """The losses of all steps, and of an evaluation after them.
+def curve(
+    path: Path,
+    backend: str,
+    change: Callable[[nn.Module], None] = _unchanged,
+    steps: int = STEPS,
+) -> str:
+    """The losses of all steps and of an evaluation after them, or of the first steps.
 
     change: what is done to the model before it is trained.
     """
@@ -138,7 +143,7 @@ def curve(path: Path, backend: str, change: Callable[[nn.Module], None] = _uncha
     with _the_same_everywhere():
         model = mmspec.compile(path, backend)()
         change(model)
-        return "\n".join([*_header(spec, case), *_trained(model, spec, case)]) + "\n"
+        return "\n".join([*_header(spec, case), *_trained(model, spec, case, steps)]) + "\n"
 
 
 @contextmanager
@@ -173,17 +178,19 @@ def _header(spec: Spec, case: Case) -> Iterator[str]:
     yield f"# now and then absent: {', '.join(hidden) or 'nothing'}"
 
 
-def _trained(model: nn.Module, spec: Spec, case: Case) -> Iterator[str]:
-    """A line for each step, and one of an evaluation."""
+def _trained(model: nn.Module, spec: Spec, case: Case, steps: int) -> Iterator[str]:
+    """A line for each step, and one of an evaluation after the last."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, foreach=False)
     model.train()
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         output = model(**batch(spec, case.most, step, case.packed))
         optimiser.zero_grad()
         output.loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         yield _line(f"step {step}", output, {"gradient": norm})
         optimiser.step()
+    if steps < STEPS:
+        return
     model.eval()
     with torch.no_grad():
         output = model(**batch(spec, case.most, STEPS + 1, case.packed))
