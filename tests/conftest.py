@@ -47,9 +47,14 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test that replaces what the compiler is made of gets a package of its own."""
-    emitted_once.allow("monkeypatch" not in getattr(item, "fixturenames", ()))
+def pytest_sessionfinish() -> None:
+    """Python leaves; what it finds then it may collect."""
+    gc.unfreeze()
+
+
+def pytest_runtest_setup() -> None:
+    """What a test has replaced is no more so in the next one."""
+    emitted_once.allow()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,6 +64,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("deep")
         if "golden" in getattr(item, "fixturenames", ()):
             item.add_marker("golden")
+
+
+@pytest.fixture
+def monkeypatch(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A test that replaces code, which may be the compiler's, has its packages emitted anew."""
+    for name in ("setattr", "delattr", "setitem", "delitem"):
+        setattr(monkeypatch, name, emitted_once.anew(getattr(monkeypatch, name)))
+    return monkeypatch
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ That emitting is a function of these, in any process, is what
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mmspec.compiler import ir
 from mmspec.compiler.emit import emit as emitter
 from mmspec.compiler.emit.package import Package
@@ -23,10 +25,21 @@ def install() -> None:
     emitter.emit = emit
 
 
-def allow(kept: bool) -> None:
-    """Whether what was emitted before may be given again."""
+def allow() -> None:
+    """What was emitted before may be given again."""
     global _allowed
-    _allowed = kept
+    _allowed = True
+
+
+def anew(call: Callable[..., object]) -> Callable[..., object]:
+    """The same call, after which nothing that was emitted before is given, until it is allowed."""
+
+    def called(*given: object, **named: object) -> object:
+        global _allowed
+        _allowed = False
+        return call(*given, **named)
+
+    return called
 
 
 def emit(plan: ir.Plan, spec: Spec, backend: Backend = "auto") -> Package:

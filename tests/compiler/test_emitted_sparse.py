@@ -105,7 +105,7 @@ def test_outputs_and_gradients_are_those_of_all_pairs(
 ) -> None:
     for one in both:
         one.train(training)
-    for tokens, frames in ((900, 600), (131, 77)):
+    for tokens, frames in ((450, 300), (131, 77)):
         given = inputs(tokens, frames)
         compare(both, given)
         compare(both, {**given, "image": None, "audio": None, "lengths": None})
@@ -130,8 +130,9 @@ def test_heads_videos_and_fusions_have_patterns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("both", ["plain"], indirect=True)
 def test_one_graph_for_every_length(both: tuple[Any, Any]) -> None:
+    """As Dynamo sees it: `tests/models/test_models.py` has what becomes of a graph afterwards."""
     special = both[0].eval()
-    compiled: Any = torch.compile(special, fullgraph=True, backend="aot_eager")
+    compiled: Any = torch.compile(special, fullgraph=True, backend="eager")
     for tokens, frames in ((400, 90), (333, 81), (500, 200)):
         given = inputs(tokens, frames)
         assert torch.equal(compiled(**given).heads.label, special(**given).heads.label)

@@ -162,7 +162,7 @@ def test_outputs_and_gradients_are_those_of_all_pairs(tmp_path: Path, halting: s
 def test_one_graph_for_every_length_and_all_documents(path: Path) -> None:
     special = model(path).eval()
     torch.compiler.reset()
-    compiled: Any = torch.compile(special, fullgraph=True, backend="aot_eager", dynamic=True)
+    compiled: Any = torch.compile(special, fullgraph=True, backend="eager", dynamic=True)
     for sizes in ([40, 30, 200], [111], [64, 64, 64, 99]):
         text, documents = torch.randint(0, 31, (1, sum(sizes))), {"text": rows(sizes)}
         found = compiled(text=text, documents=documents).heads.next

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from large import is_deep
 
 from mmspec.verify.faults import FAULTS
 from mmspec.verify.faults.fault import source
@@ -20,7 +21,7 @@ from mmspec.verify.verify import check_law
 
 SPECS = Path(__file__).parents[2] / "specs"
 SHIPPED = sorted(path.stem for path in SPECS.glob("*.yaml") if path.stem != "gpt2")
-FEW = Search(3, 1)
+FEW = Search(12 if is_deep() else 2, 1)
 USUAL = Search(50, 0)
 ANY = Search(50, 0, smallest=False)
 BY_ID = {law.id: law for law in LAWS}
@@ -35,6 +36,7 @@ def shipped(name: str) -> Subject:
     return Subject.of(SPECS / f"{name}.yaml")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_spec_keeps_every_law(name: str) -> None:
     found = {law.id: check_law(law, shipped(name), FEW) for law in LAWS}
@@ -44,6 +46,7 @@ def test_a_shipped_spec_keeps_every_law(name: str) -> None:
     assert {"P1", "P3", "P13", "P54", "P55", "P57", "P59", "R1"} <= held
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("spec", sorted({fault.spec for fault in FAULTS}), ids=lambda s: s[16:25])
 def test_what_faults_are_planted_in_keeps_every_law(spec: str) -> None:
     subject = Subject.of_text(spec)

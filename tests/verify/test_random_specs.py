@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from large import is_deep
 
 from mmspec.verify.lab.case import cases
 from mmspec.verify.laws import LAWS, Search
@@ -22,9 +23,10 @@ def subject_of(text: str) -> Subject:
     return Subject.of_text(text)
 
 
-@settings(max_examples=25)
+@settings(max_examples=50 if is_deep() else 10)
 @given(st.data())
 def test_a_random_spec_equals_the_reference(data: st.DataObject) -> None:
+    """By the laws' own checks; `test_reference_compiled.py` has more of them, by its own."""
     subject = subject_of(data.draw(specs()))
     case = data.draw(cases(subject))
     check_case(subject, case)
@@ -71,7 +73,10 @@ heads:
 
 
 @example(LATENTS_NAMED_LIKE_A_MODALITY)
-@settings(max_examples=6, suppress_health_check=[HealthCheck.nested_given, HealthCheck.too_slow])
+@settings(
+    max_examples=40 if is_deep() else 4,
+    suppress_health_check=[HealthCheck.nested_given, HealthCheck.too_slow],
+)
 @given(specs())
 def test_a_random_spec_keeps_every_law(text: str) -> None:
     subject = subject_of(text)

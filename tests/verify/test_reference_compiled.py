@@ -67,6 +67,8 @@ def compare(spec: Spec, model_class: type[nn.Module], batch: Inputs, seed: int, 
     documents = batch.documents
     expected = run(spec, w, batch.tensors, batch.lengths, batch.targets, mode, documents=documents)
     model = model_class().double().train(mode == "train")
+    has = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    assert has == expected_weights(spec), "the weights have the names of the language"
     model.load_state_dict({name: x.detach() for name, x in w.items()})
     packed = {"documents": documents} if documents else {}
     out: Any = model(**batch.tensors, lengths=batch.lengths, targets=batch.targets, **packed)
@@ -222,14 +224,6 @@ def test_all_blocks_are_seen_where_fewer_are_there_than_asked_for(backend: str) 
     documents = {"text": torch.arange(140).repeat(2, 1) // torch.tensor([[50], [70]])}
     batch = Inputs({"text": text, "sound": sound}, lengths, targets, 2, "gaussian", 0, documents)
     compare(spec, model, batch, 0, "train")
-
-
-@settings(max_examples=40)
-@given(specs())
-def test_the_weights_have_the_names_of_the_language(text: str) -> None:
-    spec, model = build(text)
-    found = {name: tuple(value.shape) for name, value in model().state_dict().items()}
-    assert found == expected_weights(spec)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -44,28 +44,33 @@ def _of_pattern(pattern: Pattern) -> Sees:
         return lambda q, k: _in_space(pattern, q, k)
     if pattern.name in ("within", "document", "random"):
         return lambda q, k: _beyond_order(pattern, q, k)
-    return lambda q, k: _in_order(pattern, q.index, k.index)
+    return _in_order(pattern)
 
 
-def _in_order(pattern: Pattern, q: int, k: int) -> bool:
+def _in_order(pattern: Pattern) -> Sees:
     """Patterns of two indices."""
     if pattern.name in ("full", "none"):
-        return pattern.name == "full"
+        return lambda q, k: pattern.name == "full"
     if pattern.name == "causal":
-        return k <= q
+        return lambda q, k: k.index <= q.index
     if pattern.name == "window":
-        return -pattern.size("after") <= q - k <= pattern.size("before")
+        before, after = pattern.size("before"), pattern.size("after")
+        return lambda q, k: -after <= q.index - k.index <= before
     if pattern.name == "dilated":
-        near = abs(q - k) <= pattern.size("reach")
-        return near and (q - k) % pattern.size("step") == 0
+        step, reach = pattern.size("step"), pattern.size("reach")
+        return lambda q, k: abs(q.index - k.index) <= reach and (q.index - k.index) % step == 0
     if pattern.name == "strided":
-        return (q - k) % pattern.size("step") == 0
+        step = pattern.size("step")
+        return lambda q, k: (q.index - k.index) % step == 0
     if pattern.name == "block":
-        return q // pattern.size("size") == k // pattern.size("size")
+        size = pattern.size("size")
+        return lambda q, k: q.index // size == k.index // size
     if pattern.name == "prefix":
-        return k < pattern.size("length")
+        length = pattern.size("length")
+        return lambda q, k: k.index < length
     assert pattern.name == "global", pattern.name
-    return q < pattern.size("count") or k < pattern.size("count")
+    count = pattern.size("count")
+    return lambda q, k: q.index < count or k.index < count
 
 
 def _in_space(pattern: Pattern, q: Token, k: Token) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from large import is_deep
 from targets import targets
 
 from mmspec.compiler import aot, driver
@@ -46,7 +47,11 @@ heads:
 def interpreted() -> dict[str, tuple[float, list[float]]]:
     """By case share of visible pairs and errors, of a process whose triton interprets."""
     with TemporaryDirectory() as folder:
-        environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
+        environment = {
+            **os.environ,
+            "TRITON_INTERPRET": "1",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+        }
         command = [sys.executable, "-W", "ignore", str(HERE / "tabled.py"), folder]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -54,9 +59,10 @@ def interpreted() -> dict[str, tuple[float, list[float]]]:
     return found
 
 
+@pytest.mark.deep
 def test_forward_and_backward_equal_float64() -> None:
     found = interpreted()
-    assert len(found) == 17
+    assert len(found) == (17 if is_deep() else 14)
     for case, (share, errors) in found.items():
         assert 0.01 < share < 0.95, case
         assert max(errors) <= (2e-2 if "float16" in case else 1e-5), (case, errors)
