@@ -27,7 +27,7 @@ _TABLE = """
 | MM104 | wrong type or range | The value is of another type than the key takes, or outside its range. |
 | MM105 | invalid value | The value has the right type but breaks a rule of its key; the message names the rule. |
 | MM200 | expression cannot be read | The expression is too long, too deep, or holds a character that no expression uses. |
-| MM201 | dimension syntax | A size is a whole number or an expression of names, `+ - * / //` and parentheses, such as `4*d`. |
+| MM201 | dimension syntax | A size is a whole number or an expression of names, `+ - * / //`, `min`, `max` and parentheses, such as `4*d`; a factor has decimals and `sqrt` too, such as `1/sqrt(d)`. |
 | MM202 | unknown dimension | A name in a size is not declared under `dims`. |
 | MM203 | dimension value | A size is a positive whole number below 2**31; `/` must divide exactly. |
 | MM210 | quantity | A rate or duration is a number and a unit, such as `100 Hz` or `500 ms`. |

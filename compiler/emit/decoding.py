@@ -146,10 +146,11 @@ def _step(node: ir.Node, steps: Steps) -> None:
 
 
 def _embedded(node: ir.Embed, steps: Steps) -> str:
-    if node.position.kind not in ("learned", "sincos"):
+    if node.sum.position.kind not in ("learned", "sincos") and not node.sum.finishes:
         return f"model.{node.module}.table(ids_bc)"
     site = Site(node.module, {"TokenEmbedding": steps.requests.name(node.module)})
-    made = steps.functions.request("next_embedded", {"position": node.position}, site)
+    constants = {"rows": node.sum, "width": node.out.width}
+    made = steps.functions.request("next_embedded", constants, site)
     return f"{made.name}(model.{node.module}, ids_bc, at_bc)"
 
 

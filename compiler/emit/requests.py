@@ -15,7 +15,8 @@ from mmspec.schema.spec import camel
 
 def embedding(node: ir.Embed, separate: bool = False) -> tuple[str, dict[str, Any]]:
     """Part of an embedding, and what it may take; separate: positions begin anew in documents."""
-    known = {"width": node.out.width, "position": node.position, "packed": separate}
+    known = {"width": node.out.width, "rows": node.sum, "packed": separate}
+    known["bias"] = node.bias
     known["max_tokens"] = node.out.segments[0].tokens.max
     return node.raw.part, known
 

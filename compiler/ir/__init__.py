@@ -3,7 +3,7 @@
     plan       = Plan(name, about, init, inputs*, nodes*, heads*, spans)
     init       = Normal | None                              -- None: each part starts by itself
     input      = Input(name, raw, longest, tokens, optional)
-    node       = Embed(value, modality, raw, position) | Project(value, source)
+    node       = Embed(value, modality, raw, sum) | Project(value, source)
                | Fuse(value, fusion, sources*)
                | Stack(value, source, variants*, order*, repeat, final_norm, halting)
     value      = Value(name, segments*, width)              -- tokens [B, sum of lengths, width]
@@ -64,6 +64,7 @@ from mmspec.compiler.ir.modality import (
     Raw,
     Row,
     Series,
+    Sum,
 )
 from mmspec.compiler.ir.norm import GroupNorm, LayerNorm, Norm, RmsNorm
 from mmspec.compiler.ir.objective import (
@@ -147,6 +148,7 @@ __all__ = [
     "SquaredError",
     "Stack",
     "Sublayer",
+    "Sum",
     "Tokens",
     "Transformer",
     "Value",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import ClassVar
 
+from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.ir.position import Position
 from mmspec.compiler.ir.tokens import Tokens, Value
 from mmspec.diagnostics import Span
@@ -341,13 +342,31 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Sum:
+    """What becomes of the rows of raw values: norm(scale * (x + position))."""
+
+    position: Position
+    scale: float = 1.0
+    norm: Norm | None = None
+
+    @property
+    def finishes(self) -> bool:
+        """Whether anything is done to rows once they are placed."""
+        return self.scale != 1 or self.norm is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Embed:
-    """Raw modality -> tokens. `module` is its attribute in the emitted model."""
+    """Raw modality -> tokens. `module` is its attribute in the emitted model.
+
+    bias: whether the map of raw values has one.
+    """
 
     module: str
     out: Value
     modality: str
     raw: Raw
-    position: Position
+    sum: Sum
+    bias: bool
     stream: str
     span: Span | None

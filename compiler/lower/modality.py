@@ -5,9 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mmspec.compiler import ir
+from mmspec.compiler.lower import norm
 from mmspec.compiler.lower.context import Context
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.schema import modality as schema
+from mmspec.schema.bias import of_rows
+from mmspec.schema.norm import NoNorm
 
 
 def tokens(context: Context, name: str) -> ir.Tokens:
@@ -60,6 +63,15 @@ def _raw(modality: schema.Modality) -> ir.Raw:
     )
 
 
+def _sum(modality: schema.Modality) -> ir.Sum:
+    """What its rows become."""
+    position = ir.Position(**modality.position.model_dump())
+    if isinstance(modality.norm, NoNorm):
+        return ir.Sum(position, modality.scale)
+    one = norm.lower(modality.norm, of_rows(modality.bias, "norm"))
+    return ir.Sum(position, modality.scale, one)
+
+
 def lower_input(context: Context, name: str) -> ir.Input:
     """The model's input of a modality."""
     modality = context.spec.modalities[name]
@@ -88,7 +100,8 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
             ),
             modality=name,
             raw=_raw(modality),
-            position=ir.Position(**modality.position.model_dump()),
+            sum=_sum(modality),
+            bias=of_rows(modality.bias, "patch"),
             stream=stream,
             span=context.spec.span("modalities", name),
         )

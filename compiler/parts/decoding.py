@@ -6,6 +6,7 @@ Parameters after `*` are constants of the spec; the emitter folds them.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -293,16 +294,22 @@ def take_context(kv_btf: Tensor, slots: KeySlots, *, heads: int) -> KeyValue:
 
 
 def next_embedded(
-    embedding: TokenEmbedding, ids_bc: Tensor, at_bc: Tensor, *, position: ir.Position
+    embedding: TokenEmbedding, ids_bc: Tensor, at_bc: Tensor, *, rows: ir.Sum, width: int
 ) -> Tensor:
     """The embeddings of the next tokens, at their places: [B, C, D]."""
     x_bcd: Tensor = embedding.table(ids_bc)
-    if position.kind == "learned" and position.offset > 0:
-        x_bcd = x_bcd + embedding.position[at_bc + position.offset]
-    elif position.kind == "learned":
+    if rows.position.kind == "learned" and rows.position.offset > 0:
+        x_bcd = x_bcd + embedding.position[at_bc + rows.position.offset]
+    elif rows.position.kind == "learned":
         x_bcd = x_bcd + embedding.position[at_bc]
-    elif position.kind == "sincos":
+    elif rows.position.kind == "sincos":
         x_bcd = x_bcd + embedding.places(at_bc).to(x_bcd.dtype)
+    if rows.scale == math.sqrt(width) and width > 1:
+        x_bcd = math.sqrt(width) * x_bcd
+    elif rows.scale != 1:
+        x_bcd = rows.scale * x_bcd
+    if rows.norm is not None:
+        x_bcd = embedding.norm(x_bcd)
     return x_bcd
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from mmspec.compiler import ir
 from mmspec.compiler.parts.derived import Derived
 from mmspec.compiler.parts.init import STARTS
+from mmspec.compiler.parts.norm import norm_layer
 
 
 def sincos(positions: Tensor, width: int) -> Tensor:
@@ -97,13 +100,19 @@ def absent(batch: int, width: int, like: Tensor) -> Tensor:
 
 
 class Placed(nn.Module):
-    """Tokens that a learned vector, or sines and cosines, tell where they stand."""
+    """Tokens that a learned vector, or sines and cosines, tell where they stand.
 
+    Then they are scaled, and normed.
+    """
+
+    width: int
     packed: bool
+    fixed: bool
     rows: int
     columns: int
 
-    def _place(self, position: ir.Position, max_tokens: int, width: int) -> None:
+    def _place(self, rows: ir.Sum, max_tokens: int, width: int) -> None:
+        position = rows.position
         self.placing = position.kind
         self.offset = position.offset
         if position.kind == "learned":
@@ -112,6 +121,11 @@ class Placed(nn.Module):
             self.places = Places(max_tokens, width, 0, position)
         elif position.kind == "sincos-2d":
             self.places = Places(self.rows * self.columns, width, self.columns)
+        self.scale = rows.scale
+        self.by_root = rows.scale == math.sqrt(width) and width > 1
+        self.is_normed = rows.norm is not None
+        if rows.norm is not None:
+            self.norm = norm_layer(width, rows.norm)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -121,21 +135,31 @@ class Placed(nn.Module):
     def _placed(self, x_btd: Tensor, places_bt: Tensor | None = None) -> Tensor:
         if self.placing == "learned" and self.packed and self.offset > 0:
             x_btd = x_btd + self.position[self.offset :][places_bt]
-        elif self.placing == "learned" and self.offset > 0:
-            x_btd = x_btd + self.position[self.offset : self.offset + x_btd.shape[1]]
         elif self.placing == "learned" and self.packed:
             x_btd = x_btd + self.position[places_bt]
+        elif self.placing == "learned" and self.fixed and self.offset > 0:
+            x_btd = x_btd + self.position[self.offset :]
+        elif self.placing == "learned" and self.fixed:
+            x_btd = x_btd + self.position
+        elif self.placing == "learned" and self.offset > 0:
+            x_btd = x_btd + self.position[self.offset : self.offset + x_btd.shape[1]]
         elif self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
         elif self.placing == "sincos" and self.packed:
             x_btd = x_btd + self.places(places_bt).to(x_btd.dtype)
-        elif self.placing == "sincos":
-            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
-        elif self.placing == "sincos-2d":
+        elif self.placing == "sincos-2d" and not self.fixed:
             positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
             positions_t %= self.rows * self.columns
             x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
+        elif self.placing in ("sincos", "sincos-2d"):
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
+        if self.by_root:
+            x_btd = math.sqrt(self.width) * x_btd
+        elif self.scale != 1:
+            x_btd = self.scale * x_btd
+        if self.is_normed:
+            x_btd = self.norm(x_btd)
         return x_btd
 
 
@@ -143,13 +167,14 @@ class TokenEmbedding(Placed):
     """Token ids [B, T] -> [B, T, {width}]."""
 
     def __init__(
-        self, vocab: int, width: int, position: ir.Position, max_tokens: int, packed: bool = False
+        self, vocab: int, width: int, rows: ir.Sum, max_tokens: int, packed: bool = False
     ) -> None:
         super().__init__()
         self.width = width
         self.packed = packed
+        self.fixed = False
         self.table = nn.Embedding(vocab, width)
-        self._place(position, max_tokens, width)
+        self._place(rows, max_tokens, width)
 
     def reset_parameters(self) -> None:
         if STARTS:
@@ -170,28 +195,24 @@ class ImageEmbedding(Placed):
         grid: tuple[int, int],
         patch: int,
         width: int,
-        position: ir.Position,
+        rows: ir.Sum,
+        bias: bool,
     ) -> None:
         super().__init__()
         self.width = width
         self.side = patch
         self.rows = grid[0]
         self.columns = grid[1]
-        self.patch = nn.Linear(sizes[0] * patch**2, width)
+        self.patch = nn.Linear(sizes[0] * patch**2, width, bias=bias)
+        self.packed = False
+        self.fixed = True
         max_tokens = self.rows * self.columns
-        self._place(position, max_tokens, width)
+        self._place(rows, max_tokens, width)
 
     def forward(self, pixels_bchw: Tensor) -> Tensor:
         patches = F.unfold(pixels_bchw, self.side, stride=self.side)
         x_btd: Tensor = self.patch(patches.transpose(1, 2))
-        if self.placing == "learned" and self.offset > 0:
-            x_btd = x_btd + self.position[self.offset :]
-        elif self.placing == "learned":
-            x_btd = x_btd + self.position
-        elif self.placing in ("sincos", "sincos-2d"):
-            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
-        return x_btd
+        return self._placed(x_btd)
 
 
 class VideoEmbedding(Placed):
@@ -207,8 +228,9 @@ class VideoEmbedding(Placed):
         patch: int,
         tubelet: int,
         width: int,
-        position: ir.Position,
+        rows: ir.Sum,
         max_tokens: int,
+        bias: bool,
     ) -> None:
         super().__init__()
         self.width = width
@@ -217,8 +239,9 @@ class VideoEmbedding(Placed):
         self.rows = grid[0]
         self.columns = grid[1]
         self.packed = False
-        self.patch = nn.Linear(tubelet * sizes[0] * patch**2, width)
-        self._place(position, max_tokens, width)
+        self.fixed = False
+        self.patch = nn.Linear(tubelet * sizes[0] * patch**2, width, bias=bias)
+        self._place(rows, max_tokens, width)
 
     def forward(self, video_bfchw: Tensor, length_b: Tensor | None) -> Tensor:
         real_bf = valid_tokens(length_b, video_bfchw.shape[1])
@@ -243,16 +266,18 @@ class FrameEmbedding(Placed):
         features: int,
         patch: int,
         width: int,
-        position: ir.Position,
+        rows: ir.Sum,
         max_tokens: int,
+        bias: bool,
         packed: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
         self.patch = patch
         self.packed = packed
-        self.frames = nn.Linear(patch * features, width)
-        self._place(position, max_tokens, width)
+        self.fixed = False
+        self.frames = nn.Linear(patch * features, width, bias=bias)
+        self._place(rows, max_tokens, width)
 
     def forward(self, frames_bfc: Tensor, length_b: Tensor | None, places_bt: Tensor) -> Tensor:
         real_bf = valid_tokens(length_b, frames_bfc.shape[1])
@@ -268,26 +293,32 @@ class FrameEmbedding(Placed):
 class TableEmbedding(Placed):
     """A row of numbers and category codes [B, columns] -> a token for each column."""
 
-    def __init__(self, columns: tuple[int, ...], width: int, position: ir.Position) -> None:
+    def __init__(self, columns: tuple[int, ...], width: int, rows: ir.Sum, bias: bool) -> None:
         super().__init__()
         self.numbers = tuple(i for i, n in enumerate(columns) if n == 0)
         self.codes = tuple(i for i, n in enumerate(columns) if n > 0)
         self.offsets = tuple(sum(columns[:i]) for i, n in enumerate(columns) if n > 0)
         self.order = tuple((self.numbers + self.codes).index(i) for i in range(len(columns)))
+        self.width = width
         self.mixed = self.order != tuple(range(len(columns)))
         self.wide = max(columns) > 2**24
+        self.is_biased = bias
         if self.numbers:
             self.weight = nn.Parameter(torch.empty(len(self.numbers), width))
-            self.bias = nn.Parameter(torch.empty(len(self.numbers), width))
+            if bias:
+                self.bias = nn.Parameter(torch.empty(len(self.numbers), width))
         if self.codes:
             self.categories = nn.Embedding(sum(columns), width)
+        self.packed = False
+        self.fixed = True
         max_tokens = len(columns)
-        self._place(position, max_tokens, width)
+        self._place(rows, max_tokens, width)
 
     def reset_parameters(self) -> None:
         if STARTS and self.numbers:
             nn.init.normal_(self.weight)
-            nn.init.zeros_(self.bias)
+            if self.is_biased:
+                nn.init.zeros_(self.bias)
         super().reset_parameters()
 
     def forward(self, row_bc: Tensor) -> Tensor:
@@ -295,7 +326,10 @@ class TableEmbedding(Placed):
             values_bn = row_bc[:, self.numbers] if self.codes else row_bc
             if self.wide:
                 values_bn = values_bn.to(self.weight.dtype)  # codes may need float64
-            x_btd = values_bn[..., None] * self.weight + self.bias
+            if self.is_biased:
+                x_btd = values_bn[..., None] * self.weight + self.bias
+            else:
+                x_btd = values_bn[..., None] * self.weight
         if self.codes:
             codes_bn = row_bc[:, self.codes].long() if self.numbers else row_bc.long()
             if len(self.codes) > 1:
@@ -306,8 +340,4 @@ class TableEmbedding(Placed):
             x_btd = torch.cat((x_btd, self.categories(codes_bn)), dim=1)
         if self.mixed:
             x_btd = x_btd[:, self.order]
-        if self.placing == "learned" and self.offset > 0:
-            x_btd = x_btd + self.position[self.offset :]
-        elif self.placing == "learned":
-            x_btd = x_btd + self.position
-        return x_btd
+        return self._placed(x_btd)

@@ -82,8 +82,9 @@ class Constants:
             same = evaluate(new, self.values) == evaluate(node, {})
         except NotStatic:
             return node
-        names = any(isinstance(each, ast.Name) for each in ast.walk(new))
-        plain = all(isinstance(each, _WRITTEN) for each in ast.walk(new))
+        names = any(isinstance(one, ast.Name) and one.id in self.values for one in ast.walk(new))
+        written = (*_WRITTEN, ast.Call, ast.Attribute) if isinstance(node, ast.Call) else _WRITTEN
+        plain = all(isinstance(each, written) for each in ast.walk(new))
         return new if names and same and plain else node
 
     def _named(self, atom: ast.expr, known: Bound) -> ast.expr:

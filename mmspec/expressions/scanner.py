@@ -39,6 +39,7 @@ _MADE_OF: Final = {
     "mask": "join patterns with ~ (not), & (and), | (or), and write arguments in parentheses",
     "claim": "a claim holds names, numbers, ( ) and the comparisons <= < >= > ==",
     "size": "a size uses + - * / // and parentheses, such as 4*d",
+    "factor": "a factor uses + - * / sqrt and parentheses, such as 1/sqrt(d)",
     "quantity": "write a number and a unit, such as `100 Hz`",
 }
 """What an expression holds, for a character that is none of it."""

@@ -69,6 +69,14 @@ def _size(value: Any, info: ValidationInfo) -> Any:
     return parsed(lambda _text, span: dimension.evaluate(value, dims, span), str(value))
 
 
+def _factor(value: Any, info: ValidationInfo) -> Any:
+    """Evaluate an expression with the spec's `dims`; a number stands for itself."""
+    if not isinstance(value, str):
+        return value
+    dims: Mapping[str, int] = (info.context or {}).get("dims", {})
+    return parsed(lambda text, span: dimension.factor(text, dims, span), value)
+
+
 def _held(value: float) -> float:
     """A number that float32 holds, in which models compute; its limits are those of IEEE 754."""
     if abs(value) > _MOST:
@@ -91,4 +99,10 @@ Size = Annotated[
 Held = AfterValidator(_held)
 Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Held]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Held]
+_WrittenFactor = (
+    Annotated[float, Field(gt=0)]
+    | Annotated[str, Field(description="of the `dims`", examples=["1/sqrt(d)"])]
+)
+Factor = Annotated[Positive, BeforeValidator(_factor, json_schema_input_type=_WrittenFactor)]
+"""A positive number, or an expression that gives one."""
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Held]

@@ -40,6 +40,15 @@ class Biases(Model):
     """Of layer and group norms."""
 
 
+class RowBiases(Model):
+    """Which of what makes tokens of a modality's raw values has a bias; unless told, all."""
+
+    patch: bool = True
+    """Of the map from raw values to features."""
+    norm: bool = True
+    """Of the norm of the tokens."""
+
+
 _UNBIASED: Final = ("router",)
 """Roles that have no bias unless it is asked for by name."""
 
@@ -56,10 +65,18 @@ def has_bias(bias: bool | Biases, role: Role) -> bool:
     return bias.linear and role not in _UNBIASED
 
 
+def of_rows(bias: bool | RowBiases, role: Literal["patch", "norm"]) -> bool:
+    """Whether what has this role in a modality has a bias."""
+    return bias if isinstance(bias, bool) else bool(getattr(bias, role))
+
+
 def _tag(value: Any) -> str:
-    return "[roles]" if isinstance(value, Mapping | Biases) else "[flag]"
+    return "[roles]" if isinstance(value, Mapping | Biases | RowBiases) else "[flag]"
 
 
 Bias = Annotated[
     Annotated[bool, Tag("[flag]")] | Annotated[Biases, Tag("[roles]")], Discriminator(_tag)
+]
+RowBias = Annotated[
+    Annotated[bool, Tag("[flag]")] | Annotated[RowBiases, Tag("[roles]")], Discriminator(_tag)
 ]

@@ -12,8 +12,11 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from mmspec.diagnostics import Diagnostic, shortened
 from mmspec.expressions import quantity
 from mmspec.expressions.scanner import write
-from mmspec.schema.base import Kind, Model, Refused, Size, nearest_divisor, parsed
+from mmspec.schema.base import Factor, Kind, Model, Refused, Size, nearest_divisor, parsed
+from mmspec.schema.bias import RowBias
 from mmspec.schema.names import Name
+from mmspec.schema.norm import NONE as NO_NORM
+from mmspec.schema.norm import Norm
 from mmspec.schema.position import NONE, Position
 
 
@@ -51,9 +54,23 @@ class _Common(Model, Generic[Kind]):
 
     position: Position = NONE
     """Where its tokens are told that they stand."""
+    scale: Factor = 1.0
+    """What its tokens are multiplied by, once they are placed."""
+    norm: Norm = NO_NORM
+    """Of its tokens, after all else."""
+    bias: RowBias = True
+    """Whether the map of its raw values has a bias, and its norm; or by role."""
     optional: bool = False
     """Whether a batch may do without it."""
     kind: Kind
+
+    @model_validator(mode="after")
+    def _no_placement(self) -> Self:
+        """Raise Refused where a norm says where it stands: there is one place."""
+        if "placement" in self.norm.model_fields_set:
+            message = "the norm of a modality stands after its sum; it has no `placement`"
+            raise Refused(Diagnostic("MM105", message, help="remove it"), "norm", "placement")
+        return self
 
     @property
     def ids(self) -> int:

@@ -72,6 +72,8 @@ class NoNorm(Model):
     kind: Literal["none"]
 
 
+NONE: Final = NoNorm.model_construct(kind="none")
+
 KINDS: Final[dict[str, Any]] = choice.by_name(LayerNorm, RmsNorm, GroupNorm)
 """Every norm by its name."""
 _CHOICES: Final = {**KINDS, **choice.by_name(NoNorm)}

@@ -11,7 +11,7 @@ from mmspec.diagnostics import Diagnostic
 from mmspec.expressions import mask as masks
 from mmspec.expressions import words
 from mmspec.schema import choice
-from mmspec.schema.base import Model, Positive, Refused, parsed
+from mmspec.schema.base import Factor, Model, Positive, Refused, parsed
 from mmspec.schema.norm import KINDS as OTHER_NORMS
 from mmspec.schema.norm import Normed
 
@@ -95,7 +95,7 @@ class Scores(Model):
 
     qk_norm: Annotated[HeadNorm, choice.reader("qk_norm", NORMS)] | None = None
     """A norm of queries and keys, before they are turned."""
-    scale: Positive | None = None
+    scale: Factor | None = None
     """What q k is multiplied by; by default 1 / sqrt(head width)."""
     sink: bool = False
     """Whether a learned score of each head joins the softmax, with the value 0."""

@@ -61,15 +61,15 @@ POSITIONS = {
 }
 
 
-def placed(position: str) -> ir.Position:
+def placed(position: str) -> ir.Sum:
     """A position by its name here or in the language."""
-    return POSITIONS.get(position) or ir.Position(position)
+    return ir.Sum(POSITIONS.get(position) or ir.Position(position))
 
 
 def places(part: nn.Module, position: str, tokens: int, columns: int = 1) -> Tensor:
     """What a position adds to each token."""
-    if placed(position).kind == "learned":
-        offset = placed(position).offset
+    if placed(position).position.kind == "learned":
+        offset = placed(position).position.offset
         return part.get_parameter("position")[offset : offset + tokens]
     made: dict[str, Callable[[int], list[float]]] = {
         "sincos": lambda t: wave(t, D),
@@ -127,7 +127,7 @@ def test_positions_begin_anew_in_each_document(position: str) -> None:
     ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
     expected = part.table.weight[ids] + places(part, position, 5)[at]
     same_gradients(part(ids, at), expected, list(part.parameters()))
-    frames = filled(FrameEmbedding(2, 3, D, placed(position), 11, packed=True))
+    frames = filled(FrameEmbedding(2, 3, D, placed(position), 11, True, packed=True))
     x = normal(2, 15, 2)
     expected = frames.frames(x.reshape(2, 5, 6)) + places(frames, position, 5)[at]
     same_gradients(frames(x, None, at), expected, list(frames.parameters()))
@@ -139,7 +139,7 @@ def test_a_patch_is_channel_row_column(
     channels: int, rows: int, columns: int, patch: int, position: str
 ) -> None:
     sizes = (channels, rows * patch, columns * patch)
-    part = filled(ImageEmbedding(sizes, (rows, columns), patch, D, placed(position)))
+    part = filled(ImageEmbedding(sizes, (rows, columns), patch, D, placed(position), True))
     pixels = normal(2, channels, rows * patch, columns * patch)
     tokens = []
     for b in range(2):
@@ -164,7 +164,7 @@ def test_frames_past_the_length_are_zero(
     patch: int, lengths: list[int] | None, position: str
 ) -> None:
     frames, features = 7, 5
-    part = filled(FrameEmbedding(features, patch, D, placed(position), 13))
+    part = filled(FrameEmbedding(features, patch, D, placed(position), 13, True))
     x = normal(3, frames, features)
     length = None if lengths is None else torch.tensor(lengths)
     tokens = []
@@ -191,7 +191,9 @@ def test_a_tubelet_is_frame_channel_row_column(
     sizes = (channels, rows * patch, columns * patch)
     deep = math.ceil(frames / tubelet)
     most = (deep + 1) * rows * columns
-    part = filled(VideoEmbedding(sizes, (rows, columns), patch, tubelet, D, placed(position), most))
+    part = filled(
+        VideoEmbedding(sizes, (rows, columns), patch, tubelet, D, placed(position), most, True)
+    )
     learned = {"position"} if "learned" in position else set()
     assert set(weights(part)) == {"patch.weight", "patch.bias"} | learned
     x = normal(3, frames, *sizes)
@@ -220,7 +222,7 @@ def test_a_tubelet_is_frame_channel_row_column(
 
 
 def test_a_video_may_have_no_frame_and_anything_past_its_length() -> None:
-    part = filled(VideoEmbedding((1, 4, 6), (2, 3), 2, 2, D, placed("sincos-2d"), 12))
+    part = filled(VideoEmbedding((1, 4, 6), (2, 3), 2, 2, D, placed("sincos-2d"), 12, True))
     assert part(torch.zeros(3, 0, 1, 4, 6).double(), torch.zeros(3, dtype=torch.int64)).shape == (
         3,
         0,
@@ -233,7 +235,7 @@ def test_a_video_may_have_no_frame_and_anything_past_its_length() -> None:
 
 
 def test_frames_past_the_length_may_be_anything() -> None:
-    part, x = filled(FrameEmbedding(2, 3, D, placed("none"), 4)), normal(1, 7, 2).detach()
+    part, x = filled(FrameEmbedding(2, 3, D, placed("none"), 4, True)), normal(1, 7, 2).detach()
     spoilt = x.clone()
     spoilt[0, 4:] = torch.nan
     assert torch.equal(part(spoilt, torch.tensor([4]), UNUSED), part(x, torch.tensor([4]), UNUSED))
@@ -242,7 +244,7 @@ def test_frames_past_the_length_may_be_anything() -> None:
 @pytest.mark.parametrize("position", ["none", "learned"])
 @pytest.mark.parametrize("columns", [(0, 3, 0, 5), (3, 0, 5), (0, 0, 0), (2, 7), (0,), (4,)])
 def test_a_token_for_each_column_in_order(columns: tuple[int, ...], position: str) -> None:
-    part = filled(TableEmbedding(columns, D, placed(position)))
+    part = filled(TableEmbedding(columns, D, placed(position), True))
     codes = torch.tensor([[n - 1 for n in columns], [0 for _ in columns]], dtype=torch.float64)
     values = normal(2, len(columns)).detach()
     row = torch.tensor([[not n for n in columns]]).double() * values + codes.clamp(min=0)

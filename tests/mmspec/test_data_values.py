@@ -172,7 +172,7 @@ def test_a_high_code_reaches_the_model_as_it_is() -> None:
 
 
 def test_a_model_reads_the_row_of_a_high_code() -> None:
-    part = TableEmbedding((0, 2**24 + 8), 1, ir.Position("none"))
+    part = TableEmbedding((0, 2**24 + 8), 1, ir.Sum(ir.Position("none")), True)
     with torch.no_grad():
         part.categories.weight.zero_()
         part.categories.weight[2**24 + 1] = 7

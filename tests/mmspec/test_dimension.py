@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmspec.diagnostics import MmspecError, Span
-from mmspec.expressions.dimension import evaluate
+from mmspec.expressions.dimension import evaluate, factor
 
 DIMS = {"d": 64, "heads": 4, "k1_x": 7}
 
@@ -23,6 +23,7 @@ DIMS = {"d": 64, "heads": 4, "k1_x": 7}
     [
         *[(12, 12), ("12", 12), ("4*d", 256), (" 4 * d ", 256), ("d/heads", 16), ("d//k1_x", 9)],
         *[("2+3*4", 14), ("(2+3)*4", 20), ("d-heads-1", 59), ("d/heads/2", 8), ("-2+d", 62)],
+        *[("min(d, heads)", 4), ("max(1, d//heads, 3)*2", 32), ("max(d)", 64)],
         *[("d--2", 66), ("1e3", 1000), ("2147483647", 2**31 - 1), ("65536*65536/4", 2**30)],
     ],
 )
@@ -70,6 +71,42 @@ def test_refused(code: str, text: str) -> None:
     assert found.code == code
     assert found.span is not None
     assert 5 <= found.span.column <= 5 + len(text)
+
+
+FACTORS = {
+    "sqrt(d)": 8.0,
+    "1/sqrt(128)": 0.08838834764831845,
+    "0.5": 0.5,
+    "d/k1_x": 9.142857142857142,
+    "sqrt(2*d) // 4": 2.0,
+    "min(sqrt(heads), 1.5) - -1e-2": 1.51,
+}
+
+
+@pytest.mark.parametrize("text", FACTORS)
+def test_factors(text: str) -> None:
+    assert factor(text, DIMS) == pytest.approx(FACTORS[text], rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("sqrt(d, 2)", "MM203", "one number"),
+        ("sqrt(-d)", "MM203", "not negative"),
+        ("sqrt d", "MM202", "not among `dims`"),
+        ("root(d)", "MM202", "not among `dims`"),
+        ("d/0", "MM203", "division by zero"),
+        ("sqrt()", "MM201", "expected"),
+        ("1e30*1e30", "MM203", "too large"),
+        ("d**2", "MM201", "unexpected `**`"),
+    ],
+)
+def test_a_factor_that_is_none_is_told(text: str, code: str, said: str) -> None:
+    with pytest.raises(MmspecError) as caught:
+        factor(text, DIMS, Span("s.yaml", 1, 1, 1, len(text) + 1))
+    (found,) = caught.value.diagnostics
+    assert found.code == code
+    assert said in found.message
 
 
 @pytest.mark.parametrize("value", [0, -1, 2**31])

@@ -110,7 +110,7 @@ SIZES = [
     ("d % 3", "a size uses + - * / // and parentheses"),
     ("2**d", "a size has no powers"),
     ("d^2", "a size has no powers"),
-    ("max(d, 3)", "a size has no functions"),
+    ("mean(d, 3)", "the functions of a size: max, min"),
     ("inf", "a size is finite"),
 ]
 

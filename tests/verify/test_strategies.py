@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from large import is_deep
 
 from mmspec.compiler.lower.lower import lower
+from mmspec.schema.bias import RowBiases
 from mmspec.schema.spec import Spec
 from mmspec.verify.reference import expected_weights
 from mmspec.verify.strategies import inputs, load, spec_dicts, specs, weights
@@ -37,6 +38,9 @@ def features(spec: Spec) -> set[str]:
     found = {f"{m.kind} {m.position.kind}" for m in spec.modalities.values()}
     found |= {f"optional {m.optional}" for m in spec.modalities.values()}
     found |= {h.kind for h in spec.heads.values()}
+    for m in spec.modalities.values():
+        found |= {f"tokens by {m.norm.kind}"} | ({"scaled tokens"} if m.scale != 1 else set())
+        found |= {"patch"} if isinstance(m.bias, RowBiases) else set()
     for stream in spec.streams.values():
         found |= {stream.source.fusion, stream.feed_forward.kind, stream.feed_forward.activation}
         found |= {stream.norm.kind, stream.norm.placement}
@@ -77,6 +81,11 @@ EXPECTED = (
         "cross",
         "norm_keys",
         "film",
+        "scaled tokens",
+        "tokens by layer",
+        "tokens by rms",
+        "tokens by group",
+        "patch",
         "own head width",
         "no final norm",
         "separate documents",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
+from mmspec.verify.costs.norm import norm
 from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
 from mmspec.verify.costs.polynomial import BATCH
 
 
 def costs(sizes: Sizes, node: ir.Embed) -> Part:
     """Cost of one embedding."""
-    learned = node.position.kind == "learned"
-    positions = node.out.segments[0].tokens.max + node.position.offset if learned else 0
-    cost = _tokens(sizes, node) + weights(positions * node.out.width)
+    position, width = node.sum.position, node.out.width
+    learned = position.kind == "learned"
+    positions = node.out.segments[0].tokens.max + position.offset if learned else 0
+    cost = _tokens(sizes, node) + weights(positions * width)
+    if node.sum.norm is not None:
+        cost += norm(sizes.rows(node.out), width, node.sum.norm)
     return cost.part(node.module, "modality", node.raw.name, node.stream)
 
 
@@ -21,13 +25,15 @@ def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
         return weights(raw.vocab * width)
     if isinstance(raw, ir.Row):
         present = node.modality not in sizes.absent
-        return _table(raw.columns, width) + keeps(BATCH * (raw.columns.count(0) * present))
-    cost = linear(sizes.rows(node.out), raw.inputs, width, bias=True)
+        return _table(raw.columns, width, node.bias) + keeps(
+            BATCH * (raw.columns.count(0) * present)
+        )
+    cost = linear(sizes.rows(node.out), raw.inputs, width, bias=node.bias)
     if isinstance(raw, ir.Frames) and raw.patch == 1:
         return Cost(cost.parameters, cost.active, cost.dense, cost.useful)
     return cost
 
 
-def _table(columns: tuple[int, ...], width: int) -> Cost:
+def _table(columns: tuple[int, ...], width: int, bias: bool) -> Cost:
     """Number columns times a row of weights (elementwise), category columns a look-up."""
-    return weights((2 * columns.count(0) + sum(columns)) * width)
+    return weights(((1 + bias) * columns.count(0) + sum(columns)) * width)

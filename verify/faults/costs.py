@@ -22,7 +22,7 @@ def _untied(head: ir.Head) -> ir.Head:
 
 
 def _no_position(node: ir.Node) -> ir.Node:
-    return replace(node, position=ir.Position("none")) if isinstance(node, ir.Embed) else node
+    return replace(node, sum=ir.Sum(ir.Position("none"))) if isinstance(node, ir.Embed) else node
 
 
 FAULTS: tuple[Fault, ...] = (

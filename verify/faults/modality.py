@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mmspec.verify.faults.fault import Fault, source
+from dataclasses import replace
+
+from mmspec.compiler import ir
+from mmspec.verify.faults.fault import Fault, plan, read_as, reckoned, source
 from mmspec.verify.faults.specs import (
     CAPTION,
     COUNTED,
@@ -11,10 +14,81 @@ from mmspec.verify.faults.specs import (
     LEAVING,
     ROUTED,
     SCREENED,
+    SUMMED,
     TOWERS,
 )
 
+
+def _without_norms(made: ir.Plan) -> ir.Plan:
+    """No modality norms its tokens."""
+    nodes = (
+        replace(node, sum=replace(node.sum, norm=None)) if isinstance(node, ir.Embed) else node
+        for node in made.nodes
+    )
+    return replace(made, nodes=tuple(nodes))
+
+
+def _unscaled(made: ir.Plan) -> ir.Plan:
+    """No modality scales its tokens."""
+    nodes = (
+        replace(node, sum=replace(node.sum, scale=1.0)) if isinstance(node, ir.Embed) else node
+        for node in made.nodes
+    )
+    return replace(made, nodes=tuple(nodes))
+
+
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "embedding-not-scaled",
+        "tokens are not multiplied by the scale of their modality",
+        SUMMED,
+        ("P59", "R1"),
+        plan(_unscaled),
+    ),
+    Fault(
+        "embedding-scaled-before-its-position",
+        "positions are added to rows that are scaled already",
+        SUMMED,
+        ("P59", "R1"),
+        source(
+            (r"x_btd \+ self\.position\n", "x_btd + self.position / 1.5\n"),
+        ),
+    ),
+    Fault(
+        "embedding-norm-left-out",
+        "the norm of one modality's tokens is left out",
+        SUMMED,
+        ("P59", "R1"),
+        source((r"(1\.5 \* x_btd\n +)return self\.norm\(x_btd\)", r"\1return x_btd")),
+    ),
+    Fault(
+        "embedding-norm-not-counted",
+        "costs know no norms of a modality's tokens",
+        SUMMED,
+        ("P54",),
+        reckoned(_without_norms),
+    ),
+    Fault(
+        "root-of-a-factor-lost",
+        "`sqrt(d)` is read as `d`",
+        SUMMED,
+        ("P57",),
+        read_as("sqrt(d)", "d"),
+    ),
+    Fault(
+        "decoding-embedding-not-scaled",
+        "in decoding the next tokens are not scaled",
+        SUMMED,
+        ("P17",),
+        source((r"math\.sqrt\(WIDTH\) \* ", ""), file="decoding.py"),
+    ),
+    Fault(
+        "decoding-embedding-not-normed",
+        "in decoding the next tokens are not normed",
+        SUMMED,
+        ("P17",),
+        source((r"return embedding\.norm\(x_bcd\)", "return x_bcd"), file="decoding.py"),
+    ),
     Fault(
         "position-offset-lost",
         "the first token has the first row of the table of positions",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -110,26 +111,43 @@ def _said(data: Data, stream: str) -> dict[str, Any]:
 
 
 def size(data: Data, value: Any) -> int:
-    """A size as it is written: a number, or a sum of products of `dims`."""
-    if isinstance(value, int):
-        return value
-    dims: dict[str, int] = {}
+    """A size as it is written: a number, or an expression of `dims`."""
+    return value if isinstance(value, int) else int(number(data, value))
+
+
+def number(data: Data, text: str) -> Fraction | float:
+    """What an expression of `dims` is: exact, but for roots."""
+    dims: dict[str, Fraction | float] = {}
     for name, said in data.get("dims", {}).items():
-        dims[name] = _sized(ast.parse(str(said), mode="eval").body, dims)
-    return _sized(ast.parse(value, mode="eval").body, dims)
+        dims[name] = _evaluated(ast.parse(str(said), mode="eval").body, dims)
+    return _evaluated(ast.parse(text.strip(), mode="eval").body, dims)
 
 
-def _sized(node: ast.expr, dims: Mapping[str, int]) -> int:
-    if isinstance(node, ast.Name):
-        return dims[node.id]
-    if isinstance(node, ast.UnaryOp):
-        return -_sized(node.operand, dims)
-    if isinstance(node, ast.BinOp):
-        left, right = _sized(node.left, dims), _sized(node.right, dims)
-        if isinstance(node.op, ast.Add | ast.Sub):
-            return left + right if isinstance(node.op, ast.Add) else left - right
-        return left * right if isinstance(node.op, ast.Mult) else left // right
-    return int(ast.literal_eval(node))
+def _evaluated(node: ast.expr, dims: Mapping[str, Fraction | float]) -> Fraction | float:
+    match node:
+        case ast.Name(name):
+            return dims[name]
+        case ast.UnaryOp(operand=inner):
+            return -_evaluated(inner, dims)
+        case ast.BinOp(left, sign, right):
+            sides = _evaluated(left, dims), _evaluated(right, dims)
+            joined: Fraction | float = _JOINED[type(sign)](*sides)
+            return joined
+        case ast.Call(func=ast.Name(name), args=given):
+            values = [_evaluated(each, dims) for each in given]
+            found: Fraction | float = _CALLED[name](*values)
+            return found
+    return Fraction(str(ast.literal_eval(node)))
+
+
+_JOINED: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+}
+_CALLED: Final[Mapping[str, Callable[..., Any]]] = {"min": min, "max": max, "sqrt": math.sqrt}
 
 
 def places(data: Data, name: str, count: int, documents: Ints | None = None) -> Places:

@@ -20,13 +20,15 @@ from mmspec.verify.subject import Subject
 _STRANGER = "zz_unknown"
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
+_MODALITY: dict[str, Any] = {"position": "none", "optional": False, "scale": 1.0, "bias": True}
+_MODALITY["norm"] = {"kind": "none"}
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
-    ("modality", "tokens"): {"position": "none", "optional": False},
-    ("modality", "image"): {"position": "none", "optional": False, "channels": 3},
-    ("modality", "video"): {"position": "none", "optional": False, "channels": 3, "tubelet": 1},
-    ("modality", "audio"): {"position": "none", "optional": False, "patch": 1},
-    ("modality", "series"): {"position": "none", "optional": False, "patch": 1},
-    ("modality", "table"): {"position": "none", "optional": False},
+    ("modality", "tokens"): _MODALITY,
+    ("modality", "image"): {**_MODALITY, "channels": 3},
+    ("modality", "video"): {**_MODALITY, "channels": 3, "tubelet": 1},
+    ("modality", "audio"): {**_MODALITY, "patch": 1},
+    ("modality", "series"): {**_MODALITY, "patch": 1},
+    ("modality", "table"): _MODALITY,
     ("feed_forward", "mlp"): {"activation": "gelu"},
     ("feed_forward", "glu"): {"activation": "gelu"},
     ("feed_forward", "by-modality"): {"activation": "gelu"},
@@ -127,6 +129,11 @@ def _compare_leaf(subject: Subject, made: Any, keys: Keys, value: Any) -> None:
     if text is not None and (wrong := _mistyped(text, value)):
         raise Broken(f"`{text}` is read as {wrong}", keys)
     found = _maybe(made, keys)
+    if isinstance(value, str) and isinstance(found, int | float) and not isinstance(found, bool):
+        wanted = float(reading.number(subject.document.data, value))
+        if abs(found - wanted) > 1e-9 * abs(wanted):
+            where = ".".join(map(str, keys))
+            raise Broken(f"{where} is {found!r}; `{value}` is {wanted!r}", keys)
     if (
         found is None
         or isinstance(found, dict | list)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from mmspec.schema.fusion import Transformer
 from mmspec.schema.init import FanIn, Gpt2, TruncatedNormal
+from mmspec.schema.modality import Modality, Table
 from mmspec.schema.norm import Norm
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
@@ -79,6 +80,9 @@ def _fixed(spec: Spec, name: str) -> Start | None:
     module, _, last = name.rpartition(".")
     if module.endswith(".sink"):
         return Start("constant", 0.0)
+    if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
+        offset = getattr(modality.norm, "offset", None)
+        return Start("constant", float(last == "weight" and offset is None))
     if found := _NORM.fullmatch(module):
         norm = _norm(spec.streams[found["stream"]], module)
         offset = getattr(norm, "offset", None) if found["where"] == "stream" else None
@@ -106,7 +110,7 @@ def _norm(stream: Stream, module: str) -> Norm:
 def _drawn(spec: Spec, name: str, shapes: Shapes) -> Start:
     init = spec.init
     if isinstance(init, FanIn):
-        return _by_inputs(name, shapes)
+        return _by_inputs(spec, name, shapes)
     if name.endswith(".bias"):
         return Start("constant", 0.0)
     if isinstance(init, Gpt2):
@@ -114,23 +118,27 @@ def _drawn(spec: Spec, name: str, shapes: Shapes) -> Start:
     return Start("truncated" if isinstance(init, TruncatedNormal) else "normal", init.std)
 
 
-def _by_inputs(name: str, shapes: Shapes) -> Start:
+def _embedded(spec: Spec, module: str) -> Modality | None:
+    """The modality that a module embeds."""
+    for name, modality in spec.modalities.items():
+        if module == f"{name}_embedding" or module.startswith(f"{name}_embedding_"):
+            return modality
+    return None
+
+
+def _by_inputs(spec: Spec, name: str, shapes: Shapes) -> Start:
     """fan-in: linears by their inputs, tables and what is added to tokens small."""
     module, _, last = name.rpartition(".")
+    is_table = isinstance(_embedded(spec, module), Table)
     if last in ("position", "queries", "source") or module.endswith(".table"):
         return Start("normal", _SMALL)
-    if module.endswith(".categories") or (last == "weight" and _is_table(module, shapes)):
+    if module.endswith(".categories") or (last == "weight" and is_table):
         return Start("normal", 1.0)
-    if last == "bias" and _is_table(module, shapes):
+    if last == "bias" and is_table:
         return Start("constant", 0.0)
     if last in ("up", "down"):
         return Start("normal", shapes[name][1] ** -0.5)
     return Start("uniform", shapes[f"{module}.weight"][1] ** -0.5)
-
-
-def _is_table(module: str, shapes: Shapes) -> bool:
-    """Whether a module holds the numbers of a table: a weight and a bias of one shape."""
-    return len(shapes.get(f"{module}.bias", ())) == 2
 
 
 def _shrunk(spec: Spec, name: str) -> float:

@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 
 from mmspec.schema import modality as kinds
+from mmspec.schema.bias import of_rows
+from mmspec.schema.norm import NoNorm
 from mmspec.schema.position import Learned, Sincos
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
+from mmspec.verify.reference.norm import normalise
+from mmspec.verify.reference.norm import shapes as norm_shapes
 from mmspec.verify.reference.places import Layout
 
 
@@ -78,7 +82,10 @@ def embed(
         x = _frames(modality, w, values[:length])
     else:
         x = _table(modality, w, values)
-    return x + _position(modality, w, places, x.shape[1])
+    x = modality.scale * (x + _position(modality, w, places, x.shape[1]))
+    if isinstance(modality.norm, NoNorm):
+        return x
+    return normalise(x, w.at("norm"), modality.norm, of_rows(modality.bias, "norm"))
 
 
 def _image(image: kinds.Image, w: Weights, pixels: Tensor) -> Tensor:
@@ -88,7 +95,9 @@ def _image(image: kinds.Image, w: Weights, pixels: Tensor) -> Tensor:
         for row in range(0, image.size[0], p)
         for column in range(0, image.size[1], p)
     ]
-    return torch.stack([linear(patch, w.at("patch")) for patch in patches])
+    return torch.stack(
+        [linear(patch, w.at("patch"), of_rows(image.bias, "patch")) for patch in patches]
+    )
 
 
 def _video(video: kinds.Video, w: Weights, values: Tensor) -> Tensor:
@@ -101,7 +110,9 @@ def _video(video: kinds.Video, w: Weights, values: Tensor) -> Tensor:
             for row in range(0, video.size[0], p)
             for column in range(0, video.size[1], p)
         ]
-    return torch.stack([linear(token, w.at("patch")) for token in tokens])
+    return torch.stack(
+        [linear(token, w.at("patch"), of_rows(video.bias, "patch")) for token in tokens]
+    )
 
 
 def _frames(frames: kinds.Frames, w: Weights, values: Tensor) -> Tensor:
@@ -110,7 +121,7 @@ def _frames(frames: kinds.Frames, w: Weights, values: Tensor) -> Tensor:
         token = torch.zeros(frames.patch, frames.features, dtype=torch.float64)
         found = values[start : start + frames.patch].to(torch.float64)
         token = torch.cat([found, token[found.shape[0] :]])
-        tokens.append(linear(token.reshape(-1), w.at("frames")))
+        tokens.append(linear(token.reshape(-1), w.at("frames"), of_rows(frames.bias, "patch")))
     return torch.stack(tokens)
 
 
@@ -121,7 +132,9 @@ def _table(table: kinds.Table, w: Weights, row: Tensor) -> Tensor:
             tokens.append(w["categories.weight"][offset + int(value)])
             offset += column.categories
         else:
-            tokens.append(value * w["weight"][numbers] + w["bias"][numbers])
+            biased = of_rows(table.bias, "patch")
+            added = w["bias"][numbers] if biased else 0.0
+            tokens.append(value * w["weight"][numbers] + added)
             numbers += 1
     return torch.stack(tokens)
 
@@ -168,19 +181,24 @@ def sincos(t: int, width: int) -> Tensor:
 def shapes(modality: kinds.Modality, width: int) -> Shapes:
     """Names and shapes of the embedding's weights."""
     found: Shapes = {}
+    bias = of_rows(modality.bias, "patch")
     if isinstance(modality, kinds.Tokens):
         found["table.weight"] = (modality.vocab, width)
     elif isinstance(modality, kinds.Image | kinds.Video):
         deep = modality.tubelet if isinstance(modality, kinds.Video) else 1
-        found |= linear_shapes("patch", deep * modality.channels * modality.patch**2, width)
+        pixels = deep * modality.channels * modality.patch**2
+        found |= linear_shapes("patch", pixels, width, bias)
     elif isinstance(modality, kinds.Frames):
-        found |= linear_shapes("frames", modality.patch * modality.features, width)
+        found |= linear_shapes("frames", modality.patch * modality.features, width, bias)
     else:
         columns = modality.columns.values()
         codes = [c.categories for c in columns if isinstance(c, kinds.Categories)]
         numbers = len(modality.columns) - len(codes)
-        found |= {"weight": (numbers, width), "bias": (numbers, width)} if numbers else {}
+        found |= {"weight": (numbers, width)} if numbers else {}
+        found |= {"bias": (numbers, width)} if numbers and bias else {}
         found |= {"categories.weight": (sum(codes), width)} if codes else {}
     if isinstance(modality.position, Learned):
         found["position"] = (max_tokens(modality) + modality.position.offset, width)
-    return found
+    if isinstance(modality.norm, NoNorm):
+        return found
+    return found | norm_shapes("norm", width, modality.norm, of_rows(modality.bias, "norm"))

@@ -26,6 +26,10 @@ _CALLS = {
 """Positions with arguments."""
 
 
+_NORMS: tuple[Any, ...] = ({"kind": "rms", "eps": 0.1}, "group(1)", {"offset": 1})
+"""Norms that go with any width."""
+
+
 def kind_of(position: Any) -> str:
     """The kind of a position that was drawn."""
     return str(position["kind"]) if isinstance(position, dict) else str(position).split("(")[0]
@@ -56,7 +60,18 @@ def _modality(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         body["position"] = draw(st.sampled_from([position, *_CALLS.get(position, ())]))
     if draw(st.booleans()):
         body["optional"] = True
-    return body
+    return body | draw(_finish()) if draw(st.sampled_from([False, False, True])) else body
+
+
+@st.composite
+def _finish(draw: st.DrawFn) -> dict[str, Any]:
+    """What its tokens become once they are placed, and which maps have a bias."""
+    found = {
+        "scale": draw(st.sampled_from([None, 0.5, "sqrt(8)", 3])),
+        "norm": draw(st.sampled_from([None, "layer", *_NORMS])),
+        "bias": draw(st.sampled_from([None, False, {"patch": False}, {"norm": False}])),
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 @st.composite
