@@ -36,7 +36,8 @@ def _node(part: Any) -> Iterator[str]:
 def _field(name: str, value: Any, pad: str) -> Iterator[str]:
     if value is None or value == () or isinstance(value, Span):
         return
-    if (name, value) in (("told", ""), ("order", (0,)), ("repeat", 1)) or name == "variant":
+    usual = (("told", ""), ("order", (0,)), ("repeat", 1), ("biased", True))
+    if (name, value) in usual or name == "variant":
         return
     if name == "variants":
         for number, block in enumerate(value):
@@ -44,6 +45,10 @@ def _field(name: str, value: Any, pad: str) -> Iterator[str]:
             yield from _nested(named, block, pad)
     elif isinstance(value, ir.Block | ir.Attention):
         yield from _nested(name, value, pad)
+    elif isinstance(value, ir.Sum):
+        yield f"{pad}position: {_text(value.position)}"
+        yield from _field("norm", value.norm, pad)
+        yield from [f"{pad}times {value.scale:g}"] if value.scale != 1 else []
     elif name in ("fusion", "raw", "answer", "loss"):
         yield f"{pad}{name}: {value.name}"
         for item in dataclasses.fields(value):

@@ -15,7 +15,7 @@ MOST = {
     "feed-forward": 3,
     "modality": 20,
     "head": 2,
-    "norm": 12,
+    "norm": 6,
     "score": 0,
     "mask": 2,
 }

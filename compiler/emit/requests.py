@@ -16,7 +16,7 @@ from mmspec.schema.spec import camel
 def embedding(node: ir.Embed, separate: bool = False) -> tuple[str, dict[str, Any]]:
     """Part of an embedding, and what it may take; separate: positions begin anew in documents."""
     known = {"width": node.out.width, "rows": node.sum, "packed": separate}
-    known["bias"] = node.bias
+    known["bias"] = node.biased
     known["max_tokens"] = node.out.segments[0].tokens.max
     return node.raw.part, known
 

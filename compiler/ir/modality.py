@@ -359,7 +359,7 @@ class Sum:
 class Embed:
     """Raw modality -> tokens. `module` is its attribute in the emitted model.
 
-    bias: whether the map of raw values has one.
+    biased: whether the map of raw values has a bias.
     """
 
     module: str
@@ -367,6 +367,6 @@ class Embed:
     modality: str
     raw: Raw
     sum: Sum
-    bias: bool
+    biased: bool
     stream: str
     span: Span | None

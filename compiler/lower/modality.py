@@ -10,7 +10,6 @@ from mmspec.compiler.lower.context import Context
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.schema import modality as schema
 from mmspec.schema.bias import of_rows
-from mmspec.schema.norm import NoNorm
 
 
 def tokens(context: Context, name: str) -> ir.Tokens:
@@ -66,8 +65,6 @@ def _raw(modality: schema.Modality) -> ir.Raw:
 def _sum(modality: schema.Modality) -> ir.Sum:
     """What its rows become."""
     position = ir.Position(**modality.position.model_dump())
-    if isinstance(modality.norm, NoNorm):
-        return ir.Sum(position, modality.scale)
     one = norm.lower(modality.norm, of_rows(modality.bias, "norm"))
     return ir.Sum(position, modality.scale, one)
 
@@ -101,7 +98,7 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
             modality=name,
             raw=_raw(modality),
             sum=_sum(modality),
-            bias=of_rows(modality.bias, "patch"),
+            biased=of_rows(modality.bias, "patch"),
             stream=stream,
             span=context.spec.span("modalities", name),
         )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 from mmspec.compiler import ir
 from mmspec.schema import norm as schema
 
 
-def lower(norm: schema.Normed, bias: bool) -> ir.Norm:
-    """A norm; bias: whether it has one, if its kind may."""
+@overload
+def lower(norm: schema.Normed, bias: bool) -> ir.Norm: ...
+@overload
+def lower(norm: schema.Norm, bias: bool) -> ir.Norm | None: ...
+def lower(norm: schema.Norm, bias: bool) -> ir.Norm | None:
+    """A norm, or None where there is none; bias: whether it has one, if its kind may."""
+    if isinstance(norm, schema.NoNorm):
+        return None
     offset = norm.offset or 0
     match norm:
         case schema.LayerNorm(eps=eps):

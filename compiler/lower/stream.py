@@ -8,7 +8,6 @@ from mmspec.compiler import ir
 from mmspec.compiler.lower import attention, halting, modality, norm, rotary, routing, scores
 from mmspec.compiler.lower.bias import biased
 from mmspec.compiler.lower.context import Context
-from mmspec.schema.norm import NoNorm, Normed
 from mmspec.schema.stream import Sublayer
 from mmspec.schema.wiring import Source
 
@@ -87,7 +86,7 @@ def _site(
 ) -> ir.Attention:
     """The site of a sub-layer; read: whose tokens its keys are, if not the stream's own."""
     kind, keys = one.of, segments if read is None else read.segments
-    made = norm.lower(kind.norm, kind.biased("norm")) if isinstance(kind.norm, Normed) else None
+    made = norm.lower(kind.norm, kind.biased("norm"))
     return ir.Attention(
         owner=owner,
         of="",
@@ -110,7 +109,7 @@ def _site(
 def _sublayer(one: Sublayer, mixer: ir.Mixer) -> ir.Sublayer:
     """What a block computes, with the norms around it and how it is added."""
     spec = one.normed or one.of
-    made = None if isinstance(spec.norm, NoNorm) else norm.lower(spec.norm, spec.biased("norm"))
+    made = norm.lower(spec.norm, spec.biased("norm"))
     before, after, post = (
         made if spec.norm.placement in placements else None
         for placements in (("pre", "sandwich"), ("sandwich", "branch"), ("post",))

@@ -104,3 +104,10 @@ def inherited(final: Any, norm: Any) -> Any:
     if isinstance(norm, str) and "(" in norm:
         whole = choice.called("norm", _CHOICES, norm)
     return {key: value for key, value in {**whole, **final}.items() if key != "placement"}
+
+
+def ends(norm: Any) -> bool:
+    """Whether a stream with this norm, as it is written, has one after its last block too."""
+    placement = norm.get("placement") if isinstance(norm, Mapping) else None
+    kind = norm.get("kind") if isinstance(norm, Mapping) else norm
+    return placement != "post" and kind != "none"

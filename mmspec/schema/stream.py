@@ -17,7 +17,7 @@ from mmspec.schema.block import OWN, AttentionEntry, Block, CrossEntry, Parallel
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
 from mmspec.schema.names import Name, VariantName
-from mmspec.schema.norm import FinalNorm, LayerNorm, NoNorm, Norm, Normed, inherited
+from mmspec.schema.norm import FinalNorm, LayerNorm, NoNorm, Norm, Normed, ends, inherited
 from mmspec.schema.rotary import Rotary, RotaryChoice
 from mmspec.schema.routing import FeedForward, Mlp
 from mmspec.schema.scores import Scores
@@ -148,9 +148,7 @@ class Stream(Model):
         norm = value.get("norm", "layer")
         if "final_norm" in value:
             return {**value, "final_norm": inherited(value["final_norm"], norm)}
-        placement = norm.get("placement") if isinstance(norm, dict) else None
-        is_none = (norm.get("kind") if isinstance(norm, dict) else norm) == "none"
-        return {**value, "final_norm": placement != "post" and not is_none}
+        return {**value, "final_norm": ends(norm)}
 
     @property
     def last_norm(self) -> Normed | None:

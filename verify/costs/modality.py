@@ -25,10 +25,10 @@ def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
         return weights(raw.vocab * width)
     if isinstance(raw, ir.Row):
         present = node.modality not in sizes.absent
-        return _table(raw.columns, width, node.bias) + keeps(
+        return _table(raw.columns, width, node.biased) + keeps(
             BATCH * (raw.columns.count(0) * present)
         )
-    cost = linear(sizes.rows(node.out), raw.inputs, width, bias=node.bias)
+    cost = linear(sizes.rows(node.out), raw.inputs, width, bias=node.biased)
     if isinstance(raw, ir.Frames) and raw.patch == 1:
         return Cost(cost.parameters, cost.active, cost.dense, cost.useful)
     return cost

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from mmspec.schema import modality as kinds
 from mmspec.schema.bias import of_rows
-from mmspec.schema.norm import NoNorm
 from mmspec.schema.position import Learned, Sincos
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
 from mmspec.verify.reference.norm import normalise
@@ -83,8 +82,6 @@ def embed(
     else:
         x = _table(modality, w, values)
     x = modality.scale * (x + _position(modality, w, places, x.shape[1]))
-    if isinstance(modality.norm, NoNorm):
-        return x
     return normalise(x, w.at("norm"), modality.norm, of_rows(modality.bias, "norm"))
 
 
@@ -199,6 +196,4 @@ def shapes(modality: kinds.Modality, width: int) -> Shapes:
         found |= {"categories.weight": (sum(codes), width)} if codes else {}
     if isinstance(modality.position, Learned):
         found["position"] = (max_tokens(modality) + modality.position.offset, width)
-    if isinstance(modality.norm, NoNorm):
-        return found
     return found | norm_shapes("norm", width, modality.norm, of_rows(modality.bias, "norm"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmspec.schema.norm import GroupNorm, LayerNorm, Normed, RmsNorm
+from mmspec.schema.norm import GroupNorm, LayerNorm, NoNorm, Norm, RmsNorm
 from mmspec.verify.reference.arithmetic import INPUT, Shapes, Weights
 
 
-def normalise(x: Tensor, w: Weights, norm: Normed, bias: bool) -> Tensor:
-    """A norm over the features of x."""
+def normalise(x: Tensor, w: Weights, norm: Norm, bias: bool) -> Tensor:
+    """A norm over the features of x, which stay as they are where there is none."""
+    if isinstance(norm, NoNorm):
+        return x
     x = w.note(x, INPUT)
     weight = w["weight"] if norm.offset is None else 1 + w["weight"]
     match norm:
@@ -47,7 +49,9 @@ def _group(x: Tensor, groups: int, eps: float) -> Tensor:
     return torch.cat([standard(part, eps) for part in parts], -1)
 
 
-def shapes(name: str, width: int, norm: Normed, bias: bool) -> Shapes:
-    """Names and shapes of the weights of a norm in a stream with biases or not."""
+def shapes(name: str, width: int, norm: Norm, bias: bool) -> Shapes:
+    """Names and shapes of the weights of a norm with a bias or not, if there is one."""
+    if isinstance(norm, NoNorm):
+        return {}
     found: Shapes = {f"{name}.weight": (width,)}
     return found | {f"{name}.bias": (width,)} if bias and norm.may_be_biased else found

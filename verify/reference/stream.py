@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmspec.schema.attention import Attention
 from mmspec.schema.bias import Bias, Role, has_bias
-from mmspec.schema.norm import NoNorm, Norm
+from mmspec.schema.norm import Norm
 from mmspec.schema.rotary import Rotary
 from mmspec.schema.routing import FeedForward
 from mmspec.schema.scores import Scores
@@ -157,7 +157,6 @@ def block(x: Tensor, made: Block, w: Weights, place: Place, notes: Notes) -> Ten
 
 
 def _normed(x: Tensor, layer: Layer, w: Weights) -> Tensor:
-    assert not isinstance(layer.norm, NoNorm)
     return normalise(x, w, layer.norm, has_bias(layer.bias, "norm"))
 
 
@@ -292,7 +291,6 @@ def _cross_shapes(one: Sublayer, width: int) -> Shapes:
     """The same of a `cross`; width: of the tokens that it reads."""
     layer, found = one.of, Shapes()
     if one.norm_keys:
-        assert not isinstance(layer.norm, NoNorm)
         biased = has_bias(layer.bias, "norm")
         found |= norm.shapes("context_norm", width, layer.norm, biased)
     found |= _joint_shapes("query", layer, layer.width, ("query",))
@@ -325,7 +323,6 @@ def _norm_shapes(one: Sublayer) -> Shapes:
     layer = one.normed
     ends = {"sandwich": ("norm", "norm_after"), "branch": ("norm_after",), "none": ()}
     for end in ends.get(layer.placement, ("norm",)):
-        assert not isinstance(layer.norm, NoNorm)
         biased = has_bias(layer.bias, "norm")
         found |= norm.shapes(one.norm or f"{one.name}_{end}", layer.width, layer.norm, biased)
     return found
