@@ -103,7 +103,7 @@ def test_every_spec_is_valid_and_every_feature_is_drawn() -> None:
     """Some 180 specs have all of it; in `make deep` 400 are drawn whatever the first ones have."""
     seen: Counter[str] = Counter()
 
-    @seed(5)
+    @seed(1)
     @settings(FAST, database=None, phases=[Phase.generate], report_multiple_bugs=False)
     @given(specs())
     def collect(text: str) -> None:
