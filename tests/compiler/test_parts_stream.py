@@ -115,7 +115,9 @@ def expected(part: Block, x: Tensor, kind: str, one: ir.Sublayer) -> Tensor:
 BLOCKS = list(product(KINDS, PLACES, NORMS))
 IN_PAIRS = [
     (kind, placement, norm)
-    for (i, kind), (j, placement), (k, norm) in product(*map(enumerate, (KINDS, PLACES, NORMS)))
+    for (i, kind), (j, placement), (k, norm) in product(
+        enumerate(KINDS), enumerate(PLACES), enumerate(NORMS)
+    )
     if i == (j + k) % len(KINDS)
 ]
 """Some of them: every kind at every placement, with every norm, and every norm at every one."""
