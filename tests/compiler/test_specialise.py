@@ -528,7 +528,7 @@ def test_the_same_requests_give_the_same_bytes() -> None:
     folder = Path(__file__).parent
     code = "import sys, test_specialise; sys.stdout.write(test_specialise.everything())"
     for seed in ("0", "1"):
-        path = os.pathsep.join([str(folder.parents[1]), str(folder)])
+        path = os.pathsep.join(map(str, (folder.parents[1], folder.parent, folder)))
         done = subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path},
