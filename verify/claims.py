@@ -154,7 +154,7 @@ def _form(polynomial: costing.Polynomial) -> str:
 def _sum_form(plan: ir.Plan, scope: str | None, active: bool) -> str:
     """The parameters as a sum over streams, or over the parts of one."""
     shares: dict[str, int] = {}
-    for part in costing.costs(plan).parts:
+    for part in costing.weighed(plan).parts:
         if scope in (None, part.owner):
             key = (part.owner or "heads") if scope is None else part.concern
             shares[key] = shares.get(key, 0) + (part.active if active else part.parameters)

@@ -125,10 +125,10 @@ def as_dict(spec: Spec) -> dict[str, Any]:
 def _parameters(spec: Spec) -> dict[str, int]:
     """Parameters of the whole, of each stream and of each head, as `tree.lines` takes them."""
     from mmspec.compiler.lower.lower import lower
-    from mmspec.verify.costs.total import costs
+    from mmspec.verify.costs.total import weighed
 
     plan = lower(spec)
-    counted = costs(plan)
+    counted = weighed(plan)
     modules = {head.module: f"head {head.name}" for head in plan.heads}
     groups = counted.groups()
     rows = dict(groups["streams"])

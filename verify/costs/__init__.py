@@ -16,6 +16,7 @@ from mmspec.verify.costs.total import (
     parameters,
     tokens,
     visible_pairs,
+    weighed,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "parameters",
     "tokens",
     "visible_pairs",
+    "weighed",
 ]

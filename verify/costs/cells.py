@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import lcm
+from typing import Final
 
 from mmspec.expressions.mask import NONE, Mask, Pattern, fold
 
@@ -28,6 +29,8 @@ class Cell:
 
 
 Cells = tuple[tuple[Cell, int], ...]
+_MOST: Final = 2**13
+"""Meets in one product."""
 EVERYTHING: Cells = ((Cell(), 1),)
 
 
@@ -67,9 +70,16 @@ def _canonical(
     return Cell(before, after, step, blocks, beyond)
 
 
+class TooManyCellsError(ValueError):
+    """A mask is a sum of more cells than are worth to be had."""
+
+
 @lru_cache(maxsize=1024)
 def cells(mask: Mask) -> Cells:
-    """A mask as a signed sum of cells; () when no pair is ever visible."""
+    """A mask as a signed sum of cells; () when no pair is ever visible.
+
+    Raises TooManyCellsError: with each `|` there may be twice as many.
+    """
     return fold(
         mask,
         _pattern,
@@ -99,6 +109,8 @@ def _sum(left: Cells, right: Cells, sign: int) -> Cells:
 
 
 def _product(left: Cells, right: Cells) -> Cells:
+    if len(left) * len(right) > _MOST:
+        raise TooManyCellsError(f"{len(left)} times {len(right)} cells")
     found: dict[Cell, int] = {}
     for one, a in left:
         for other, b in right:

@@ -107,7 +107,7 @@ def keeps(numbers: Polynomial) -> Cost:
 class Sizes:
     """Sizes of a plan: a symbol for each modality of variable length, a number for the others.
 
-    `absent`: modalities of fixed length that are not there. `kept`: values the backward has.
+    `absent`: modalities that are not there. `kept`: values the backward has.
     """
 
     plan: ir.Plan
@@ -116,9 +116,9 @@ class Sizes:
 
     def size(self, segment: ir.Segment) -> int | str:
         """Tokens of a segment: a number, or the name of a symbol."""
-        if segment.tokens.symbol is not None:
-            return segment.tokens.symbol
-        return 0 if segment.modality in self.absent else segment.tokens.max
+        if segment.modality in self.absent:
+            return 0
+        return segment.tokens.max if segment.tokens.symbol is None else segment.tokens.symbol
 
     def tokens(self, *values: ir.Value) -> Polynomial:
         """Tokens of values, together."""

@@ -78,9 +78,14 @@ def _fusion(part: Part) -> str | None:
 
 
 def costs(plan: ir.Plan, absent: frozenset[str] = frozenset()) -> Costs:
-    """The costs of a plan; `absent`: modalities of fixed length that are not there."""
+    """The costs of a plan; `absent`: modalities that are not there."""
     sizes = Sizes(plan, absent)
     return Costs(tuple(_parts(sizes, plan)))
+
+
+def weighed(plan: ir.Plan) -> Costs:
+    """What a model costs that reads nothing: its parameters, without a look at any mask."""
+    return costs(plan, frozenset(given.name for given in plan.inputs))
 
 
 def _parts(sizes: Sizes, plan: ir.Plan) -> Iterator[Part]:
@@ -98,12 +103,12 @@ def _parts(sizes: Sizes, plan: ir.Plan) -> Iterator[Part]:
 
 def parameters(plan: ir.Plan, scope: str | None = None) -> int:
     """Parameters of the model, or of a stream with its embeddings, projections and fusion."""
-    return sum(part.parameters for part in costs(plan).parts if scope in (None, part.owner))
+    return sum(part.parameters for part in weighed(plan).parts if scope in (None, part.owner))
 
 
 def active_parameters(plan: ir.Plan, scope: str | None = None) -> int:
     """Of `parameters`, those one token can use."""
-    return sum(part.active for part in costs(plan).parts if scope in (None, part.owner))
+    return sum(part.active for part in weighed(plan).parts if scope in (None, part.owner))
 
 
 def tokens(plan: ir.Plan, lengths: Mapping[str, int]) -> dict[str, int]:

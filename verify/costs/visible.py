@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mmspec.compiler import ir
 from mmspec.expressions.mask import FULL, Mask, drawn, patterns, rewrite
 from mmspec.verify.costs import pairs
+from mmspec.verify.costs.cells import TooManyCellsError
 from mmspec.verify.costs.polynomial import Polynomial, constant, known_or_named, variable
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def visible(query: ir.Segment, key: ir.Segment, mask: Mask, sizes: Sizes) -> Pol
     mask = undivided(mask)
     names = {pattern.name for pattern in patterns(mask)}
     if names <= (_WITHIN if query.geometry == key.geometry else _ACROSS):
-        return pairs.visible(query, key, mask, sizes)
+        try:
+            return pairs.visible(query, key, mask, sizes)
+        except TooManyCellsError:
+            return related_or_tabled(query, key, mask)
     if drawn(mask):
         from mmspec.compiler.relations.meaning.terms import settled
         from mmspec.verify.chance import undrawn
