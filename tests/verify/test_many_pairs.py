@@ -12,14 +12,18 @@ from rich.console import Console
 
 import mmspec
 from mmspec.compiler import driver, ir
+from mmspec.compiler.emit import sparse
+from mmspec.compiler.lower.lower import lower
 from mmspec.compiler.relations.counting.counting import count
 from mmspec.compiler.relations.counting.summation import TooManyPiecesError
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.expressions.mask import parse
 from mmspec.schema.validate import validate
+from mmspec.text import parse as parse_text
 from mmspec.text import read
 from mmspec.verify.analyze import analyze
+from mmspec.verify.costs import visible_pairs
 from mmspec.verify.costs.related import related
 from mmspec.verify.tune.report import tune
 
@@ -115,3 +119,34 @@ def test_a_count_of_too_many_pieces_is_given_up() -> None:
         count(found.visible.wrap(), found.symbols, 3)
     every = count(found.visible.wrap(), found.symbols, 999)
     assert every.at({"n": 100}) == sum(100 - abs(7 * step) for step in range(-12, 13))
+
+
+MANY = [(3 * n + 5, 7 * n + 11) for n in range(16)]
+"""Windows, each within blocks."""
+
+
+@pytest.fixture
+def nested() -> ir.Plan:
+    """A stream whose mask is all of them, of which each more would double a sum of cells."""
+    mask = " | ".join(f"(window(before={n}) & block({size}))" for n, size in MANY)
+    text = (
+        "mmspec: 1\nname: nested\nmodalities: {t: {kind: tokens, vocab: 8, length: {max: 512}}}\n"
+    )
+    text += f"streams: {{s: {{from: t, depth: 1, width: 8, heads: 2, attention: '{mask}'}}}}\n"
+    return lower(
+        validate(parse_text(f"{text}heads: {{y: {{from: s, kind: classifier, classes: 3}}}}\n"))
+    )
+
+
+def test_a_mask_of_many_patterns_is_counted_in_bounded_time(nested: ir.Plan) -> None:
+    apart, at = np.subtract.outer(np.arange(512), np.arange(512)), np.arange(512)
+    seen = np.zeros((512, 512), dtype=bool)
+    for before, size in MANY:
+        seen |= (apart >= 0) & (apart <= before) & np.equal.outer(at // size, at // size)
+    pairs = visible_pairs(nested, "s")
+    assert pairs.evaluate({"t": 512}) == int(seen.sum())
+
+
+def test_a_mask_of_more_patterns_than_isl_takes_has_no_loops(nested: ir.Plan) -> None:
+    (site,) = nested.sites()
+    assert not sparse.passes_over(site, "tiles")

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     import sympy
 
 _ROWS: Final = 256
+_FEW: Final = 2**20
+"""Pairs that are looked at in any case."""
+
 _MOST: Final = 1 << 31
 """Pairs that are looked at one by one: a few seconds of them."""
 
@@ -117,9 +120,9 @@ def _evaluated(atom: Tabled, known: tuple[tuple[str, int], ...]) -> int:
 def _looked_at(mask: Mask, query: Side, key: Side) -> int:
     """Pair by pair, where the mask is not one of lines. Raises NotCountedError."""
     of_lines = all(len(place.geometry.axes) == 1 for place in (query, key))
-    if of_lines and is_counted(mask):
-        return counted(mask, query.stop, key.stop)
     pairs = query.stop * key.stop
+    if of_lines and is_counted(mask) and pairs > _FEW:
+        return counted(mask, query.stop, key.stop)
     if pairs > _MOST:
         raise NotCountedError(
             f"`{unparse(mask)}` has no closed form: {pairs:,} pairs would be looked at"

@@ -11,7 +11,7 @@ from mmspec.compiler.relations.loops.planned import granted
 from mmspec.compiler.relations.loops.schedule import Schedule
 from mmspec.compiler.relations.loops.totals import TooManyRunsError, visited
 from mmspec.compiler.relations.meaning.geometry import Geometry
-from mmspec.compiler.relations.meaning.relation import relation
+from mmspec.compiler.relations.meaning.relation import Relation, relation
 from mmspec.expressions.mask import Mask
 from mmspec.verify.seen import Side
 from mmspec.verify.tune.counted import Tiles, Tilings, known, related
@@ -37,12 +37,23 @@ def by_rows(mask: Mask, query: Side, key: Side, tilings: Tilings) -> Tiles | Non
         return None
 
 
+@lru_cache(maxsize=64)
+def _relation(mask: Mask, query: Geometry, key: Geometry) -> Relation | None:
+    """Of a mask, which tiles of all sizes ask for; None where isl does not say what it is."""
+    try:
+        with limited(_OPERATIONS):
+            return relation(mask, query, key)
+    except TooHardError:
+        return None
+
+
 @lru_cache(maxsize=256)
 def _schedule(mask: Mask, query: Geometry, key: Geometry, tilings: Tilings) -> Schedule | None:
     sides = tilings[0].sides, tilings[1].sides
+    shown = _relation(mask, query, key)
+    if shown is None:
+        return None
     try:
-        with limited(_OPERATIONS):
-            shown = relation(mask, query, key)
         long = granted(_LONG, shown, sides)
         operations = _OPERATIONS if long == _LONG else long
         with limited(operations):

@@ -6,14 +6,24 @@ What the source uses is in `runtime/tables.py`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
 
+from mmspec.compiler.relations.limit import TooHardError, limited
 from mmspec.compiler.relations.meaning.definitions import is_closed, meaning
 from mmspec.compiler.relations.meaning.formula import Formula, Named, both, either, negate
+from mmspec.compiler.relations.meaning.geometry import Geometry
+from mmspec.compiler.relations.meaning.relation import relation
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.compiler.relations.meaning.terms import Term, draw_of, terms
-from mmspec.expressions.mask import Mask, Pattern, fold
+from mmspec.expressions.mask import Mask, Pattern, fold, patterns
 
 __all__ = ["has_loops", "literals", "seen_formula", "terms_of"]
+
+_FEW: Final = 12
+"""Patterns of a mask that isl takes in any case."""
+
+_OPERATIONS: Final = 200_000
 
 
 def terms_of(mask: Mask, key: Side) -> tuple[Term, ...]:
@@ -65,6 +75,25 @@ def _packed(mask: SequenceMask, sides: tuple[Side, ...]) -> Iterator[Side]:
 
 
 def has_loops(mask: Mask, query: Side, key: Side) -> bool:
-    """Whether the tiles of a mask can be found: tables need tokens that can stand in a line."""
+    """Whether the tiles of a mask can be found: tables need tokens that can stand in a line.
+
+    Masks of many patterns may also be more than isl can say what they are.
+    """
     flat = all(len(s.geometry.axes) == 1 or not s.geometry.symbols for s in (query, key))
-    return is_closed(mask) or flat
+    if not (is_closed(mask) or flat):
+        return False
+    few = len(patterns(mask)) <= _FEW
+    return few or all(
+        _is_known(term.closed, query.geometry, key.geometry) for term in terms_of(mask, key)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _is_known(mask: Mask, query: Geometry, key: Geometry) -> bool:
+    """Whether isl can say in bounded time what a mask is."""
+    try:
+        with limited(_OPERATIONS):
+            relation(mask, query, key)
+    except TooHardError:
+        return False
+    return True
