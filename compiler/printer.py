@@ -87,6 +87,7 @@ def _sublayer(one: ir.Sublayer, pad: str) -> Iterator[str]:
     said = [f"{place}: {_text(norm)}" for place, norm in places.items() if norm is not None]
     said += [f"dropout {one.dropout}"] if one.dropout else []
     said += [f"times {one.scale:g}"] if one.scale != 1 else []
+    said += [f"times {_text(one.weighed)}"] if one.weighed is not None else []
     said += ["with the one before it"] if one.joins else []
     said += [f"shares the norm of `{one.shared}`"] if one.shared else []
     if said:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from mmspec.compiler import ir
+from mmspec.compiler.emit import decoding_across as across
 from mmspec.compiler.emit import decoding_varied as varied
 from mmspec.compiler.emit import inputs, sight
 from mmspec.compiler.emit.decodable import Decoding, decoding
@@ -140,7 +141,7 @@ def _step(node: ir.Node, steps: Steps) -> None:
         steps.tensors[node.out.name] = steps.tensors[of.name]
         for site in node.attentions:
             if not site.own:
-                _read(node, site, steps)
+                across.fused(node, site, steps)
         if node.fusion.once is not None:
             _pooled(node, node.fusion.once, steps)
 
@@ -161,7 +162,7 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
         return
     (read,) = (one for one in node.attentions if one.own)
     site = _site(node, steps)
-    layers = f"{node.stream}_layers"
+    layers = f"{read.owner}_layers"
     attention = site.classes["Attention"]
     every = f"model.{node.module}.modules()"
     steps.before.append(
@@ -169,7 +170,7 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
     )
     if read.norm is not None:
         keyed = f"[layer.key_norm for layer in {every} if isinstance(layer, {attention})]"
-        steps.before.append(f"{node.stream}_norms = {keyed}")
+        steps.before.append(f"{read.owner}_norms = {keyed}")
     kept = keys(node, read, site, steps)
     constants = {
         "of": node.variants[0],  # pyright: ignore[reportGeneralTypeIssues]
@@ -177,12 +178,12 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
         "segment": steps.decoding.segment,
         "joint": bool(kept.context),
         "on_line": kept.on_line,
-        "sees": ast.Name(f"{node.stream}_sees", ast.Load()),
-        "keeps": ast.Name(f"{node.stream}_keeps", ast.Load()),
+        "sees": ast.Name(f"{read.owner}_sees", ast.Load()),
+        "keeps": ast.Name(f"{read.owner}_keeps", ast.Load()),
         "forgets": kept.living is not None,
         "most": kept.living and kept.living.most,
     }
-    crossed = [_crossed(node, one, site, steps) for one in node.crossing]
+    crossed = [across.crossed(node, one, site, steps) for one in node.crossing]
     made = steps.functions.request("next_stacked", constants, site)
     given = {
         "stack": f"model.{node.module}",
@@ -194,29 +195,6 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
     }
     arguments = ", ".join(given[name] for name in made.left)
     steps.body.append(f"{steps.tensors[node.out.name]}, {kept.own} = {made.name}({arguments})")
-
-
-def _crossed(node: ir.Stack, one: ir.Sublayer, site: Site, steps: Steps) -> str:
-    """Write who records the keys of another stream, all of whose tokens are kept; what they are."""
-    read = one.mixer
-    assert isinstance(read, ir.Attention) and read.read is not None, one
-    name = f"{node.stream}_{one.name}"
-    depth = steps.requests.named.of("depth", node.depth, node.stream)
-    path = f"{node.module}.blocks.{{place}}.{one.name}"
-    lists = [("layers", "key_value"), *([("norms", "key_norm")] if read.norm else [])]
-    for what, inner in lists:
-        each = f'model.get_submodule(f"{path}.{inner}")'
-        steps.before.append(f"{name}_{what} = [{each} for place in range({depth})]")
-    places = [steps.place(segment) for segment in read.keys]
-    place = places[0] if len(places) == 1 else f"torch.cat(({', '.join(places)}), dim=1)"
-    take = steps.functions.request("take_context", {"heads": read.kv_heads}, site).name
-    recorder = f"KeyRecorder({name}_layers, {take}, every_token({place}))"
-    if read.norm is not None:
-        norm = steps.functions.request("norm_context_keys", {"of": read}, site).name
-        given = f"{name}_layers, {take}, every_token({place}), norms={name}_norms, norm={norm}"
-        recorder = f"NormedKeyRecorder({given})"
-    steps.recorders.append(f'"{name}": {recorder}')
-    return f'kept["{name}"]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +218,7 @@ class Kept:
     @property
     def around(self) -> str:
         """The keys of the others, as a tuple."""
-        return _kept(self.owner, self.context)
+        return tokens_kept(self.owner, self.context)
 
 
 def keys(node: ir.Stack, read: ir.Attention, site: Site, steps: Steps) -> Kept:
@@ -255,7 +233,7 @@ def keys(node: ir.Stack, read: ir.Attention, site: Site, steps: Steps) -> Kept:
     for one in (*context, segment):
         constants = {"of": read, "rotary": one.rotary}
         take = steps.functions.request("take_keys", constants, site).name
-        slots = _slots(steps, owner, sees, one, segments)
+        slots = slots_of(steps, owner, sees, one, segments)
         recorder = f"KeyRecorder({owner}_layers, {take}, {slots})"
         if read.norm is not None:
             norm = steps.functions.request("norm_keys", {"of": read}, site).name
@@ -280,33 +258,6 @@ def site_of(owner: str, block: ir.Block, classes: Mapping[str, Class]) -> Site:
     return Site(owner, {part: item.handle.name for part, item in classes.items()}, calls)
 
 
-def _read(node: ir.Fuse, read: ir.Attention, steps: Steps) -> None:
-    """A fusion by cross-attention: its context is kept as a whole."""
-    segment, source = steps.decoding.segment, steps.tensors[node.out.name]
-    context = sight.seen(read.groups, segment, read.keys)
-    if not context:
-        return
-    owner = read.owner
-    of = f"the fusion of stream {node.stream}"
-    sees = sight.Sight(f"{owner}_sees", of, segment, read.groups)
-    steps.sources.append(sees.function(tuple(context)))
-    classes = {p: item.handle.name for p, item in steps.classes(node.module or "").items()}
-    site = Site(owner, classes)
-    constants = {"heads": read.heads}
-    take = steps.functions.request("take_context", constants, site).name
-    for one in context:
-        slots = _slots(steps, owner, sees, one, read.keys)
-        layers = f"[model.{node.module}.attention.key_value]"
-        steps.recorders.append(f'"{owner}.{one.name}": KeyRecorder({layers}, {take}, {slots})')
-    made = steps.functions.request("next_read", constants, site)
-    places = ", ".join(f'kept["{owner}.{one.name}"].place_bs' for one in context)
-    mask = f"{owner}_sees(at_bc, {places if len(context) == 1 else f'({places})'})"
-    call = f"{made.name}(model.{node.module}.attention, {source}, {mask}, {_kept(owner, context)})"
-    out = f"{node.out.name}_bcd"
-    steps.tensors[node.out.name] = out
-    steps.body.append(f"{out} = {call}")
-
-
 def _pooled(node: ir.Fuse, once: ir.Once, steps: Steps) -> None:
     """A fusion that pools what is there before the first token: what it made of that is kept."""
     name = f"{node.stream}_fusion.{once.layer}"
@@ -322,12 +273,13 @@ def _pooled(node: ir.Fuse, once: ir.Once, steps: Steps) -> None:
     steps.body.append(f'{out} = {once.step}({source}, kept["{name}"])')
 
 
-def _kept(owner: str, segments: Iterable[ir.Segment]) -> str:
+def tokens_kept(owner: str, segments: Iterable[ir.Segment]) -> str:
+    """The kept keys of some segments, as a tuple."""
     names = [f'kept["{owner}.{segment.name}"]' for segment in segments]
     return f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"
 
 
-def _slots(
+def slots_of(
     steps: Steps,
     owner: str,
     sees: sight.Sight,

@@ -9,7 +9,8 @@
     value      = Value(name, segments*, width)              -- tokens [B, sum of lengths, width]
     segment    = Segment(name, tokens, geometry, modality, rotary)
     variant    = Block(width, sublayers*)
-    sublayer   = Sublayer(name, mixer, before, after, post, dropout, scale, joins, awaits, shared)
+    sublayer   = Sublayer(name, mixer, before, after, post, dropout, scale, weighed, joins, awaits,
+                          shared)                           -- weighed: LayerScale | Gate | None
     norm       = LayerNorm | RmsNorm | GroupNorm            -- before, after, post: a norm or None
     mixer      = Attention | Mlp | Glu | Experts | ByModality
     attention  = Attention(owner, queries*, keys*, groups*, heads, kv_heads, head_width,
@@ -81,7 +82,16 @@ from mmspec.compiler.ir.reading import Pool, Reading
 from mmspec.compiler.ir.rotary import Linear, Llama3, Rotary
 from mmspec.compiler.ir.routing import ByModality, Experts, FeedForward, Glu, Mlp
 from mmspec.compiler.ir.scores import Alibi, Relative, Scores
-from mmspec.compiler.ir.stream import Block, Mixer, Project, Stack, Sublayer
+from mmspec.compiler.ir.stream import (
+    Block,
+    Gate,
+    LayerScale,
+    Mixer,
+    Project,
+    Stack,
+    Sublayer,
+    Weighing,
+)
 from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 
 __all__ = [
@@ -105,6 +115,7 @@ __all__ = [
     "Frames",
     "Fuse",
     "Fusion",
+    "Gate",
     "Gated",
     "Glu",
     "Group",
@@ -116,6 +127,7 @@ __all__ = [
     "LanguageModel",
     "Latents",
     "LayerNorm",
+    "LayerScale",
     "Linear",
     "Llama3",
     "Loss",
@@ -152,4 +164,5 @@ __all__ = [
     "Tokens",
     "Transformer",
     "Value",
+    "Weighing",
 ]

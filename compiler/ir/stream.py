@@ -15,6 +15,22 @@ from mmspec.compiler.ir.routing import FeedForward
 from mmspec.compiler.ir.tokens import Value
 from mmspec.diagnostics import Span
 
+
+@dataclass(frozen=True, slots=True)
+class LayerScale:
+    """A learned factor of each feature, all of them `start` at first."""
+
+    start: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The tanh of a learned number, which is 0 at first."""
+
+
+Weighing = LayerScale | Gate
+"""What the result of a sub-layer is multiplied by, where that is learned."""
+
 Mixer = Attention | FeedForward
 """What a sub-layer computes."""
 
@@ -52,6 +68,8 @@ class Sublayer:
     context: int | None = None
     """Which of the contexts of the stack it reads; None: the one that there is, if any."""
     scale: float = 1.0
+    weighed: Weighing | None = None
+    """What it is multiplied by instead, `<name>_scale`, where that is learned."""
     joins: bool = False
     """Whether it reads what the one before it reads, and adds to what that one gives."""
     awaits: bool = False
@@ -116,13 +134,15 @@ class Block:
             return f"{found}: each is added to its input, and the sum is normed"
         reads = "reads its input" + (" normed" if first.before else "")
         scaled = f"times {first.scale:g} " if first.scale != 1 else ""
+        scaled = "scaled and " if first.weighed is not None else scaled
         normed = "normed and " if first.after else ""
         return f"{found}: each {reads}, and is {normed}{scaled}added to it"
 
     @staticmethod
     def _ways(one: Sublayer) -> tuple[bool | float, ...]:
         """Where a sub-layer is normed, and by what it is multiplied."""
-        return one.before is not None, one.after is not None, one.post is not None, one.scale
+        norms = one.before is not None, one.after is not None, one.post is not None
+        return *norms, one.scale, one.weighed is not None
 
     @property
     def readings(self) -> tuple[tuple[Attention, ...], ...]:
@@ -139,6 +159,11 @@ class Block:
         """Its sites of attention, in order."""
         mixers = (one.mixer for one in self.sublayers)
         return tuple(mixer for mixer in mixers if isinstance(mixer, Attention))
+
+    @property
+    def rotary(self) -> Rotary | None:
+        """How its sites turn queries and keys; None: none does."""
+        return next((site.rotary for site in self.attentions if site.rotary is not None), None)
 
     @property
     def feed_forwards(self) -> tuple[FeedForward, ...]:
@@ -208,7 +233,7 @@ class Stack:
     @property
     def rotary(self) -> Rotary | None:
         """How all of its sites turn queries and keys; None: none does."""
-        return next((site.rotary for site in self.attentions if site.rotary is not None), None)
+        return next((block.rotary for block in self.variants if block.rotary is not None), None)
 
     @property
     def feed_forwards(self) -> tuple[FeedForward, ...]:

@@ -8,6 +8,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.lower import attention, halting, modality, norm, rotary, routing, scores
 from mmspec.compiler.lower.bias import biased
 from mmspec.compiler.lower.context import Context
+from mmspec.schema.scale import Gate, LayerScale
 from mmspec.schema.stream import Sublayer
 from mmspec.schema.wiring import Source
 
@@ -116,11 +117,19 @@ def _sublayer(one: Sublayer, mixer: ir.Mixer) -> ir.Sublayer:
     )
     return ir.Sublayer(
         *(one.name, mixer, before, after, post, one.of.dropout),
-        scale=one.scale,
+        scale=one.scale if isinstance(one.scale, float) else 1.0,
+        weighed=_weighed(one.scale),
         joins=one.joins,
         awaits=one.awaits,
         shared=one.shared,
     )
+
+
+def _weighed(scale: float | LayerScale | Gate) -> ir.Weighing | None:
+    """What is learned of a scale; None: it is a number."""
+    if isinstance(scale, LayerScale):
+        return ir.LayerScale(scale.start)
+    return ir.Gate() if isinstance(scale, Gate) else None
 
 
 def lower_stack(context: Context, stream: str, source: ir.Value) -> None:

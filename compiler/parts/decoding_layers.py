@@ -83,7 +83,7 @@ def next_stacked(
         mask = sees(at_bc, (*(known.place_bs for known in context), place_bs))
     else:
         mask = sees(at_bc, place_bs)
-    rotary = of.attentions[0].rotary
+    rotary = of.rotary
     turn = (x_bcd, x_bcd) if rotary is None else turn_of(at_bc, rotary=rotary)
     offset_bcs = at_bc[:, :, None] - place_bs[:, None]
     there = (crossed.place_bs >= 0)[:, None, None]
@@ -160,6 +160,8 @@ def next_layer(
             y_bcd = getattr(block, f"{one.name}_norm_after")(y_bcd)
         if one.speaks:
             y_bcd = torch.where(there.any(dim=-1), y_bcd, 0.0)
+        if one.weighed is not None:
+            y_bcd = getattr(block, f"{one.name}_scale")(y_bcd)
         if one.scale != 1:
             y_bcd = one.scale * y_bcd
         if one.awaits and not one.joins:
@@ -180,7 +182,7 @@ def next_crossed(
     *,
     of: ir.Attention,
 ) -> Tensor:
-    """What the next tokens read of another stream, of whose tokens these are there before them."""
+    """What the next tokens read of another stream; there: which of its tokens are."""
     q_bhcw = attention.query(x_bcd).unflatten(-1, (-1, of.head_width)).transpose(1, 2)
     if of.scores is not None and of.scores.norm is not None and of.scores.together:
         q_bhcw = normed_together(q_bhcw, attention.query_norm)

@@ -35,6 +35,42 @@ def mean_pool(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
     return x_btd.masked_fill(~valid_bt[..., None], 0.0).sum(dim=1) / count_b1
 
 
+class LayerScale(nn.Module):
+    """A learned factor of each feature (Touvron et al. 2021)."""
+
+    def __init__(self, width: int, start: float) -> None:
+        super().__init__()
+        self.start = start
+        self.weight = nn.Parameter(torch.full((width,), start))
+
+    def reset_parameters(self) -> None:
+        nn.init.constant_(self.weight, self.start)
+
+    def forward(self, x_btd: Tensor) -> Tensor:
+        return x_btd * self.weight
+
+
+class TanhGate(nn.Module):
+    """The tanh of a learned number, which is 0 at first (Alayrac et al. 2022)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+
+    def forward(self, x_btd: Tensor) -> Tensor:
+        return x_btd * self.weight.tanh()
+
+
+def scale_layer(width: int, weighed: ir.Weighing) -> nn.Module:
+    """What the result of a sub-layer is multiplied by (inlined by the emitter)."""
+    if isinstance(weighed, ir.LayerScale):
+        return LayerScale(width, weighed.start)
+    return TanhGate()
+
+
 def mixer_layer(width: int, mixer: ir.Mixer) -> nn.Module:
     """What a sub-layer computes (inlined by the emitter: one return is left)."""
     if isinstance(mixer, ir.Attention) and mixer.key_width:
@@ -59,6 +95,8 @@ class Block(nn.Module):
             setattr(self, f"{one.name}_context", one.context)
             if one.after is not None:
                 setattr(self, f"{one.name}_norm_after", norm_layer(block.width, one.after))
+            if one.weighed is not None:
+                setattr(self, f"{one.name}_scale", scale_layer(block.width, one.weighed))
         self.rate = max(one.dropout for one in block.sublayers)
         if self.rate > 0:
             self.dropout = nn.Dropout(self.rate)
@@ -107,6 +145,8 @@ class Block(nn.Module):
                 y_btd = getattr(self, f"{one.name}_dropout")(y_btd)
             elif one.dropout > 0:
                 y_btd = self.dropout(y_btd)
+            if one.weighed is not None:
+                y_btd = getattr(self, f"{one.name}_scale")(y_btd)
             if one.scale != 1:
                 y_btd = one.scale * y_btd
             if one.awaits and not one.joins:

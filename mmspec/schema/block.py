@@ -13,12 +13,13 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mmspec.diagnostics import Diagnostic, shortened, suggest
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.base import Factor, Fraction01, Model, Refused, Size
+from mmspec.schema.base import Fraction01, Model, Refused, Size
 from mmspec.schema.bias import Bias
 from mmspec.schema.names import Name, SublayerName
 from mmspec.schema.norm import LayerNorm, NoNorm, Norm
 from mmspec.schema.rotary import RotaryChoice
 from mmspec.schema.routing import FeedForward, Mlp
+from mmspec.schema.scale import Scale
 from mmspec.schema.scores import Scores
 
 
@@ -29,7 +30,7 @@ class _Entry(Model):
 
     name: SublayerName | None = None
     """What its modules are called, by default its word."""
-    scale: Factor = 1.0
+    scale: Scale = 1.0
     """What that which it adds is multiplied by."""
     norm: Norm = LayerNorm.model_construct()
     bias: Bias = True

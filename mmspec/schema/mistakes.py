@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from mmspec.diagnostics import MOST, Diagnostic, dotted, shortened, suggest
 from mmspec.expressions import words
 from mmspec.expressions.scanner import inside
-from mmspec.schema import block, fusion, halting, inheritance, norm, places, remedies, scores
+from mmspec.schema import block, fusion, halting, inheritance, norm, places, remedies, scale, scores
 from mmspec.schema.base import Refused
 from mmspec.text import Document
 
@@ -32,7 +32,10 @@ _TAGS: Final = frozenset(
     tokens image video audio series table mlp glu experts switch by-modality
     classifier regressor language-model contrastive fan-in gpt2 normal truncated-normal
     """.split()
-) | {*fusion.KINDS, *halting.KINDS, *norm.KINDS, *scores.KINDS, *scores.TAGS, *block.TAGS}
+) | {
+    *(*fusion.KINDS, *halting.KINDS, *norm.KINDS, *scores.KINDS, *scale.KINDS),
+    *(*scores.TAGS, *block.TAGS),
+}
 
 
 _OF_SIZES: Final = ("MM200", "MM201", "MM202")

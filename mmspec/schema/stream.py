@@ -20,6 +20,7 @@ from mmspec.schema.names import Name, VariantName
 from mmspec.schema.norm import FinalNorm, LayerNorm, NoNorm, Norm, Normed, ends, inherited
 from mmspec.schema.rotary import Rotary, RotaryChoice
 from mmspec.schema.routing import FeedForward, Mlp
+from mmspec.schema.scale import Gate, LayerScale
 from mmspec.schema.scores import Scores
 from mmspec.schema.variants import Runs, ordered
 
@@ -279,7 +280,7 @@ class Sublayer:
     of: Stream
     """Its stream, or kind of layers, with what its entry says in place of what that says."""
     at: tuple[str | int, ...] = ()
-    scale: float = 1.0
+    scale: float | LayerScale | Gate = 1.0
     joins: bool = False
     """Whether it reads what the one before it reads, and its result is added to that one's."""
     awaits: bool = False

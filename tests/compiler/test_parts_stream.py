@@ -189,6 +189,30 @@ def test_a_cross_reads_another_stream_and_adds_nothing_where_that_has_no_token(
     assert torch.equal(nothing, x)
 
 
+def test_what_a_sub_layer_gives_is_scaled_by_what_is_learned() -> None:
+    made = block()
+    learned: tuple[ir.Weighing, ...] = ir.LayerScale(0.3), ir.Gate()
+    sublayers = zip(made.sublayers, learned, strict=True)
+    scaled = replace(made, sublayers=tuple(replace(one, weighed=by) for one, by in sublayers))
+    part, x = Block(scaled), normal(B, T, D)
+    first, gate = (
+        weights(part)["attention_scale.weight"],
+        weights(part)["feed_forward_scale.weight"],
+    )
+    assert first.tolist() == pytest.approx([0.3] * D) and gate.tolist() == [0]
+    part = filled(part)
+    plain = filled(Block(made))
+    plain.load_state_dict(part.state_dict(), strict=False)
+    rest = (None, NO_TURN, None, COUNTS, list[Routing](), (), x, ())
+    norms, mixers = (
+        [plain.get_submodule(f"{name}{end}") for name in ("attention", "feed_forward")]
+        for end in ("_norm", "")
+    )
+    middle = x + mixers[0](norms[0](x), *rest[:4]) * first
+    wanted = middle + mixers[1](norms[1](middle)) * torch.tanh(gate)
+    same(part(x, *rest), wanted)
+
+
 @pytest.mark.parametrize("placement", ["pre", "post"])
 def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None:
     made = block(placement=placement, dropout=0.4)

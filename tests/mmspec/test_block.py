@@ -6,6 +6,7 @@ import pytest
 
 from mmspec.diagnostics import MmspecError
 from mmspec.schema.resolved import dump
+from mmspec.schema.scale import Gate, LayerScale
 from mmspec.schema.stream import Stream, Sublayer
 from mmspec.schema.validate import validate
 from mmspec.text import parse
@@ -83,6 +84,19 @@ def test_an_entry_takes_over_what_it_does_not_say() -> None:
     assert [one.shared for one in found.values()] == ["", "", "parallel", "parallel", ""]
 
 
+def test_a_scale_is_a_number_or_learned() -> None:
+    found = named(
+        "block:\n"
+        "  - {feed_forward: same, scale: 2}\n"
+        "  - {attention: same, scale: learned}\n"
+        "  - {parallel: [attention, {attention: same, scale: learned(0.1)}]}\n"
+        "  - {feed_forward: same, scale: gate}"
+    )
+    scales = [one.scale for one in found.values()]
+    learned = LayerScale(kind="learned"), LayerScale(kind="learned", start=0.1)
+    assert scales == [2, learned[0], 1, learned[1], Gate(kind="gate")]
+
+
 def test_an_entry_takes_over_from_its_variant_and_a_block_from_another_stream() -> None:
     made = stream(
         "block: [{attention: same, scale: 0.5}]\n"
@@ -112,6 +126,10 @@ def test_an_entry_takes_over_from_its_variant_and_a_block_from_another_stream() 
         (ONE + "{attention: window(row=3)}", "MM222", 15, ""),
         (ONE + "{attention: {other -> text: full}}", "MM310", 15, "no segment `other`"),
         (ONE + "{attention: same, scale: 0}", "MM104", 15, "greater than 0"),
+        (ONE + "{attention: same, scale: learned(0)}", "MM104", 15, "greater than 0"),
+        (ONE + "{attention: same, scale: gates}", "MM202", 15, "`dims`"),
+        (ONE + "{attention: same, scale: gate(1)}", "MM105", 15, "gate"),
+        (ONE + "{attention: same, scale: {kind: gate, start: 1}}", "MM101", 15, "start"),
         (ONE + "{attention: same, depth: 3}", "MM101", 15, "unknown key `depth`"),
         (TWO + "{feed_forward: same, name: attention}", "MM329", 16, "are called"),
         (ONE + "{feed_forward: same, name: forward}", "MM105", 15, "rename it"),

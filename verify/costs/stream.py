@@ -9,7 +9,7 @@ from fractions import Fraction
 from mmspec.compiler import ir
 from mmspec.verify.costs import attention, halting, routing
 from mmspec.verify.costs.norm import norm
-from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear
+from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
 from mmspec.verify.costs.polynomial import total
 
 
@@ -68,6 +68,9 @@ def blocks(sizes: Sizes, block: ir.Block, source: ir.Value, run: Run, once: Cost
             concern, kind, cost = attention.costs(sizes, mixer, width, source)
         else:
             concern, kind, cost = routing.costs(sizes, mixer, width, source)
+        if one.weighed is not None:
+            cost += weights(width if isinstance(one.weighed, ir.LayerScale) else 1)
+            cost += keeps(rows * width)
         cost = cost.repeated(run.depth, run.steps)
         path = f"{run.module}.blocks.*.{one.name}"
         yield cost.part(path, concern, kind, run.owner, run.share)

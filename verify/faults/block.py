@@ -6,11 +6,15 @@ from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.verify.faults.fault import Fault, plan, read_as, reckoned, source, stacks, sublayers
-from mmspec.verify.faults.specs import HALVED, LAYERED
+from mmspec.verify.faults.specs import HALVED, LAYERED, READER
 
 
 def _unscaled(one: ir.Sublayer) -> ir.Sublayer:
     return replace(one, scale=1.0)
+
+
+def _unweighed(one: ir.Sublayer) -> ir.Sublayer:
+    return replace(one, weighed=None)
 
 
 def _in_turn(one: ir.Sublayer) -> ir.Sublayer:
@@ -45,6 +49,37 @@ FAULTS: tuple[Fault, ...] = (
         HALVED,
         ("P59", "R1"),
         plan(sublayers(_unscaled)),
+    ),
+    Fault(
+        "gate-not-by-its-tanh",
+        "a gate multiplies by its number, and not by the tanh of it",
+        READER,
+        ("P59", "R1"),
+        source((r"self\.weight\.tanh\(\)", "self.weight")),
+    ),
+    Fault(
+        "gate-open-at-first",
+        "a gate starts at 1",
+        READER,
+        ("P55",),
+        source(
+            (r"torch\.zeros\(1\)", "torch.ones(1)"),
+            (r"zeros_\(self\.weight\)", "ones_(self.weight)"),
+        ),
+    ),
+    Fault(
+        "layer-scale-of-all-features",
+        "a learned scale is one number for all features",
+        READER,
+        ("P59", "R1"),
+        source((r"x_btd \* self\.weight\n", "x_btd * self.weight.mean()\n")),
+    ),
+    Fault(
+        "layer-scale-not-counted",
+        "costs leave out what scales learn",
+        READER,
+        ("P54",),
+        reckoned(sublayers(_unweighed)),
     ),
     Fault(
         "parallel-in-turn",

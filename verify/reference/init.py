@@ -12,6 +12,7 @@ from mmspec.schema.fusion import Transformer
 from mmspec.schema.init import FanIn, Gpt2, TruncatedNormal
 from mmspec.schema.modality import Modality, Table
 from mmspec.schema.norm import Norm
+from mmspec.schema.scale import LayerScale
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.verify.reference.arithmetic import Shapes
@@ -20,6 +21,7 @@ from mmspec.verify.reference.layers import setting, steps
 from mmspec.verify.reference.shapes import expected_weights
 
 _NORM: Final = re.compile(r"(?P<stream>\w+)_(?P<where>stream|fusion)\.([\w.]+[._])?norm(_\w+)?")
+_SCALED: Final = re.compile(r"(?P<stream>\w+)_stream\.blocks\.(?P<block>\d+)\.(?P<name>\w+)_scale")
 _SMALL: Final = 0.02
 _CUT: Final = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
 """The deviation of N(0, 1) within two of it: 1 - 4 φ(2) / (2 Φ(2) - 1) is its square."""
@@ -83,6 +85,10 @@ def _fixed(spec: Spec, name: str) -> Start | None:
     if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
         offset = getattr(modality.norm, "offset", None)
         return Start("constant", float(last == "weight" and offset is None))
+    if scaled := _SCALED.fullmatch(module):
+        every = steps(setting(spec.streams[scaled["stream"]], int(scaled["block"])))
+        factor = next(x.scale for step in every for x in step if x.name == scaled["name"])
+        return Start("constant", factor.start if isinstance(factor, LayerScale) else 0.0)
     if found := _NORM.fullmatch(module):
         norm = _norm(spec.streams[found["stream"]], module)
         offset = getattr(norm, "offset", None) if found["where"] == "stream" else None

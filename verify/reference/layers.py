@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmspec.schema.block import ParallelEntry
+from mmspec.schema.scale import Gate, LayerScale
 from mmspec.schema.stream import Stream
 
 
@@ -21,7 +22,7 @@ class Part:
     name: str
     reads: bool
     of: Stream
-    scale: float = 1.0
+    scale: float | LayerScale | Gate = 1.0
     norm: str = ""
     normed: Stream | None = None
     """Where the shared norm is said: the layer's own settings."""

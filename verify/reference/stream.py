@@ -13,6 +13,7 @@ from mmspec.schema.bias import Bias, Role, has_bias
 from mmspec.schema.norm import Norm
 from mmspec.schema.rotary import Rotary
 from mmspec.schema.routing import FeedForward
+from mmspec.schema.scale import Gate, LayerScale
 from mmspec.schema.scores import Scores
 from mmspec.schema.stream import Stream
 from mmspec.verify.reference import attention, norm, routing
@@ -55,7 +56,7 @@ class Sublayer:
     name: str
     reads: bool
     of: Layer
-    scale: float = 1.0
+    scale: float | LayerScale | Gate = 1.0
     norm: str = ""
     shared: Layer | None = None
     cross: str = ""
@@ -150,10 +151,22 @@ def block(x: Tensor, made: Block, w: Weights, place: Place, notes: Notes) -> Ten
     for together in made:
         given, last = x, together[-1]
         for one in together:
-            x = x + one.scale * _branch(given, one, w, place, notes)
+            x = x + _scaled(_branch(given, one, w, place, notes), one, w)
         if last.of.placement == "post":
             x = _normed(x, last.of, w.at(f"{last.name}_norm"))
     return w.note(x)
+
+
+def _scaled(y: Tensor, one: Sublayer, w: Weights) -> Tensor:
+    """Times a number, one number for each feature, or the tanh of one for all."""
+    scale = w.at(f"{one.name}_scale")
+    match one.scale:
+        case LayerScale():
+            return scale.note(y * scale["weight"])
+        case Gate():
+            return scale.note(y * torch.tanh(scale["weight"]))
+        case factor:
+            return factor * y
 
 
 def _normed(x: Tensor, layer: Layer, w: Weights) -> Tensor:
@@ -280,6 +293,9 @@ def block_shapes(
         if inner is None:
             inner = routing.shapes(one.of.feed_forward, one.of.width, one.of.bias, segments)
         found |= _norm_shapes(one) | {f"{one.name}.{key}": shape for key, shape in inner.items()}
+        if not isinstance(one.scale, float):
+            of_all = 1 if isinstance(one.scale, Gate) else one.of.width
+            found[f"{one.name}_scale.weight"] = (of_all,)
     return found
 
 

@@ -61,7 +61,7 @@ def _cross(draw: st.DrawFn, others: tuple[str, ...], norms: list[Any]) -> dict[s
             st.sampled_from([{"sink": True}, {"qk_norm": "rms", "scale": 2}, {"qk_norm": "layer"}])
         )
     if draw(st.sampled_from([False, False, True])):
-        entry["scale"] = 0.5
+        entry["scale"] = draw(st.sampled_from([0.5, "learned", "gate"]))
     if draw(st.sampled_from([False, False, True])):
         entry["bias"] = draw(st.sampled_from([False, {"key": False}, {"output": False}]))
     return entry
@@ -81,7 +81,7 @@ def _entry(draw: st.DrawFn, body: dict[str, Any], held: tuple[masks.Held, ...]) 
     else:
         entry["feed_forward"] = draw(st.sampled_from(_FEED_FORWARDS))
     if draw(st.booleans()):
-        entry["scale"] = draw(st.sampled_from([0.5, 2, 0.1]))
+        entry["scale"] = draw(st.sampled_from([0.5, 2, "learned(0.1)", "gate"]))
     if draw(st.sampled_from([False, False, True])):
         entry["bias"] = draw(st.booleans())
     return entry
