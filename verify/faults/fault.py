@@ -36,7 +36,7 @@ class Fault:
         return self.plant(self.subject())
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _sound(spec: str) -> Subject:
     """The subject of a spec: what is made of it (its package) is made once."""
     return Subject.of_text(spec)
