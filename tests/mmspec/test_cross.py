@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mmspec.compiler.lower.lower import lower
 from mmspec.diagnostics import MmspecError
 from mmspec.schema.attention import FULL
 from mmspec.schema.resolved import dump
@@ -48,6 +49,19 @@ def test_what_is_read_comes_before_what_reads_it() -> None:
     assert wiring.crossed == {"words": ("seen",), "seen": ()}
     assert wiring.readers("seen", is_stream=True) == ("words",)
     assert [source.name for source in wiring.sources["words"]] == ["text"]
+
+
+def test_rows_that_see_their_own_targets_through_another_stream_are_refused() -> None:
+    """The other stream reads the same text, and looks ahead."""
+    text = BODY.format(entry="attention, {cross: seen}", more="").replace(
+        "from: image", "from: text"
+    )
+    text = text.replace("  image: {kind: image, size: [4, 4], patch: 2}\n", "")
+    text = text.replace("language-model}", "language-model, tied: false}")
+    with pytest.raises(MmspecError) as caught:
+        lower(validate(parse(text, "small.yaml")))
+    (found,) = caught.value.diagnostics
+    assert found.code == "MM324" and "of stream `seen`" in found.message
 
 
 @pytest.mark.parametrize(
