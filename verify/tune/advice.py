@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -29,8 +30,8 @@ GROUPS: Final = (GROUP, 32, VECTOR, BLOCK)
 """Queries that native code takes together, and those of a group in smaller tiles."""
 
 MANY: Final = 64
-"""Masks between segments of one attention, up to which each is looked at in every tile; of more,
-changes are sought for so many of the longest segments, and in the compiler's tiles alone.
+"""Masks of a stream, up to which each is looked at in every tile, and of more in the compiler's
+alone; of more between segments of one attention, changes are sought for the longest segments.
 """
 
 _SOUGHT: Final = 16
@@ -129,12 +130,16 @@ def advise(
     native: whether there is native code for attention; None: as on this machine.
     """
     there = machine.has_native_code() if native is None else native
-    return tuple(_advice(attention, there) for attention in attentions(plan, lengths))
+    found = tuple(attentions(plan, lengths))
+    masks: Counter[tuple[str, str]] = Counter()
+    for one in found:
+        masks[one.stream, one.kind] += len(one.shown)
+    return tuple(_advice(one, there, masks[one.stream, one.kind] <= MANY) for one in found)
 
 
-def _advice(attention: Attention, native: bool) -> Advice:
+def _advice(attention: Attention, native: bool, few: bool) -> Advice:
+    """few: whether there are so few masks that tiles of all sizes are compared."""
     way = _work(attention).way(native)
-    few = len(attention.shown) <= MANY
     sizes = TILES if few else (TILE,)
     rows = [_row(attention, order, tile, way) for order in attention.orders for tile in sizes]
     order, words = attention.compiled, _dense(attention)
