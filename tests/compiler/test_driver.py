@@ -105,6 +105,7 @@ def test_every_step_prints_the_same_in_another_process(step: str) -> None:
 NOT_SHOWN = {
     *{("Plan", "about"), ("Plan", "source"), ("Segment", "modality"), ("Head", "name")},
     *{("Attention", name) for name in ("owner", "of", "queries", "keys", "own", "causal")},
+    ("Attention", "key_width"),
     *{("Attention", "variant"), ("Block", "variant")},
     *{("Group", "heads"), ("Sublayer", "awaits")},
 }
