@@ -80,7 +80,7 @@ def block_text(item: Stream) -> str:
     for one in item.sublayers:
         sign = " | " if one.joins else ", "
         seen = attention_text(one.of.attention) if one.word == "attention" else ""
-        scale = f"{one.scale:g}" if isinstance(one.scale, float) else one.scale.kind
+        scale = f"{one.scale:g}" if isinstance(one.scale, int | float) else one.scale.kind
         words = f"{scale} {TIMES} {one.name}" if one.scale != 1 else one.name
         words += f" ({seen})" if seen and one.of.attention != item.attention else ""
         words += f" of {one.cross}" if one.cross else ""

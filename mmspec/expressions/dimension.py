@@ -53,7 +53,7 @@ class _Parser(ABC, Generic[Number]):
 
     def __init__(self, text: str, dims: Mapping[str, int], span: Span | None) -> None:
         self.scanner = Scanner(text, span, "MM201", self.what)
-        self.dims = dims
+        self.dims: Mapping[str, Any] = dims
 
     @abstractmethod
     def _number(self) -> Number: ...
@@ -123,7 +123,7 @@ class _Parser(ABC, Generic[Number]):
             self.scanner.fail(str(wrong), token=token, code="MM203")
         return found
 
-    def _name(self, token: Token) -> int:
+    def _name(self, token: Token) -> Number:
         if token.text not in self.dims:
             advice = self._meant(token)
             self.scanner.fail(
@@ -132,7 +132,8 @@ class _Parser(ABC, Generic[Number]):
                 token,
                 "MM202",
             )
-        return self.dims[token.text]
+        found: Number = self.dims[token.text]
+        return found
 
     def _meant(self, token: Token) -> str:
         """What to write for a word that is no name of a size; empty where it may be one."""

@@ -57,7 +57,7 @@ def features(spec: Spec) -> set[str]:
         found |= {"no final norm"} if not stream.final_norm else set()
         found |= {word for entry in stream.block for word in (entry.word, "block")}
         found |= {"cross" for one in stream.every if one.cross}
-        found |= {one.scale.kind for one in stream.every if not isinstance(one.scale, float)}
+        found |= {one.scale.kind for one in stream.every if not isinstance(one.scale, int | float)}
         found |= {"norm_keys" for one in stream.every if one.norm_keys}
     plan = lower(spec)
     found |= {"separate documents"} if plan.separate else set()

@@ -77,7 +77,7 @@ class Symbol(str, Atom):
 
     __slots__ = ()
 
-    name = property(str)
+    name = property(str)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def evaluate(self, lengths: Mapping[str, int]) -> int:
         """The length of that name."""

@@ -316,7 +316,7 @@ def _cross_shapes(one: Sublayer, width: int) -> Shapes:
 
 def _joint_shapes(name: str, layer: Layer, width: int, roles: tuple[Role, ...]) -> Shapes:
     """Of a map from a width to all heads of some roles."""
-    rows = {role: _rows(layer)[role] for role in roles}
+    rows: dict[Role, int] = {role: _rows(layer)[role] for role in roles}
     biased = sum(count for role, count in rows.items() if has_bias(layer.bias, role))
     found: Shapes = {f"{name}.weight": (sum(rows.values()), width)}
     return found | ({f"{name}.bias": (biased,)} if biased else {})
