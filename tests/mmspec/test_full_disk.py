@@ -258,13 +258,13 @@ def test_event_files_that_find_no_room_are_told_as_the_others(
     assert result(out) == whole
 
 
-@pytest.mark.parametrize("size", [0, 90, 3000, 6000])
+@pytest.mark.parametrize("size", [0, 90, 4000, 8000])
 def test_a_run_that_could_not_begin_can_be_begun(size: int, whole: Any, tmp_path: Path) -> None:
     """Where the folder says what its run is, by resuming it; else nothing is in the way."""
     out = tmp_path / "run"
     with room(size), pytest.raises(MmspecError, match="MM603") as error:
         go(out, Quiet(), resume=False)
     is_run = (out / record.NAME).exists()
-    assert is_run == (size >= 3000) and ("--resume" in str(error.value)) == is_run
+    assert is_run == (size >= 4000) and ("--resume" in str(error.value)) == is_run
     go(out, Quiet(), resume=is_run)
     assert result(out) == whole

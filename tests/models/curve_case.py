@@ -53,6 +53,15 @@ CASES: Final = {
     "experts_top2": Case(40, (("before=31", "before=9"),)),
     "film": Case(edits=(("attention: window(before=5, after=5)", "attention: window(before=2)"),)),
     "gated": Case(24, (("dims:", "init: truncated-normal(0.1)\ndims:"),)),
+    "gates": Case(
+        24,
+        (
+            ("size: [64, 64], patch: 8", "size: [16, 16], patch: 8, norm: layer, bias: false"),
+            ("max: 128}", "max: 128}, scale: sqrt(d), norm: rms"),
+            ("{cross: image}", "{cross: image, scale: gate}"),
+        ),
+        spec="captioner",
+    ),
     "gpt2": Case(
         70,
         (

@@ -142,10 +142,11 @@ class Schedule:
                 for name, place in zip(names, node.at, strict=False):
                     if name != place:
                         yield f"{name} = {write(place, 'triton')}"
-                if node.step == 1 and node.stop == added(node.start, 1):
-                    yield from self._once(node, bodies[node.whole])
+                if (node.start, node.stop) == (self._last, added(self._last, 1)):
+                    yield from bodies[node.whole]
                     continue
-                yield _head(node, self._last, "triton", "tl.range")
+                named = any(re.search(rf"\b{self._last}\b", x) for x in bodies[node.whole])
+                yield _head(node, self._last if named else "_", "triton", "tl.range")
                 yield from (_INDENT + line for line in bodies[node.whole])
                 continue
             yield _head(node, "", "triton", "range")
@@ -153,16 +154,6 @@ class Schedule:
             if isinstance(node, If) and node.otherwise:
                 yield "else:"
                 yield from (_INDENT + line for line in self._triton(node.otherwise, bodies))
-
-    def _once(self, run: Run, body: list[str]) -> Iterator[str]:
-        """What is done with a single tile, whose coordinate is named where it is asked for."""
-        if run.start != self._last and any(_names(self._last, line) for line in body):
-            yield f"{self._last} = {write(run.start, 'triton')}"
-        yield from body
-
-
-def _names(name: str, line: str) -> bool:
-    return re.search(rf"\b{name}\b", line) is not None
 
 
 def schedule(relation: Relation, query_tile: int | Tile, key_tile: int | Tile) -> Schedule:
