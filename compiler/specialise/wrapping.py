@@ -190,9 +190,15 @@ def _stacked(
             lines.append(f"{' ' * indent}{lead}{node.id}{end}")
         elif printer.flat(node, level) != printer.flat(node):
             lines += lay_out(f"{lead}{word}(", node, f"){end}", indent, printer, enclosed=True)
+        elif isinstance(node, _OPERATION) and not _fits(lead + word, node, end, indent, printer):
+            lines += _stacked(lead + word, printer.pieces(node), end, indent, printer)
         else:
             lines += lay_out(lead + word, node, end, indent, printer, enclosed=True)
     return lines
+
+
+def _fits(head: str, node: ast.expr, tail: str, indent: int, printer: Printer) -> bool:
+    return indent + len(head) + len(printer.flat(node)) + len(tail) <= LIMIT
 
 
 def _pieces(node: ast.expr, printer: Printer) -> list[Piece]:
