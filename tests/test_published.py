@@ -13,7 +13,22 @@ from mmspec.compiler.load import load
 from mmspec.verify.costs import parameters
 
 FOLDER = Path(__file__).parents[1] / "specs" / "published"
-COUNTS = {"gpt2_small": 124_439_808, "llama3_8b": 8_030_261_248, "qwen3_06b": 596_049_920}
+COUNTS = {
+    "bloom_560m": 559_214_592,
+    "falcon_7b": 6_921_720_704,
+    "gemma_2b": 2_506_172_416,
+    "gpt2_small": 124_439_808,
+    "ijepa_huge": 632_043_240,
+    "llama3_8b": 8_030_261_248,
+    "mistral_7b": 7_241_732_096,
+    "mpt_7b": 6_649_286_656,
+    "olmo2_1b": 1_484_916_736,
+    "opt_125m": 125_239_296,
+    "pythia_160m": 162_322_944,
+    "qwen2_05b": 494_032_768,
+    "qwen3_06b": 596_049_920,
+    "starcoder2_3b": 3_030_371_328,
+}
 """Counted in transformers 5.23.0 on the meta device, tied weights once."""
 
 
@@ -31,6 +46,10 @@ def test_a_published_architecture_has_its_parameters(name: str) -> None:
     with torch.device("meta"):
         model: Any = made()
     assert sum(weight.numel() for weight in model.parameters()) == COUNTS[name]
+    if "image" in spec.modalities:
+        pixels = torch.zeros(1, 3, 224, 224, device="meta")
+        assert model(image=pixels).heads.label.shape == (1, 1000)
+        return
     ids = torch.zeros(1, 7, dtype=torch.int64, device="meta")
     logits = model(text=ids).heads.next
     assert logits.shape == (1, 7, model.text_embedding.table.num_embeddings)

@@ -1,0 +1,376 @@
+"""Published architectures made small, as transformers has them: settings, and names of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from unittest.mock import patch
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+HEADS: Final = 4
+WIDTH: Final = 24
+"""Of the small ones."""
+
+Names = Mapping[str, tuple[str, ...]]
+"""Of a weight here, those there whose rows follow one another in it; `#` is a layer's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What stands in `specs/published/`, and its class and settings in transformers.
+
+    edits: what makes the spec small, in the settings' sizes; by_head: queries, keys and values of a
+    head are neighbours there.
+    """
+
+    model: str
+    settings: Mapping[str, Any]
+    edits: tuple[tuple[str, str], ...]
+    names: Names
+    by_head: bool = False
+
+    def made(self) -> nn.Module:
+        """A model of transformers, with random weights."""
+        kind = getattr(transformers, self.model)
+        found: nn.Module = kind(kind.config_class(**self.settings, attn_implementation="eager"))
+        with torch.no_grad():
+            for weight in found.parameters():
+                weight.normal_(std=0.3)
+        return found.eval()
+
+    def weights(self, model: nn.Module, names: list[str]) -> dict[str, Tensor]:
+        """A model's weights by the names here. Raises KeyError where one is nowhere there."""
+        there = dict(model.named_parameters())
+        return {name: self._weight(there, name) for name in names}
+
+    def _weight(self, there: Mapping[str, Tensor], name: str) -> Tensor:
+        found = torch.cat([there[each] for each in self.of(name)])
+        if self.by_head and ".qkv." in name:
+            found = found.unflatten(0, (HEADS, 3, -1)).transpose(0, 1).flatten(0, 2)
+        return found.flatten(1) if name.endswith("patch.weight") else found
+
+    def of(self, name: str) -> tuple[str, ...]:
+        """What a weight is called there."""
+        parts = name.split(".")
+        number = next((part for part in parts if part.isdigit()), "")
+        plain = ".".join("#" if part.isdigit() else part for part in parts)
+        if plain in self.names:
+            return self.names[plain]
+        module, _, kind = plain.rpartition(".")
+        return tuple(f"{each.replace('#', number)}.{kind}" for each in self.names[module])
+
+
+@contextmanager
+def in_float64() -> Generator[None]:
+    """What transformers computes in float32 whatever the weights, in float64."""
+    patches: list[Any] = [patch.object(torch, name, torch.float64) for name in ("float32", "float")]
+    patches.append(patch.object(Tensor, "float", Tensor.double))
+    torch.set_default_dtype(torch.float64)
+    try:
+        for each in patches:
+            each.start()
+        yield
+    finally:
+        for each in patches:
+            each.stop()
+        torch.set_default_dtype(torch.float32)
+
+
+def _turning(base: float, **more: float) -> dict[str, Any]:
+    return {"rope_parameters": {"rope_type": "default", "rope_theta": base, **more}}
+
+
+def _gated(layer: str) -> dict[str, tuple[str, ...]]:
+    return {
+        f"text_stream.blocks.#.feed_forward.{name}": (f"{layer}.mlp.{name}_proj",)
+        for name in ("gate", "up", "down")
+    }
+
+
+_BLOCK: Final = "text_stream.blocks.#"
+_LAYER: Final = "model.layers.#"
+_JOINED: Final = {
+    f"{_BLOCK}.attention.qkv": tuple(f"{_LAYER}.self_attn.{x}_proj" for x in "qkv"),
+    f"{_BLOCK}.attention.output": (f"{_LAYER}.self_attn.o_proj",),
+    "text_embedding.table": ("model.embed_tokens",),
+    "text_stream.norm": ("model.norm",),
+    "next_head.output": ("lm_head",),
+}
+_PRE: Final = {
+    f"{_BLOCK}.attention_norm": (f"{_LAYER}.input_layernorm",),
+    f"{_BLOCK}.feed_forward_norm": (f"{_LAYER}.post_attention_layernorm",),
+}
+_NORMED: Final = {
+    f"{_BLOCK}.attention.query_norm": (f"{_LAYER}.self_attn.q_norm",),
+    f"{_BLOCK}.attention.key_norm": (f"{_LAYER}.self_attn.k_norm",),
+}
+_LLAMA: Final = {**_JOINED, **_PRE, **_gated(_LAYER)}
+
+
+def _fused(layer: str, inner: Mapping[str, str], outer: Mapping[str, str]) -> Names:
+    """Of a model whose layers hold one map to queries, keys and values."""
+    found = {f"{_BLOCK}.{name}": (f"{layer}.{other}",) for name, other in inner.items()}
+    return found | {name: (other,) for name, other in outer.items()}
+
+
+_FALCON: Final = {
+    "attention.qkv": "self_attention.query_key_value",
+    "attention.output": "self_attention.dense",
+    "feed_forward.up": "mlp.dense_h_to_4h",
+    "feed_forward.down": "mlp.dense_4h_to_h",
+}
+_NEOX: Final = {
+    **_FALCON,
+    "attention.qkv": "attention.query_key_value",
+    "attention.output": "attention.dense",
+}
+_TWO: Final = {
+    "attention_norm": "input_layernorm",
+    "feed_forward_norm": "post_attention_layernorm",
+}
+_ENDS: Final = {
+    "text_embedding.table": "transformer.word_embeddings",
+    "text_embedding.norm": "transformer.word_embeddings_layernorm",
+    "text_stream.norm": "transformer.ln_f",
+}
+
+_SMALL: Final = {
+    "vocab_size": 31,
+    "hidden_size": WIDTH,
+    "num_hidden_layers": 2,
+    "num_attention_heads": HEADS,
+}
+_SHARED: Final = {**_SMALL, "num_key_value_heads": 2, "intermediate_size": 40}
+
+FAMILIES: Final = {
+    "llama3_8b": Family(
+        "LlamaForCausalLM",
+        {**_SHARED, "rms_norm_eps": 1e-5, **_turning(500000.0)},
+        (
+            ("d: 4096", "d: 24"),
+            ("128256", "31"),
+            ("depth: 32", "depth: 2"),
+            ("heads: 32", "heads: 4"),
+            ("kv_heads: 8", "kv_heads: 2"),
+            ("width: 14336", "width: 40"),
+        ),
+        _LLAMA,
+    ),
+    "mistral_7b": Family(
+        "MistralForCausalLM",
+        {**_SHARED, "sliding_window": 6},
+        (
+            ("d: 4096", "d: 24"),
+            ("32000", "31"),
+            ("depth: 32", "depth: 2"),
+            ("heads: 32", "heads: 4"),
+            ("kv_heads: 8", "kv_heads: 2"),
+            ("width: 14336", "width: 40"),
+            ("4095", "5"),
+        ),
+        _LLAMA,
+    ),
+    "qwen2_05b": Family(
+        "Qwen2ForCausalLM",
+        {**_SHARED, "tie_word_embeddings": True, **_turning(1000000.0)},
+        (
+            ("d: 896", "d: 24"),
+            ("151936", "31"),
+            ("depth: 24", "depth: 2"),
+            ("heads: 14", "heads: 4"),
+            ("width: 4864", "width: 40"),
+        ),
+        _LLAMA,
+    ),
+    "qwen3_06b": Family(
+        "Qwen3ForCausalLM",
+        {**_SHARED, "head_dim": 8, "tie_word_embeddings": True, **_turning(1000000.0)},
+        (
+            ("d: 1024", "d: 24"),
+            ("151936", "31"),
+            ("depth: 28", "depth: 2"),
+            ("heads: 16", "heads: 4"),
+            ("kv_heads: 8", "kv_heads: 2"),
+            ("head_width: 128", "head_width: 8"),
+            ("3*d", "40"),
+        ),
+        {**_LLAMA, **_NORMED},
+    ),
+    "gemma_2b": Family(
+        "GemmaForCausalLM",
+        {**_SHARED, "num_key_value_heads": 1, "head_dim": 10},
+        (
+            ("d: 2048", "d: 24"),
+            ("256000", "31"),
+            ("depth: 18", "depth: 2"),
+            ("heads: 8", "heads: 4"),
+            ("head_width: 256", "head_width: 10"),
+            ("8*d", "40"),
+        ),
+        _LLAMA,
+    ),
+    "olmo2_1b": Family(
+        "Olmo2ForCausalLM",
+        {**_SMALL, "intermediate_size": 40, "rms_norm_eps": 1e-6, **_turning(500000.0)},
+        (
+            ("d: 2048", "d: 24"),
+            ("100352", "31"),
+            ("depth: 16", "depth: 2"),
+            ("heads: 16", "heads: 4"),
+            ("4*d", "40"),
+        ),
+        {
+            **_JOINED,
+            **_NORMED,
+            **_gated(_LAYER),
+            f"{_BLOCK}.attention_norm_after": (f"{_LAYER}.post_attention_layernorm",),
+            f"{_BLOCK}.feed_forward_norm_after": (f"{_LAYER}.post_feedforward_layernorm",),
+        },
+    ),
+    "starcoder2_3b": Family(
+        "Starcoder2ForCausalLM",
+        {**_SHARED, "intermediate_size": 96, "sliding_window": 6, **_turning(999999.4420358813)},
+        (
+            ("d: 3072", "d: 24"),
+            ("49152", "31"),
+            ("depth: 30", "depth: 2"),
+            ("heads: 24", "heads: 4"),
+            ("4095", "5"),
+        ),
+        {
+            **_JOINED,
+            **_PRE,
+            f"{_BLOCK}.feed_forward.up": (f"{_LAYER}.mlp.c_fc",),
+            f"{_BLOCK}.feed_forward.down": (f"{_LAYER}.mlp.c_proj",),
+        },
+    ),
+    "pythia_160m": Family(
+        "GPTNeoXForCausalLM",
+        {**_SMALL, "hidden_size": 32, "intermediate_size": 128},
+        (
+            ("d: 768", "d: 32"),
+            ("50304", "31"),
+            ("depth: 12", "depth: 2"),
+            ("heads: 12", "heads: 4"),
+        ),
+        _fused(
+            "gpt_neox.layers.#",
+            {**_NEOX, **_TWO},
+            {
+                "text_embedding.table": "gpt_neox.embed_in",
+                "text_stream.norm": "gpt_neox.final_layer_norm",
+                "next_head.output": "lm_head",
+            },
+        ),
+        by_head=True,
+    ),
+    "falcon_7b": Family(
+        "FalconForCausalLM",
+        _SMALL,
+        (
+            ("d: 4544", "d: 24"),
+            ("65024", "31"),
+            ("depth: 32", "depth: 2"),
+            ("heads: 71", "heads: 4"),
+        ),
+        _fused("transformer.h.#", {**_FALCON, "parallel_norm": "input_layernorm"}, _ENDS),
+    ),
+    "bloom_560m": Family(
+        "BloomForCausalLM",
+        {"vocab_size": 31, "hidden_size": WIDTH, "n_layer": 2, "n_head": HEADS},
+        (
+            ("d: 1024", "d: 24"),
+            ("250880", "31"),
+            ("depth: 24", "depth: 2"),
+            ("heads: 16", "heads: 4"),
+        ),
+        _fused("transformer.h.#", {**_FALCON, **_TWO}, _ENDS),
+        by_head=True,
+    ),
+    "mpt_7b": Family(
+        "MptForCausalLM",
+        {"vocab_size": 31, "d_model": WIDTH, "n_layers": 2, "n_heads": HEADS},
+        (
+            ("d: 4096", "d: 24"),
+            ("50432", "31"),
+            ("depth: 32", "depth: 2"),
+            ("heads: 32", "heads: 4"),
+        ),
+        _fused(
+            "transformer.blocks.#",
+            {
+                "attention_norm": "norm_1",
+                "attention.qkv": "attn.Wqkv",
+                "attention.output": "attn.out_proj",
+                "feed_forward_norm": "norm_2",
+                "feed_forward.up": "ffn.up_proj",
+                "feed_forward.down": "ffn.down_proj",
+            },
+            {"text_embedding.table": "transformer.wte", "text_stream.norm": "transformer.norm_f"},
+        ),
+    ),
+    "opt_125m": Family(
+        "OPTForCausalLM",
+        {**_SMALL, "ffn_dim": 96, "word_embed_proj_dim": WIDTH},
+        (
+            ("d: 768", "d: 24"),
+            ("50272", "31"),
+            ("depth: 12", "depth: 2"),
+            ("heads: 12", "heads: 4"),
+        ),
+        {
+            "text_embedding.table": ("model.decoder.embed_tokens",),
+            "text_embedding.position": ("model.decoder.embed_positions.weight",),
+            "text_stream.norm": ("model.decoder.final_layer_norm",),
+            f"{_BLOCK}.attention.qkv": tuple(
+                f"model.decoder.layers.#.self_attn.{x}_proj" for x in "qkv"
+            ),
+            **_fused(
+                "model.decoder.layers.#",
+                {
+                    "attention_norm": "self_attn_layer_norm",
+                    "attention.output": "self_attn.out_proj",
+                    "feed_forward_norm": "final_layer_norm",
+                    "feed_forward.up": "fc1",
+                    "feed_forward.down": "fc2",
+                },
+                {},
+            ),
+        },
+    ),
+    "ijepa_huge": Family(
+        "IJepaForImageClassification",
+        {
+            **{key: value for key, value in _SMALL.items() if key != "vocab_size"},
+            **{"intermediate_size": 96, "patch_size": 4, "image_size": 8, "num_labels": 5},
+        },
+        (
+            ("d: 1280", "d: 24"),
+            ("depth: 32", "depth: 2"),
+            ("heads: 16", "heads: 4"),
+            ("224, 224", "8, 8"),
+            ("patch: 14", "patch: 4"),
+            ("classes: 1000", "classes: 5"),
+        ),
+        {
+            "image_embedding.position": ("ijepa.embeddings.position_embeddings",),
+            "image_embedding.patch": ("ijepa.embeddings.patch_embeddings.projection",),
+            "image_stream.norm": ("ijepa.layernorm",),
+            "label_head.output": ("classifier",),
+            "image_stream.blocks.#.attention.qkv": tuple(
+                f"ijepa.layers.#.attention.{x}_proj" for x in "qkv"
+            ),
+            "image_stream.blocks.#.attention.output": ("ijepa.layers.#.attention.o_proj",),
+            "image_stream.blocks.#.attention_norm": ("ijepa.layers.#.layernorm_before",),
+            "image_stream.blocks.#.feed_forward_norm": ("ijepa.layers.#.layernorm_after",),
+            "image_stream.blocks.#.feed_forward.up": ("ijepa.layers.#.mlp.fc1",),
+            "image_stream.blocks.#.feed_forward.down": ("ijepa.layers.#.mlp.fc2",),
+        },
+    ),
+}
+"""By the name of the spec. GPT-2 has a test of its own."""

@@ -1,0 +1,57 @@
+"""Published architectures, made small, give what transformers gives: in float64, by its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from families import FAMILIES, Family, in_float64
+from model_inputs import SPECS
+
+from mmspec.compiler import driver
+from mmspec.compiler.load import load
+
+PUBLISHED = SPECS / "published"
+TOKENS = 13
+"""More than a window holds."""
+
+
+def test_every_published_spec_is_compared() -> None:
+    names = {path.stem for path in PUBLISHED.glob("*.yaml")}
+    assert names - {"gpt2_small"} == set(FAMILIES)
+
+
+def small(name: str, family: Family, folder: Path) -> Any:
+    """Our model, as small as the family's."""
+    text = (PUBLISHED / f"{name}.yaml").read_text(encoding="utf-8")
+    for old, new in family.edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    path = folder / f"{name}.yaml"
+    path.write_text(text.partition("claims:")[0], encoding="utf-8")
+    return load(driver.run(path, "emit", backend="sdpa"))().double().eval()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_outputs_are_those_of_transformers(name: str, tmp_path: Path) -> None:
+    family = FAMILIES[name]
+    torch.manual_seed(0)
+    model = small(name, family, tmp_path)
+    ids, pixels = torch.randint(31, (2, TOKENS)), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    of_pictures = hasattr(model, "image_embedding")
+    with in_float64(), torch.no_grad():
+        theirs: Any = family.made()
+        given = {"pixel_values": pixels} if of_pictures else {"input_ids": ids}
+        expected = theirs(**given).logits
+    state = family.weights(theirs, [*dict(model.named_parameters())])
+    used = {each for key in state for each in family.of(key)}
+    assert used == set(dict(theirs.named_parameters()))
+    model.load_state_dict(
+        {key: value.view_as(model.get_parameter(key)) for key, value in state.items()}
+    )
+    with torch.no_grad():
+        (found,) = model(image=pixels).heads if of_pictures else model(text=ids).heads
+    worst = (found - expected).abs().max() / expected.abs().max()
+    assert worst < 1e-9, worst  # BLOOM writes the root of 2 / pi in eight digits
