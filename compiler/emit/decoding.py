@@ -234,14 +234,25 @@ def keys(node: ir.Stack, read: ir.Attention, site: Site, steps: Steps) -> Kept:
         constants = {"of": read, "rotary": one.rotary}
         take = steps.functions.request("take_keys", constants, site).name
         slots = slots_of(steps, owner, sees, one, segments)
-        recorder = f"KeyRecorder({owner}_layers, {take}, {slots})"
-        if read.norm is not None:
-            norm = steps.functions.request("norm_keys", {"of": read}, site).name
-            given = f"{owner}_layers, {take}, {slots}, norms={owner}_norms, norm={norm}"
-            recorder = f"NormedKeyRecorder({given})"
-        steps.recorders.append(f'"{owner}.{one.name}": {recorder}')
+        made = recorder(steps, site, read, owner, f"{take}, {slots}", "norm_keys")
+        steps.recorders.append(f'"{owner}.{one.name}": {made}')
     on_line = segment.name in read.lines
     return Kept(owner, segment, tuple(context), living, on_line)
+
+
+def recorder(
+    steps: Steps, site: Site, read: ir.Attention, name: str, taken: str, normed: str
+) -> str:
+    """The call that makes who records the keys of `{name}_layers`.
+
+    taken: what takes them, and the slots; normed: the part that norms them by `{name}_norms`, where
+    the site norms keys.
+    """
+    given = f"{name}_layers, {taken}"
+    if read.norm is None:
+        return f"KeyRecorder({given})"
+    norm = steps.functions.request(normed, {"of": read}, site).name
+    return f"NormedKeyRecorder({given}, norms={name}_norms, norm={norm})"
 
 
 def _site(node: ir.Stack, steps: Steps) -> Site:

@@ -54,10 +54,7 @@ def crossed(node: ir.Stack, one: ir.Sublayer, site: Site, steps: Steps) -> str:
     places = [steps.place(segment) for segment in read.keys]
     place = places[0] if len(places) == 1 else f"torch.cat(({', '.join(places)}), dim=1)"
     take = steps.functions.request("take_context", {"heads": read.kv_heads}, site).name
-    recorder = f"KeyRecorder({name}_layers, {take}, every_token({place}))"
-    if read.norm is not None:
-        norm = steps.functions.request("norm_context_keys", {"of": read}, site).name
-        given = f"{name}_layers, {take}, every_token({place}), norms={name}_norms, norm={norm}"
-        recorder = f"NormedKeyRecorder({given})"
-    steps.recorders.append(f'"{name}": {recorder}')
+    taken = f"{take}, every_token({place})"
+    made = decoding.recorder(steps, site, read, name, taken, "norm_context_keys")
+    steps.recorders.append(f'"{name}": {made}')
     return f'kept["{name}"]'

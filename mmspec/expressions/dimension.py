@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from mmspec.diagnostics import Diagnostic, MmspecError, Span
-from mmspec.expressions.scanner import NOT_FINITE, Scanner, Token, did_you_mean
+from mmspec.expressions.scanner import MADE_OF, NOT_FINITE, Scanner, Token, did_you_mean
 
 LIMIT: Final = 2**31
 _BIG: Final = 2**63
@@ -48,7 +48,6 @@ class _Parser(ABC, Generic[Number]):
     """Evaluates while it reads; every intermediate stays below 2**63."""
 
     what: ClassVar[str]
-    made_of: ClassVar[str]
     functions: ClassVar[Mapping[str, Callable[[list[Any]], Any]]] = {"max": max, "min": min}
 
     def __init__(self, text: str, dims: Mapping[str, int], span: Span | None) -> None:
@@ -64,7 +63,9 @@ class _Parser(ABC, Generic[Number]):
     def value(self) -> Number:
         value = self._sum()
         power = self.scanner.next.text in ("**", "^")
-        self.scanner.finish(f"a {self.what} has no powers: write d*d" if power else self.made_of)
+        self.scanner.finish(
+            f"a {self.what} has no powers: write d*d" if power else MADE_OF[self.what]
+        )
         return value
 
     def _sum(self) -> Number:
@@ -141,12 +142,11 @@ class _Parser(ABC, Generic[Number]):
             return "a size is finite: a whole number below 2**31"
         if self.scanner.next.text == "(":
             return f"the functions of a {self.what}: {', '.join(self.functions)}"
-        return self.made_of if token.text.lower() in _JOINS else ""
+        return MADE_OF[self.what] if token.text.lower() in _JOINS else ""
 
 
 class _Size(_Parser[int]):
     what = "size"
-    made_of = "a size uses + - * / // and parentheses, such as 4*d"
 
     def _number(self) -> int:
         return self.scanner.whole("a number or a name from `dims`")
@@ -167,7 +167,6 @@ def _root(values: list[float]) -> float:
 
 class _Factor(_Parser[float]):
     what = "factor"
-    made_of = "a factor uses + - * / sqrt and parentheses, such as 1/sqrt(d)"
     functions: ClassVar = {**_Parser.functions, "sqrt": _root}
 
     def _number(self) -> float:

@@ -35,7 +35,7 @@ _ADVICE: Final = {
     "µ": "write us",
     "μ": "write us",
 }
-_MADE_OF: Final = {
+MADE_OF: Final = {
     "mask": "join patterns with ~ (not), & (and), | (or), and write arguments in parentheses",
     "claim": "a claim holds names, numbers, ( ) and the comparisons <= < >= > ==",
     "size": "a size uses + - * / // and parentheses, such as 4*d",
@@ -101,7 +101,7 @@ class Scanner:
             character = self.text[at]
             shown = f"`{character}`" + (f" (U+{ord(character):04X})" if character > "~" else "")
             wrong = Token("end", character, at, at + 1)
-            plain = _MADE_OF.get(self.what, "") if character <= "~" else ""
+            plain = MADE_OF.get(self.what, "") if character <= "~" else ""
             advice = _ADVICE.get(character) or plain or "expressions are plain ASCII"
             self.fail(f"{self.what} cannot hold the character {shown}", advice, wrong, "MM200")
         if other := _OTHER_BASE.match(self.text, at):

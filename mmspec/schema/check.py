@@ -10,8 +10,7 @@ from mmspec.expressions import claim as claims
 from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema import check_attention, check_scores, check_variants
 from mmspec.schema import head as heads
-from mmspec.schema.base import Refused
-from mmspec.schema.norm import Normed
+from mmspec.schema.norm import misfit
 from mmspec.schema.objective import DEFAULT_LOSS
 from mmspec.schema.rotary import Rotary
 from mmspec.schema.spec import Spec
@@ -99,15 +98,11 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 
 def _norm_fits(spec: Spec, name: str, stream: str) -> Iterator[MmspecError]:
     """A modality's norm is of the features that the stream gives it."""
-    norm, width = spec.modalities[name].norm, spec.streams[stream].width
-    try:
-        if isinstance(norm, Normed):
-            norm.fit(width)
-    except Refused as error:
-        at = ("modalities", name, *error.keys)
-        found = error.diagnostic
+    wrong = misfit(spec.modalities[name].norm, spec.streams[stream].width)
+    if wrong is not None:
+        found = wrong.diagnostic
         message = f"{found.message}, as stream `{stream}` reads it"
-        yield problem(spec, found.code, message, *at, help=found.help)
+        yield problem(spec, found.code, message, "modalities", name, *wrong.keys, help=found.help)
 
 
 def _streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:

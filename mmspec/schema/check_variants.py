@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmspec.diagnostics import MmspecError
-from mmspec.schema.base import Refused
-from mmspec.schema.norm import Normed
+from mmspec.schema.norm import misfit
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
 
@@ -37,12 +36,11 @@ def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
 def _keys_of(spec: Spec, name: str) -> Iterator[MmspecError]:
     """Norms of keys that do not go with the width of the stream which these are of."""
     for one in spec.streams[name].every:
-        if not one.norm_keys or not isinstance(one.of.norm, Normed):
+        if not one.norm_keys:
             continue
-        try:
-            one.of.norm.fit(spec.streams[one.cross].width)
-        except Refused as error:
+        wrong = misfit(one.of.norm, spec.streams[one.cross].width)
+        if wrong is not None:
             at = spec.written("streams", name, *one.at, "norm_keys")
-            found = error.diagnostic
+            found = wrong.diagnostic
             message = f"keys from stream `{one.cross}`: {found.message}"
             yield problem(spec, "MM330", message, *at, help=found.help or "")

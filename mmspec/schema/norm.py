@@ -96,6 +96,16 @@ FinalNorm = Annotated[
 """Whether there is a norm after the last block; or which, as `inherited` makes it."""
 
 
+def misfit(norm: Normed | NoNorm, width: int) -> Refused | None:
+    """Why a norm does not go with a width, at its keys; None: it does."""
+    try:
+        if not isinstance(norm, NoNorm):
+            norm.fit(width)
+    except Refused as error:
+        return error
+    return None
+
+
 def inherited(final: Any, norm: Any) -> Any:
     """The mapping of a final norm, which is the stream's but for the keys that it gives."""
     if not isinstance(final, Mapping) or "kind" in final:

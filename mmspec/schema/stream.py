@@ -17,7 +17,7 @@ from mmspec.schema.block import OWN, AttentionEntry, Block, CrossEntry, Parallel
 from mmspec.schema.fusion import Fusion
 from mmspec.schema.halting import Halting
 from mmspec.schema.names import Name, VariantName
-from mmspec.schema.norm import FinalNorm, LayerNorm, NoNorm, Norm, Normed, ends, inherited
+from mmspec.schema.norm import FinalNorm, LayerNorm, NoNorm, Norm, Normed, ends, inherited, misfit
 from mmspec.schema.rotary import Rotary, RotaryChoice
 from mmspec.schema.routing import FeedForward, Mlp
 from mmspec.schema.scale import Gate, LayerScale
@@ -242,12 +242,8 @@ def _fit_heads(of: Stream | AttentionEntry | CrossEntry, width: int, *at: str | 
 
 def _fit_norm(norm: Norm, width: int, at: tuple[str | int, ...]) -> None:
     """Raise Refused where the norm of a sub-layer does not go with the width."""
-    if not isinstance(norm, Normed):
-        return
-    try:
-        norm.fit(width)
-    except Refused as error:
-        raise Refused(error.diagnostic, *at, *error.keys) from None
+    if wrong := misfit(norm, width):
+        raise Refused(wrong.diagnostic, *at, *wrong.keys)
 
 
 def _fit_parallel(

@@ -46,6 +46,13 @@ def spec(
     return text.replace(", HALTING", "" if halting == "halting: none" else f", {halting}")
 
 
+def both(source: str, said: str = "causal") -> str:
+    """The spec with a stream `image` that holds the text too, and `last` of one layer."""
+    text = SPEC.replace("image: {from: image,", "image: {from: [image, text],")
+    text = text.replace("FROM", source).replace("ATTENTION, HALTING", said)
+    return text.replace("DEPTH", "1")
+
+
 SEES = "text -> text: causal, text -> image: full, image -> image: full"
 DECODES = {
     "text": "causal",
@@ -82,10 +89,7 @@ REFUSED = {
         "the gated fusion of stream `last` reads all tokens at once",
     ),
     "film by what comes with it": (
-        SPEC.replace("image: {from: image,", "image: {from: [image, text],")
-        .replace("FROM", "{fusion: film, of: [text, note, image]}")
-        .replace("ATTENTION, HALTING", "causal")
-        .replace("DEPTH", "1"),
+        both("{fusion: film, of: [text, note, image]}"),
         "the film fusion of stream `last` reads all tokens at once",
     ),
     "a transformer fusion": (
@@ -108,17 +112,11 @@ REFUSED = {
         "layers of stream `last` read others more than once",
     ),
     "a stream that reads the same text": (
-        SPEC.replace("image: {from: image,", "image: {from: [image, text],")
-        .replace("FROM", "text")
-        .replace("ATTENTION, HALTING", "causal, block: [attention, {cross: image}]")
-        .replace("DEPTH", "1"),
+        both("text", "causal, block: [attention, {cross: image}]"),
         "image sees text in stream `image`",
     ),
     "a context of the same text": (
-        SPEC.replace("image: {from: image,", "image: {from: [image, text],")
-        .replace("FROM", "{fusion: cross-attention, of: [text, image]}")
-        .replace("ATTENTION, HALTING", "causal")
-        .replace("DEPTH", "1"),
+        both("{fusion: cross-attention, of: [text, image]}"),
         "image sees text in stream `image`",
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, heads, mixers, nodes, reckoned
+from mmspec.verify.faults.fault import Fault, heads, mixers, reckoned, sums
 from mmspec.verify.faults.masks import widened
 from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, ROUTED
 
@@ -19,10 +19,6 @@ def _untied(head: ir.Head) -> ir.Head:
     if isinstance(answer, ir.LanguageModel):
         return replace(head, answer=replace(answer, tied=None))
     return head
-
-
-def _no_position(node: ir.Node) -> ir.Node:
-    return replace(node, sum=ir.Sum(ir.Position("none"))) if isinstance(node, ir.Embed) else node
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -52,7 +48,7 @@ FAULTS: tuple[Fault, ...] = (
         "learned positions are no parameters",
         CAPTION,
         ("P54",),
-        reckoned(nodes(_no_position)),
+        reckoned(sums(position=ir.Position("none"))),
     ),
     Fault(
         "key-heads-not-shared",

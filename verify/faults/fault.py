@@ -175,6 +175,17 @@ def nodes(change: Callable[[ir.Node], ir.Node]) -> Callable[[ir.Plan], ir.Plan]:
     return changed
 
 
+def sums(**given: Any) -> Callable[[ir.Plan], ir.Plan]:
+    """Change what becomes of the rows of every modality; given: fields of `ir.Sum`."""
+
+    def changed(node: ir.Node) -> ir.Node:
+        if isinstance(node, ir.Embed):
+            return dataclasses.replace(node, sum=dataclasses.replace(node.sum, **given))
+        return node
+
+    return nodes(changed)
+
+
 def heads(change: Callable[[ir.Head], ir.Head]) -> Callable[[ir.Plan], ir.Plan]:
     """Change every head of a plan."""
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, plan, read_as, reckoned, source
+from mmspec.verify.faults.fault import Fault, plan, read_as, reckoned, source, sums
 from mmspec.verify.faults.specs import (
     CAPTION,
     COUNTED,
@@ -18,32 +15,13 @@ from mmspec.verify.faults.specs import (
     TOWERS,
 )
 
-
-def _without_norms(made: ir.Plan) -> ir.Plan:
-    """No modality norms its tokens."""
-    nodes = (
-        replace(node, sum=replace(node.sum, norm=None)) if isinstance(node, ir.Embed) else node
-        for node in made.nodes
-    )
-    return replace(made, nodes=tuple(nodes))
-
-
-def _unscaled(made: ir.Plan) -> ir.Plan:
-    """No modality scales its tokens."""
-    nodes = (
-        replace(node, sum=replace(node.sum, scale=1.0)) if isinstance(node, ir.Embed) else node
-        for node in made.nodes
-    )
-    return replace(made, nodes=tuple(nodes))
-
-
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "embedding-not-scaled",
         "tokens are not multiplied by the scale of their modality",
         SUMMED,
         ("P59", "R1"),
-        plan(_unscaled),
+        plan(sums(scale=1.0)),
     ),
     Fault(
         "embedding-scaled-before-its-position",
@@ -66,7 +44,7 @@ FAULTS: tuple[Fault, ...] = (
         "costs know no norms of a modality's tokens",
         SUMMED,
         ("P54",),
-        reckoned(_without_norms),
+        reckoned(sums(norm=None)),
     ),
     Fault(
         "root-of-a-factor-lost",

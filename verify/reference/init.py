@@ -83,19 +83,23 @@ def _fixed(spec: Spec, name: str) -> Start | None:
     if module.endswith(".sink"):
         return Start("constant", 0.0)
     if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
-        offset = getattr(modality.norm, "offset", None)
-        return Start("constant", float(last == "weight" and offset is None))
+        return _first(modality.norm, last)
     if scaled := _SCALED.fullmatch(module):
         every = steps(setting(spec.streams[scaled["stream"]], int(scaled["block"])))
         factor = next(x.scale for step in every for x in step if x.name == scaled["name"])
         return Start("constant", factor.start if isinstance(factor, LayerScale) else 0.0)
     if found := _NORM.fullmatch(module):
-        norm = _norm(spec.streams[found["stream"]], module)
-        offset = getattr(norm, "offset", None) if found["where"] == "stream" else None
-        return Start("constant", float(last == "weight" and offset is None))
+        is_own = found["where"] == "stream"
+        return _first(_norm(spec.streams[found["stream"]], module) if is_own else None, last)
     head = spec.heads.get(module.removesuffix("_head"))
     scale = None if head is None else first_scale(head)
     return Start("constant", scale) if last == "scale" and scale is not None else None
+
+
+def _first(norm: Norm | None, last: str) -> Start:
+    """Of a norm: its weight is 1 at first, as what is more than 1 of it 0; its bias is 0."""
+    offset = getattr(norm, "offset", None)
+    return Start("constant", float(last == "weight" and offset is None))
 
 
 def _norm(stream: Stream, module: str) -> Norm:
