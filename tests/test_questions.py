@@ -14,10 +14,10 @@ MOST = {
     "halting": 0,
     "feed-forward": 3,
     "modality": 20,
-    "head": 2,
+    "head": 1,
     "norm": 6,
     "score": 0,
-    "mask": 2,
+    "mask": 1,
 }
 """Questions outside a concern's own files. It only goes down: lower it with what you take away."""
 
