@@ -8,6 +8,9 @@ PIP    := $(PY) -m pip --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet
 READY  := $(VENV)/.ready
 WATCH  := $(VENV)/.seglearn-1.2.5
 
+# Modules are compiled once, not in each of the hundreds of processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -40,8 +40,14 @@ def pytest_configure() -> None:
     emitted_once.install()
 
 
+def pytest_collectstart() -> None:
+    """What is imported stays: the collector waits until all is."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What was imported stays: the collector looks at it no more, and seldom at what is young."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

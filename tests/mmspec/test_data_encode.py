@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from data_case import spec
 from PIL import Image as Pillow
-from scipy.signal import get_window
 
 from mmspec.data.arrays import Fixed, Ragged
 from mmspec.data.encode import audio, frames, image, names, table, target, tokens, video
@@ -181,6 +180,8 @@ def test_a_tone_sounds_in_its_band_at_any_rate(rate: int) -> None:
 
 def test_the_level_of_a_tone_is_its_power_through_the_window() -> None:
     """Against a sum over the window's spectrum by scipy, relative to a tone where the band is 1."""
+    from scipy.signal import get_window  # takes seconds, in each process that collects tests
+
     corner = 700 * (10 ** (np.log10(1 + 8000 / 700) / 2) - 1)
     found, most = (audio.log_mel(tone(f, 8000), 1, Fraction(100), 1000) for f in (1000, corner))
     spectrum = np.fft.rfft(get_window("hann", 200, fftbins=False), 512)

@@ -9,7 +9,6 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import torch
-import transformers
 from torch import Tensor, nn
 
 HEADS: Final = 4
@@ -36,6 +35,8 @@ class Family:
 
     def made(self) -> nn.Module:
         """A model of transformers, with random weights."""
+        import transformers  # takes seconds, in each process that collects tests
+
         kind = getattr(transformers, self.model)
         found: nn.Module = kind(kind.config_class(**self.settings, attn_implementation="eager"))
         with torch.no_grad():

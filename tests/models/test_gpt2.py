@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from model_inputs import SPECS
 from torch import Tensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel
 
 import mmspec
+
+if TYPE_CHECKING:  # it takes seconds, in each process that collects tests
+    from transformers import GPT2LMHeadModel
 
 PARAMETERS = 124_439_808
 """Of the smallest GPT-2, as published (output tied to the embedding)."""
@@ -42,6 +46,8 @@ def copied(peer: GPT2LMHeadModel, stream: str) -> dict[str, Tensor]:
 
 def test_gpt2_has_its_published_size_and_numbers() -> None:
     """All 124 million weights copied; logits, loss and a gradient to 1e-8 in float64."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     model = mmspec.compile(SPECS / "gpt2.yaml")().double().eval()
     assert sum(value.numel() for value in model.parameters()) == PARAMETERS
     torch.manual_seed(0)

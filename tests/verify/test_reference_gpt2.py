@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from reference_cases import close
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from mmspec.verify.reference import run
 from mmspec.verify.strategies import load
+
+if TYPE_CHECKING:  # it takes seconds, in each process that collects tests
+    from transformers import GPT2LMHeadModel
 
 SPEC = """
 mmspec: 1
@@ -38,6 +42,8 @@ NAMES = {
 
 def peer() -> GPT2LMHeadModel:
     """A GPT-2 of random weights."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=23,
