@@ -68,7 +68,6 @@ _TABLE = """
 | MM329 | entry of a block | An entry of `block` is a sub-layer (`attention`, `cross`, `feed_forward`), alone or as a mapping with one of these words, or several in `parallel`; those of a layer have different names; in parallel none norms the sum, and a shared norm stands before. |
 | MM330 | cross of a block | A `cross` reads all tokens of one other stream, by its name; no masks, no relative scores, and keys are normed by the entry's `norm`, if at all. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
-| MM402 | rotary of several kinds | All attention of a stream whose tokens are turned by rotary has one head width and one `rotary`, in every variant and entry; the compiler makes one table of angles a stream. |
 | MM403 | routes of several kinds | The layers of a stream that route have one number of experts and one `balance`: their statistics and losses are the stream's. |
 | MM500 | unknown data set | The name is neither a built-in data set nor a file; the message lists both kinds. |
 | MM501 | data file cannot be read | A file that a row names is missing, damaged, outside the manifest's folder or of a kind that its column does not take. |

@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parents[1] / "specs" / "published"
 COUNTS = {
     "bloom_560m": 559_214_592,
     "falcon_7b": 6_921_720_704,
+    "gemma3_1b": 999_885_952,
     "gemma_2b": 2_506_172_416,
     "gpt2_small": 124_439_808,
     "ijepa_huge": 632_043_240,
@@ -27,6 +28,7 @@ COUNTS = {
     "pythia_160m": 162_322_944,
     "qwen2_05b": 494_032_768,
     "qwen3_06b": 596_049_920,
+    "smollm3_3b": 3_075_098_624,
     "starcoder2_3b": 3_030_371_328,
 }
 """Counted in transformers 5.23.0 on the meta device, tied weights once."""

@@ -60,8 +60,10 @@ def _function(
     yield f"    stack: {stack_}, x_bcd: Tensor, at_bc: Tensor, kept: dict[str, CachedKeys]"
     yield ") -> Tensor:"
     yield '    """The next tokens through all layers; `kept` then holds their keys too."""'
-    if any("turn" in function.left for *_, function, _ in layers):
-        yield f"    turn = {_turn(node, steps)}"
+    turning = [read for *_, function, read in layers if "turn" in function.left]
+    turns = _turns(turning)
+    for rotary, turn in turns.items():
+        yield f"    {turn} = {_turn(node, rotary, steps)}"
     for owner, kept in made.items():
         around = f", {kept.around}" if kept.context else ""
         yield f"    {owner} = next_keys({kept.own}, at_bc, {owner}_sees{around})"
@@ -69,7 +71,8 @@ def _function(
     for at, (when, name, function, read) in enumerate(layers):
         last = at == len(layers) - 1
         yield "        else:" if last else f"        {'elif' if at else 'if'} {when}:"
-        known = {"block": "block", "x_bcd": "x_bcd", "mask": f"{read.owner}.mask", "turn": "turn"}
+        known = {"block": "block", "x_bcd": "x_bcd", "mask": f"{read.owner}.mask"}
+        known["turn"] = turns.get(read.rotary and read.rotary.angles, "")
         known["offset_bcs"] = f"at_bc[:, :, None] - {read.owner}.place_bs[:, None]"
         known |= {"past": f"{read.owner}.past()", "around": f"{read.owner}.around()"}
         arguments = ", ".join(known[each] for each in function.left)
@@ -85,9 +88,16 @@ def _function(
     yield "    return stack.norm(x_bcd)" if node.final_norm is not None else "    return x_bcd"
 
 
-def _turn(node: ir.Stack, steps: Steps) -> str:
-    """The angles by which rotary turns the next tokens, of all kinds of layers."""
-    rotary = node.rotary
+def _turns(sites: list[ir.Attention]) -> dict[ir.Rotary | None, str]:
+    """What angles are called by which rotary turns the next tokens: after whose they are first."""
+    first = {site.rotary.angles: site for site in reversed(sites) if site.rotary is not None}
+    if len(first) == 1:
+        return dict.fromkeys(first, "turn")
+    return {rotary: f"{site.variant}_turn" for rotary, site in reversed(first.items())}
+
+
+def _turn(node: ir.Stack, rotary: ir.Rotary | None, steps: Steps) -> str:
+    """The angles by which rotary turns the next tokens."""
     assert rotary is not None, node
     if rotary.usual:
         return f"turned(at_bc, {steps.requests.named.of('head_width', rotary.width, node.stream)})"

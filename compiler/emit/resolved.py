@@ -43,9 +43,12 @@ def _told(
     place = keys.index(_key(site)) if len(sites) > 1 and _key(site) in keys else None
     several = len(node.contexts) > 1
     context = node.contexts.index(site.read) if several and site.read is not None else None
+    rotaries, turn = node.rotaries, None
+    if len(rotaries) > 1 and site.rotary is not None:
+        turn = rotaries.index(site.rotary.angles)
     groups = tuple(replace(group, masks=_asked(group)) for group in site.groups)
     mixer = replace(site, groups=groups, shown=shown, causal=causal, read=None)
-    return replace(one, mixer=mixer, place=place, context=context)
+    return replace(one, mixer=mixer, place=place, turn=turn, context=context)
 
 
 def _asked(group: ir.Group) -> ir.Pairs:

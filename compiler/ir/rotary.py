@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,8 @@ class Rotary:
     def usual(self) -> bool:
         """Whether the angles are those of Su et al. (2021)."""
         return self.base == 10000.0 and self.scaling is None
+
+    @property
+    def angles(self) -> Rotary:
+        """What its tables of angles are made from: which features they turn is no matter."""
+        return replace(self, interleaved=False)

@@ -65,6 +65,8 @@ class Sublayer:
     post: Norm | None
     dropout: float
     place: int | None = None
+    turn: int | None = None
+    """By which of the angles of the stack it turns; None: by the only ones, if any."""
     context: int | None = None
     """Which of the contexts of the stack it reads; None: the one that there is, if any."""
     scale: float = 1.0
@@ -231,9 +233,10 @@ class Stack:
         return all(sum(site.own for site in block.attentions) == 1 for block in self.variants)
 
     @property
-    def rotary(self) -> Rotary | None:
-        """How all of its sites turn queries and keys; None: none does."""
-        return next((block.rotary for block in self.variants if block.rotary is not None), None)
+    def rotaries(self) -> tuple[Rotary, ...]:
+        """By what angles its sites turn queries and keys, each once."""
+        turning = (site.rotary for site in self.attentions)
+        return tuple(dict.fromkeys(each.angles for each in turning if each is not None))
 
     @property
     def feed_forwards(self) -> tuple[FeedForward, ...]:

@@ -131,5 +131,5 @@ class TransformerFusion(nn.Module):
         marked = [x_btd + mark_d for x_btd, mark_d in zip(parts, self.source, strict=True)]
         x_btd = torch.cat(marked, dim=1)
         for block in self.blocks:
-            x_btd = block(x_btd, mask, turn, valid_bt, counts, routing, (), x_btd, ())
+            x_btd = block(x_btd, mask, turn, (), valid_bt, counts, routing, (), x_btd, ())
         return x_btd

@@ -52,6 +52,7 @@ class SteppingStack(Layers):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The mean state of the steps, their weights in it [B, N], and how many were taken [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
+        turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
         y_btd = torch.zeros_like(x_btd)
         running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
         precise = torch.promote_types(x_btd.dtype, torch.float32)
@@ -61,7 +62,16 @@ class SteppingStack(Layers):
         for step in range(1, self.at_most + 1):
             for block in self.blocks:
                 x_btd = block(
-                    x_btd, mask, turn, valid_bt, counts, routing, masks, context_btd, contexts
+                    x_btd,
+                    mask,
+                    turn,
+                    turns,
+                    valid_bt,
+                    counts,
+                    routing,
+                    masks,
+                    context_btd,
+                    contexts,
                 )
             h_btd = self.norm(x_btd) if self.final_norm else x_btd
             p_r = remaining_r
@@ -140,13 +150,23 @@ class ExitStack(Layers):
     ) -> tuple[list[Tensor], Tensor]:
         """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
+        turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
         states: list[Tensor] = []
         y_btd = torch.zeros_like(x_btd)
         depth_b = x_btd.new_zeros(x_btd.shape[0])
         running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
         for depth, block in enumerate(self.blocks, start=1):
             x_btd = block(
-                x_btd, mask, turn, valid_bt, counts, routing, masks, context_btd, contexts
+                x_btd,
+                mask,
+                turn,
+                turns,
+                valid_bt,
+                counts,
+                routing,
+                masks,
+                context_btd,
+                contexts,
             )
             if depth not in self.after:
                 continue

@@ -65,10 +65,11 @@ def rotation(positions: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
 class Rotation(Derived):
     """Cosines and sines of the rotary angles of positions: two tables [..., {width} / 2]."""
 
-    def __init__(self, positions: int, rotary: ir.Rotary) -> None:
+    def __init__(self, positions: int, rotary: ir.Rotary, alone: bool = True) -> None:
         super().__init__()
         self.positions = positions
         self.rotary = rotary
+        self.usual = rotary.usual and alone  # beside others it is one class with them
         self.width = rotary.width
         self.kept = 0 < positions <= 65536
         if self.kept:
@@ -82,7 +83,7 @@ class Rotation(Derived):
     def reset_parameters(self) -> None:
         if self.kept:
             positions_t = torch.arange(self.positions, device=self.cos_ti.device)
-            if self.rotary.usual:
+            if self.usual:
                 cos_ti, sin_ti = rotation(positions_t, self.width)
             else:
                 rates_i = rates_of(self.rotary, positions_t.device)
@@ -93,7 +94,7 @@ class Rotation(Derived):
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         if self.kept:
             return self.cos_ti[positions], self.sin_ti[positions]
-        elif self.rotary.usual:
+        elif self.usual:
             return rotation(positions, self.width)
         else:
             return rotation_by(positions, rates_of(self.rotary, positions.device))

@@ -92,6 +92,7 @@ class Block(nn.Module):
                 setattr(self, one.norm_name, norm_layer(block.width, one.first))
             setattr(self, one.name, mixer_layer(block.width, one.mixer))
             setattr(self, f"{one.name}_place", one.place)
+            setattr(self, f"{one.name}_turn", one.turn)
             setattr(self, f"{one.name}_context", one.context)
             if one.after is not None:
                 setattr(self, f"{one.name}_norm_after", norm_layer(block.width, one.after))
@@ -109,6 +110,7 @@ class Block(nn.Module):
         x_btd: Tensor,
         mask: Tensor | None,
         turn: tuple[Tensor, Tensor],
+        turns: tuple[tuple[Tensor, Tensor], ...],
         valid_bt: Tensor | None,
         counts: tuple[int, ...],
         routing: list[Routing],
@@ -123,7 +125,7 @@ class Block(nn.Module):
             y_btd = mixer(
                 h_btd,
                 mask=mask if one.place is None else masks[getattr(self, f"{one.name}_place")],
-                turn=turn,
+                turn=turn if one.turn is None else turns[getattr(self, f"{one.name}_turn")],
                 valid_bt=valid_bt,
                 counts=counts,
                 routing=routing,
@@ -166,9 +168,14 @@ class Layers(nn.Module):
         super().__init__()
         self.final_norm = stack.final_norm is not None
         self.repeat = stack.repeat
-        self.rotary = stack.rotary is not None
-        if stack.rotary is not None:
-            self.rotation = Rotation(positions, stack.rotary)
+        self.rotary = len(stack.rotaries) == 1
+        self.rotated = len(stack.rotaries) > 1
+        if len(stack.rotaries) == 1:
+            self.rotation = Rotation(positions, stack.rotaries[0])
+        elif len(stack.rotaries) > 1:
+            self.rotations = nn.ModuleList()
+            for rotary in stack.rotaries:
+                self.rotations.append(Rotation(positions, rotary, alone=False))
         if len(stack.variants) == 1:
             self.blocks = nn.ModuleList([Block(stack.variants[0]) for _ in range(depth)])
         else:
@@ -202,9 +209,19 @@ class Stack(Layers):
         contexts: tuple[Tensor, ...],
     ) -> Tensor:
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
+        turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
         for _ in range(self.repeat):
             for block in self.blocks:
                 x_btd = block(
-                    x_btd, mask, turn, valid_bt, counts, routing, masks, context_btd, contexts
+                    x_btd,
+                    mask,
+                    turn,
+                    turns,
+                    valid_bt,
+                    counts,
+                    routing,
+                    masks,
+                    context_btd,
+                    contexts,
                 )
         return self.norm(x_btd) if self.final_norm else x_btd

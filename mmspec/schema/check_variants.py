@@ -13,15 +13,6 @@ from mmspec.schema.wiring import Wiring, problem
 def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     """What is wrong with variants that are each right."""
     for name, stream in spec.streams.items():
-        kinds = [one.of for one in stream.every if one.word == "attention"]
-        modalities = (s.modality for s in wiring.segments[name] if s.modality)
-        turned = any(spec.modalities[each].position.kind == "rotary" for each in modalities)
-        at = "streams", name, "variants" if stream.variants else "block"
-        ways = {(kind.head_width, repr(kind.turning)) for kind in kinds}
-        if turned and len(ways) > 1:
-            message = f"rotary turns all heads of stream `{name}` alike, and its layers differ"
-            advice = "give all of them one `head_width` and one `rotary`"
-            yield problem(spec, "MM402", message, *at, help=advice)
         feeding = (one.of for one in stream.every if one.word == "feed_forward")
         every = [kind.feed_forward.model_dump() for kind in feeding]
         asked = {(keys["experts"], keys["balance"]) for keys in every if "balance" in keys}
@@ -29,6 +20,7 @@ def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             message = (
                 f"the layers of stream `{name}` route by several numbers of experts or balances"
             )
+            at = "streams", name, "variants" if stream.variants else "block"
             yield problem(spec, "MM403", message, *at, help="give all of them the same")
         yield from _keys_of(spec, name)
 

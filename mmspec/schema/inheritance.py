@@ -201,6 +201,8 @@ def _mappings(*values: Any) -> bool:
 
 def _mapping(base: Any, over: Any, key: str) -> Any:
     """One mapping over another; a word is short for its kind; of a norm, `placement` stays."""
+    if key == "rotary" and not _mappings(base, over):
+        return over  # its word, `none`, is no kind
     old, new = (
         {"kind": value} if isinstance(value, str) and value.isidentifier() else value
         for value in (base, over)

@@ -106,12 +106,16 @@ def test_like_takes_settings_but_not_sources() -> None:
     assert made["other"].feed_forward == made["top"].feed_forward
 
 
-def test_variants_turn_alike_and_route_alike() -> None:
-    turned = BODY.replace("max: 9}}", "max: 9}, position: rotary}")
-    kinds = "    depth: 2\n    variants: {l: {heads: 2}, g: {}}\n    layers: [l, g]\n"
-    with pytest.raises(MmspecError) as caught:
-        validate(parse(turned.replace("width: d", "width: 24") + kinds + END, "small.yaml"))
-    assert [one.code for one in caught.value.diagnostics] == ["MM402"]
+def test_variants_turn_each_in_their_way_and_route_alike() -> None:
+    turned = BODY.replace("max: 9}}", "max: 9}, position: rotary}").replace("width: d", "width: 24")
+    kinds = (
+        "    depth: 3\n    rotary: {base: 100, partial: 0.5}\n"
+        "    variants: {l: {heads: 2}, g: {rotary: {base: 7}}, n: {rotary: none}}\n"
+        "    layers: [l, g, n]\n"
+    )
+    made = validate(parse(turned + kinds + END, "small.yaml")).streams["text"]
+    ways = [kind.turning for _, kind in made.kinds]
+    assert [way and (way.base, way.partial) for way in ways] == [(100, 0.5), (7, 0.5), None]
     routes = "variants: {l: {feed_forward: {experts: 3}}, g: {}}\nlayers: [l, g]"
     assert [one[0] for one in told(f"depth: 2\n{routes}")] == ["MM403"]
 

@@ -83,7 +83,7 @@ FAULTS: tuple[Fault, ...] = (
         "what a variant changes is the stream's all the same",
         VARIED,
         ("P57",),
-        read_as("far: {heads: 3}", "far: {}"),
+        read_as("far: {heads: 3, ", "far: {"),
     ),
     Fault(
         "variant-sees-further",
@@ -98,6 +98,20 @@ FAULTS: tuple[Fault, ...] = (
         VARIED,
         ("P57",),
         read_as("bias: false", "bias: true"),
+    ),
+    Fault(
+        "one-rotation-for-all-layers",
+        "all kinds of layers turn by the angles of the first",
+        VARIED,
+        ("P59", "R1"),
+        source((r"turns\[1\]", "(turns[0][0][..., :2], turns[0][1][..., :2])")),
+    ),
+    Fault(
+        "decoding-turns-otherwise",
+        "in decoding, far layers turn by the usual base",
+        VARIED,
+        ("P17",),
+        source((r"rotary_rates\((\w+), 100\.0", r"rotary_rates(\1, 10000.0"), file="decoding.py"),
     ),
     Fault(
         "decoding-mixes-kinds",

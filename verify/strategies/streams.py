@@ -81,7 +81,7 @@ def stream(
         body["scores"] = draw(_scores([one.name for one in held]))
     body |= draw(_blocks(sizes["width"]))
     if draw(st.sampled_from([False, False, False, True])):
-        body |= draw(variants.varied(body, held))
+        body |= draw(variants.varied(body, held, bool(_rotary(sources))))
     if draw(st.sampled_from([False, False, False, True])):
         body["block"] = draw(blocks.block(body, held, others))
     if KINDS[fusion].keeps == "none":

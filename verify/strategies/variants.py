@@ -17,9 +17,13 @@ _FEED_FORWARDS: Final = (
 
 _NORMS: Final = ("rms", {"eps": 0.01}, {"placement": "post"}, "layer")
 
+_TURNINGS: Final = ({"base": 100}, {"interleaved": True}, "none", {"scaling": "linear(3)"})
+
 
 @st.composite
-def varied(draw: st.DrawFn, body: dict[str, Any], held: tuple[masks.Held, ...]) -> dict[str, Any]:
+def varied(
+    draw: st.DrawFn, body: dict[str, Any], held: tuple[masks.Held, ...], rotary: bool
+) -> dict[str, Any]:
     """Variants and the order of layers, or how often these are applied, for a drawn stream."""
     found: dict[str, Any] = {}
     if "halting" not in body and draw(st.sampled_from([False, True])):
@@ -37,6 +41,8 @@ def varied(draw: st.DrawFn, body: dict[str, Any], held: tuple[masks.Held, ...]) 
             kind["norm"] = draw(st.sampled_from(_NORMS))
         if draw(st.sampled_from([False, False, True])):
             kind["bias"] = draw(st.booleans())
+        if rotary and draw(st.sampled_from([False, True])):
+            kind["rotary"] = draw(st.sampled_from(_TURNINGS))
         kinds[name] = kind
     orders = [["near*rest", "far"], ["far", "near*rest"], ["near", "far"]]
     layers = draw(st.sampled_from(orders)) if len(names) > 1 else ["near"]
