@@ -13,14 +13,19 @@ from mmspec.compiler.specialise.nodes import unused
 from mmspec.schema.spec import camel
 
 ROLES: Final = (
-    *("VOCABULARY", "CONTEXT", "FEATURES", "CHANNELS", "TUBELET", "PATCH"),
+    *("VOCABULARY", "BUCKETS", "CONTEXT", "FEATURES", "CHANNELS", "TUBELET", "PATCH"),
     *("ROWS", "COLUMNS", "PATCHES", "DEPTH", "STEPS", "WIDTH", "HEADS", "KV_HEADS", "HEAD_WIDTH"),
     *("HIDDEN", "EXPERTS", "CHOICES", "LATENTS", "CLASSES", "OUTPUTS", "PROJECTION"),
 )
 """What a constant is, in the order in which they are read."""
 
 _FIELDS: Final = {
-    **{"vocab": "VOCABULARY", "max_tokens": "CONTEXT", "positions": "CONTEXT"},
+    **{
+        "vocab": "VOCABULARY",
+        "buckets": "BUCKETS",
+        "max_tokens": "CONTEXT",
+        "positions": "CONTEXT",
+    },
     **{"features": "FEATURES", "sizes[0]": "CHANNELS", "tubelet": "TUBELET", "patch": "PATCH"},
     **{"grid[0]": "ROWS", "grid[1]": "COLUMNS", "columns": "COLUMNS"},
     **{"depth": "DEPTH", "at_most": "STEPS"},
@@ -192,6 +197,9 @@ def _embedded(node: ir.Embed) -> Iterator[Fact]:
         size = getattr(node.raw, each, None)
         if size is not None:
             yield Fact(role, node.modality, size)
+    grams = getattr(node.raw, "ngrams", None)
+    if grams is not None:
+        yield Fact("BUCKETS", node.modality, grams.buckets)
     grid = getattr(node.raw, "grid", None)
     if grid is not None:
         sizes = (*grid, grid[0] * grid[1])

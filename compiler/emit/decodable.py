@@ -74,7 +74,9 @@ class _Flow:
     def step(self, node: ir.Node) -> None:
         """Follow one node."""
         if isinstance(node, ir.Embed):
-            row = {s.name: OWN if s.name == self.modality else FREE for s in node.out.segments}
+            why = f"tokens of {node.modality} are made of others too, of which nothing is kept yet"
+            own = OWN if node.raw.reads is None else why
+            row = {s.name: own if s.name == self.modality else FREE for s in node.out.segments}
         elif isinstance(node, ir.Project):
             row = self._row(node.source)
         elif isinstance(node, ir.Fuse):

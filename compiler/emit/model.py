@@ -39,6 +39,7 @@ PARTS = (
     "init",
     "inputs",
     "derived",
+    "ngrams",
     "modality",
     "scores",
     "rotary",

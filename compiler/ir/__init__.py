@@ -22,7 +22,7 @@
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
     fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
     halting    = Ponder | Exit | None
-    raw        = Ids | Row | Picture | Clip | Audio | Series
+    raw        = Ids(vocab, ngrams) | Row | Picture | Clip | Audio | Series
     head       = Head(name, answer, sources*, size, loss, weight)
     answer     = Classifier | Regressor | LanguageModel | Contrastive
     loss       = CrossEntropy | Smoothed | SquaredError | NextToken | BothWays
@@ -67,6 +67,7 @@ from mmspec.compiler.ir.modality import (
     Series,
     Sum,
 )
+from mmspec.compiler.ir.ngrams import Ngrams
 from mmspec.compiler.ir.norm import GroupNorm, LayerNorm, Norm, RmsNorm
 from mmspec.compiler.ir.objective import (
     BothWays,
@@ -134,6 +135,7 @@ __all__ = [
     "Mixer",
     "Mlp",
     "NextToken",
+    "Ngrams",
     "Node",
     "Norm",
     "Normal",

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import ClassVar
 
+from mmspec.compiler.ir.ngrams import Ngrams
 from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.ir.position import Position
 from mmspec.compiler.ir.tokens import Tokens, Value
 from mmspec.diagnostics import Span
+from mmspec.expressions.mask import Mask
 
 Index = tuple[slice | EllipsisType, ...]
 """Which of the raw values [B, ...] of a modality."""
@@ -66,6 +68,11 @@ class Kind(ABC):
         """What makes tokens of lengths, and its sizes; None: a length is one of tokens."""
         return ("patches", (self.step,)) if self.step > 1 else None
 
+    @property
+    def reads(self) -> Mask | None:
+        """Whose raw values a token is made of, as whom it sees; None: of its own alone."""
+        return None
+
     def codes(self, token: int) -> int:
         """How many codes the raw values of a token are of; 0: they are numbers."""
         return 0
@@ -88,6 +95,7 @@ class Ids(Kind):
     weight: ClassVar[str] = "table.weight"
 
     vocab: int
+    ngrams: Ngrams | None = None
 
     @property
     def shape(self) -> tuple[int | str, ...]:
@@ -98,6 +106,11 @@ class Ids(Kind):
     def admits(self) -> str:
         """What the check is told of them."""
         return f"vocab={self.vocab}"
+
+    @property
+    def reads(self) -> Mask | None:
+        """Bytes before it too, where n-grams are of them."""
+        return None if self.ngrams is None else self.ngrams.reads
 
     def codes(self, token: int) -> int:
         """Each is an id."""

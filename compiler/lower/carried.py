@@ -76,7 +76,7 @@ class Carried(Generic[R]):
         out = node.out
         if isinstance(node, ir.Embed):
             own = (segment for segment in out.segments if segment.name == self.modality)
-            found = {segment.name: self.algebra.own(segment) for segment in own}
+            found = {segment.name: self._made(node.raw, segment) for segment in own}
         elif isinstance(node, ir.Project):
             found = self.of((node.source,))
         elif isinstance(node, ir.Stack):
@@ -86,6 +86,14 @@ class Carried(Generic[R]):
         else:
             found = self._fused(node)
         self.values[out.name] = found
+
+    def _made(self, raw: ir.Raw, segment: ir.Segment) -> R:
+        """What the tokens of a modality hold as they are embedded."""
+        own = self.algebra.own(segment)
+        if raw.reads is None:
+            return own
+        more = self.algebra.through(own, segment, segment, raw.reads)
+        return own if more is None else self.algebra.join(own, more)
 
     def _fused(self, node: ir.Fuse) -> Row[R]:
         held = self.of(node.kept)

@@ -46,7 +46,8 @@ def segment(context: Context, name: str) -> ir.Segment:
 def _raw(modality: schema.Modality) -> ir.Raw:
     """What its raw values are."""
     if isinstance(modality, schema.Tokens):
-        return ir.Ids(modality.vocab)
+        grams = modality.ngrams
+        return ir.Ids(modality.vocab, None if grams is None else ir.Ngrams(**grams.model_dump()))
     if isinstance(modality, schema.Image):
         return ir.Picture(modality.channels, *modality.size, modality.patch)
     if isinstance(modality, schema.Video):

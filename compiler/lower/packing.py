@@ -86,7 +86,13 @@ def _asked(nodes: tuple[ir.Node, ...]) -> tuple[str, ...]:
 
 def _sights(node: ir.Node) -> Iterator[_Sight]:
     """Who sees whom in the attention of a node, each mask once."""
-    if isinstance(node, ir.Embed | ir.Project):
+    if isinstance(node, ir.Project):
+        return
+    if isinstance(node, ir.Embed):
+        (segment,) = node.out.segments
+        if node.raw.reads is not None:
+            where = f"the embedding of `{segment.name}`"
+            yield _Sight(where, segment, segment, node.raw.reads, node.span)
         return
     where = f"{'the fusion of ' * isinstance(node, ir.Fuse)}stream `{node.stream}`"
     readings = node.readings() if isinstance(node, ir.Fuse) else node.attentions

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmspec.compiler import ir
 from mmspec.compiler.parts.derived import Derived
 from mmspec.compiler.parts.init import STARTS
+from mmspec.compiler.parts.ngrams import Ngrams
 from mmspec.compiler.parts.norm import norm_layer
 
 
@@ -167,13 +168,22 @@ class TokenEmbedding(Placed):
     """Token ids [B, T] -> [B, T, {width}]."""
 
     def __init__(
-        self, vocab: int, width: int, rows: ir.Sum, max_tokens: int, packed: bool = False
+        self,
+        vocab: int,
+        width: int,
+        rows: ir.Sum,
+        max_tokens: int,
+        ngrams: ir.Ngrams | None = None,
+        packed: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
         self.packed = packed
         self.fixed = False
         self.table = nn.Embedding(vocab, width)
+        self.reads_back = ngrams is not None
+        if ngrams is not None:
+            self.ngrams = Ngrams(width, ngrams, max_tokens)
         self._place(rows, max_tokens, width)
 
     def reset_parameters(self) -> None:
@@ -183,6 +193,8 @@ class TokenEmbedding(Placed):
 
     def forward(self, ids_bt: Tensor, places_bt: Tensor) -> Tensor:
         x_btd: Tensor = self.table(ids_bt)
+        if self.reads_back:
+            x_btd = self.ngrams(ids_bt, x_btd)
         return self._placed(x_btd, places_bt)
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from fractions import Fraction
 from math import gcd
-from typing import Annotated, Any, ClassVar, Final, Generic, Literal, Self
+from typing import Annotated, Any, Final, Generic, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mmspec.diagnostics import Diagnostic, shortened
 from mmspec.expressions import quantity
 from mmspec.expressions.scanner import write
-from mmspec.schema.base import Factor, Kind, Model, Refused, Size, nearest_divisor, parsed
-from mmspec.schema.bias import RowBias
+from mmspec.schema.base import Kind, Model, Refused, Size, nearest_divisor, parsed
+from mmspec.schema.common import Common
 from mmspec.schema.names import Name
-from mmspec.schema.norm import NONE as NO_NORM
-from mmspec.schema.norm import Norm
-from mmspec.schema.position import NONE, Position
+from mmspec.schema.ngrams import OfBytes
 
 
 def _rate(value: Any) -> Any:
@@ -42,90 +39,6 @@ class Length(Model):
     """The most tokens or frames of a sample."""
 
 
-class _Common(Model, Generic[Kind]):
-    """Keys of every modality, and what a reader may know of one without its kind."""
-
-    varies: ClassVar[bool] = True
-    """Whether samples have lengths: else all have as many tokens."""
-    ordered: ClassVar[bool] = True
-    """Whether its tokens stand in an order."""
-    packs: ClassVar[bool] = False
-    """Whether a sample may hold several documents one after another."""
-
-    position: Position = NONE
-    """Where its tokens are told that they stand."""
-    scale: Factor = 1.0
-    """What its tokens are multiplied by, once they are placed."""
-    norm: Norm = NO_NORM
-    """Of its tokens, after all else."""
-    bias: RowBias = True
-    """Whether the map of its raw values has a bias, and its norm; or by role."""
-    optional: bool = False
-    """Whether a batch may do without it."""
-    kind: Kind
-
-    @model_validator(mode="after")
-    def _no_placement(self) -> Self:
-        """Raise Refused where a norm says where it stands: there is one place."""
-        if "placement" in self.norm.model_fields_set:
-            message = "the norm of a modality stands after its sum; it has no `placement`"
-            raise Refused(Diagnostic("MM105", message, help="remove it"), "norm", "placement")
-        return self
-
-    @property
-    def ids(self) -> int:
-        """How many ids there are, where each token is one; else 0."""
-        return 0
-
-    @property
-    def of_sound(self) -> bool:
-        """Whether it is made of sound."""
-        return False
-
-    @property
-    def step(self) -> int:
-        """Frames (or tokens) that make one step of tokens."""
-        return 1
-
-    @property
-    def grid(self) -> tuple[int, int] | None:
-        """Rows and columns of patches of a step, where it has pixels."""
-        return None
-
-    @property
-    def axes(self) -> tuple[tuple[str, int], ...]:
-        """Of a grid that its tokens fill row by row, by size; none: they are a line."""
-        return ()
-
-    @property
-    def period(self) -> Fraction | None:
-        """Seconds from a step to the next."""
-        return None
-
-    @property
-    def codes(self) -> tuple[int, ...]:
-        """Of each column of a table how many codes it has, 0 where it holds numbers."""
-        return ()
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Columns of the data that it may be gathered from, by their names in a table."""
-        return ()
-
-    def shape(self, length: int) -> tuple[int, ...]:
-        """Of the raw values of a sample of so many tokens or frames."""
-        return (length,)
-
-    @abstractmethod
-    def unit(self, name: str) -> str:
-        """What the index of a token counts; modalities of one unit compare their indices."""
-
-    @property
-    @abstractmethod
-    def caption(self) -> tuple[str, ...]:
-        """What is given, and how it is cut, in a few words each."""
-
-
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 
@@ -133,13 +46,11 @@ def _product(*sizes: int) -> str:
     return _TIMES.join(map(str, sizes))
 
 
-class Tokens(_Common[Literal["tokens"]]):
+class Tokens(OfBytes, Common[Literal["tokens"]]):
     """Integer tokens [B, T]."""
 
     packs = True
 
-    vocab: Size
-    """How many ids there are."""
     length: Length
     """How long a sample may be."""
 
@@ -163,7 +74,7 @@ class Tokens(_Common[Literal["tokens"]]):
         return self.length.max
 
 
-class _Patched(_Common[Kind], Generic[Kind]):
+class _Patched(Common[Kind], Generic[Kind]):
     """Pixels, cut into square patches, row-major."""
 
     size: tuple[Size, Size]
@@ -273,7 +184,7 @@ class Video(_Patched[Literal["video"]]):
         return -(-self.length.max // self.tubelet) * self.area
 
 
-class Frames(_Common[Literal["audio", "series"]]):
+class Frames(Common[Literal["audio", "series"]]):
     """Frames of features [B, F, features] at a fixed rate; `patch` frames make a token."""
 
     packs = True
@@ -350,7 +261,7 @@ Column = Annotated[
 ]
 
 
-class Table(_Common[Literal["table"]]):
+class Table(Common[Literal["table"]]):
     """One row of numbers and category codes [B, columns]; one token a column."""
 
     varies = False

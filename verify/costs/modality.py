@@ -22,7 +22,7 @@ def costs(sizes: Sizes, node: ir.Embed) -> Part:
 def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
     raw, width = node.raw, node.out.width
     if isinstance(raw, ir.Ids):
-        return weights(raw.vocab * width)
+        return weights(raw.vocab * width) + _ngrams(sizes, node, raw.ngrams)
     if isinstance(raw, ir.Row):
         present = node.modality not in sizes.absent
         return _table(raw.columns, width, node.biased) + keeps(
@@ -32,6 +32,14 @@ def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
     if isinstance(raw, ir.Frames) and raw.patch == 1:
         return Cost(cost.parameters, cost.active, cost.dense, cost.useful)
     return cost
+
+
+def _ngrams(sizes: Sizes, node: ir.Embed, ngrams: ir.Ngrams | None) -> Cost:
+    """A row of each run, by which of them were left out."""
+    if ngrams is None:
+        return Cost()
+    dropped = sizes.rows(node.out) * (ngrams.runs if ngrams.dropout else 0)
+    return weights(ngrams.rows * node.out.width) + keeps(dropped)
 
 
 def _table(columns: tuple[int, ...], width: int, bias: bool) -> Cost:

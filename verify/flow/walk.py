@@ -101,7 +101,12 @@ class _Walk(Generic[R]):
     def _embed(self, node: ir.Embed) -> None:
         is_origin = self.origin == Origin("modality", node.modality)
         make = self.algebra.own if is_origin else self.algebra.nothing
-        self._put(node.out, [Reach(make(segment)) for segment in node.out.segments])
+        (segment,) = node.out.segments
+        reach, reads = Reach(make(segment)), node.raw.reads
+        if reads is not None:
+            how = f"a token of {segment.name} is made of others too (`{unparse(reads)}`)"
+            (reach,) = self._see((segment,), segment, reads, reach, how)
+        self._put(node.out, [reach])
 
     def _row(self, value: ir.Value) -> list[Reach[R]]:
         return [self.state[value.name, segment.name] for segment in value.segments]

@@ -204,7 +204,8 @@ def reference(
 ) -> Result:
     """The meaning of a case, on the weights given, else its own; record: with what passed."""
     dry_streams = {name: changed(one, _without) for name, one in subject.spec.streams.items()}
-    spec = subject.spec.model_copy(update={"streams": dry_streams})
+    dry_inputs = {name: one.dry() for name, one in subject.spec.modalities.items()}
+    spec = subject.spec.model_copy(update={"streams": dry_streams, "modalities": dry_inputs})
     batch, w = case.batch, weights(subject, case) if given is None else given
     with torch.set_grad_enabled(gradients):
         return run_reference(

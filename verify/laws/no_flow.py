@@ -95,7 +95,10 @@ def _hidden(subject: Subject, probe: Probe) -> None:
     case = probe.case
     seen = lab.run(subject, case, gradients=True, targets=False)
     token = picked(subject, case, seen, probe.pick)
-    allowed = connected(subject, case, token, reach(subject, case, token.sample))
+    allowed, made = (
+        connected(subject, case, token, reach(subject, case, token.sample, embedded))
+        for embedded in (True, False)
+    )
     if all(bool(places.all()) for places in allowed.values()):
         raise Vacuous
     where = ("streams", token.stream, "attention")
@@ -108,7 +111,7 @@ def _hidden(subject: Subject, probe: Probe) -> None:
                 f"connects it with (gradient {float(size[sample, place]):.3g})",
                 where,
             )
-    others = altered(subject.spec, case.batch, allowed, probe.amount)
+    others = altered(subject.spec, case.batch, made, probe.amount)
     again = lab.run(subject, case.with_batch(others), targets=False)
     after = lab.tokens(subject, case, again.streams, token.stream)[token.sample]
     wrong = moved(token.value.detach(), after[token.index])
@@ -122,7 +125,7 @@ def _shown(subject: Subject, probe: Probe) -> None:
     case = probe.case
     seen = lab.run(subject, case, gradients=True, targets=False)
     token = picked(subject, case, seen, probe.pick)
-    allowed = connected(subject, case, token, reach(subject, case, token.sample))
+    allowed = connected(subject, case, token, reach(subject, case, token.sample, embedded=True))
     found = influences(subject, seen, token)
     for name, places in allowed.items():
         blind = places if name not in found else places & (found[name] == 0)

@@ -180,6 +180,16 @@ def _dropped(subject: Subject, search: Search) -> None:
                 said = f"`{name}_stream.{inner}` {wrong}"
                 raise Broken(said, ("streams", name, "dropout"))
 
+    for name, module_name in lab.embeddings(subject):
+        rate = subject.spec.modalities[name].drops
+        inner = [x for x in lab.part(made, module_name).modules() if isinstance(x, nn.Dropout)]
+        if len(inner) != (rate > 0):
+            said = f"{len(inner)} dropouts, not {int(rate > 0)}"
+            raise Broken(f"`{module_name}` has {said}", ("modalities", name))
+        for module in inner:
+            if wrong := _rate(module.train(), rate, search.seed):
+                raise Broken(f"a dropout of `{module_name}` {wrong}", ("modalities", name))
+
 
 def _rates(kind: Stream) -> dict[str, float]:
     """Of each sub-layer of a layer by its name."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from mmspec.schema import modality as kinds
 from mmspec.schema.bias import of_rows
 from mmspec.schema.position import Learned, Sincos
+from mmspec.verify.reference import ngrams
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
 from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.norm import shapes as norm_shapes
@@ -64,6 +65,16 @@ def layout(modality: kinds.Modality) -> Layout:
     return Layout(most)
 
 
+def made_of(modality: kinds.Modality, length: int) -> Tensor:
+    """Of whose raw values each token of a sample is made: bool [n, n]."""
+    tokens = token_count(modality, length)
+    own = torch.eye(tokens, dtype=torch.bool)
+    if isinstance(modality, kinds.Tokens) and modality.ngrams is not None:
+        back = max(tokens if modality.ngrams.words else 0, *modality.ngrams.sizes)
+        return torch.ones_like(own).tril().triu(1 - back)
+    return own
+
+
 def embed(
     modality: kinds.Modality, w: Weights, values: Tensor, length: int, places: Sequence[int]
 ) -> Tensor:
@@ -73,6 +84,8 @@ def embed(
     """
     if isinstance(modality, kinds.Tokens):
         x = w["table.weight"][values[:length]]
+        if modality.ngrams is not None:
+            x = ngrams.told(modality.ngrams, w.at("ngrams"), x, values[:length].tolist())
     elif isinstance(modality, kinds.Image):
         x = _image(modality, w, values)
     elif isinstance(modality, kinds.Video):
@@ -181,6 +194,9 @@ def shapes(modality: kinds.Modality, width: int) -> Shapes:
     bias = of_rows(modality.bias, "patch")
     if isinstance(modality, kinds.Tokens):
         found["table.weight"] = (modality.vocab, width)
+        if modality.ngrams is not None:
+            inner = ngrams.shapes(modality.ngrams, width)
+            found |= {f"ngrams.{name}": shape for name, shape in inner.items()}
     elif isinstance(modality, kinds.Image | kinds.Video):
         deep = modality.tubelet if isinstance(modality, kinds.Video) else 1
         pixels = deep * modality.channels * modality.patch**2

@@ -60,9 +60,9 @@ def run(
     documents: Mapping[str, Tensor] | None = None,
 ) -> Result:
     """The meaning of a batch; a modality without `lengths` is wholly present in every sample."""
-    assert mode == "eval" or not any(
-        one.of.dropout for s in spec.streams.values() for one in s.every
-    ), "dropout"
+    dropouts = [one.of.dropout for s in spec.streams.values() for one in s.every]
+    dropouts += [one.drops for one in spec.modalities.values()]
+    assert mode == "eval" or not any(dropouts), "dropout"
     meaning = _Meaning(
         spec, Weights(weights), inputs, lengths or {}, documents or {}, mode == "train", record
     )

@@ -16,12 +16,15 @@ from mmspec.verify.reference.attention import (
     pairs_by_head,
 )
 from mmspec.verify.reference.layers import setting, steps
-from mmspec.verify.reference.modality import token_count
+from mmspec.verify.reference.modality import made_of, token_count
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """By stream: bool [its valid tokens, valid tokens of all modalities, one after the other]."""
+    """By stream: bool [its valid tokens, valid tokens of all modalities, one after the other].
+
+    A token of a modality stands for the raw values that are its own.
+    """
 
     columns: Mapping[str, slice]
     streams: Mapping[str, Tensor]
@@ -31,9 +34,18 @@ class Reach:
         return self.streams[stream][:, self.columns[modality]]
 
 
-def reach(spec: Spec, raw: Mapping[str, int], documents: Documents, training: bool) -> Reach:
-    """The connections in one sample; raw: the length of each modality."""
-    return _Walk(spec, raw, documents, training).all()
+def reach(
+    spec: Spec,
+    raw: Mapping[str, int],
+    documents: Documents,
+    training: bool,
+    embedded: bool = False,
+) -> Reach:
+    """The connections in one sample; raw: the length of each modality.
+
+    embedded: with tokens as they are embedded, whatever values each is made of.
+    """
+    return _Walk(spec, raw, documents, training, embedded).all()
 
 
 @dataclass(slots=True)
@@ -42,6 +54,7 @@ class _Walk:
     raw: Mapping[str, int]
     documents: Documents
     training: bool
+    embedded: bool
 
     def all(self) -> Reach:
         """Stream after stream, in an order in which each comes after what it reads."""
@@ -52,6 +65,9 @@ class _Walk:
             columns[name] = slice(start, start + count)
             start += count
         own = torch.eye(start, dtype=torch.bool)
+        if not self.embedded:
+            for name, modality in spec.modalities.items():
+                own[columns[name], columns[name]] = made_of(modality, self.raw[name])
         found: dict[str, Tensor] = {}
         for name in graph.order:
             sources = [

@@ -69,3 +69,10 @@ def codes(law: str, shape: tuple[int, ...], count: int, generator: torch.Generat
     if law == "duplicates":
         return torch.randint(count, (1,), generator=generator).expand(shape).clone()
     return torch.randint(count, shape, generator=generator)
+
+
+def text(law: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Int64 bytes, most of them of a few letters, large and small, and spaces between."""
+    letters = torch.tensor([*b"ab Z"])[codes(law, shape, 4, generator)]
+    others = codes(law, shape, 256, generator)
+    return torch.where(torch.rand(shape, generator=generator) < 0.75, letters, others)

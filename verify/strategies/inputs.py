@@ -155,6 +155,8 @@ def _values(
 ) -> Tensor:
     """An input tensor whose sequence axis, if any, has `padded` places."""
     shape = (count, *modality.shape(padded))
+    if modality.of_text:
+        return contents.text(law, shape, generator)
     if modality.ids:
         return contents.codes(law, shape, modality.ids, generator)
     if not modality.codes:

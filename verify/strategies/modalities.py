@@ -76,8 +76,22 @@ def _finish(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def _tokens(draw: st.DrawFn) -> dict[str, Any]:
-    longest = draw(st.integers(1, 13))
-    return {"vocab": draw(st.sampled_from([11, 2, 17, 23])), "length": {"max": longest}}
+    length = {"max": draw(st.integers(1, 13))}
+    if draw(st.sampled_from([False, False, False, True])):
+        return {"vocab": 256, "length": length, "ngrams": draw(_ngrams())}
+    return {"vocab": draw(st.sampled_from([11, 2, 17, 23])), "length": length}
+
+
+@st.composite
+def _ngrams(draw: st.DrawFn) -> dict[str, Any]:
+    found = {
+        "sizes": draw(st.sampled_from([None, "2..3", 4, "3..9"])),
+        "buckets": draw(st.sampled_from([7, 32, 101])),
+        "words": draw(st.sampled_from([None, True])),
+        "lower": draw(st.sampled_from([None, True])),
+        "dropout": draw(st.sampled_from([None, 0.5])),
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 @st.composite
