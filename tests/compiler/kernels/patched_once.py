@@ -1,7 +1,9 @@
-"""Triton's interpreter puts its own functions into the language at each call of a function."""
+"""Triton's interpreter does some things at each call, or step, that are as well done once."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import triton.language as tl
@@ -15,8 +17,21 @@ def _asks_for_both() -> tuple[Any, Any]:
 
 
 def patch_once() -> None:
-    """Put them there once and for good: a process that only interprets saves a quarter."""
+    """It puts functions of its own into the language, for good, and knows numpy's types."""
+    asked: Any = interpreter._get_np_dtype
+    known = cache(asked)
+
+    def of(kind: Any) -> Any:
+        return known(kind.scalar) if type(kind.scalar) is core.dtype else asked(kind)
+
+    interpreter._get_np_dtype = of
     patch: Any = interpreter._patch_lang
     patch(_asks_for_both)
     nothing: Any = interpreter._LangPatchScope
     interpreter._patch_lang = lambda _: nothing()
+
+
+def watch_overflows(watched: bool) -> None:
+    """Whether each sum of integers is looked at, which takes a third, or only what comes of it."""
+    builder: Any = interpreter.interpreter_builder
+    builder.options = replace(builder.options, sanitize_overflow=watched)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from large import part
-from patched_once import patch_once
+from patched_once import patch_once, watch_overflows
 from torch import Tensor
 
 from mmspec.compiler.kernels import kernel_file, kernel_mask
@@ -25,7 +25,7 @@ from mmspec.compiler.parts.attention import document_ids, document_spans
 from mmspec.compiler.relations.meaning.geometry import line
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.expressions.mask import parse
-from mmspec.verify.reference.masks import visible
+from mmspec.verify.reference.masks import sight
 from mmspec.verify.reference.places import Token
 
 ROOT = Path(__file__).parents[3]
@@ -121,7 +121,7 @@ def shown(case: Case) -> Tensor:
         for query in case[0].split():
             row = []
             for key in case[1].split():
-                mask = parse(case[2].get(f"{query} {key}", "none"))
+                sees = sight(parse(case[2].get(f"{query} {key}", "none")))
                 q, k = (
                     [
                         Token(place, document=int(name), most=MOST[of])
@@ -129,7 +129,7 @@ def shown(case: Case) -> Tensor:
                     ]
                     for of in (query, key)
                 )
-                row.append(torch.tensor([[visible(mask, a, b) for b in k] for a in q]))
+                row.append(torch.tensor([[sees(a, b) for b in k] for a in q]))
             rows.append(torch.cat(row, 1))
         samples.append(torch.cat(rows))
     return torch.stack(samples)
@@ -194,6 +194,7 @@ def runs() -> Iterator[tuple[str, torch.dtype, bool]]:
 def main(folder: str) -> None:
     torch.set_num_threads(1)
     patch_once()
+    watch_overflows(False)
     table = module(Path(folder), 16)
     found = {}
     for name, dtype, valid in runs():
