@@ -63,8 +63,21 @@ def matrices(attention: Attention, heads: int, queries: Sides, keys: Sides) -> T
     return torch.stack(found)
 
 
-@lru_cache(maxsize=512)
 def _piece(mask: Mask, query: Side, key: Side) -> Tensor:
+    """Who sees whom between two segments: bool [n, m]. It does not change where either goes on."""
+    if query.documents or key.documents:
+        return _pairs(mask, query, key)
+    longer = (Side("", _some(side), side.layout) for side in (query, key))
+    return _pairs(mask, *longer)[: query.count, : key.count]
+
+
+def _some(side: Side) -> int:
+    """So many tokens, or a few more, up to the next sixteen: other lengths have the same pairs."""
+    return max(side.count, min(-(-side.count // 16) * 16, side.layout.most))
+
+
+@lru_cache(maxsize=512)
+def _pairs(mask: Mask, query: Side, key: Side) -> Tensor:
     keys, sees = key.tokens, sight(mask)
     seen = [[sees(q, k) for k in keys] for q in query.tokens]
     return torch.tensor(seen, dtype=torch.bool).reshape(query.count, key.count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -24,6 +24,7 @@ def visible(mask: Mask, q: Token | int, k: Token | int) -> bool:
     return sight(mask)(query, key)
 
 
+@lru_cache(maxsize=512)
 def sight(mask: Mask) -> Sees:
     """Whether a query sees a key, for many of them."""
 
@@ -41,7 +42,7 @@ def sight(mask: Mask) -> Sees:
 
 def _of_pattern(pattern: Pattern) -> Sees:
     if pattern.name in ("window2d", "window3d", "axial", "frame", "shifted_window"):
-        return lambda q, k: _in_space(pattern, q, k)
+        return _in_space(pattern)
     if pattern.name in ("within", "document", "random"):
         return lambda q, k: _beyond_order(pattern, q, k)
     return _in_order(pattern)
@@ -73,27 +74,41 @@ def _in_order(pattern: Pattern) -> Sees:
     return lambda q, k: q.index < count or k.index < count
 
 
-def _in_space(pattern: Pattern, q: Token, k: Token) -> bool:
+def _in_space(pattern: Pattern) -> Sees:
     """Patterns of rows, columns and frames."""
-    axes = [name for name, _ in q.at if name in dict(k.at)]
-    apart = {name: abs(q.along(name) - k.along(name)) for name in axes}
     if pattern.name == "axial":
-        return not any(apart[name] for name in axes if name != pattern.get("axis"))
+        axis = pattern.get("axis")
+        return lambda q, k: all(apart == 0 for name, apart in _apart(q, k) if name != axis)
     if pattern.name == "frame":
-        return apart["frame"] == 0
+        return lambda q, k: q.along("frame") == k.along("frame")
     if pattern.name == "window3d":
-        return max(apart["frame"], apart["row"], apart["column"]) <= pattern.size("radius")
-    if apart.get("frame", 0):
-        return False
+        radius = pattern.size("radius")
+        return lambda q, k: all(apart <= radius for _, apart in _apart(q, k))
     if pattern.name == "window2d":
-        return max(apart["row"], apart["column"]) <= pattern.size("radius")
+        radius = pattern.size("radius")
+        return lambda q, k: all(
+            apart <= (0 if name == "frame" else radius) for name, apart in _apart(q, k)
+        )
     size, shift = pattern.size("size"), pattern.size("shift")
-    if not q.at:
-        return (q.index - shift) // size == (k.index - shift) // size
-    return all(
-        (q.along(name) - shift) // size == (k.along(name) - shift) // size
-        for name in ("row", "column")
+    return lambda q, k: all(
+        one == other if name == "frame" else (one - shift) // size == (other - shift) // size
+        for name, one, other in _along(q, k)
     )
+
+
+def _along(q: Token, k: Token) -> Iterator[tuple[str, int, int]]:
+    """Where both are along each axis that both have; on a line, by index."""
+    if not q.at:
+        yield "index", q.index, k.index
+    there = dict(k.at)
+    for name, place in q.at:
+        if name in there:
+            yield name, place, there[name]
+
+
+def _apart(q: Token, k: Token) -> Iterator[tuple[str, int]]:
+    """How far they are from one another along each axis that both have."""
+    return ((name, abs(one - other)) for name, one, other in _along(q, k) if name != "index")
 
 
 def _beyond_order(pattern: Pattern, q: Token, k: Token) -> bool:
