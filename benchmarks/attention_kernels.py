@@ -95,11 +95,11 @@ def kernel(case: Case, inputs: list[Tensor]) -> dict[str, Attend]:
             return *launch.backward(found, tensors, *given, ctx.spans), None
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        y: Tensor = Attention.apply(q, k, v, made)  # type: ignore[no-untyped-call]
+        y: Tensor = Attention.apply(q, k, v, made)
         return y
 
     def anew(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        y: Tensor = Attention.apply(q, k, v, spans(case))  # type: ignore[no-untyped-call]
+        y: Tensor = Attention.apply(q, k, v, spans(case))
         return y
 
     return {"ours": attend} if case.documents is None else {"ours": attend, "anew": anew}

@@ -259,7 +259,7 @@ class Watch(TorchDispatchMode):
     """Notes the numbers of the largest tensor that any operator gives."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.largest = 0
 
     def __torch_dispatch__(

@@ -62,7 +62,7 @@ class FlopCounter(TorchDispatchMode):
     """Counts, while it is entered, the FLOPs of every matrix product; `by` operator."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch has none
+        super().__init__()
         self.by: Counter[str] = Counter()
 
     @property

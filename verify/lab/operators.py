@@ -12,7 +12,7 @@ class Operators(TorchDispatchMode):
     """Notes, while it is entered, every operator that runs."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch has none
+        super().__init__()
 
     @abstractmethod
     def ran(self, name: str, given: tuple[Any, ...], out: Any) -> None:
