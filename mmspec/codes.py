@@ -61,7 +61,7 @@ _TABLE = """
 | MM322 | heads of masks | Masks by heads are for all the heads together, and heads that share keys share a mask. |
 | MM323 | target is an input | A classifier or regressor is trained on the column of its own name, which a modality or a column of a table reads too. |
 | MM324 | target is seen | Every row of a language-model head sees the token that it is trained to predict: through a mask that looks ahead (left out, attention is `full`), or through what reads all tokens at once. Positions inside a `prefix` alone carry no loss, and the others do. |
-| MM325 | scores across segments | A relative score asks how far apart two tokens are, and those of two segments have no common line; by pair it is said of a segment with itself. |
+| MM325 | scores across segments | A relative score asks how far apart two tokens are, and those of two segments have no common line; by pair it is said of a segment with itself, of one kind in a stream; layers that share numbers have the same heads. |
 | MM326 | key of the whole stream | A variant changes what its layers do; the stream's shape and sources (`from`, `width`, `depth`, `layers`, `repeat`, `like`, `halting`, `final_norm`) are the whole stream's. |
 | MM327 | like no stream | `like` names another stream of the spec, and streams are not like one another in a circle. |
 | MM328 | order of layers | `layers` names the stream's variants, `NAME*count` for several in a row and `NAME*rest` at most once, no more than the stream is deep, and each at least once. |

@@ -118,6 +118,11 @@ class _Flow:
         if len(node.crossing) > 1 or (node.crossing and len(node.variants) > 1):
             why = f"layers of stream `{node.stream}` read others more than once, or are of several"
             return dict.fromkeys(row, f"{why} kinds, of which decoding keeps no keys yet")
+        if node.common is not None and len(node.variants) > 1:
+            why = (
+                f"layers of stream `{node.stream}` are of several kinds, and have scores in common"
+            )
+            return dict.fromkeys(row, why)
         if node.repeat > 1:
             return dict.fromkeys(row, f"the layers of stream `{node.stream}` run several times")
         if len({one.name for one in node.attending}) != 1 or not node.attends_once:

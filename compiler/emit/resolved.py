@@ -22,7 +22,9 @@ def resolved(node: ir.Stack, backend: Backend) -> ir.Stack:
         for block in node.variants
     )
     out = replace(node.out, name="", segments=())
-    bare = replace(node, module="", stream="", span=None, source=out, out=out)
+    scored = tuple(i for i, site in enumerate(sites) if site.scores and site.scores.tied)
+    scored = scored if len(sites) > 1 else ()
+    bare = replace(node, module="", stream="", span=None, source=out, out=out, scored=scored)
     return replace(bare, variants=tuple(variants))
 
 
@@ -47,7 +49,8 @@ def _told(
     if len(rotaries) > 1 and site.rotary is not None:
         turn = rotaries.index(site.rotary.angles)
     groups = tuple(replace(group, masks=_asked(group)) for group in site.groups)
-    mixer = replace(site, groups=groups, shown=shown, causal=causal, read=None)
+    scores = site.scores and site.scores.untied
+    mixer = replace(site, groups=groups, shown=shown, causal=causal, read=None, scores=scores)
     return replace(one, mixer=mixer, place=place, turn=turn, context=context)
 
 
@@ -58,7 +61,8 @@ def _asked(group: ir.Group) -> ir.Pairs:
 
 def _key(site: ir.Attention) -> Hashable:
     """What tells masks apart: whose tokens they are of, and by whom; all that show all are one."""
-    return site.read and site.read.name, "full" if masks.is_full(site) else site.owner
+    tied = site.scores is not None and site.scores.tied
+    return site.read and site.read.name, tied, "full" if masks.is_full(site) else site.owner
 
 
 def _reads(site: ir.Attention, backend: Backend) -> bool:

@@ -65,8 +65,9 @@ def passes_over(site: ir.Attention, backend: Backend) -> bool:
     """Whether an attention has patterns.
 
     Plain `causal` has them where they are asked for alone: SDPA knows it, and is nearly as fast.
+    What is learned for distances has no gradient there yet.
     """
-    if backend == "sdpa" or is_full(site):
+    if backend == "sdpa" or is_full(site) or site.learns:
         return False
     if backend == "auto" and (is_causal(site) or not _is_long(site) or _is_split(site)):
         return False

@@ -17,7 +17,7 @@
                            rotary, bias, excepted*, scores, read, key_width, key_norm)
                                                             -- read: another stream's value
     rotary     = Rotary(width, base, interleaved, scaling: Linear | Llama3 | None) | None
-    scores     = Scores(relative, lines*) | None            -- relative: Alibi
+    scores     = Scores(relative, lines*) | None            -- relative: Alibi | Buckets | Offsets
     groups     = Group(heads, masks)*                       -- heads that share masks, in order
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
     fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
@@ -82,7 +82,7 @@ from mmspec.compiler.ir.position import Position
 from mmspec.compiler.ir.reading import Pool, Reading
 from mmspec.compiler.ir.rotary import Linear, Llama3, Rotary
 from mmspec.compiler.ir.routing import ByModality, Experts, FeedForward, Glu, Mlp
-from mmspec.compiler.ir.scores import Alibi, Relative, Scores
+from mmspec.compiler.ir.scores import Alibi, Buckets, Common, Offsets, Relative, Scores
 from mmspec.compiler.ir.stream import (
     Block,
     Gate,
@@ -102,9 +102,11 @@ __all__ = [
     "Audio",
     "Block",
     "BothWays",
+    "Buckets",
     "ByModality",
     "Classifier",
     "Clip",
+    "Common",
     "Concat",
     "Contrastive",
     "CrossAttention",
@@ -139,6 +141,7 @@ __all__ = [
     "Node",
     "Norm",
     "Normal",
+    "Offsets",
     "Once",
     "Pairs",
     "Patterns",

@@ -116,6 +116,16 @@ class Attention:
         return None if self.scores is None else self.scores.inner
 
     @property
+    def scale(self) -> float | None:
+        """What products are multiplied by; None: one over the root of the width."""
+        return None if self.scores is None else self.scores.scale
+
+    @property
+    def learns(self) -> bool:
+        """Whether what it adds to scores has weights."""
+        return self.scores is not None and self.scores.learns
+
+    @property
     def norm(self) -> Norm | None:
         """Of its queries, and another of its keys."""
         return None if self.scores is None else self.scores.norm

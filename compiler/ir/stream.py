@@ -12,6 +12,7 @@ from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.ir.reading import Pool
 from mmspec.compiler.ir.rotary import Rotary
 from mmspec.compiler.ir.routing import FeedForward
+from mmspec.compiler.ir.scores import Common
 from mmspec.compiler.ir.tokens import Value
 from mmspec.diagnostics import Span
 
@@ -198,6 +199,10 @@ class Stack:
     halting: Halting | None
     stream: str
     span: Span | None
+    common: Common | None = None
+    """Relative scores that all of its layers have in common."""
+    scored: tuple[int, ...] = ()
+    """To which of its masks `common` is added; empty: to the one that there is (see emit)."""
 
     @property
     def passed(self) -> int:

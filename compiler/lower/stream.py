@@ -136,12 +136,13 @@ def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
     """Append a stream's stack and remember its output."""
     spec = context.spec.streams[stream]
     last = spec.last_norm
+    variants = lower_blocks(context, stream, source)
     context.values[stream] = context.add(
         ir.Stack(
             module=f"{stream}_stream",
             out=ir.Value(stream, source.segments, spec.width),
             source=source,
-            variants=lower_blocks(context, stream, source),
+            variants=variants,
             order=spec.order,
             depth=spec.depth,
             repeat=spec.repeat or 1,
@@ -149,5 +150,6 @@ def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
             halting=halting.lower(spec.halting, spec.depth),
             stream=stream,
             span=context.spec.span("streams", stream),
+            common=scores.common(site for block in variants for site in block.attentions),
         )
     )

@@ -206,7 +206,7 @@ class Attending(nn.Module):
         self.scored = attention.scores is not None and attention.scores.relative is not None
         self.normed = attention.scores is not None and attention.scores.norm is not None
         self.together = attention.scores is not None and attention.scores.together
-        self.scale = None if attention.scores is None else attention.scores.scale
+        self.scale = attention.scale
         self.sunk = attention.scores is not None and attention.scores.sink
         self.altered = self.scored or self.sunk or self.scale is not None
         if attention.scores is not None and attention.scores.relative is not None:

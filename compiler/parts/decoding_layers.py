@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention
@@ -72,6 +72,7 @@ def next_stacked(
     segment: ir.Segment,
     joint: bool,
     on_line: bool,
+    common: bool,
     sees: Callable[..., Tensor],
     keeps: Callable[[Tensor, Tensor], Tensor],
     forgets: bool,
@@ -86,6 +87,8 @@ def next_stacked(
     rotary = of.rotary
     turn = (x_bcd, x_bcd) if rotary is None else turn_of(at_bc, rotary=rotary)
     offset_bcs = at_bc[:, :, None] - place_bs[:, None]
+    if common:
+        mask = next_scored(stack.relative, offset_bcs, mask, joint=joint)
     there = (crossed.place_bs >= 0)[:, None, None]
     layers: list[KeyValue] = []
     for layer, block in enumerate(stack.blocks):
@@ -174,6 +177,14 @@ def next_layer(
     return x_bcd, kept
 
 
+def next_scored(relative: nn.Module, offset_bcs: Tensor, mask: Tensor, *, joint: bool) -> Tensor:
+    """What the next tokens add to their scores of kept keys and each other, where they see them."""
+    scores_hbcs = relative(offset_bcs)
+    if joint:  # what is around stands before, and has no relative scores
+        scores_hbcs = F.pad(scores_hbcs, (mask.shape[-1] - offset_bcs.shape[2], 0))
+    return scored(scores_hbcs.transpose(0, 1), mask)
+
+
 def next_crossed(
     attention: ContextAttention,
     x_bcd: Tensor,
@@ -188,17 +199,16 @@ def next_crossed(
         q_bhcw = normed_together(q_bhcw, attention.query_norm)
     elif of.scores is not None and of.scores.norm is not None:
         q_bhcw = attention.query_norm(q_bhcw)
-    scale = None if of.scores is None else of.scores.scale
     if of.scores is not None and of.scores.sink:
         sink_h = attention.sink.weight
-        y_bhcw = sink_attention(q_bhcw, other.k_bhsw, other.v_bhsw, there, sink_h, scale=scale)
+        y_bhcw = sink_attention(q_bhcw, other.k_bhsw, other.v_bhsw, there, sink_h, scale=of.scale)
     else:
         y_bhcw = F.scaled_dot_product_attention(
             q_bhcw,
             other.k_bhsw,
             other.v_bhsw,
             attn_mask=there,
-            scale=scale,
+            scale=of.scale,
             enable_gqa=of.kv_heads != of.heads,
         )
     y_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))
@@ -244,21 +254,17 @@ def next_attended(
         k_bhsw = torch.cat([*(known.k_bhsw for known in around), k_bhsw], dim=2)
         v_bhsw = torch.cat([*(known.v_bhsw for known in around), v_bhsw], dim=2)
     if on_line:
-        scores_hbcs = attention.relative(offset_bcs)
-        if joint:  # what is around stands before, and has no relative scores
-            scores_hbcs = F.pad(scores_hbcs, (k_bhsw.shape[2] - offset_bcs.shape[2], 0))
-        mask = scored(scores_hbcs.transpose(0, 1), mask)
-    scale = None if of.scores is None else of.scores.scale
+        mask = next_scored(attention.relative, offset_bcs, mask, joint=joint)
     if of.scores is not None and of.scores.sink:
         sink_h = attention.sink.weight
-        y_bhcw = sink_attention(q_bhcw, k_bhsw, v_bhsw, mask, sink_h, scale=scale)
+        y_bhcw = sink_attention(q_bhcw, k_bhsw, v_bhsw, mask, sink_h, scale=of.scale)
     else:
         y_bhcw = F.scaled_dot_product_attention(
             q_bhcw,
             k_bhsw,
             v_bhsw,
             attn_mask=mask,
-            scale=scale,
+            scale=of.scale,
             enable_gqa=of.kv_heads != of.heads,
         )
     y_bcd: Tensor = attention.output(y_bhcw.transpose(1, 2).flatten(2))

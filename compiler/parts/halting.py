@@ -12,6 +12,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from mmspec.compiler import ir
 from mmspec.compiler.ir.halting import Stepping
 from mmspec.compiler.parts.routing import Routing
+from mmspec.compiler.parts.scores import scored, scored_lines, scored_masks
 from mmspec.compiler.parts.stream import Layers, mean_pool
 
 
@@ -53,6 +54,12 @@ class SteppingStack(Layers):
         """The mean state of the steps, their weights in it [B, N], and how many were taken [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
+        if self.related and not self.scored:
+            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
+            mask = scored(added_hqk, mask)
+        elif self.related:
+            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
+            masks = scored_masks(added_hqk, masks, self.scored)
         y_btd = torch.zeros_like(x_btd)
         running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
         precise = torch.promote_types(x_btd.dtype, torch.float32)
@@ -151,6 +158,12 @@ class ExitStack(Layers):
         """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
+        if self.related and not self.scored:
+            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
+            mask = scored(added_hqk, mask)
+        elif self.related:
+            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
+            masks = scored_masks(added_hqk, masks, self.scored)
         states: list[Tensor] = []
         y_btd = torch.zeros_like(x_btd)
         depth_b = x_btd.new_zeros(x_btd.shape[0])

@@ -45,6 +45,43 @@ class Alibi(Derived):
         return -slopes_h * offset.abs()
 
 
+class Buckets(nn.Module):
+    """A number of each head for {relative.count} ranges of distances (Raffel et al. 2020)."""
+
+    def __init__(self, heads: int, relative: ir.Buckets) -> None:
+        super().__init__()
+        self.starts = relative.starts
+        self.sides = relative.sides
+        self.weight = nn.Parameter(torch.zeros(relative.count, heads))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+
+    def forward(self, offset: Tensor) -> Tensor:
+        starts = torch.tensor(self.starts, device=offset.device)
+        if self.sides == 1:
+            bucket = torch.bucketize(offset.clamp(min=0), starts, right=True)
+        else:
+            bucket = torch.bucketize(offset.abs(), starts, right=True)
+            bucket = bucket + (offset < 0) * (len(self.starts) + 1)
+        return self.weight[bucket].movedim(-1, 0)
+
+
+class Offsets(nn.Module):
+    """A number of each head for each distance up to {relative.reach} (Shaw et al. 2018)."""
+
+    def __init__(self, heads: int, relative: ir.Offsets) -> None:
+        super().__init__()
+        self.reach = relative.reach
+        self.weight = nn.Parameter(torch.zeros(2 * relative.reach + 1, heads))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+
+    def forward(self, offset: Tensor) -> Tensor:
+        return self.weight[offset.clamp(-self.reach, self.reach) + self.reach].movedim(-1, 0)
+
+
 class Sink(nn.Module):
     """A number of each head that joins the softmax over its keys, with the value 0."""
 
@@ -60,6 +97,10 @@ def relative_layer(heads: int, relative: ir.Relative) -> nn.Module:
     """A relative score (inlined by the emitter: one return is left)."""
     if isinstance(relative, ir.Alibi):
         return Alibi(heads)
+    if isinstance(relative, ir.Buckets):
+        return Buckets(heads, relative)
+    if isinstance(relative, ir.Offsets):
+        return Offsets(heads, relative)
     raise ValueError(relative)
 
 
@@ -91,6 +132,15 @@ def scored_lines(
         if has_scores
     ]
     return torch.stack(scores).sum(dim=0)
+
+
+def scored_masks(
+    scores_hqk: Tensor, masks: tuple[Tensor | None, ...], places: tuple[int, ...]
+) -> tuple[Tensor | None, ...]:
+    """Masks, of which those at some places become what attention adds to its scores."""
+    return tuple(
+        scored(scores_hqk, mask) if place in places else mask for place, mask in enumerate(masks)
+    )
 
 
 def relative_table(relative: nn.Module, most: int, device: torch.device) -> Tensor:

@@ -12,6 +12,7 @@ from mmspec.compiler.parts.cross import ContextAttention, zero_without_keys
 from mmspec.compiler.parts.norm import norm_layer
 from mmspec.compiler.parts.rotary import Rotation
 from mmspec.compiler.parts.routing import Routing, feed_forward_layer
+from mmspec.compiler.parts.scores import relative_layer, scored, scored_lines, scored_masks
 
 
 def join_valid(parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor | None:
@@ -176,6 +177,11 @@ class Layers(nn.Module):
             self.rotations = nn.ModuleList()
             for rotary in stack.rotaries:
                 self.rotations.append(Rotation(positions, rotary, alone=False))
+        self.related = stack.common is not None
+        if stack.common is not None:
+            self.lines = stack.common.lines
+            self.scored = stack.scored
+            self.relative = relative_layer(stack.common.heads, stack.common.relative)
         if len(stack.variants) == 1:
             self.blocks = nn.ModuleList([Block(stack.variants[0]) for _ in range(depth)])
         else:
@@ -210,6 +216,12 @@ class Stack(Layers):
     ) -> Tensor:
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
+        if self.related and not self.scored:
+            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
+            mask = scored(added_hqk, mask)
+        elif self.related:
+            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
+            masks = scored_masks(added_hqk, masks, self.scored)
         for _ in range(self.repeat):
             for block in self.blocks:
                 x_btd = block(

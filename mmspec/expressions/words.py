@@ -40,6 +40,9 @@ norm: groupnorm group_norm
 scores: attention_bias score_mod score_function attn_bias
 qk_norm: use_qk_norm qk_layernorm qk_layer_norm query_key_norm q_norm k_norm
 scale: attention_scale softmax_scale attention_multiplier query_pre_attn_scalar
+buckets: t5 relative_buckets bucketed
+count: num_buckets relative_attention_num_buckets buckets
+reach: max_distance relative_attention_max_distance max_relative_position
 relative: relative_position position_bias relative_attention_bias relative_bias
 norm: norm_type normalization normalisation layernorm layer_norm norm_layer normalization_type
 norm.eps: layer_norm_eps norm_eps rms_norm_eps layer_norm_epsilon layernorm_epsilon epsilon

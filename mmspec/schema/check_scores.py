@@ -20,6 +20,24 @@ def of_streams(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             if one.word == "attention":
                 at = spec.written("streams", name, *one.at, "scores", "relative")
                 yield from _of_kind(spec, one.of, segments, at)
+        yield from _common(spec, name)
+
+
+def _common(spec: Spec, name: str) -> Iterator[MmspecError]:
+    """What layers have in common, and not alike."""
+    first: Stream | None = None
+    for one in spec.streams[name].every:
+        scores = one.of.scores
+        if one.word != "attention" or scores is None or not scores.tied:
+            continue
+        first = first or one.of
+        assert first.scores is not None
+        if (one.of.heads, scores.relative) == (first.heads, first.scores.relative):
+            continue
+        at = spec.written("streams", name, *one.at, "scores", "tied")
+        message = f"layers of stream `{name}` have numbers in common for other heads or distances"
+        advice = "give all of them one `heads` and one `relative`, or remove `tied`"
+        yield problem(spec, "MM325", message, *at, help=advice)
 
 
 def _of_kind(
@@ -32,7 +50,8 @@ def _of_kind(
         (kind,) = stream.scores.kinds()
         yield from _all(spec, kind.name(), stream.attention, segments, at)
         return
-    for query, key in stream.scores.pairs:
+    first = next(iter(stream.scores.kinds()))
+    for (query, key), kind in stream.scores.pairs.items():
         here = (*at, f"{query} -> {key}")
         unknown = [one for one in dict.fromkeys((query, key)) if one not in segments]
         for one in unknown:
@@ -42,6 +61,10 @@ def _of_kind(
         if query != key and not unknown:
             message = f"`{query}` and `{key}` have no common line to be apart on"
             advice = f"write the pair of a segment with itself: `{query} -> {query}`"
+            yield problem(spec, "MM325", message, *here, help=advice)
+        if kind != first:
+            message = "the relative scores of a stream are of one kind so far, and this is another"
+            advice = "give all pairs the same one"
             yield problem(spec, "MM325", message, *here, help=advice)
 
 

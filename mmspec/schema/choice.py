@@ -49,10 +49,10 @@ def reader(key: str, kinds: Kinds, default: str = "", number: str = "") -> Befor
         message = f"`{key}` is a word, or a mapping with `kind`"
         raise Refused(Diagnostic("MM104", message, help=advice))
 
-    return BeforeValidator(read, json_schema_input_type=_written(kinds))
+    return BeforeValidator(read, json_schema_input_type=written(kinds))
 
 
-def _written(kinds: Kinds) -> Any:
+def written(kinds: Kinds) -> Any:
     """What a spec may hold for a choice: a word, a word with arguments, a mapping."""
     alone = [w for w, kind in kinds.items() if not any(_needed(kind))]
     called = [word for word, kind in kinds.items() if any(_arguments(kind))]

@@ -145,7 +145,8 @@ def _whole_entry(kind: Mapping[Any, Any], entry: Any) -> Any:
     base = {key: value for key, value in _LEFT_OUT.items() if key == word}
     base |= {key: kind[key] for key in OWN[word] if key in kind}
     if word == _CROSS and isinstance(base.get("scores"), dict):
-        base["scores"] = {key: x for key, x in base["scores"].items() if key != "relative"}
+        own = base["scores"].items()
+        base["scores"] = {key: x for key, x in own if key not in ("relative", "tied")}
     own = {key: value for key, value in entry.items() if (key, value) != (word, _SAME)}
     return _merged(base, own)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -11,13 +11,19 @@ from mmspec.diagnostics import Diagnostic
 from mmspec.expressions import mask as masks
 from mmspec.expressions import words
 from mmspec.schema import choice
-from mmspec.schema.base import Factor, Model, Positive, Refused, parsed
+from mmspec.schema.base import Factor, Model, Positive, Refused, Size, parsed
 from mmspec.schema.norm import KINDS as OTHER_NORMS
 from mmspec.schema.norm import Normed
+
+_MOST: Final = 256
+"""Ranges of distances: their ends are constants of the package."""
 
 
 class Relating(Model):
     """What a reader may know of a relative score without its name."""
+
+    learns: ClassVar[bool] = False
+    """Whether it has weights."""
 
     @classmethod
     def name(cls) -> str:
@@ -32,7 +38,52 @@ class Alibi(Relating):
     kind: Literal["alibi"] = "alibi"
 
 
-KINDS: dict[str, type[Relating]] = {kind.name(): kind for kind in (Alibi,)}
+class Buckets(Relating):
+    """A learned number of each head for ranges of distances (Raffel et al. 2020)."""
+
+    learns = True
+
+    kind: Literal["buckets"]
+    count: Size = 32
+    """Ranges on all sides together; half of a side's hold one distance each."""
+    reach: Annotated[Size, Field(examples=[128])] = 128
+    """The distance from which on all fall into the last."""
+    sides: Literal[1, 2] = 2
+    """2: keys that come later have ranges of their own; 1: they all fall into the first."""
+
+    @model_validator(mode="after")
+    def _ranges_grow(self) -> Buckets:
+        if self.count % self.sides:
+            message = f"{self.count} ranges do not fall into two sides"
+            advice = f"write count={self.count + 1}, or sides=1"
+            raise Refused(Diagnostic("MM105", message, help=advice), "count")
+        if self.count > _MOST:
+            message = f"at most {_MOST} ranges, not {self.count:,}"
+            advice = "write count=32, or `offsets(reach)` for a number of each distance"
+            raise Refused(Diagnostic("MM105", message, help=advice), "count")
+        near = self.count // self.sides // 2
+        if near < 1:
+            message = f"{self.count} ranges leave none that grows"
+            advice = f"write count={2 * self.sides} or more"
+            raise Refused(Diagnostic("MM105", message, help=advice), "count")
+        if self.reach <= near:
+            message = f"{near} ranges hold one distance each, and reach is {self.reach}"
+            advice = f"write reach={4 * near}, or a smaller count"
+            raise Refused(Diagnostic("MM105", message, help=advice), "reach")
+        return self
+
+
+class Offsets(Relating):
+    """A learned number of each head for each distance (Shaw et al. 2018, Liu et al. 2021)."""
+
+    learns = True
+
+    kind: Literal["offsets"]
+    reach: Annotated[Size, Field(examples=[64])]
+    """The distance from which on all have that one's number."""
+
+
+KINDS: dict[str, type[Relating]] = {kind.name(): kind for kind in (Alibi, Buckets, Offsets)}
 """Every relative score by its name."""
 
 
@@ -44,7 +95,7 @@ def _named(value: Any) -> Any:
     """A word is short for a kind."""
     if not isinstance(value, str | Mapping | Model):
         raise ValueError("a relative score is a word; write `alibi`, or {text -> text: alibi}")
-    return {"kind": value} if isinstance(value, str) else value
+    return choice.called("relative", KINDS, value) if isinstance(value, str) else value
 
 
 def _by_pair(value: Any) -> Any:
@@ -63,8 +114,10 @@ def _said(value: Any) -> str:
     return TAGS[isinstance(value, Mapping) and "kind" not in value]
 
 
-_Written: Any = Alibi | Literal[tuple(KINDS)]
-Relative = Annotated[Alibi, BeforeValidator(_named, json_schema_input_type=_Written)]
+Relative = Annotated[
+    Annotated[Alibi | Buckets | Offsets, Field(discriminator="kind")],
+    BeforeValidator(_named, json_schema_input_type=choice.written(KINDS)),
+]
 ByPair = Annotated[dict[str, Relative], Field(min_length=1), BeforeValidator(_by_pair)]
 
 
@@ -107,6 +160,8 @@ class Scores(Model):
         | None
     ) = None
     """What is added by how far two tokens stand apart: for all, or by pair."""
+    tied: bool = False
+    """Whether all layers have the same numbers of what is learned for distances."""
 
     @model_validator(mode="before")
     @classmethod
@@ -114,6 +169,14 @@ class Scores(Model):
         if isinstance(value, str) and words.meant(value, KINDS):
             raise ValueError(f"`{value}` is a relative score; write `scores: {{relative: alibi}}`")
         return value
+
+    @model_validator(mode="after")
+    def _shares_weights(self) -> Scores:
+        if self.tied and not any(kind.learns for kind in self.kinds()):
+            message = "nothing is learned here that layers could share"
+            advice = "remove `tied`, or write `relative: buckets(32)`"
+            raise Refused(Diagnostic("MM105", message, help=advice), "tied")
+        return self
 
     @property
     def pairs(self) -> dict[tuple[str, str], Relating] | None:

@@ -88,6 +88,7 @@ def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
             segment=node.source.segments[0],
             joint=False,
             on_line="alibi" in more,
+            common=False,
             sees=sees,
             keeps=sees,
             forgets=False,

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.attention import Attention
-from mmspec.compiler.parts.scores import Alibi, alibi_slopes, offsets, scored, scored_lines
+from mmspec.compiler.parts.scores import (
+    Alibi,
+    Buckets,
+    Offsets,
+    alibi_slopes,
+    offsets,
+    scored,
+    scored_lines,
+)
 
 PUBLISHED = {
     1: [1 / 256],
@@ -37,6 +45,34 @@ def test_a_slope_is_rounded_once() -> None:
     layer = Alibi(12)
     assert torch.equal(layer.bfloat16().double().slopes_h, alibi_slopes(12))
     assert not layer.state_dict()
+
+
+@pytest.mark.parametrize("distance", [0, 1, 7, 8, 11, 12, 15, 16, 22, 23, 45, 46, 63, 64, 90])
+def test_ranges_are_those_of_t5(distance: int) -> None:
+    both, one = ir.Buckets(32, 128, 2), ir.Buckets(32, 128, 1)
+    far = [8, 12, 16, 23, 32, 46, 64, 91]
+    assert both.starts == (*range(1, 8), *far)
+    assert one.starts[:17] == (*range(1, 17), 19) and one.starts[-1] == 113
+    layer = Buckets(1, both).double()
+    layer.weight.data.copy_(torch.arange(32.0)[:, None])
+    expected = distance if distance < 8 else 7 + sum(distance >= start for start in far)
+    found = layer(torch.tensor([distance, -distance, 10**6, -(10**6)]))
+    later = 16 + expected if distance else 0
+    assert found.tolist() == [[expected, later, 15, 31]]
+
+
+def test_one_side_has_all_ranges_and_what_comes_later_the_first() -> None:
+    layer = Buckets(1, ir.Buckets(6, 9, 1)).double()
+    layer.weight.data.copy_(torch.arange(6.0)[:, None])
+    # the last begin at 3, 3 * 3 ** (1 / 3) = 4.3, and 6.2
+    found = layer(torch.tensor([-5, -1, 0, 1, 2, 3, 4, 5, 6, 7, 40]))
+    assert found.tolist() == [[0, 0, 0, 1, 2, 3, 3, 4, 4, 5, 5]]
+
+
+def test_each_distance_has_a_number_up_to_reach() -> None:
+    layer = Offsets(1, ir.Offsets(2)).double()
+    layer.weight.data.copy_(torch.arange(5.0)[:, None])
+    assert layer(torch.tensor([[-9, -2, -1], [0, 1, 7]])).tolist() == [[[0, 0, 1], [2, 3, 4]]]
 
 
 def test_what_is_as_far_away_loses_as_much() -> None:

@@ -44,6 +44,7 @@ class Case:
 CASES: Final = {
     "bands": Case(24),
     "alibi": Case(24),
+    "relative": Case(24, (("offsets(15)", "offsets(3)"), ("buckets(16, 64)", "buckets(8, 9)"))),
     "act": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),
     "capped": Case(24, (("before=63", "before=5"),)),
     "cross_attention": Case(),

@@ -23,6 +23,8 @@ def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tu
     projections += linear(rows, queries, width, layer.bias)
     sunk = layer.scores is not None and layer.scores.sink
     projections += weights(layer.heads if sunk else 0)
+    if layer.scores is not None and layer.scores.relative is not None and not layer.scores.tied:
+        projections += weights(layer.heads * layer.scores.relative.numbers)
     tokens = sizes.tokens(source)
     seen = visible_pairs(sizes, layer)
     scores = products(layer.head_width, tokens * tokens * layer.heads, seen)

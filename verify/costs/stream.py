@@ -37,6 +37,8 @@ def stack(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
     run = Run(node.module, node.stream, node.depth, steps, share)
     once = entered(sizes, node.source)
     once += keeps(total(sizes.keep(value) for value in node.contexts))
+    if node.common is not None:
+        once += weights(node.common.heads * node.common.relative.numbers)
     if node.final_norm:
         once += _final_norm(sizes, node, node.final_norm)
     for number, (block, depth) in enumerate(node.runs()):

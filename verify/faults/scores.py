@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, mixers, plan, source
-from mmspec.verify.faults.specs import QUERIED, SCORED, SUNK
+from mmspec.verify.faults.fault import Fault, mixers, plan, reckoned, source, stacks
+from mmspec.verify.faults.specs import QUERIED, RANGED, SCORED, SUNK
 
 
 def _of_all(site: ir.Attention) -> ir.Attention:
@@ -150,5 +150,54 @@ FAULTS: tuple[Fault, ...] = (
             (r"at_bc\[:, :, None\] - place_bs", "0 * at_bc[:, :, None] - place_bs"),
             file="decoding.py",
         ),
+    ),
+    Fault(
+        "ranges-of-one-side",
+        "keys that come later fall into the ranges of earlier ones",
+        RANGED,
+        ("P3", "P59", "R1"),
+        source((r"\(offset < 0\) \* \d", "0")),
+    ),
+    Fault(
+        "ranges-begin-late",
+        "the first distance of each range falls into the one before it",
+        RANGED,
+        ("P3", "P59", "R1"),
+        source((r"right=True", "right=False")),
+    ),
+    Fault(
+        "ranges-of-one-head",
+        "all heads have the numbers of the first",
+        RANGED,
+        ("P3", "P59", "R1"),
+        source((r"self\.weight\[bucket\]", "self.weight[:, :1].expand_as(self.weight)[bucket]")),
+    ),
+    Fault(
+        "offsets-turned-around",
+        "what is learned for a key that comes earlier is added for one that comes later",
+        RANGED,
+        ("P3", "P59", "R1"),
+        source((r"offset\.clamp\(-", "(-offset).clamp(-")),
+    ),
+    Fault(
+        "common-numbers-not-counted",
+        "what all layers have in common for distances is no parameter",
+        RANGED,
+        ("P54",),
+        reckoned(stacks(lambda stack: replace(stack, common=None))),
+    ),
+    Fault(
+        "common-numbers-for-another-stream-too",
+        "what is learned for distances in a stream is added to its scores of another's tokens",
+        RANGED,
+        ("P3", "P59", "R1"),
+        source((r"if place in places else mask", "if place in places or len(masks) > 1 else mask")),
+    ),
+    Fault(
+        "common-numbers-in-decoding",
+        "the next tokens add nothing for distances",
+        RANGED,
+        ("P17",),
+        source((r"mask = next_scored\(.*\n", "pass\n"), file="decoding.py"),
     ),
 )

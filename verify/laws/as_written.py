@@ -9,6 +9,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mmspec.schema.scores import Scores
 from mmspec.verify.lab import lab, reading
 from mmspec.verify.lab.case import Case, cases, shortened, widest
 from mmspec.verify.lab.compare import difference
@@ -18,7 +19,7 @@ from mmspec.verify.lab.site import Site, watch
 from mmspec.verify.law import Law
 from mmspec.verify.outcome import Broken
 from mmspec.verify.reference.modality import token_count
-from mmspec.verify.reference.scores import added
+from mmspec.verify.reference.scores import added, learned
 from mmspec.verify.strategies import inputs
 from mmspec.verify.subject import Subject
 
@@ -93,10 +94,17 @@ def _shares(subject: Subject, site: Site, case: Case, sample: int) -> torch.Tens
         counts = _counts(subject, case, sample)
         names = reading.segments(subject.document.data, site.stream)
         runs = tuple((name, counts[name]) for name in names)
-        shown = shown * torch.stack(added(said, site.heads, runs)).exp()
+        numbers = _numbers(subject, site, case, said) if learned(said) else None
+        shown = shown * torch.stack(added(said, site.heads, runs, numbers)).exp()
     if site.sunk:
         return shown / (1 + shown.sum(2, keepdim=True))
     return shown / shown.sum(2, keepdim=True).clamp(min=torch.finfo(shown.dtype).tiny)
+
+
+def _numbers(subject: Subject, site: Site, case: Case, said: Scores) -> Tensor:
+    """What was learned for distances [m, H]: by the layer, or by all of the stream."""
+    inner = f"{site.stream}_stream" if said.tied else site.projection.rpartition(".")[0]
+    return lab.weights(subject, case)[f"{inner}.relative.weight"]
 
 
 def _held(subject: Subject, case: Case, sample: int, run: tuple[str, int]) -> Places:

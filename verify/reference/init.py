@@ -80,7 +80,7 @@ def starts(spec: Spec) -> dict[str, Start]:
 def _fixed(spec: Spec, name: str) -> Start | None:
     """The start of what no `init` changes: norms, and the scale of a contrastive head."""
     module, _, last = name.rpartition(".")
-    if module.endswith(".sink"):
+    if module.endswith((".sink", ".relative")):
         return Start("constant", 0.0)
     if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
         return _first(modality.norm, last)

@@ -199,7 +199,11 @@ class _Meaning:
         layers = [setting(config, i) for i in range(config.depth)]
         read = {part.cross for kind in layers for part in crossing(kind)}
         others = {other: joined(self.sequences[other][sample]) for other in read}
-        made = {id(kind): stream.place_of(fused, _masks(kind), others=others) for kind in layers}
+        numbers = w["relative.weight"] if stream.common_shapes(config) else None
+        made = {
+            id(kind): stream.place_of(fused, _masks(kind), others=others, numbers=numbers)
+            for kind in layers
+        }
         places = [made[id(kind)] for kind in layers]
         decider = config.halting.decider if config.halting else None
         blocks = halting.Blocks(config, w, places)

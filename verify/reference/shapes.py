@@ -54,6 +54,7 @@ def _stream(spec: Spec, wiring: Wiring, name: str) -> Shapes:
     for i in range(config.depth):
         inner = stream.block_shapes(stream.block_of(config, i), segments, widths)
         found |= _below(f"blocks.{i}", inner)
+    found |= stream.common_shapes(config)
     if config.last_norm is not None:
         found |= norm.shapes("norm", config.width, config.last_norm, config.biased("norm"))
     if config.halting and config.halting.decider is None:

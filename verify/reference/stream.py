@@ -24,7 +24,7 @@ from mmspec.verify.reference.arithmetic import (
     linear,
     linear_shapes,
 )
-from mmspec.verify.reference.layers import Part, setting, steps
+from mmspec.verify.reference.layers import Part, attending, setting, steps
 from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.sequence import Sequence
 
@@ -116,6 +116,8 @@ class Place:
     seen: Mapping[str, Tensor]
     turns: list[int]
     others: Mapping[str, Tensor] = field(default_factory=dict)
+    numbers: Tensor | None = None
+    """What all layers have in common for distances [m, H]."""
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ def place_of(
     masks: Mapping[str, tuple[Attention, int]],
     rotary: bool = True,
     others: Mapping[str, Tensor] | None = None,
+    numbers: Tensor | None = None,
 ) -> Place:
     """The place of a sequence; tokens that rotary does not turn keep angle 0.
 
@@ -143,7 +146,7 @@ def place_of(
     seen = {
         name: attention.matrices(mask, heads, sides, sides) for name, (mask, heads) in masks.items()
     }
-    return Place(counts, seen, turns, others or {})
+    return Place(counts, seen, turns, others or {}, numbers)
 
 
 def block(x: Tensor, made: Block, w: Weights, place: Place, notes: Notes) -> Tensor:
@@ -205,7 +208,10 @@ def _attention(x: Tensor, one: Sublayer, w: Weights, place: Place, notes: Notes)
     if layer.scores is not None and layer.scores.sink:
         sinks = [*w["sink.weight"]]
     if layer.scores is not None:
-        added = [*relative.added(layer.scores, heads, place.counts)]
+        numbers = place.numbers if layer.scores.tied else None
+        if relative.learned(layer.scores) and not layer.scores.tied:
+            numbers = w["relative.weight"]
+        added = [*relative.added(layer.scores, heads, place.counts, numbers)]
         scale = layer.scores.scale
     of_queries, of_keys = pieces[:heads], pieces[heads : heads + shared]
     if layer.scores is not None and layer.scores.qk_norm is not None:
@@ -299,6 +305,16 @@ def block_shapes(
     return found
 
 
+def common_shapes(stream: Stream) -> Shapes:
+    """Of what all layers of a stream have in common."""
+    for kind in (setting(stream, place) for place in range(stream.depth)):
+        for part in attending(kind):
+            if part.of.scores is not None and part.of.scores.tied:
+                numbers = relative.learned(part.of.scores)
+                return {"relative.weight": (numbers, part.of.heads)}
+    return {}
+
+
 def _attention_shapes(layer: Layer) -> Shapes:
     return _joint_shapes("qkv", layer, layer.width, ("query", "key", "value")) | _read_shapes(layer)
 
@@ -328,6 +344,9 @@ def _read_shapes(layer: Layer) -> Shapes:
     output = has_bias(layer.bias, "output")
     if layer.scores is not None and layer.scores.qk_norm is not None:
         found |= relative.shapes(layer.scores.qk_norm, layer.head_width, layer.bias, rows)
+    numbers = relative.learned(layer.scores)
+    if layer.scores is not None and numbers and not layer.scores.tied:
+        found["relative.weight"] = (numbers, layer.heads)
     if layer.scores is not None and layer.scores.sink:
         found["sink.weight"] = (layer.heads,)
     return found | linear_shapes("output", rows["query"], layer.width, output)

@@ -13,9 +13,7 @@ from mmspec.schema.bias import Biases
 from mmspec.schema.fusion import KINDS
 from mmspec.schema.halting import KINDS as HALTINGS
 from mmspec.schema.norm import KINDS as NORMS
-from mmspec.schema.scores import KINDS as SCORES
-from mmspec.schema.scores import NORMS as NORMED
-from mmspec.verify.strategies import blocks, masks, routing, variants
+from mmspec.verify.strategies import blocks, masks, routing, scores, variants
 
 WIDTHS = (3, 5, 7)
 
@@ -78,7 +76,7 @@ def stream(
         heads = sizes["heads"], sizes.get("kv_heads", sizes["heads"])
         body["attention"] = draw(masks.attention(held, held, *heads))
     if draw(st.sampled_from([False, False, False, True])):
-        body["scores"] = draw(_scores([one.name for one in held]))
+        body["scores"] = draw(scores.scores([one.name for one in held]))
     body |= draw(_blocks(sizes["width"]))
     if draw(st.sampled_from([False, False, False, True])):
         body |= draw(variants.varied(body, held, bool(_rotary(sources))))
@@ -194,27 +192,6 @@ def _norm(draw: st.DrawFn, width: int) -> Any:
     }
     body |= {"offset": 1} if draw(st.sampled_from([False, False, True])) else {}
     return body | ({"groups": groups} if groups else {})
-
-
-@st.composite
-def _scores(draw: st.DrawFn, segments: list[str]) -> dict[str, Any]:
-    """Norms of queries and keys, a scale, relative scores of a sequence or of some segments."""
-    body: dict[str, Any] = {}
-    if draw(st.booleans()):
-        norm: dict[str, Any] = {"kind": draw(st.sampled_from([*NORMED])), "eps": 0.1}
-        norm |= draw(st.sampled_from([{}, {"over": "heads"}, {"offset": 1}]))
-        body["qk_norm"] = draw(st.sampled_from([norm, str(norm["kind"])]))
-    if draw(st.booleans()):
-        body["scale"] = draw(st.sampled_from([0.3, 2]))
-    if draw(st.booleans()):
-        body["sink"] = True
-    if draw(st.booleans()) and body:
-        return body
-    kind = draw(st.sampled_from([*SCORES]))
-    if len(segments) == 1 and draw(st.booleans()):
-        return {**body, "relative": kind}
-    some = draw(st.lists(st.sampled_from(segments), min_size=1, unique=True))
-    return {**body, "relative": {f"{name} -> {name}": kind for name in some}}
 
 
 @st.composite
