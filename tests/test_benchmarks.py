@@ -108,7 +108,7 @@ def test_the_gpu_s_path_dry(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "benchmarks/gpu.py", "--dry", "--masks", *masks]
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, "--lengths", "512", "--write", str(file)],
+        [*command, "--lengths", "256", "--write", str(file)],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -104,7 +104,7 @@ def _same_gradients(model: nn.Module, w: dict[str, Tensor], total: Tensor, ref: 
         )
 
 
-@settings(max_examples=40)
+@settings(max_examples=200 if is_deep() else 16)
 @given(st.data(), st.integers(0, 99), st.sampled_from(["train", "eval"]))
 def test_a_drawn_spec(data: st.DataObject, seed: int, mode: Mode) -> None:
     spec, model = build(data.draw(specs()))

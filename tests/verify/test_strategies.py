@@ -128,7 +128,7 @@ def test_what_is_shrunk_is_small() -> None:
     assert len(smallest.splitlines()) <= 12, smallest
 
 
-@settings(max_examples=40)
+@settings(max_examples=400 if is_deep() else 20)
 @given(st.data())
 def test_inputs_fit_their_spec(data: st.DataObject) -> None:
     spec = load(data.draw(specs()))
