@@ -80,7 +80,7 @@ def starts(spec: Spec) -> dict[str, Start]:
 def _fixed(spec: Spec, name: str) -> Start | None:
     """The start of what no `init` changes: norms, and the scale of a contrastive head."""
     module, _, last = name.rpartition(".")
-    if module.endswith((".sink", ".relative")):
+    if module.endswith(".sink"):
         return Start("constant", 0.0)
     if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
         return _first(modality.norm, last)
@@ -145,6 +145,8 @@ def _by_inputs(spec: Spec, name: str, shapes: Shapes) -> Start:
     if module.endswith(".categories") or (last == "weight" and is_table):
         return Start("normal", 1.0)
     if last == "bias" and is_table:
+        return Start("constant", 0.0)
+    if module.endswith(".relative"):
         return Start("constant", 0.0)
     if last in ("up", "down"):
         return Start("normal", shapes[name][1] ** -0.5)
