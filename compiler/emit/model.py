@@ -40,6 +40,7 @@ PARTS = (
     "inputs",
     "derived",
     "ngrams",
+    "path",
     "modality",
     "scores",
     "rotary",

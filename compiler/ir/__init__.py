@@ -22,6 +22,8 @@
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
     fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
     halting    = Ponder | Exit | None
+    step       = LinearStep | NormStep | ActivationStep | ConvolutionStep | PoolingStep
+    path       = step*                                      -- a stem of a Picture, or ()
     raw        = Ids(vocab, ngrams) | Row | Picture | Clip | Audio | Series
     head       = Head(name, answer, sources*, size, loss, weight)
     answer     = Classifier | Regressor | LanguageModel | Contrastive
@@ -77,6 +79,15 @@ from mmspec.compiler.ir.objective import (
     Smoothed,
     SquaredError,
 )
+from mmspec.compiler.ir.path import (
+    ActivationStep,
+    ConvolutionStep,
+    LinearStep,
+    NormStep,
+    Path,
+    PoolingStep,
+    Step,
+)
 from mmspec.compiler.ir.plan import Node, Plan
 from mmspec.compiler.ir.position import Position
 from mmspec.compiler.ir.reading import Pool, Reading
@@ -96,6 +107,7 @@ from mmspec.compiler.ir.stream import (
 from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 
 __all__ = [
+    "ActivationStep",
     "Alibi",
     "Answer",
     "Attention",
@@ -109,6 +121,7 @@ __all__ = [
     "Common",
     "Concat",
     "Contrastive",
+    "ConvolutionStep",
     "CrossAttention",
     "CrossEntropy",
     "Embed",
@@ -132,6 +145,7 @@ __all__ = [
     "LayerNorm",
     "LayerScale",
     "Linear",
+    "LinearStep",
     "Llama3",
     "Loss",
     "Mixer",
@@ -140,15 +154,18 @@ __all__ = [
     "Ngrams",
     "Node",
     "Norm",
+    "NormStep",
     "Normal",
     "Offsets",
     "Once",
     "Pairs",
+    "Path",
     "Patterns",
     "Picture",
     "Plan",
     "Ponder",
     "Pool",
+    "PoolingStep",
     "Position",
     "Project",
     "Raw",
@@ -164,6 +181,7 @@ __all__ = [
     "Smoothed",
     "SquaredError",
     "Stack",
+    "Step",
     "Sublayer",
     "Sum",
     "Tokens",

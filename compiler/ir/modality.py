@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from mmspec.compiler.ir.ngrams import Ngrams
 from mmspec.compiler.ir.norm import Norm
+from mmspec.compiler.ir.path import Path, reads
 from mmspec.compiler.ir.position import Position
 from mmspec.compiler.ir.tokens import Tokens, Value
 from mmspec.diagnostics import Span
@@ -212,11 +213,24 @@ class Patches(Numbers):
 
 @dataclass(frozen=True, slots=True)
 class Picture(Patches):
-    """Pixels of an image."""
+    """Pixels of an image; with a stem, patches are the squares that its tokens stand on."""
 
     name = "image"
     part = "ImageEmbedding"
     argument = "pixels_bchw"
+
+    stem: Path = ()
+
+    @property
+    def weight(self) -> str:  # type: ignore[override]
+        """A parameter of its part, for dtype and device."""
+        named = next((step.module for step in self.stem if step.module), "")
+        return f"stem.{named}.weight" if self.stem else "patch.weight"
+
+    @property
+    def reads(self) -> Mask | None:
+        """Pixels beside its own too, where a stem reads them."""
+        return reads(self.stem)
 
     @property
     def shape(self) -> tuple[int | str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower import norm
+from mmspec.compiler.lower import norm, path
 from mmspec.compiler.lower.context import Context
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.schema import modality as schema
@@ -49,7 +49,10 @@ def _raw(modality: schema.Modality) -> ir.Raw:
         grams = modality.ngrams
         return ir.Ids(modality.vocab, None if grams is None else ir.Ngrams(**grams.model_dump()))
     if isinstance(modality, schema.Image):
-        return ir.Picture(modality.channels, *modality.size, modality.patch)
+        patch, normed = of_rows(modality.bias, "patch"), of_rows(modality.bias, "norm")
+        given = path.Given(modality.channels, first=True, bias=patch, norm_bias=normed)
+        stem = path.lower(modality.stem or (), given)
+        return ir.Picture(modality.channels, *modality.size, modality.side, stem)
     if isinstance(modality, schema.Video):
         return ir.Clip(modality.channels, *modality.size, modality.patch, modality.tubelet)
     if isinstance(modality, schema.Frames):

@@ -14,6 +14,7 @@ from mmspec.compiler.parts.derived import Derived
 from mmspec.compiler.parts.init import STARTS
 from mmspec.compiler.parts.ngrams import Ngrams
 from mmspec.compiler.parts.norm import norm_layer
+from mmspec.compiler.parts.path import Path
 
 
 def sincos(positions: Tensor, width: int) -> Tensor:
@@ -209,21 +210,32 @@ class ImageEmbedding(Placed):
         width: int,
         rows: ir.Sum,
         bias: bool,
+        stem: ir.Path = (),
     ) -> None:
         super().__init__()
         self.width = width
         self.side = patch
         self.rows = grid[0]
         self.columns = grid[1]
-        self.patch = nn.Linear(sizes[0] * patch**2, width, bias=bias)
+        self.has_stem = stem != ()
+        if stem:
+            self.stem = Path(stem)
+            self.is_first = sum(step.turned for step in stem) % 2 == 0
+        else:
+            self.patch = nn.Linear(sizes[0] * patch**2, width, bias=bias)
         self.packed = False
         self.fixed = True
         max_tokens = self.rows * self.columns
         self._place(rows, max_tokens, width)
 
     def forward(self, pixels_bchw: Tensor) -> Tensor:
-        patches = F.unfold(pixels_bchw, self.side, stride=self.side)
-        x_btd: Tensor = self.patch(patches.transpose(1, 2))
+        x_btd: Tensor
+        if self.has_stem:
+            x_btd = self.stem(pixels_bchw)
+            x_btd = x_btd.flatten(2).mT if self.is_first else x_btd.flatten(1, 2)
+        else:
+            patches = F.unfold(pixels_bchw, self.side, stride=self.side)
+            x_btd = self.patch(patches.transpose(1, 2))
         return self._placed(x_btd)
 
 

@@ -24,6 +24,9 @@ _BY_TILES: dict[str, object] = {
 }
 DEFAULTS: dict[str, dict[str, object]] = {
     "nn.Linear": {"bias": True},
+    "nn.Conv2d": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True},
+    "F.avg_pool2d": {"padding": 0, "count_include_pad": True},
+    "F.max_pool2d": {"padding": 0},
     "nn.LayerNorm": {"eps": 1e-5, "elementwise_affine": True, "bias": True},
     "nn.RMSNorm": {"eps": None, "elementwise_affine": True},
     "nn.Embedding": {"padding_idx": None, "max_norm": None, "sparse": False},

@@ -72,8 +72,11 @@ def _passed(name: str, first: Statement, second: Statement) -> bool:
         if isinstance(first.node, ast.AnnAssign) and [*_reads([second])].count(name) == 1:
             return len(ast.unparse(first.node) + ast.unparse(second.node)) < LIMIT
         return isinstance(value, ast.Name) and value.id == name
-    repeated = first.repeated and second.repeated and isinstance(first.node, ast.Assign)
-    return repeated and [*_reads([second])].count(name) == 1
+    if not (first.repeated and second.repeated and isinstance(first.node, ast.Assign)):
+        return False
+    if isinstance(first.node.value, ast.Call) and name in _reads([first]):
+        return False  # a step after another, each a line of its own
+    return [*_reads([second])].count(name) == 1
 
 
 def _alive(name: str, second: Statement, after: Sequence[Statement]) -> bool:

@@ -76,6 +76,7 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             )
         for stream in wiring.readers(name):
             yield from _norm_fits(spec, name, stream)
+            yield from _stem_fits(spec, name, stream)
             divisor = modality.position.divisor
             if spec.streams[stream].width % divisor:
                 yield problem(
@@ -94,6 +95,15 @@ def _modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                     *at,
                     help="leave the endpoint out, or choose a width of at least 4",
                 )
+
+
+def _stem_fits(spec: Spec, name: str, stream: str) -> Iterator[MmspecError]:
+    """What a stem gives is as wide as the stream that reads it."""
+    made, width = spec.modalities[name].made, spec.streams[stream].width
+    if made not in (None, width):
+        message = f"the stem gives {made} features; stream `{stream}`, which reads it, has {width}"
+        advice = f"end it with `linear({width})`, or change the stream's width"
+        yield problem(spec, "MM105", message, "modalities", name, "stem", help=advice)
 
 
 def _norm_fits(spec: Spec, name: str, stream: str) -> Iterator[MmspecError]:

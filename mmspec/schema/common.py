@@ -47,6 +47,11 @@ class Common(Model, Generic[Kind]):
         return self
 
     @property
+    def made(self) -> int | None:
+        """How many features its rows have by themselves; None: as many as who reads them."""
+        return None
+
+    @property
     def ids(self) -> int:
         """How many ids there are, where each token is one; else 0."""
         return 0

@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import gcd
-from typing import Annotated, Any, Final, Generic, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mmspec.diagnostics import Diagnostic, shortened
-from mmspec.expressions import quantity
 from mmspec.expressions.scanner import write
-from mmspec.schema.base import Kind, Model, Refused, Size, nearest_divisor, parsed
+from mmspec.schema import path
+from mmspec.schema.base import Model, Refused, Size
 from mmspec.schema.common import Common
+from mmspec.schema.measures import TIMES, Length, Patched, Rate, product
 from mmspec.schema.names import Name
 from mmspec.schema.ngrams import OfBytes
-
-
-def _rate(value: Any) -> Any:
-    """Parse `100 Hz` into an exact Fraction of hertz."""
-    if isinstance(value, Fraction):
-        return value
-    if not isinstance(value, str):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        example = f"{value} Hz" if number else "100 Hz"
-        raise ValueError(f"a rate is a number with its unit; write `{example}`")
-    return parsed(quantity.parse_rate, value)
-
-
-_Written = Annotated[str, Field(pattern=r"Hz\s*$", examples=["100 Hz", "16 kHz"])]
-Rate = Annotated[Fraction, BeforeValidator(_rate, json_schema_input_type=_Written)]
-
-
-class Length(Model):
-    """Bounds of a sequence's length, in raw units (tokens or frames)."""
-
-    max: Size
-    """The most tokens or frames of a sample."""
-
-
-_TIMES: Final = "\N{MULTIPLICATION SIGN}"
-
-
-def _product(*sizes: int) -> str:
-    return _TIMES.join(map(str, sizes))
+from mmspec.schema.path import Path
 
 
 class Tokens(OfBytes, Common[Literal["tokens"]]):
@@ -74,42 +46,38 @@ class Tokens(OfBytes, Common[Literal["tokens"]]):
         return self.length.max
 
 
-class _Patched(Common[Kind], Generic[Kind]):
-    """Pixels, cut into square patches, row-major."""
-
-    size: tuple[Size, Size]
-    """Height and width in pixels."""
-    channels: Size = 3
-    """Numbers a pixel."""
-    patch: Size
-    """The side of the squares that become tokens."""
-
-    @model_validator(mode="after")
-    def _whole_patches(self) -> Self:
-        """Raise Refused where patches do not fill rows and columns of pixels."""
-        height, width = self.size
-        if height % self.patch or width % self.patch:
-            message = f"a patch of {self.patch} does not divide the size {height} x {width}"
-            near = nearest_divisor(gcd(height, width), self.patch)
-            raise Refused(Diagnostic("MM105", message, help=f"a patch of {near} does"), "patch")
-        return self
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches, in a frame."""
-        return self.size[0] // self.patch, self.size[1] // self.patch
-
-    @property
-    def axes(self) -> tuple[tuple[str, int], ...]:
-        """Rows and columns."""
-        rows, columns = self.grid
-        return ("row", rows), ("column", columns)
-
-
-class Image(_Patched[Literal["image"]]):
-    """Pixels [B, C, H, W], cut into square patches, row-major."""
+class Image(Patched[Literal["image"]]):
+    """Pixels [B, C, H, W], cut into square patches, or seen by a stem; row-major."""
 
     varies = False
+
+    patch: Size | None = None
+    """The side of the squares that become tokens."""
+    stem: Path | None = None
+    """Instead of a patch: the steps that make tokens of pixels."""
+
+    @property
+    def side(self) -> int:
+        """Of a patch, or what the strides of a stem come to."""
+        return path.stride(self.stem) if self.stem else self.patch or 1
+
+    @property
+    def made(self) -> int | None:
+        """What comes out of its stem."""
+        return path.features(self.stem, self.channels) if self.stem else None
+
+    @model_validator(mode="after")
+    def _cut(self) -> Self:
+        """Raise Refused where there is not one way to make tokens, or they do not fill the size."""
+        if (self.patch is None) == (self.stem is None):
+            both = "both `patch` and `stem`" if self.stem else "neither `patch` nor `stem`"
+            advice = "keep one of them" if self.stem else "write `patch: 16`, say"
+            raise Refused(Diagnostic("MM102", f"an image says {both}", help=advice))
+        if self.patch is not None:
+            self.tiled(self.patch)
+        if self.stem is not None:
+            path.tiled(self.stem, self.channels, self.size)
+        return self
 
     def shape(self, length: int) -> tuple[int, ...]:
         """Channels, height and width, whatever the length."""
@@ -122,8 +90,8 @@ class Image(_Patched[Literal["image"]]):
     @property
     def caption(self) -> tuple[str, ...]:
         """`image 32x32x3`, `8x8 patches of 4`."""
-        size = f"image {_product(*self.size, self.channels)}"
-        return size, f"{_product(*self.grid)} patches of {self.patch}"
+        size = f"image {product(*self.size, self.channels)}"
+        return size, f"{product(*self.grid)} {'tokens' if self.stem else 'patches'} of {self.side}"
 
     @property
     def max_tokens(self) -> int:
@@ -131,15 +99,28 @@ class Image(_Patched[Literal["image"]]):
         return self.grid[0] * self.grid[1]
 
 
-class Video(_Patched[Literal["video"]]):
+class Video(Patched[Literal["video"]]):
     """Frames of pixels [B, F, C, H, W] at a fixed rate, cut into patches `tubelet` frames deep."""
 
+    patch: Size
+    """The side of the squares that become tokens."""
     tubelet: Size = 1
     """Frames that a token is deep."""
     rate: Rate
     """Frames a second."""
     length: Length
     """How many frames a sample may have."""
+
+    @property
+    def side(self) -> int:
+        """Of a patch."""
+        return self.patch
+
+    @model_validator(mode="after")
+    def _cut(self) -> Self:
+        """Raise Refused where patches do not fill rows and columns of pixels."""
+        self.tiled(self.patch)
+        return self
 
     @property
     def axes(self) -> tuple[tuple[str, int], ...]:
@@ -173,10 +154,10 @@ class Video(_Patched[Literal["video"]]):
     @property
     def caption(self) -> tuple[str, ...]:
         """`video ≤ 16 x 32x32x3, 25 Hz`, `8x8 patches of 4, 2 deep`."""
-        size = _product(*self.size, self.channels)
+        size = product(*self.size, self.channels)
         deep = f", {self.tubelet} deep" if self.tubelet > 1 else ""
-        frames = f"video ≤ {self.length.max} {_TIMES} {size}, {write(self.rate)} Hz"
-        return frames, f"{_product(*self.grid)} patches of {self.patch}{deep}"
+        frames = f"video ≤ {self.length.max} {TIMES} {size}, {write(self.rate)} Hz"
+        return frames, f"{product(*self.grid)} patches of {self.patch}{deep}"
 
     @property
     def max_tokens(self) -> int:
@@ -224,7 +205,7 @@ class Frames(Common[Literal["audio", "series"]]):
     @property
     def caption(self) -> tuple[str, ...]:
         """`audio ≤ 200 x 40`, `100 Hz, 4 a token`."""
-        frames = f"{self.kind} ≤ {self.length.max} {_TIMES} {self.features}"
+        frames = f"{self.kind} ≤ {self.length.max} {TIMES} {self.features}"
         patched = f", {self.patch} a token" if self.patch > 1 else ""
         return frames, f"{write(self.rate)} Hz{patched}"
 

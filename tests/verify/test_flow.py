@@ -260,12 +260,12 @@ def changed(spec: Spec, values: Tensor, name: str, token: int) -> Tensor | None:
         values[0, token] = 1
         return None if getattr(column, "categories", 2) == 1 else values
     if isinstance(modality, modalities.Image):
-        p = modality.patch
+        p = modality.side
         row, place = divmod(token, modality.size[1] // p)
         values[:, :, row * p : (row + 1) * p, place * p : (place + 1) * p] += 1
         return values
     if isinstance(modality, modalities.Video):
-        p, (step, at) = modality.patch, divmod(token, modality.area)
+        p, (step, at) = modality.side, divmod(token, modality.area)
         row, place = divmod(at, modality.size[1] // p)
         frames = values[0, step * modality.tubelet : (step + 1) * modality.tubelet]
         frames[:, :, row * p : (row + 1) * p, place * p : (place + 1) * p] += 1

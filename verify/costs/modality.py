@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmspec.compiler import ir
 from mmspec.verify.costs.norm import norm
 from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
+from mmspec.verify.costs.path import path
 from mmspec.verify.costs.polynomial import BATCH
 
 
@@ -28,6 +29,9 @@ def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
         return _table(raw.columns, width, node.biased) + keeps(
             BATCH * (raw.columns.count(0) * present)
         )
+    if isinstance(raw, ir.Picture) and raw.stem:
+        samples = BATCH * (node.modality not in sizes.absent)
+        return path(samples, raw.stem, raw.height, raw.breadth)
     cost = linear(sizes.rows(node.out), raw.inputs, width, bias=node.biased)
     if isinstance(raw, ir.Frames) and raw.patch == 1:
         return Cost(cost.parameters, cost.active, cost.dense, cost.useful)

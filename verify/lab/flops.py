@@ -48,5 +48,7 @@ class FlopCounter(Operators):
         """Count one operator."""
         if "scaled_dot_product" in name or name == "attend":
             self.total += _attention(*given[:3])
+        elif name.endswith(("convolution", "conv2d")):
+            self.total += 2 * out.numel() * prod(given[1].shape[1:])
         elif name in _COUNTS:
             self.total += _COUNTS[name](*given)

@@ -154,7 +154,7 @@ def places(data: Data, name: str, count: int, documents: Ints | None = None) -> 
     """How the first tokens of a modality stand, by the text of the spec."""
     body = data["modalities"][name]
     if body["kind"] == "image":
-        shape = tuple(size(data, side) // size(data, body["patch"]) for side in body["size"])
+        shape = tuple(size(data, side) // _cell(data, body) for side in body["size"])
         return Places(count, shape[0] * shape[1], shape, ("row", "column"))
     if body["kind"] == "table":
         return Places(count, len(body["columns"]))
@@ -168,6 +168,18 @@ def places(data: Data, name: str, count: int, documents: Ints | None = None) -> 
         return Places(count, math.prod(shape), shape, ("frame", "row", "column"), period)
     period = patch / _hertz(body["rate"])
     return Places(count, -(-most // patch), period=period, documents=documents)
+
+
+def _cell(data: Data, image: Data) -> int:
+    """Pixels from a token to the next: those of a patch, or all strides of a stem together."""
+    if "patch" in image:
+        return size(data, image["patch"])
+    found = 1
+    for step in image["stem"]:
+        said = re.search(r"stride\s*=\s*([^,)]+)", step) if isinstance(step, str) else None
+        given = said[1] if said else step.get("stride", 1) if isinstance(step, dict) else 1
+        found *= size(data, int(given) if str(given).isdecimal() else given)
+    return found
 
 
 def _hertz(text: Any) -> Fraction:

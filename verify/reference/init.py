@@ -84,6 +84,8 @@ def _fixed(spec: Spec, name: str) -> Start | None:
         return Start("constant", 0.0)
     if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
         return _first(modality.norm, last)
+    if re.search(r"\.stem\.norm(_\d+)?$", module):
+        return Start("constant", float(last == "weight"))
     if scaled := _SCALED.fullmatch(module):
         every = steps(setting(spec.streams[scaled["stream"]], int(scaled["block"])))
         factor = next(x.scale for step in every for x in step if x.name == scaled["name"])
@@ -150,7 +152,7 @@ def _by_inputs(spec: Spec, name: str, shapes: Shapes) -> Start:
         return Start("constant", 0.0)
     if last in ("up", "down"):
         return Start("normal", shapes[name][1] ** -0.5)
-    return Start("uniform", shapes[f"{module}.weight"][1] ** -0.5)
+    return Start("uniform", math.prod(shapes[f"{module}.weight"][1:]) ** -0.5)
 
 
 def _shrunk(spec: Spec, name: str) -> float:

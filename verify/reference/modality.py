@@ -12,7 +12,7 @@ from torch import Tensor
 from mmspec.schema import modality as kinds
 from mmspec.schema.bias import of_rows
 from mmspec.schema.position import Learned, Sincos
-from mmspec.verify.reference import ngrams
+from mmspec.verify.reference import ngrams, path
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
 from mmspec.verify.reference.norm import normalise
 from mmspec.verify.reference.norm import shapes as norm_shapes
@@ -30,7 +30,7 @@ def step(modality: kinds.Modality) -> tuple[int, int]:
         return modality.patch, 1
     if isinstance(modality, kinds.Table):
         return 1, len(modality.columns)
-    patches = (modality.size[0] // modality.patch) * (modality.size[1] // modality.patch)
+    patches = (modality.size[0] // modality.side) * (modality.size[1] // modality.side)
     return (modality.tubelet if isinstance(modality, kinds.Video) else 1), patches
 
 
@@ -54,10 +54,10 @@ def layout(modality: kinds.Modality) -> Layout:
     """How the tokens of a modality stand."""
     most = max_tokens(modality)
     if isinstance(modality, kinds.Image):
-        rows, columns = (size // modality.patch for size in modality.size)
+        rows, columns = (size // modality.side for size in modality.size)
         return Layout(most, (("row", rows), ("column", columns)))
     if isinstance(modality, kinds.Video):
-        rows, columns = (size // modality.patch for size in modality.size)
+        rows, columns = (size // modality.side for size in modality.size)
         grid = (("frame", most // (rows * columns)), ("row", rows), ("column", columns))
         return Layout(most, grid, modality.tubelet / modality.rate)
     if isinstance(modality, kinds.Frames):
@@ -72,6 +72,8 @@ def made_of(modality: kinds.Modality, length: int) -> Tensor:
     if isinstance(modality, kinds.Tokens) and modality.ngrams is not None:
         back = max(tokens if modality.ngrams.words else 0, *modality.ngrams.sizes)
         return torch.ones_like(own).tril().triu(1 - back)
+    if isinstance(modality, kinds.Image) and modality.stem is not None and length:
+        return path.made_of(modality.stem, modality.size, modality.side)
     return own
 
 
@@ -99,7 +101,11 @@ def embed(
 
 
 def _image(image: kinds.Image, w: Weights, pixels: Tensor) -> Tensor:
-    p = image.patch
+    if image.stem is not None:
+        biases = (of_rows(image.bias, role) for role in ("patch", "norm"))
+        grid = pixels.to(torch.float64).movedim(0, -1)
+        return path.run(image.stem, w.at("stem"), grid, *biases).flatten(0, 1)
+    p = image.side
     patches = [
         pixels[:, row : row + p, column : column + p].reshape(-1).to(torch.float64)
         for row in range(0, image.size[0], p)
@@ -158,7 +164,7 @@ def _position(modality: kinds.Modality, w: Weights, places: Sequence[int], width
         return torch.stack([waves(t, width, position) for t in places])  # pyright: ignore[reportArgumentType]
     if position.kind == "sincos-2d":
         assert isinstance(modality, kinds.Image | kinds.Video)
-        rows, columns = (size // modality.patch for size in modality.size)
+        rows, columns = (size // modality.side for size in modality.size)
         half = width // 2
         at = [divmod(t % (rows * columns), columns) for t in places]
         return torch.stack([torch.cat([sincos(r, half), sincos(c, half)]) for r, c in at])
@@ -197,9 +203,13 @@ def shapes(modality: kinds.Modality, width: int) -> Shapes:
         if modality.ngrams is not None:
             inner = ngrams.shapes(modality.ngrams, width)
             found |= {f"ngrams.{name}": shape for name, shape in inner.items()}
+    elif isinstance(modality, kinds.Image) and modality.stem is not None:
+        normed = of_rows(modality.bias, "norm")
+        inner = path.shapes(modality.stem, modality.channels, bias, normed)
+        found |= {f"stem.{name}": shape for name, shape in inner.items()}
     elif isinstance(modality, kinds.Image | kinds.Video):
         deep = modality.tubelet if isinstance(modality, kinds.Video) else 1
-        pixels = deep * modality.channels * modality.patch**2
+        pixels = deep * modality.channels * modality.side**2
         found |= linear_shapes("patch", pixels, width, bias)
     elif isinstance(modality, kinds.Frames):
         found |= linear_shapes("frames", modality.patch * modality.features, width, bias)

@@ -31,7 +31,7 @@ def held(name: str, body: dict[str, Any]) -> Held:
     """The segment of a modality's tokens."""
     kind = body["kind"]
     if kind == "image":
-        return Held(name, f"rows of {body['size'][1] // body['patch']}", grid=True)
+        return Held(name, f"rows of {body['size'][1] // body.get('patch', 4)}", grid=True)
     if kind == "video":
         size = " x ".join(str(side // body["patch"]) for side in body["size"])
         return Held(name, f"frames of {size}", grid=True, frames=True, timed=True)

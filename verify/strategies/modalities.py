@@ -30,6 +30,12 @@ _NORMS: tuple[Any, ...] = ({"kind": "rms", "eps": 0.1}, "group(1)", {"offset": 1
 """Norms that go with any width."""
 
 
+_STEPS = (
+    *("norm", "norm(0.1)", "relu", "gelu", "silu", "mean(kernel=3)", "max(kernel=3)"),
+    *("convolution(6, kernel=3)", "convolution(4, kernel=3, dilation=2, bias=false)", "linear(5)"),
+)
+
+
 def kind_of(position: Any) -> str:
     """The kind of a position that was drawn."""
     return str(position["kind"]) if isinstance(position, dict) else str(position).split("(")[0]
@@ -98,6 +104,8 @@ def _ngrams(draw: st.DrawFn) -> dict[str, Any]:
 def _image(draw: st.DrawFn) -> dict[str, Any]:
     patch, rows, columns = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
     body: dict[str, Any] = {"size": [rows * patch, columns * patch], "patch": patch}
+    if draw(st.sampled_from([False, False, False, True])):
+        body = {"size": [4 * rows, 4 * columns], "stem": draw(_stem())}
     channels = draw(st.sampled_from([3, 1, 2]))
     return body if channels == 3 else {**body, "channels": channels}
 
@@ -111,6 +119,18 @@ def _video(draw: st.DrawFn) -> dict[str, Any]:
     channels, tubelet = draw(st.sampled_from([3, 1, 2])), draw(st.integers(1, 3))
     body |= {} if channels == 3 else {"channels": channels}
     return body if tubelet == 1 else {**body, "tubelet": tubelet}
+
+
+@st.composite
+def _stem(draw: st.DrawFn) -> list[Any]:
+    """Strides of 4 together; how much the last step gives is put in where readers are known."""
+    down = draw(st.sampled_from([("mean", 2), ("max", 2), ("convolution", 2), ("convolution", 4)]))
+    square = f"kernel={draw(st.sampled_from([down[1], 3]))}, stride={down[1]}"
+    found: list[Any] = [f"{down[0]}({'4, ' * (down[0] == 'convolution')}{square})"]
+    found += draw(st.lists(st.sampled_from(_STEPS), max_size=3))
+    if down[1] == 2:
+        found.append({"kind": "convolution", "features": 6, "kernel": 3, "stride": 2})
+    return [*found, "linear(1)"]
 
 
 @st.composite

@@ -54,6 +54,7 @@ def spec_dicts(draw: st.DrawFn) -> Body:
     """A valid spec as plain data."""
     inputs = draw(modalities())
     body, nodes = draw(_streams(inputs))
+    _fit_stems(inputs, body)
     found = draw(_heads(inputs, body, nodes))
     spec: Body = {"mmspec": 1, "name": "drawn", "modalities": inputs, "streams": body}
     spec["heads"] = found
@@ -166,6 +167,18 @@ def _read(bodies: dict[str, Body], reader: str) -> set[str]:
     entries = [one for entry in block for one in blocks.inner(entry)]
     crossed = {entry["cross"] for entry in entries if "cross" in entry}
     return crossed | {x for x in _names(bodies, reader) if x in bodies and x != reader}
+
+
+def _fit_stems(inputs: dict[str, Body], bodies: dict[str, Body]) -> None:
+    """Stems end at the width of their readers; where these differ there is a patch instead."""
+    for name, given in inputs.items():
+        readers = [bodies[each] for each in bodies if name in _modalities(bodies, each)]
+        widths = {reader.get("width") for reader in readers}
+        if "stem" in given and len(widths) == 1 and None not in widths:
+            given["stem"][-1] = f"linear({widths.pop()})"
+        elif "stem" in given:
+            del given["stem"]
+            given["patch"] = 4
 
 
 def _modalities(bodies: dict[str, Body], reader: str) -> set[str]:

@@ -1,0 +1,59 @@
+"""Paths -> IR."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from mmspec.compiler import ir
+from mmspec.schema import path as schema
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a path is given, and what its steps have that do not say so themselves.
+
+    first: whether features stand before rows and columns; bias, norm_bias: whether maps, and
+    norms, have one.
+    """
+
+    features: int
+    first: bool
+    bias: bool = True
+    norm_bias: bool = True
+
+
+def lower(steps: tuple[schema.OneStep, ...], given: Given) -> ir.Path:
+    """The steps of a path."""
+    found: list[ir.Step] = []
+    seen: Counter[str] = Counter()
+    features, first = given.features, given.first
+    for step in steps:
+        seen[step.kind] += 1
+        count = seen[step.kind]
+        module = step.kind if count == 1 else f"{step.kind}_{count}"
+        turned = step.placed and first != step.on_grid
+        found.append(_step(step, (module, features, turned), given))
+        features, first = found[-1].outputs, first ^ turned
+    return tuple(found)
+
+
+def _step(step: schema.OneStep, place: tuple[str, int, bool], given: Given) -> ir.Step:
+    match step:
+        case schema.Linear():
+            return ir.LinearStep(*place, step.features, _either(step.bias, given.bias))
+        case schema.PathNorm():
+            return ir.NormStep(*place, ir.LayerNorm(step.eps, given.norm_bias))
+        case schema.Activation():
+            return ir.ActivationStep("", *place[1:], step.kind)
+        case schema.Convolution():
+            square = step.kernel, step.stride, step.square.padding
+            more = step.features, step.groups, step.dilation
+            return ir.ConvolutionStep(*place, *square, *more, _either(step.bias, given.bias))
+        case schema.Pooling():
+            square = step.kernel, step.stride, step.square.padding
+            return ir.PoolingStep("", *place[1:], *square, step.kind == "max")
+
+
+def _either(own: bool | None, usual: bool) -> bool:
+    return usual if own is None else own

@@ -1,0 +1,103 @@
+"""Faults of paths: steps of a stem."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from mmspec.compiler import ir
+from mmspec.verify.faults.fault import Fault, nodes, reckoned, source
+from mmspec.verify.faults.specs import STEMMED
+
+
+def _stems(**given: Any) -> Any:
+    """Change the convolutions of every stem; given: fields of `ir.ConvolutionStep`."""
+
+    def changed(node: ir.Node) -> ir.Node:
+        raw: Any = node.raw if isinstance(node, ir.Embed) else None
+        if not getattr(raw, "stem", ()):
+            return node
+        steps = tuple(
+            dataclasses.replace(one, **given) if isinstance(one, ir.ConvolutionStep) else one
+            for one in raw.stem
+        )
+        return dataclasses.replace(node, raw=dataclasses.replace(raw, stem=steps))
+
+    return nodes(changed)
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "step-left-out",
+        "a path goes on without one of its steps",
+        STEMMED,
+        ("P59", "R1"),
+        source((r"x = F\.relu\(x\)\n", "x = x.clone()\n")),
+    ),
+    Fault(
+        "convolution-shifted",
+        "squares begin where the grid does, and all that is added stands behind it",
+        STEMMED,
+        ("P59",),
+        source(
+            (r"x = self\.convolution\(x\)", "x = self.convolution(F.pad(x, (0, 2, 0, 2)))"),
+            (r"stride=2, padding=1", "stride=2, padding=0"),
+        ),
+    ),
+    Fault(
+        "convolution-edge-repeated",
+        "what is added beyond an edge is the edge again and not 0",
+        STEMMED,
+        ("P59",),
+        source((r"stride=2, padding=1", 'stride=2, padding=1, padding_mode="replicate"')),
+    ),
+    Fault(
+        "convolution-not-dilated",
+        "squares of a dilated convolution have their rows side by side",
+        STEMMED,
+        ("P59",),
+        source((r"padding=2, dilation=2", "padding=1")),
+    ),
+    Fault(
+        "mean-of-squares-shifted",
+        "the mean of a square is that of the next one",
+        STEMMED,
+        ("P1", "P59"),
+        source((r"F\.avg_pool2d\(x, 2, 2\)", "F.avg_pool2d(x.roll(-2, -1), 2, 2)")),
+    ),
+    Fault(
+        "stem-seen-by-others",
+        "a stem reads all of a picture",
+        STEMMED,
+        ("P1",),
+        source((r"x = F\.gelu\(x\)", "x = F.gelu(x) + x.mean((2, 3), keepdim=True)")),
+    ),
+    Fault(
+        "stem-norm-over-the-grid",
+        "the norm of a stem is of all tokens of a feature, not of the features of a token",
+        STEMMED,
+        ("P59", "R1"),
+        source((r"x = self\.norm\(x\)\n", "x = self.norm(x) - x.mean((1, 2), keepdim=True)\n")),
+    ),
+    Fault(
+        "max-of-rows-alone",
+        "the largest is sought in a row of the square",
+        STEMMED,
+        ("P59",),
+        source((r"F\.max_pool2d\(x, 3, 1, padding=1\)", "F.max_pool2d(x, (1, 3), 1, (0, 1))")),
+    ),
+    Fault(
+        "tokens-of-a-stem-column-major",
+        "tokens of a stem stand column by column",
+        STEMMED,
+        ("P59",),
+        source((r"x_btd\.flatten\(1, 2\)", "x_btd.transpose(1, 2).flatten(1, 2)")),
+    ),
+    Fault(
+        "groups-not-counted",
+        "costs take the groups of a convolution for one",
+        STEMMED,
+        ("P54",),
+        reckoned(_stems(groups=1)),
+    ),
+)

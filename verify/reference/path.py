@@ -1,0 +1,112 @@
+"""Paths: features of a grid [rows, columns, D] through each step, from the formulas."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from mmspec.schema import path as kinds
+from mmspec.verify.reference.arithmetic import Shapes, Weights, activate, linear, linear_shapes
+from mmspec.verify.reference.norm import standard
+
+Steps = tuple[kinds.OneStep, ...]
+
+
+def named(steps: Steps) -> Iterator[tuple[str, kinds.OneStep]]:
+    """Each step with the name of its module: its word, a second one `{word}_2`."""
+    seen: Counter[str] = Counter()
+    for step in steps:
+        seen[step.kind] += 1
+        yield step.kind + (f"_{seen[step.kind]}" if seen[step.kind] > 1 else ""), step
+
+
+def run(steps: Steps, w: Weights, x: Tensor, bias: bool, norm_bias: bool) -> Tensor:
+    """What comes out; bias, norm_bias: of maps and norms that do not say it themselves."""
+    for name, step in named(steps):
+        inner = w.at(name)
+        match step:
+            case kinds.Linear():
+                x = linear(x, inner, bias if step.bias is None else step.bias)
+            case kinds.PathNorm():
+                x = standard(x, step.eps) * inner["weight"]
+                x = x + inner["bias"] if norm_bias else x
+            case kinds.Activation():
+                x = activate(step.kind, x)
+            case kinds.Convolution():
+                x = _convolution(step, inner, x, bias if step.bias is None else step.bias)
+            case kinds.Pooling():
+                x = _pooling(step, x)
+    return x
+
+
+def _convolution(step: kinds.Convolution, w: Weights, x: Tensor, bias: bool) -> Tensor:
+    """A sum over the places of the kernel, of each group of features by itself."""
+    read, given = x.shape[-1] // step.groups, step.features // step.groups
+    found = []
+    for group in range(step.groups):
+        part = x[..., group * read : (group + 1) * read]
+        weight = w["weight"][group * given : (group + 1) * given]
+        squares = _squares(part, step.square, 0.0)
+        found.append(sum(there @ weight[:, :, i, j].T for (i, j), there in squares))
+    y = torch.cat([x for x in found if isinstance(x, Tensor)], -1)
+    return y + w["bias"] if bias else y
+
+
+def _pooling(step: kinds.Pooling, x: Tensor) -> Tensor:
+    """Of what is there of each square."""
+    if step.kind == "max":
+        every = [there for _, there in _squares(x, step.square, -torch.inf)]
+        return torch.stack(every).amax(0)
+    counted = torch.cat([x, torch.ones_like(x[..., :1])], -1)
+    sums = torch.stack([there for _, there in _squares(counted, step.square, 0.0)]).sum(0)
+    return sums[..., :-1] / sums[..., -1:]
+
+
+def _squares(
+    x: Tensor, square: kinds.Square, edge: float
+) -> Iterator[tuple[tuple[int, int], Tensor]]:
+    """For each place of the kernel, what stands there for every square: [rows, columns, D]."""
+    rows, columns, features = x.shape
+    pad = square.padding
+    whole = torch.full((rows + 2 * pad, columns + 2 * pad, features), edge, dtype=x.dtype)
+    whole[pad : pad + rows, pad : pad + columns] = x
+    down, across = (1 + (n + 2 * pad - square.reach - 1) // square.stride for n in (rows, columns))
+    for i in range(square.kernel):
+        for j in range(square.kernel):
+            first, left = i * square.dilation, j * square.dilation
+            there = whole[first :: square.stride, left :: square.stride]
+            yield (i, j), there[:down, :across]
+
+
+def shapes(steps: Steps, features: int, bias: bool, norm_bias: bool) -> Shapes:
+    """Names and shapes of the weights."""
+    found: Shapes = {}
+    for name, step in named(steps):
+        match step:
+            case kinds.Linear():
+                own = bias if step.bias is None else step.bias
+                found |= linear_shapes(name, features, step.features, own)
+            case kinds.PathNorm():
+                found[f"{name}.weight"] = (features,)
+                found |= {f"{name}.bias": (features,)} if norm_bias else {}
+            case kinds.Convolution():
+                square = (step.kernel, step.kernel)
+                found[f"{name}.weight"] = (step.features, features // step.groups, *square)
+                own = bias if step.bias is None else step.bias
+                found |= {f"{name}.bias": (step.features,)} if own else {}
+        features = getattr(step, "features", features)
+    return found
+
+
+def made_of(steps: Steps, size: tuple[int, int], cell: int) -> Tensor:
+    """Of whose pixels each token is made, pixels being of the tokens of their cells."""
+    rows, columns = (side // cell for side in size)
+    cells = torch.eye(rows * columns, dtype=torch.float64).reshape(rows, columns, -1)
+    seen = cells.repeat_interleave(cell, 0).repeat_interleave(cell, 1)
+    for step in steps:
+        if isinstance(step, kinds.Convolution | kinds.Pooling):
+            seen = torch.stack([there for _, there in _squares(seen, step.square, 0.0)]).amax(0)
+    return seen.flatten(0, 1) > 0
