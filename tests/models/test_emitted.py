@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from copied import copies, parameters
 from hypothesis import given, settings
+from large import is_deep
 from model_inputs import SMALL, SPECS
 
 from mmspec.compiler import driver
@@ -127,6 +128,7 @@ def test_the_same_spec_gives_the_same_bytes_in_another_process(
             assert path.read_bytes() == second[name].read_bytes(), name
 
 
+@pytest.mark.deep
 def test_drawn_specs_are_clean_too(tmp_path: Path) -> None:
     """Ruff and its formatter on packages of specs that no example was written for.
 
@@ -134,7 +136,7 @@ def test_drawn_specs_are_clean_too(tmp_path: Path) -> None:
     break them elsewhere: in kernels that is let be.
     """
 
-    @settings(max_examples=16, database=None)
+    @settings(max_examples=100 if is_deep() else 10, database=None)
     @given(spec_text=specs())
     def draw(spec_text: str) -> None:
         spec = load(spec_text)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import islpy as isl
 import pytest
 from hypothesis import example, given, settings
+from large import is_deep
 from naive_masks import Case, boxes, classified, grids, lines, pairs
 
 from mmspec.compiler.relations.loops.schedule import Schedule, schedule
@@ -15,7 +16,8 @@ from mmspec.compiler.relations.meaning.geometry import Axis, Geometry, Lengths, 
 from mmspec.compiler.relations.meaning.relation import Relation, relation
 from mmspec.expressions.mask import parse
 
-ROUNDS = settings.default.max_examples if settings.default else 50
+ROUNDS = settings.default.max_examples if settings.default and is_deep() else 24
+"""Each takes a third of a second; a condition that is lost shows in fewer."""
 
 
 def points(found: isl.Map, relation: Relation, lengths: Lengths) -> set[tuple[int, ...]]:
