@@ -123,8 +123,6 @@ class _Flow:
                 f"layers of stream `{node.stream}` are of several kinds, and have scores in common"
             )
             return dict.fromkeys(row, why)
-        if node.repeat > 1:
-            return dict.fromkeys(row, f"the layers of stream `{node.stream}` run several times")
         if len({one.name for one in node.attending}) != 1 or not node.attends_once:
             why = f"the layers of stream `{node.stream}` do not each read tokens once, by one name"
             return dict.fromkeys(row, why)

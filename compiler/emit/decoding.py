@@ -174,6 +174,7 @@ def _stack(node: ir.Stack, steps: Steps) -> None:
     kept = keys(node, read, site, steps)
     constants = {
         "of": node.variants[0],  # pyright: ignore[reportGeneralTypeIssues]
+        "repeat": node.repeat,
         "final_norm": node.final_norm is not None,
         "segment": steps.decoding.segment,
         "joint": bool(kept.context),
@@ -235,25 +236,33 @@ def keys(node: ir.Stack, read: ir.Attention, site: Site, steps: Steps) -> Kept:
         constants = {"of": read, "rotary": one.rotary}
         take = steps.functions.request("take_keys", constants, site).name
         slots = slots_of(steps, owner, sees, one, segments)
-        made = recorder(steps, site, read, owner, f"{take}, {slots}", "norm_keys")
+        taken = f"{take}, {slots}"
+        made = recorder(steps, site, read, owner, taken, "norm_keys", node.repeat)
         steps.recorders.append(f'"{owner}.{one.name}": {made}')
     on_line = segment.name in read.lines
     return Kept(owner, segment, tuple(context), living, on_line)
 
 
 def recorder(
-    steps: Steps, site: Site, read: ir.Attention, name: str, taken: str, normed: str
+    steps: Steps,
+    site: Site,
+    read: ir.Attention,
+    name: str,
+    taken: str,
+    normed: str,
+    repeat: int = 1,
 ) -> str:
     """The call that makes who records the keys of `{name}_layers`.
 
     taken: what takes them, and the slots; normed: the part that norms them by `{name}_norms`, where
-    the site norms keys.
+    the site norms keys. repeat: how often the layers run.
     """
-    given = f"{name}_layers, {taken}"
+    times = f" * {repeat}" if repeat > 1 else ""
+    given = f"{name}_layers{times}, {taken}"
     if read.norm is None:
         return f"KeyRecorder({given})"
     norm = steps.functions.request(normed, {"of": read}, site).name
-    return f"NormedKeyRecorder({given}, norms={name}_norms, norm={norm})"
+    return f"NormedKeyRecorder({given}, norms={name}_norms{times}, norm={norm})"
 
 
 def _site(node: ir.Stack, steps: Steps) -> Site:

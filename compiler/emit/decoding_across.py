@@ -55,6 +55,6 @@ def crossed(node: ir.Stack, one: ir.Sublayer, site: Site, steps: Steps) -> str:
     place = places[0] if len(places) == 1 else f"torch.cat(({', '.join(places)}), dim=1)"
     take = steps.functions.request("take_context", {"heads": read.kv_heads}, site).name
     taken = f"{take}, every_token({place})"
-    made = decoding.recorder(steps, site, read, name, taken, "norm_context_keys")
+    made = decoding.recorder(steps, site, read, name, taken, "norm_context_keys", node.repeat)
     steps.recorders.append(f'"{name}": {made}')
     return f'kept["{name}"]'

@@ -67,7 +67,8 @@ def _function(
     for owner, kept in made.items():
         around = f", {kept.around}" if kept.context else ""
         yield f"    {owner} = next_keys({kept.own}, at_bc, {owner}_sees{around})"
-    yield "    for place, block in enumerate(stack.blocks):"
+    often = f"[*stack.blocks] * {node.repeat}" if node.repeat > 1 else "stack.blocks"
+    yield f"    for place, block in enumerate({often}):"
     for at, (when, name, function, read) in enumerate(layers):
         last = at == len(layers) - 1
         yield "        else:" if last else f"        {'elif' if at else 'if'} {when}:"
@@ -122,7 +123,11 @@ def _when(node: ir.Stack, numbers: set[int]) -> str:
     period = min(len(node.order), node.depth)
     places = [i for i in range(period) if node.order[i] in numbers]
     others = [i for i in range(period) if node.order[i] not in numbers]
-    place = "place" if period == node.depth else f"place % {period}"
+    place = "place"
+    if node.repeat > 1 and (node.depth % period or node.depth == period):
+        place = f"{place} % {node.depth}"  # it counts on from pass to pass
+    if node.depth > period:
+        place = f"{place} % {period}"
     if len(places) == 1:
         return f"{place} == {places[0]}"
     if len(others) == 1:

@@ -112,7 +112,7 @@ def watched_layers(recorders: Iterable[KeyRecorder]) -> contextlib.ExitStack:
     """A context in which recorders see what their layers return."""
     handles = contextlib.ExitStack()
     for recorder in recorders:
-        for layer in recorder.layers:
+        for layer in dict.fromkeys(recorder.layers):
             handles.enter_context(layer.register_forward_hook(recorder))
     return handles
 

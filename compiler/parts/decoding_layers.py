@@ -68,6 +68,7 @@ def next_stacked(
     crossed: CachedKeys,
     *,
     of: ir.Block,
+    repeat: int,
     final_norm: bool,
     segment: ir.Segment,
     joint: bool,
@@ -91,7 +92,7 @@ def next_stacked(
         mask = next_scored(stack.relative, offset_bcs, mask, joint=joint)
     there = (crossed.place_bs >= 0)[:, None, None]
     layers: list[KeyValue] = []
-    for layer, block in enumerate(stack.blocks):
+    for layer, block in enumerate(stack.blocks if repeat == 1 else [*stack.blocks] * repeat):
         assert isinstance(block, Block)
         around = tuple(known.layers[layer] for known in context)
         x_bcd, kept = next_layer(

@@ -84,6 +84,7 @@ def test_a_stack_by_chunks_from_nothing_is_the_stack(more: str) -> None:
             (),
             kept,
             of=node.variants[0],
+            repeat=1,
             final_norm=node.final_norm is not None,
             segment=node.source.segments[0],
             joint=False,

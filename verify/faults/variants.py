@@ -114,6 +114,16 @@ FAULTS: tuple[Fault, ...] = (
         source((r"rotary_rates\((\w+), 100\.0", r"rotary_rates(\1, 10000.0"), file="decoding.py"),
     ),
     Fault(
+        "decoding-reads-the-first-pass",
+        "in decoding, layers that are applied again read the keys of the first time",
+        VARIED,
+        ("P17",),
+        source(
+            (r"kept\.layers\[len\(self\.layers\)\]", "kept.layers[len(self.layers) % 2]"),
+            file="decoding.py",
+        ),
+    ),
+    Fault(
         "decoding-mixes-kinds",
         "in decoding, all kinds of layers see what the near ones do",
         VARIED,
