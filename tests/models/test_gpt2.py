@@ -64,6 +64,6 @@ def test_gpt2_has_its_published_size_and_numbers() -> None:
     loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())  # theirs is float32
     assert (ours.heads.next - logits).abs().max() < 1e-8
     assert abs(ours.loss - loss) < 1e-8
-    (ours_grad,) = torch.autograd.grad(ours.loss, model.text_embedding.position)
+    (ours_grad,) = torch.autograd.grad(ours.loss, model.get_parameter("text_embedding.position"))
     (theirs_grad,) = torch.autograd.grad(loss, peer.transformer.wpe.weight)
     assert (ours_grad[:11] - theirs_grad[:11]).abs().max() < 1e-8
