@@ -69,7 +69,10 @@ def stream_lines(item: Stream) -> tuple[str, ...]:
     )
     lines = [f"{item.depth} {TIMES} {item.width}, {heads}"]
     lines += attention_lines(item.attention)
-    for text in (item.feed_forward.caption, item.halting.caption if item.halting else ""):
+    said = (item.scores.caption if item.scores else "", item.feed_forward.caption)
+    kinds = f"layers {', '.join(item.layers)}" if item.layers else ""
+    often = f"applied {item.repeat} times" if item.repeat else ""
+    for text in (*said, kinds, often, item.halting.caption if item.halting else ""):
         lines += [text] if text else []
     return tuple(lines)
 

@@ -31,6 +31,12 @@ class Relating(Model):
         word: str = get_args(cls.model_fields["kind"].annotation)[0]
         return word
 
+    @property
+    def caption(self) -> str:
+        """`buckets(32, 128)`."""
+        numbers = [str(value) for key, value in self if key != "kind"]
+        return f"{self.name()}({', '.join(numbers)})" if numbers else self.name()
+
 
 class Alibi(Relating):
     """Less the distance of two tokens, times a slope of the head (Press et al. 2022)."""
@@ -177,6 +183,16 @@ class Scores(Model):
             advice = "remove `tied`, or write `relative: buckets(32)`"
             raise Refused(Diagnostic("MM105", message, help=advice), "tied")
         return self
+
+    @property
+    def caption(self) -> str:
+        """`scores: rms, alibi, sink`, what is said of them."""
+        norm = [self.qk_norm.kind] if self.qk_norm else []
+        scale = [f"scale {self.scale:g}"] if self.scale is not None else []
+        kinds = dict.fromkeys(kind.caption for kind in self.kinds())
+        sink = ["sink"] if self.sink else []
+        said = [*norm, *scale, *kinds, *(["tied"] if self.tied else []), *sink]
+        return f"scores: {', '.join(said)}" if said else ""
 
     @property
     def pairs(self) -> dict[tuple[str, str], Relating] | None:

@@ -183,3 +183,17 @@ def test_a_layer_that_cannot_fit_is_told_before_anything_is_ordered(
     found = layout.layered(boxes, passing, frozenset({"m"}), 80)
     assert found is not None
     assert max(map(len, found.rows)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "stream", "said"),
+    [
+        ("capped", "text", "scores: rms, scale 0.5, sink"),
+        ("relative", "sound", "scores: offsets(15)"),
+        ("relative", "text", "scores: buckets(16, 64, 2), tied"),
+        ("local_global", "text", "layers local*2, global"),
+    ],
+)
+def test_a_stream_says_what_is_special_about_its_layers(name: str, stream: str, said: str) -> None:
+    made = validate(text.load(ROOT / "specs" / f"{name}.yaml"))
+    assert said in graph.stream_lines(made.streams[stream])
