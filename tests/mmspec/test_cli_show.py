@@ -195,5 +195,5 @@ def test_a_layer_that_cannot_fit_is_told_before_anything_is_ordered(
     ],
 )
 def test_a_stream_says_what_is_special_about_its_layers(name: str, stream: str, said: str) -> None:
-    made = validate(text.load(ROOT / "specs" / f"{name}.yaml"))
+    made = validate(text.read(ROOT / "specs" / f"{name}.yaml"))
     assert said in graph.stream_lines(made.streams[stream])
