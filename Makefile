@@ -55,8 +55,8 @@ $(WATCH): $(READY)
 	@$(PIP) install --no-deps seglearn==1.2.5
 	@touch $@
 
-demo: $(READY) ## compile specs/gated.yaml and train it on emoji: image and name (about 3 minutes)
-	@$(PY) -m mmspec.cli.demo gated
+demo: $(READY) ## compile specs/emoji.yaml and train it on emoji: image and name (about 3 minutes)
+	@$(PY) -m mmspec.cli.demo emoji
 
 stamps: $(READY) ## fetch the Tux Paint stamps; train on picture, caption and recorded speech
 	@$(PY) -m mmspec.data.fetch stamps

@@ -1,6 +1,6 @@
 """The demonstrations: compile a shipped spec, train it on real data, show it beside baselines.
 
-`python -m mmspec.cli.demo gated|stamps|watch`; `make demo`, `make stamps` and `make watch` call it.
+`python -m mmspec.cli.demo emoji|stamps|watch`; `make demo`, `make stamps` and `make watch` call it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -38,7 +38,7 @@ class Demo:
 
 
 DEMOS: Final = {
-    "gated": Demo("openmoji", 2e-3, 64, 0.3, True, 'text=torch.tensor([list(b"red apple")])'),
+    "emoji": Demo("openmoji", 2e-3, 64, 0.5, True, 'text=torch.tensor([list(b"red apple")])'),
     "stamps": Demo("stamps", 2e-3, 48, 0.3, True, 'text=torch.tensor([list(b"Une pomme.")])'),
     "watch": Demo("watch", 2e-3, 64, 0.2, True, "accelerometer=torch.randn(1, 100, 3)"),
 }
@@ -159,7 +159,25 @@ def _table(
         accuracy = outcome.table[condition][head]["accuracy"]
         rows.append([_row(spec, names), figures.number(accuracy), _bar(bars, names)])
     rows.append(["the most frequent class", figures.number(bars["majority"]), ""])
-    return figures.aligned(rows)
+    return [*figures.aligned(rows), "", *_said(spec, outcome, bars)]
+
+
+def _said(spec: Spec, outcome: Outcome, bars: Mapping[str, float]) -> Iterator[str]:
+    """Whether the model is above the regression with everything, and what each input adds."""
+    from mmspec.train.evaluate import ALL, conditions
+
+    head, every = next(iter(spec.heads)), list(spec.modalities)
+    whole = outcome.table[ALL][head]["accuracy"]
+    bar, told = bars.get(", ".join(every)), " + ".join(every)
+    if bar is not None:
+        side = "above" if whole > bar else "below" if whole < bar else "level with"
+        apart = f"{abs(whole - bar):.3f} " if whole != bar else ""
+        yield f"{told}: {apart}{side} the logistic regression"
+    for condition, present in conditions(spec).items():
+        if condition != ALL:
+            names = " + ".join(name for name in every if name in present)
+            gain = whole - outcome.table[condition][head]["accuracy"]
+            yield f"{told}: {gain:+.3f} over {names} without the rest"
 
 
 def _row(spec: Spec, names: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ COMMANDS = (
     ("show", GATED, "--mask", "text", "--svg"),
     ("show", GATED, "--mask", "text", "--png"),
     ("compile", GATED, "-o"),
-    ("demo", "gated", "--out"),
+    ("demo", "emoji", "--out"),
 )
 
 
@@ -185,7 +185,7 @@ def test_an_empty_word_and_nul_are_told(
 def test_nul_is_told_by_what_has_a_parser_of_its_own(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert demo.main(["gated", "--out", "a\0b"]) == 2
+    assert demo.main(["emoji", "--out", "a\0b"]) == 2
     assert "MM603" in capsys.readouterr().err
     assert fetch.main(["stamps", "a\0b"]) == 2
     assert "MM513" in capsys.readouterr().err
