@@ -36,8 +36,9 @@ def _node(part: Any) -> Iterator[str]:
 def _field(name: str, value: Any, pad: str) -> Iterator[str]:
     if value is None or value == () or isinstance(value, Span):
         return
-    usual = (("told", ""), ("order", (0,)), ("repeat", 1), ("biased", True))
-    if (name, value) in usual or name == "variant":
+    usual: dict[str, Any] = {"told": "", "order": (0,), "repeat": 1, "biased": True}
+    usual |= {"taken": ir.EVERY, "pooling": ("mean", "mean")}
+    if name == "variant" or value in (usual.get(name, ()), (usual.get(name),) * 2):
         return
     if name == "variants":
         for number, block in enumerate(value):
@@ -49,6 +50,8 @@ def _field(name: str, value: Any, pad: str) -> Iterator[str]:
         yield f"{pad}position: {_text(value.position)}"
         yield from _field("norm", value.norm, pad)
         yield from [f"{pad}times {value.scale:g}"] if value.scale != 1 else []
+        yield from _field("added", value.added, pad)
+        yield from [f"{pad}behind {value.lead} learned"] if value.lead else []
     elif name in ("fusion", "raw", "answer", "loss"):
         yield f"{pad}{name}: {value.name}"
         for item in dataclasses.fields(value):
@@ -109,7 +112,8 @@ def _text(value: Any) -> str:
         return f"{value.name} [B, {' + '.join(map(_text, value.segments))}, {value.width}]"
     if isinstance(value, ir.Segment):
         marks = [mark for mark in ("rotary", "optional") if getattr(value, mark)]
-        marks += ["latents"] if value.modality is None else []
+        if value.modality is None:
+            marks.append(f"before {value.leads}" if value.leads else "latents")
         found = f"{value.name}:{_text(value.tokens)} ({_text(value.geometry)})"
         return found + "".join(f" {mark}" for mark in marks)
     if isinstance(value, Geometry):
@@ -120,6 +124,9 @@ def _text(value: Any) -> str:
         own = dataclasses.asdict(value)
         own = {key: x for key, x in own.items() if x != getattr(ir.Position(value.kind), key)}
         return f"{value.kind}" + "".join(f" {key}={x}" for key, x in own.items())
+    if isinstance(value, ir.Added):
+        what = f"{value.codes} codes" if value.codes else f"{value.numbers} numbers"
+        return f"{value.key} ({what}{'' if value.codes or value.biased else ', unbiased'})"
     if isinstance(value, ir.Tokens):
         return str(value.max) if value.symbol is None else f"{value.symbol}<={value.max}"
     if isinstance(value, masks.Mask):

@@ -100,6 +100,7 @@ def spec(kind: str) -> Spec:
     """A small spec with it."""
     keys = {**MODELS, **LIKE_FUSIONS}[kind].model_fields
     own = {key: KEYS.get(key, 2) for key, field in keys.items() if field.is_required()}
+    own |= {"patch": 2} if kind == "image" else {}  # or a stem
     if "source" in own:
         own["from"] = "one" if keys["source"].annotation is str else "[one, two]"
         del own["source"]

@@ -81,9 +81,9 @@ def first_difference(
     """Where `model` first differs from `other`, or from the meaning of the spec at `path`.
 
     path: the spec of both, as in a package's `spec.yaml`; other: None for the reference, on the
-    weights of `model`; two models keep their own. inputs: what the model is called with, lengths
-    and documents among it, in evaluation; None: `examples` batches are drawn from `seed`, in
-    evaluation and training, and the smallest that differs is told. Both run as copies in
+    weights of `model`; two models keep their own. inputs: what the model is called with, lengths,
+    documents and what is added among it, in evaluation; None: `examples` batches are drawn from
+    `seed`, in evaluation and training, and the smallest that differs is told. Both run as copies in
     float64, without dropout. None: no value differs.
     Raises MmspecError when the spec is not valid, ValueError when the model has not the weights
     that the reference needs, and what a model raises.
@@ -126,17 +126,22 @@ def _given(subject: Subject, inputs: Mapping[str, Any]) -> Case:
     """A batch that somebody has, as a case."""
     named = dict(inputs)
     told, documents = named.pop("lengths", None) or {}, named.pop("documents", None) or {}
-    targets = named.pop("targets", None) or {}
+    targets, added = named.pop("targets", None) or {}, named.pop("added", None) or {}
     tensors = {name: _precise(named.get(name)) for name in subject.spec.modalities}
     batch = len(next(x for x in (*tensors.values(), *told.values()) if x is not None))
     known = {n: told.get(n, _whole(subject, n, x, batch)) for n, x in tensors.items()}
     drawn = Inputs(tensors, known, targets, batch, "given", 0, documents)
+    drawn = replace(drawn, added={name: _doubled(x) for name, x in added.items()})
     return Case(drawn, untold=frozenset(n for n in tensors if n not in told))
 
 
 def _precise(x: Tensor | None) -> Tensor | None:
     """What the models, which run in float64, take."""
-    return x.double() if x is not None and x.is_floating_point() else x
+    return None if x is None else _doubled(x)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return x.double() if x.is_floating_point() else x
 
 
 def _whole(subject: Subject, name: str, x: Tensor | None, batch: int) -> Tensor:

@@ -78,7 +78,7 @@ class Side:
 def side(segment: ir.Segment, lengths: Mapping[str, int]) -> Side:
     """All tokens of a segment; lengths by modality (0: absent), the longest where not named."""
     most = segment.tokens.max
-    return Side(segment.geometry, 0, lengths.get(segment.modality or "", most), most)
+    return Side(segment.geometry, 0, segment.count(lengths), most)
 
 
 def seen(mask: Mask, query: Side, key: Side) -> Bools:

@@ -97,8 +97,8 @@ class Subject:
         from mmspec.verify.reference import run
 
         w = self.weights(seed)
-        packed = batch.documents
-        return run(self.spec, w, batch.tensors, batch.lengths, batch.targets, mode, record, packed)
+        given = batch.tensors, batch.lengths, batch.targets
+        return run(self.spec, w, *given, mode, record, batch.documents, batch.added)
 
     @cached_property
     def kept(self) -> dict[Any, Any]:

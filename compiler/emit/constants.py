@@ -16,6 +16,7 @@ ROLES: Final = (
     *("VOCABULARY", "BUCKETS", "CONTEXT", "FEATURES", "CHANNELS", "TUBELET", "PATCH"),
     *("ROWS", "COLUMNS", "PATCHES", "DEPTH", "STEPS", "WIDTH", "HEADS", "KV_HEADS", "HEAD_WIDTH"),
     *("HIDDEN", "EXPERTS", "CHOICES", "LATENTS", "CLASSES", "OUTPUTS", "PROJECTION"),
+    "MEASURES",
 )
 """What a constant is, in the order in which they are read."""
 
@@ -31,6 +32,7 @@ _FIELDS: Final = {
     **{"depth": "DEPTH", "at_most": "STEPS"},
     **{"width": "WIDTH", "widths[0]": "WIDTH", "widths[1]": "WIDTH"},
     **{"key_width": "WIDTH"},
+    **{"numbers": "MEASURES"},
     **{"heads": "HEADS", "kv_heads": "KV_HEADS", "head_width": "HEAD_WIDTH"},
     **{"experts": "EXPERTS", "choose": "CHOICES", "queries": "LATENTS"},
 }
@@ -98,6 +100,8 @@ class Named:
             roles = ("PATCHES", "CONTEXT")
         if field == "width" and isinstance(record, ir.Mlp | ir.Glu | ir.Experts | ir.ByModality):
             roles = ("HIDDEN",)
+        if field in ("inputs", "features") and isinstance(record, ir.LinearStep | ir.NormStep):
+            roles = ("WIDTH",)
         if field == "width" and isinstance(record, ir.Rotary):
             roles = ("HEAD_WIDTH",)
         if field == "kv_heads":
@@ -184,13 +188,18 @@ def _facts(plan: ir.Plan) -> Iterator[Fact]:
         elif isinstance(node, ir.Project):
             yield Fact("WIDTH", node.stream, node.out.width)
     for head in plan.heads:
+        for step in head.answer.through if isinstance(head.answer, ir.Pooled) else ():
+            if isinstance(step, ir.LinearStep):
+                yield Fact("WIDTH", f"{head.name}_{step.module}", step.outputs)
         if head.answer.constant:
             yield Fact(head.answer.constant, head.name, head.size)
 
 
 def _embedded(node: ir.Embed) -> Iterator[Fact]:
     yield Fact("WIDTH", node.stream, node.out.width)
-    tokens = node.out.segments[0].tokens
+    for one in node.sum.added:
+        yield Fact("MEASURES", f"{one.modality}_{one.name}", one.numbers)
+    tokens = node.own.tokens
     if tokens.symbol is not None:
         yield Fact("CONTEXT", node.modality, tokens.max)
     for each, role in _RAW.items():

@@ -77,6 +77,9 @@ class _Flow:
             why = f"tokens of {node.modality} are made of others too, of which nothing is kept yet"
             own = OWN if node.raw.reads is None else why
             row = {s.name: own if s.name == self.modality else FREE for s in node.out.segments}
+            if node.sum.lead and self.modality in row:
+                why = f"learned tokens lead those of {self.modality}, which decoding has not yet"
+                row = dict.fromkeys(row, why)
         elif isinstance(node, ir.Project):
             row = self._row(node.source)
         elif isinstance(node, ir.Fuse):

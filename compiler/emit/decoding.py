@@ -152,7 +152,9 @@ def _embedded(node: ir.Embed, steps: Steps) -> str:
     site = Site(node.module, {"TokenEmbedding": steps.requests.name(node.module)})
     constants = {"rows": node.sum, "width": node.out.width}
     made = steps.functions.request("next_embedded", constants, site)
-    return f"{made.name}(model.{node.module}, ids_bc, at_bc)"
+    given = {"embedding": f"model.{node.module}", "ids_bc": "ids_bc", "at_bc": "at_bc"}
+    given["added"] = "added"
+    return f"{made.name}({', '.join(given[name] for name in made.left)})"
 
 
 def _stack(node: ir.Stack, steps: Steps) -> None:
@@ -322,11 +324,13 @@ def slots_of(
 
 def _placed(steps: Steps, segment: ir.Segment) -> str:
     """Which tokens of a segment there are, from the inputs of the model."""
-    name, most = segment.modality, segment.tokens.max
+    name, most = segment.modality or segment.leads, segment.tokens.max
     if name is None:
         return f"placed_tokens(None, batch, {most}, device)"
     given = next(x for x in steps.plan.inputs if x.name == name)
     length, tokens = inputs.length(given), inputs.count(given)
+    if segment.leads is not None:
+        tokens = str(most)
     if segment.tokens.symbol is None:
         length = f"whole_tokens({length}, {most})"
     if given.optional and segment != steps.decoding.segment:
@@ -348,6 +352,9 @@ def _prefill(steps: Steps) -> Iterator[str]:
     if inputs.packed(plan):
         yield "    documents: Mapping[str, Tensor] | None = None,"
         names.append("documents")
+    if inputs.added(plan):
+        yield "    added: Mapping[str, Tensor] | None = None,"
+        names.append("added")
     yield f") -> tuple[{plan.class_name}Output, KeyCache]:"
     yield f'    """What the model says of a prompt of {segment}, and the cache that `decode` takes.'
     yield ""
@@ -371,11 +378,15 @@ def _decode(steps: Steps) -> Iterator[str]:
     plan, head = steps.plan, steps.decoding.head
     segment = steps.decoding.segment
     given = f"model: {plan.class_name}, ids_bc: Tensor, cache: KeyCache"
+    more = inputs.added(plan, segment.name)
+    given += ", added: Mapping[str, Tensor] | None = None" if more else ""
     yield f"def decode({given}) -> tuple[Tensor, KeyCache]:"
     what = f"Logits [B, C, {head.size}] of the next C tokens of {segment.name}"
     yield f'    """{what}, and the cache with them in it.'
     yield ""
     yield "    The cache that is given stays as it is, for other tokens to go on from."
+    if more:
+        yield "    `added` is that of the next tokens, as the model takes it of all."
     yield '    """'
     named, most = steps.requests.named, segment.tokens.max
     vocabulary, context = (
@@ -383,6 +394,7 @@ def _decode(steps: Steps) -> Iterator[str]:
         for field, size in (("vocab", head.size), ("max_tokens", most))
     )
     yield f"    at_bc = following(ids_bc, cache, {vocabulary}, {context})"
+    yield from (f"    {line}" for line in inputs.following(plan, segment.name))
     yield "    kept = dict(cache.kept)"
     yield from (f"    {line}" for line in steps.body)
     x = steps.tensors[head.sources[0].name]

@@ -27,6 +27,7 @@ NAMES: Final = frozenset(
     | {f"expect_{what}" for what in ("room", "range", "numbers", "ids", "row", "lengths")}
     | {f"expect_{what}" for what in ("type", "device")}
     | {f"expect_{what}" for what in ("documents", "together", "classes", "values", "next", "any")}
+    | {"expect_added"}
 )
 """Helpers that go to the package's inputs.py, beside these two."""
 
@@ -36,6 +37,11 @@ def packed(plan: ir.Plan) -> list[str]:
     groups = [group for site in plan.sites() for group in site.groups]
     asked = masks.documents(tuple(groups))
     return [given.name for given in plan.inputs if given.name in asked]
+
+
+def added(plan: ir.Plan, segment: str | None = None) -> list[ir.Added]:
+    """What else may be given of tokens: of all inputs, or of one."""
+    return [one for given in plan.inputs if segment in (None, given.name) for one in given.added]
 
 
 def calls(plan: ir.Plan) -> Iterator[str]:
@@ -67,7 +73,31 @@ def _looked(plan: ir.Plan, into: str) -> Iterator[str]:
     if packed(plan):
         names = [given for given in plan.inputs if given.name in packed(plan)]
         yield f'documents = known("documents", documents, {_quoted(names)}, device)'
+    if added(plan):
+        yield f'added = known("added", added, {_keys(added(plan))}, device)'
     yield f"{into}check_inputs({', '.join(_inputs(plan))})"
+
+
+def following(plan: ir.Plan, segment: str) -> Iterator[str]:
+    """Those of `decode`, of what else may be given of the next tokens of a segment."""
+    found = added(plan, segment)
+    if found:
+        yield f'added = known("added", added, {_keys(found)}, ids_bc.device)'
+        yield from (_expected_of(one, "*ids_bc.shape") for one in found)
+
+
+def _expected_of(one: ir.Added, tokens: str) -> str:
+    """The statement that looks at what else is given of tokens, of so many samples and tokens."""
+    if one.numbers:
+        return f'expect_added("{one.key}", added, ({tokens}, {one.numbers}))'
+    shape = f"({tokens})" if ", " in tokens else f"({tokens},)"
+    return f'expect_added("{one.key}", added, {shape}, codes={one.codes})'
+
+
+def _keys(found: Sequence[ir.Added]) -> str:
+    """A tuple display of the names by which they are given."""
+    inner = ", ".join(f'"{one.key}"' for one in found)
+    return f"({inner},)" if len(found) == 1 else f"({inner})"
 
 
 def _quoted(items: Sequence[ir.Input | ir.Head]) -> str:
@@ -85,7 +115,8 @@ def sources(plan: ir.Plan) -> Iterator[str]:
 def _inputs(plan: ir.Plan) -> list[str]:
     """Parameters of `check_inputs`."""
     documents = ["documents"] if packed(plan) else []
-    return [*(given.name for given in plan.inputs), "lengths", *documents, "device"]
+    more = [*documents, *(["added"] if added(plan) else [])]
+    return [*(given.name for given in plan.inputs), "lengths", *more, "device"]
 
 
 def _typed(plan: ir.Plan, names: list[str]) -> str:
@@ -112,6 +143,9 @@ def _check_inputs(plan: ir.Plan) -> Iterator[str]:
         given = next(given for given in plan.inputs if given.name == name)
         shape = f"(batch, {_tokens(given)})"
         yield f'    expect_documents("{name}", documents, {shape}, {length(given)})'
+    for given in plan.inputs:
+        for one in given.added:
+            yield f"    {_expected_of(one, f'batch, {_tokens(given)}')}"
     yield "    return batch"
 
 

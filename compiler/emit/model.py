@@ -10,7 +10,7 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
 from mmspec.compiler import ir
-from mmspec.compiler.emit import init, inputs, objective, sparse, wiring
+from mmspec.compiler.emit import heads, init, inputs, objective, sparse, wiring
 from mmspec.compiler.emit.package import BANNER
 from mmspec.compiler.emit.requests import Requests
 from mmspec.compiler.emit.wiring import Lines
@@ -39,6 +39,7 @@ PARTS = (
     "init",
     "inputs",
     "derived",
+    "position",
     "ngrams",
     "path",
     "modality",
@@ -96,7 +97,7 @@ def forward(plan: ir.Plan, lines: Lines) -> None:
             wiring.stack(plan, node, lines)
     lines.write("")
     for head in plan.heads:
-        wiring.head(plan, head, lines)
+        heads.head(plan, head, lines)
     lines.write("", "losses: dict[str, Tensor] = {}")
     objective.losses(plan, lines)
     given = {name: name if lines.gives(name) else "{}" for name in ("auxiliary", "statistics")}
@@ -167,6 +168,8 @@ def _model_class(plan: ir.Plan, requests: Requests, lines: Lines) -> Iterator[st
     yield "        targets: Mapping[str, Tensor] | None = None,"
     if inputs.packed(plan):
         yield "        documents: Mapping[str, Tensor] | None = None,"
+    if inputs.added(plan):
+        yield "        added: Mapping[str, Tensor] | None = None,"
     yield f"    ) -> {plan.class_name}Output:"
     for line in lines.statements():
         yield f"        {line}" if line else ""
@@ -186,6 +189,9 @@ def _docstring(plan: ir.Plan) -> Iterator[str]:
     if inputs.packed(plan):
         yield "        documents: int64 [B, T] by input name: the document of each token, those of"
         yield "            one standing together (`document_ids` makes them); one where not given"
+    for one in inputs.added(plan):
+        what = f"a code below {one.codes}" if one.codes else f"{one.numbers} numbers"
+        yield f'        added["{one.key}"]: {one.shape}: of each token {what}; 0 where not given'
     yield '    """'
 
 

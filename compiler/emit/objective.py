@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mmspec.compiler import ir
+from mmspec.compiler.emit.heads import part
 from mmspec.compiler.emit.wiring import Lines
 
 
@@ -52,7 +53,8 @@ def _loss(node: ir.Head, logits: str, plan: ir.Plan, lines: Lines) -> str:
     known["smoothing"] = repr(getattr(node.loss, "smoothing", 0.0))
     for x in plan.nodes:
         if isinstance(x, ir.Embed) and x.modality == node.segment:
-            known.setdefault("valid", lines.valids[x.out.name])
+            cut = f"[:, {x.sum.lead}:]" if x.sum.lead else ""
+            known.setdefault("valid", part(lines.valids[x.out.name], cut))
     return f"{node.loss.function}({', '.join(known[name] for name in node.loss.takes)})"
 
 

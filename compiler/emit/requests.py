@@ -17,7 +17,7 @@ def embedding(node: ir.Embed, separate: bool = False) -> tuple[str, dict[str, An
     """Part of an embedding, and what it may take; separate: positions begin anew in documents."""
     known = {"width": node.out.width, "rows": node.sum, "packed": separate}
     known["bias"] = node.biased
-    known["max_tokens"] = node.out.segments[0].tokens.max
+    known["max_tokens"] = node.own.tokens.max
     return node.raw.part, known
 
 
@@ -47,7 +47,9 @@ def stack(node: ir.Stack, backend: Backend) -> tuple[str, dict[str, Any]]:
 def head(node: ir.Head) -> tuple[str, dict[str, Any]]:
     """Part of a head with parameters, and what it may take."""
     widths = tuple(value.width for value in node.sources)
-    known = {"width": widths[0], "widths": widths, "size": node.size, "vocab": node.size}
+    steps = node.answer.through if isinstance(node.answer, ir.Pooled) else ()
+    width = steps[-1].outputs if steps else widths[0]
+    known = {"width": width, "widths": widths, "size": node.size, "vocab": node.size}
     sides = zip(("first", "second"), node.sources, strict=False)
     return node.answer.part, {**known, **{side: value.name for side, value in sides}}
 

@@ -58,15 +58,15 @@ class Lines:
 
     def values(self, values: tuple[ir.Value, ...]) -> str:
         """A tuple display of the tokens of some values."""
-        return _tuple([self.tensors[value.name] for value in values])
+        return tuple_of([self.tensors[value.name] for value in values])
 
     def validities(self, values: tuple[ir.Value, ...]) -> str:
         """A tuple display of the validities of some values."""
-        return _tuple([self.valids[value.name] for value in values])
+        return tuple_of([self.valids[value.name] for value in values])
 
     def count(self, value: ir.Value) -> str:
         """A tuple display of the tokens in each segment of a value."""
-        return _tuple([self.counts[segment.name] for segment in value.segments])
+        return tuple_of([self.counts[segment.name] for segment in value.segments])
 
 
 def _idle(line: str, words: Counter[str]) -> bool:
@@ -75,7 +75,8 @@ def _idle(line: str, words: Counter[str]) -> bool:
     return bool(found) and name.isidentifier() and words[name] == 1 and "self." not in value
 
 
-def _tuple(items: list[str]) -> str:
+def tuple_of(items: list[str]) -> str:
+    """A tuple display."""
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
 
 
@@ -86,7 +87,7 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     arguments = {node.raw.argument: name, "length_b": f'lengths.get("{name}")'}
     asked = name in lines.asked and name not in lines.documents
     lines.documents[name] = document = f"{name}_document_bt"
-    arguments["places_bt"] = f"document_places({document})"
+    arguments |= {"places_bt": f"document_places({document})", "added": "added"}
     call = lines.requests.call(node.module, arguments)
     weight = f"self.{node.module}.{node.raw.weight}"
     made = [*([_documents(given)] if asked else []), f"{x} = {call}"]
@@ -107,9 +108,20 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     lines.tensors[node.out.name], lines.valids[node.out.name] = x, f"{node.out.name}_bt"
     tokens = f"{x}.shape[1]"
     valid = "valid_whole" if given.tokens.symbol is None else "valid_tokens"
-    lines.write(f"{node.out.name}_bt = {valid}({length(given)}, {tokens})")
-    fixed = node.out.segments[0].tokens.symbol is None and not given.optional
-    lines.counts.setdefault(name, str(node.out.segments[0].tokens.max) if fixed else tokens)
+    there, lead = length(given), node.sum.lead
+    if lead and given.tokens.symbol is not None:
+        there = f"with_lead({there}, {lead})"
+    lines.write(f"{node.out.name}_bt = {valid}({there}, {tokens})")
+    fixed = node.own.tokens.symbol is None and not given.optional
+    if lead:
+        tokens = f"{tokens} - {lead}"
+    for segment in node.out.segments:
+        most = str(segment.tokens.max)
+        if lead and given.optional:
+            most = f"0 if {name} is None else {most if segment.leads else count(given)}"
+        elif segment.leads is None and not fixed:
+            most = tokens
+        lines.counts.setdefault(segment.name, most)
 
 
 def _documents(given: ir.Input) -> str:
@@ -167,7 +179,7 @@ def _cross(node: ir.Fuse, site: ir.Attention, lines: Lines) -> dict[str, str]:
 
 def _told(site: ir.Attention, valid: str, lines: Lines) -> dict[str, str]:
     """What an attention is told: a mask, or patterns by name; valid: which keys there are."""
-    counts = _tuple([lines.counts[segment] for segment in masks.parameters(*site.sides)])
+    counts = tuple_of([lines.counts[segment] for segment in masks.parameters(*site.sides)])
     seen = "None" if valid == "None" else f"visible_keys({valid})"
     told = {"mask": seen, "valid_bt": valid, "counts": counts}
     if sparse.patterns(site, lines.requests.backend):
@@ -185,7 +197,7 @@ def _spans(site: ir.Attention, lines: Lines) -> dict[str, str]:
     if not named:
         return {"mask": "None"}
     queries, keys = (
-        _tuple([lines.documents[segment.name] for segment in side if segment.name in named])
+        tuple_of([lines.documents[segment.name] for segment in side if segment.name in named])
         for side in site.sides
     )
     asked, told = f"{site.owner}_spans", f"{site.owner}_key_spans"
@@ -248,9 +260,9 @@ def _all_told(node: ir.Stack, valid: str, lines: Lines) -> dict[str, str]:
     return {
         **first,
         "mask": read[0] if read else first["mask"],
-        "masks": _tuple(read or ["None"]),
+        "masks": tuple_of(read or ["None"]),
         "context_btd": contexts[0] if contexts else "None",
-        "contexts": _tuple(contexts or ["None"]),
+        "contexts": tuple_of(contexts or ["None"]),
     }
 
 
@@ -308,42 +320,9 @@ def _positions(node: ir.Stack, plan: ir.Plan, lines: Lines) -> str:
         run = f"{make}, device=device)"
         runs.append(f"{run}.expand({like}.shape[0], -1)" if anew else run)
     if anew:
-        return f"{runs[0]}[:, None]" if len(runs) == 1 else f"torch.cat({_tuple(runs)}, 1)[:, None]"
+        joined = runs[0] if len(runs) == 1 else f"torch.cat({tuple_of(runs)}, 1)"
+        return f"{joined}[:, None]"
     return runs[0] if len(runs) == 1 else f"torch.cat([{', '.join(runs)}])"
-
-
-def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
-    """Read a stream, or several."""
-    arguments: dict[str, str] = {}
-    out = node.variable
-    for side, value in zip(("first", "second"), node.sources, strict=False):
-        arguments |= {f"{side}_btd": lines.tensors[value.name]}
-        arguments |= {f"{side}_bt": lines.valids[value.name]}
-    x, exits = _rows(node, lines), plan.exits(node)
-    arguments |= {"x_btd": x, "valid_bt": arguments["first_bt"]}
-    if node.tied:
-        lines.write(f"{out} = F.linear({x}, self.{node.tied}.table.weight)")
-    elif exits is None:
-        lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")
-    else:
-        call = lines.requests.call(node.module, {**arguments, "x_btd": "state_btd"})
-        lines.write(
-            f"{node.name}_exits = [{call} for state_btd in {exits.stream}_states]",
-            f"{out} = {node.name}_exits[-1]",
-        )
-
-
-def _rows(node: ir.Head, lines: Lines) -> str:
-    """The tokens that a head reads: all of its first source, or those of its segment."""
-    x = lines.tensors[node.sources[0].name]
-    segments = [segment.name for segment in node.sources[0].segments]
-    if node.segment is None or len(segments) == 1:
-        return x
-    counts = ", ".join(lines.counts[segment] for segment in segments)
-    read = f"{node.name}_read"
-    names = ", ".join(read if segment == node.segment else "_" for segment in segments)
-    lines.write(f"{names} = torch.split({x}, [{counts}], dim=1)")
-    return read
 
 
 def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:

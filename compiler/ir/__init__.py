@@ -2,12 +2,12 @@
 
     plan       = Plan(name, about, init, inputs*, nodes*, heads*, spans)
     init       = Normal | None                              -- None: each part starts by itself
-    input      = Input(name, raw, longest, tokens, optional)
+    input      = Input(name, raw, longest, tokens, optional, added*)
     node       = Embed(value, modality, raw, sum) | Project(value, source)
                | Fuse(value, fusion, sources*)
                | Stack(value, source, variants*, order*, repeat, final_norm, halting)
     value      = Value(name, segments*, width)              -- tokens [B, sum of lengths, width]
-    segment    = Segment(name, tokens, geometry, modality, rotary)
+    segment    = Segment(name, tokens, geometry, modality, rotary, optional, leads)
     variant    = Block(width, sublayers*)
     sublayer   = Sublayer(name, mixer, before, after, post, dropout, scale, weighed, joins, awaits,
                           shared)                           -- weighed: LayerScale | Gate | None
@@ -24,9 +24,11 @@
     halting    = Ponder | Exit | None
     step       = LinearStep | NormStep | ActivationStep | ConvolutionStep | PoolingStep
     path       = step*                                      -- a stem of a Picture, or ()
+    sum        = Sum(position, scale, norm, added*, lead)   -- norm(scale * (x + added + position))
     raw        = Ids(vocab, ngrams) | Row | Picture | Clip | Audio | Series
     head       = Head(name, answer, sources*, size, loss, weight)
-    answer     = Classifier | Regressor | LanguageModel | Contrastive
+    answer     = Classifier | Regressor | LanguageModel | Contrastive -- the first two by steps*
+    step       = LinearStep | ActivationStep | NormStep
     loss       = CrossEntropy | Smoothed | SquaredError | NextToken | BothWays
 
 Sizes are ints; a length is `Tokens(symbol, max)` (a symbol: tokens of that modality, at most max)
@@ -48,12 +50,15 @@ from mmspec.compiler.ir.fusion import (
 )
 from mmspec.compiler.ir.halting import Exit, Halting, Ponder
 from mmspec.compiler.ir.head import (
+    EVERY,
     Answer,
     Classifier,
     Contrastive,
     Head,
     LanguageModel,
+    Pooled,
     Regressor,
+    Taken,
 )
 from mmspec.compiler.ir.init import Normal
 from mmspec.compiler.ir.modality import (
@@ -67,7 +72,6 @@ from mmspec.compiler.ir.modality import (
     Raw,
     Row,
     Series,
-    Sum,
 )
 from mmspec.compiler.ir.ngrams import Ngrams
 from mmspec.compiler.ir.norm import GroupNorm, LayerNorm, Norm, RmsNorm
@@ -104,10 +108,13 @@ from mmspec.compiler.ir.stream import (
     Sublayer,
     Weighing,
 )
+from mmspec.compiler.ir.sum import Added, Sum
 from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 
 __all__ = [
+    "EVERY",
     "ActivationStep",
+    "Added",
     "Alibi",
     "Answer",
     "Attention",
@@ -165,6 +172,7 @@ __all__ = [
     "Plan",
     "Ponder",
     "Pool",
+    "Pooled",
     "PoolingStep",
     "Position",
     "Project",
@@ -184,6 +192,7 @@ __all__ = [
     "Step",
     "Sublayer",
     "Sum",
+    "Taken",
     "Tokens",
     "Transformer",
     "Value",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from mmspec.compiler.ir.objective import Loss, NextToken
+from mmspec.compiler.ir.path import Path
 from mmspec.compiler.ir.tokens import Value
 from mmspec.diagnostics import Span
 
@@ -29,6 +30,17 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Which tokens of a stream are pooled: those of some segments, those with an id; else all."""
+
+    of: tuple[str, ...] = ()
+    mark: int | None = None
+
+
+EVERY: Final = Taken()
+
+
+@dataclass(frozen=True, slots=True)
 class Pooled(Kind):
     """A linear map of one token of a stream: their mean, the first or the last."""
 
@@ -37,6 +49,8 @@ class Pooled(Kind):
     tied: ClassVar[None] = None
 
     pool: str
+    taken: Taken = EVERY
+    through: Path = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,7 @@ class LanguageModel(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Contrastive(Kind):
-    """Similarities of two streams' means."""
+    """Similarities of two streams, of each a token or the mean of all."""
 
     name = "contrastive"
     part = "ContrastiveHead"
@@ -83,6 +97,8 @@ class Contrastive(Kind):
     tied: ClassVar[None] = None
 
     temperature: float
+    pooling: tuple[str, str] = ("mean", "mean")
+    taken: tuple[Taken, Taken] = (EVERY, EVERY)
 
 
 Answer = Classifier | Regressor | LanguageModel | Contrastive
@@ -120,6 +136,13 @@ class Head:
     def segment(self) -> str | None:
         """The segment that it says the next tokens of, if it does."""
         return self.answer.segment
+
+    @property
+    def taken(self) -> tuple[Taken, ...]:
+        """Which tokens of each source are pooled; none: they are not."""
+        if isinstance(self.answer, Pooled):
+            return (self.answer.taken,)
+        return self.answer.taken if isinstance(self.answer, Contrastive) else ()
 
     @property
     def tied(self) -> str | None:

@@ -13,10 +13,9 @@ from types import EllipsisType
 from typing import ClassVar
 
 from mmspec.compiler.ir.ngrams import Ngrams
-from mmspec.compiler.ir.norm import Norm
 from mmspec.compiler.ir.path import Path, reads
-from mmspec.compiler.ir.position import Position
-from mmspec.compiler.ir.tokens import Tokens, Value
+from mmspec.compiler.ir.sum import Added, Sum
+from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 from mmspec.diagnostics import Span
 from mmspec.expressions.mask import Mask
 
@@ -334,7 +333,10 @@ Raw = Ids | Row | Picture | Clip | Audio | Series
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A model input; `longest`: the most tokens or frames, None where all samples are alike."""
+    """A model input; `longest`: the most tokens or frames, None where all samples are alike.
+
+    added: what else may be given of each of its tokens.
+    """
 
     name: str
     raw: Raw
@@ -342,6 +344,7 @@ class Input:
     tokens: Tokens
     optional: bool
     span: Span | None
+    added: tuple[Added, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -369,20 +372,6 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
-    """What becomes of the rows of raw values: norm(scale * (x + position))."""
-
-    position: Position
-    scale: float = 1.0
-    norm: Norm | None = None
-
-    @property
-    def finishes(self) -> bool:
-        """Whether anything is done to rows once they are placed."""
-        return self.scale != 1 or self.norm is not None
-
-
-@dataclass(frozen=True, slots=True)
 class Embed:
     """Raw modality -> tokens. `module` is its attribute in the emitted model.
 
@@ -397,3 +386,8 @@ class Embed:
     biased: bool
     stream: str
     span: Span | None
+
+    @property
+    def own(self) -> Segment:
+        """The modality's own tokens, which stand last."""
+        return self.out.segments[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mmspec.compiler.relations.meaning.geometry import Geometry
@@ -17,7 +18,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of tokens in a value; modality None: latents. Optional: may hold no token at all."""
+    """A run of tokens in a value; modality None: learned ones. Optional: may hold no token at all.
+
+    leads: of learned tokens in front of a modality's, that modality; None: latents.
+    """
 
     name: str
     tokens: Tokens
@@ -25,6 +29,19 @@ class Segment:
     modality: str | None
     rotary: bool
     optional: bool
+    leads: str | None = None
+
+    @property
+    def said(self) -> str:
+        """Its name in a spec: `image.cls` of the segment `image_cls`."""
+        lead = self.name.removeprefix(f"{self.leads}_")
+        return self.name if self.leads is None else f"{self.leads}.{lead}"
+
+    def count(self, lengths: Mapping[str, int]) -> int:
+        """How many there are at lengths of modalities in tokens, the most where one is not told."""
+        if self.leads is not None and lengths.get(self.leads) == 0:
+            return 0
+        return lengths.get(self.modality or "", self.tokens.max)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def lower_masks(
     known, own = lru_cache(settled), queries == keys
     for row, query in enumerate(queries):
         for column, key in enumerate(keys):
-            found = _mask(attention, query.name, key.name, row - column if own else 0)
+            found = _mask(attention, query.said, key.said, row - column if own else 0)
             mask = known(found, key.tokens.max)
             if mask is not masks.NONE and mask != masks.NONE:
                 pairs.append((query.name, key.name, mask))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from mmspec.compiler import ir
 from mmspec.compiler.lower import objective as objectives
+from mmspec.compiler.lower import path
 from mmspec.compiler.lower.context import Context
 from mmspec.schema import head as schema
 from mmspec.schema.check import token_segment
 from mmspec.schema.objective import DEFAULT_LOSS, Objective
+from mmspec.schema.pool import is_lead, mark
 
 
 def lower(context: Context, name: str) -> ir.Head:
@@ -31,15 +33,37 @@ def lower(context: Context, name: str) -> ir.Head:
 def _answer(context: Context, head: schema.Head) -> tuple[ir.Answer, int]:
     """What a head says, and the size of it."""
     if isinstance(head, schema.Classifier):
-        return ir.Classifier(head.pool), head.classes
+        return ir.Classifier(*_pooled(context, head)), head.classes
     if isinstance(head, schema.Regressor):
-        return ir.Regressor(head.pool), head.outputs
+        return ir.Regressor(*_pooled(context, head)), head.outputs
     if isinstance(head, schema.Contrastive):
-        return ir.Contrastive(head.temperature), head.width
+        sides = zip(head.source, head.pools, strict=True)
+        (one, ones), (other, others) = (_pool(context.values[s], pool) for s, pool in sides)
+        return ir.Contrastive(head.temperature, (one, other), (ones, others)), head.width
     segment = token_segment(context.spec, context.wiring, head)
     assert segment is not None, head
     vocab = getattr(context.spec.modalities[segment], "vocab", 0)
     return ir.LanguageModel(segment, f"{segment}_embedding" if head.tied else None), vocab
+
+
+def _pooled(
+    context: Context, head: schema.Classifier | schema.Regressor
+) -> tuple[str, ir.Taken, ir.Path]:
+    """How tokens become one, which, and what that goes through."""
+    width = context.spec.streams[head.source].width
+    steps = path.lower(head.through, path.Given(width, first=False))
+    return *_pool(context.values[head.source], head.pool), steps
+
+
+def _pool(value: ir.Value, pool: str) -> tuple[str, ir.Taken]:
+    """How tokens of a stream become one, and which."""
+    led = [segment for segment in value.segments if segment.leads]
+    if is_lead(pool):
+        named = (s.name for s in led if s.said.partition(".")[2] == pool)
+        return "first", ir.Taken(tuple(named))
+    own = tuple(s.name for s in value.segments if s.leads is None) if led else ()
+    found = mark(pool)
+    return pool if found is None else "first", ir.Taken(own, found)
 
 
 def _loss(context: Context, name: str, answer: ir.Answer, objective: Objective) -> ir.Loss:

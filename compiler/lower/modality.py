@@ -10,6 +10,7 @@ from mmspec.compiler.lower.context import Context
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.schema import modality as schema
 from mmspec.schema.bias import of_rows
+from mmspec.schema.columns import Categories
 
 
 def tokens(context: Context, name: str) -> ir.Tokens:
@@ -33,6 +34,19 @@ def geometry(name: str, modality: schema.Modality) -> Geometry:
         clock = Clock(Fraction(0), 1000 * modality.tubelet / modality.rate)
         return volume(f"n_{name}", *modality.grid, clock)
     return line(f"n_{name}", Clock(Fraction(0), 1000 * modality.patch / modality.rate))
+
+
+def leads(context: Context, name: str) -> tuple[ir.Segment, ...]:
+    """The learned tokens that stand before those of a modality."""
+    modality = context.spec.modalities[name]
+    return tuple(
+        ir.Segment(
+            *(f"{name}_{lead}", ir.Tokens(None, count), line(count), None, False),
+            optional=modality.optional,
+            leads=name,
+        )
+        for lead, count in modality.lead.items()
+    )
 
 
 def segment(context: Context, name: str) -> ir.Segment:
@@ -60,17 +74,29 @@ def _raw(modality: schema.Modality) -> ir.Raw:
         return kind(modality.features, modality.patch)
     return ir.Row(
         tuple(
-            column.categories if isinstance(column, schema.Categories) else 0
+            column.categories if isinstance(column, Categories) else 0
             for column in modality.columns.values()
         )
     )
 
 
-def _sum(modality: schema.Modality) -> ir.Sum:
+def _sum(name: str, modality: schema.Modality) -> ir.Sum:
     """What its rows become."""
     position = ir.Position(**modality.position.model_dump())
     one = norm.lower(modality.norm, of_rows(modality.bias, "norm"))
-    return ir.Sum(position, modality.scale, one)
+    lead = sum(modality.lead.values())
+    return ir.Sum(position, modality.scale, one, _added(name, modality), lead)
+
+
+def _added(name: str, modality: schema.Modality) -> tuple[ir.Added, ...]:
+    """What else is given of each of its tokens."""
+    biased = of_rows(modality.bias, "patch")
+    return tuple(
+        ir.Added(name, what, one.categories, 0, False)
+        if isinstance(one, Categories)
+        else ir.Added(name, what, 0, one.numbers, biased)
+        for what, one in modality.add.items()
+    )
 
 
 def lower_input(context: Context, name: str) -> ir.Input:
@@ -83,6 +109,7 @@ def lower_input(context: Context, name: str) -> ir.Input:
         tokens=tokens(context, name),
         optional=modality.optional,
         span=context.spec.span("modalities", name),
+        added=_added(name, modality),
     )
 
 
@@ -96,12 +123,12 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
             module=module,
             out=ir.Value(
                 f"{name}_tokens" if single else f"{name}_tokens_{stream}",
-                (segment(context, name),),
+                (*leads(context, name), segment(context, name)),
                 context.spec.streams[stream].width,
             ),
             modality=name,
             raw=_raw(modality),
-            sum=_sum(modality),
+            sum=_sum(name, modality),
             biased=of_rows(modality.bias, "patch"),
             stream=stream,
             span=context.spec.span("modalities", name),

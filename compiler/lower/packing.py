@@ -89,7 +89,7 @@ def _sights(node: ir.Node) -> Iterator[_Sight]:
     if isinstance(node, ir.Project):
         return
     if isinstance(node, ir.Embed):
-        (segment,) = node.out.segments
+        segment = node.own
         if node.raw.reads is not None:
             where = f"the embedding of `{segment.name}`"
             yield _Sight(where, segment, segment, node.raw.reads, node.span)

@@ -19,7 +19,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.parts.cross import CrossAttention
 from mmspec.compiler.parts.drawn import mixed
 from mmspec.compiler.parts.inputs import INTEGERS, expect, expect_device, expect_range
-from mmspec.compiler.parts.modality import TokenEmbedding
+from mmspec.compiler.parts.modality import TokenEmbedding, by_code, by_numbers
 from mmspec.compiler.parts.rotary import (
     llama3_rates,
     rotary_rates,
@@ -294,10 +294,21 @@ def take_context(kv_btf: Tensor, slots: KeySlots, *, heads: int) -> KeyValue:
 
 
 def next_embedded(
-    embedding: TokenEmbedding, ids_bc: Tensor, at_bc: Tensor, *, rows: ir.Sum, width: int
+    embedding: TokenEmbedding,
+    ids_bc: Tensor,
+    at_bc: Tensor,
+    added: Mapping[str, Tensor],
+    *,
+    rows: ir.Sum,
+    width: int,
 ) -> Tensor:
     """The embeddings of the next tokens, at their places: [B, C, D]."""
     x_bcd: Tensor = embedding.table(ids_bc)
+    for one in rows.added:
+        if one.codes:
+            x_bcd = x_bcd + by_code(getattr(embedding, one.module), added.get(one.key))
+        else:
+            x_bcd = x_bcd + by_numbers(getattr(embedding, one.module), added.get(one.key))
     if rows.position.kind == "learned" and rows.position.offset > 0:
         x_bcd = x_bcd + embedding.position[at_bc + rows.position.offset]
     elif rows.position.kind == "learned":

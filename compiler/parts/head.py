@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec.compiler import ir
+from mmspec.compiler.parts.path import Path
 from mmspec.compiler.parts.stream import mean_pool
 
 
@@ -35,21 +37,49 @@ def pick(x_btd: Tensor, valid_bt: Tensor | None, first: bool) -> Tensor:
     return chosen_bd.masked_fill(~valid_bt.any(dim=1, keepdim=True), 0.0)
 
 
+def valid_among(
+    counts: tuple[int, ...], read: tuple[bool, ...], valid_bt: Tensor | None, x_btd: Tensor
+) -> Tensor:
+    """The valid tokens of those segments that are read: bool [B, T]."""
+    parts = [
+        torch.full((count,), each, device=x_btd.device)
+        for count, each in zip(counts, read, strict=True)
+    ]
+    read_t = torch.cat(parts)
+    return read_t.expand(x_btd.shape[0], -1) if valid_bt is None else valid_bt & read_t
+
+
+def with_id(ids_bt: Tensor | None, mark: int, valid_bt: Tensor | None, x_btd: Tensor) -> Tensor:
+    """The valid tokens of an id, among those of a stream: bool [B, T]."""
+    if ids_bt is None:
+        return x_btd.new_zeros(x_btd.shape[:2], dtype=torch.bool)
+    return ids_bt == mark if valid_bt is None else valid_bt & (ids_bt == mark)
+
+
+def pool_tokens(x_btd: Tensor, valid_bt: Tensor | None, pool: str) -> Tensor:
+    """One of the valid tokens, or their mean (inlined by the emitter: one return is left)."""
+    if pool == "mean":
+        return mean_pool(x_btd, valid_bt)
+    if pool == "first":
+        return first_pool(x_btd, valid_bt)
+    return last_pool(x_btd, valid_bt)
+
+
 class PooledHead(nn.Module):
     """Outputs [B, {size}], read from the {pool} token of a stream."""
 
-    def __init__(self, width: int, size: int, pool: str) -> None:
+    def __init__(self, width: int, size: int, pool: str, through: ir.Path = ()) -> None:
         super().__init__()
         self.pool = pool
+        self.steps = bool(through)
+        if through:
+            self.through = Path(through)
         self.output = nn.Linear(width, size)
 
     def forward(self, x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
-        if self.pool == "mean":
-            pooled_bd = mean_pool(x_btd, valid_bt)
-        elif self.pool == "first":
-            pooled_bd = first_pool(x_btd, valid_bt)
-        else:
-            pooled_bd = last_pool(x_btd, valid_bt)
+        pooled_bd = pool_tokens(x_btd, valid_bt, self.pool)
+        if self.steps:
+            pooled_bd = self.through(pooled_bd)
         y_bc: Tensor = self.output(pooled_bd)
         return y_bc
 
@@ -76,8 +106,10 @@ class ContrastiveHead(nn.Module):
         widths: tuple[int, int],
         size: int,
         temperature: float,
+        pooling: tuple[str, str] = ("mean", "mean"),
     ) -> None:
         super().__init__()
+        self.pooling = pooling
         self.first = first
         self.second = second
         self.temperature = temperature
@@ -98,6 +130,8 @@ class ContrastiveHead(nn.Module):
     ) -> Tensor:
         project_first = getattr(self, f"{self.first}_projection")
         project_second = getattr(self, f"{self.second}_projection")
-        u_bw = F.normalize(project_first(mean_pool(first_btd, first_bt)), dim=-1)
-        v_bw = F.normalize(project_second(mean_pool(second_btd, second_bt)), dim=-1)
+        first_bd = pool_tokens(first_btd, first_bt, self.pooling[0])
+        second_bd = pool_tokens(second_btd, second_bt, self.pooling[1])
+        u_bw = F.normalize(project_first(first_bd), dim=-1)
+        v_bw = F.normalize(project_second(second_bd), dim=-1)
         return self.scale.exp() * u_bw @ v_bw.T

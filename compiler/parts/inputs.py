@@ -162,6 +162,16 @@ def expect_lengths(name: str, lengths: Mapping[str, Tensor], batch: int, most: i
         expect_range(f"lengths of {name}", lengths[name], most)
 
 
+def expect_added(
+    name: str, added: Mapping[str, Tensor], shape: tuple[int, ...], codes: int = 0
+) -> None:
+    """If given: of each token a code below `codes`, or numbers."""
+    if name in added:
+        expect(f"{name} in added", added[name], INTEGERS if codes else NUMBERS, shape)
+        if codes:
+            expect_range(f"codes of {name}", added[name], codes - 1)
+
+
 def expect_documents(
     name: str,
     documents: Mapping[str, Tensor],

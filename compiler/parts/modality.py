@@ -4,84 +4,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.derived import Derived
 from mmspec.compiler.parts.init import STARTS
 from mmspec.compiler.parts.ngrams import Ngrams
 from mmspec.compiler.parts.norm import norm_layer
 from mmspec.compiler.parts.path import Path
-
-
-def sincos(positions: Tensor, width: int) -> Tensor:
-    """Sine and cosine of each position at `width` / 2 frequencies, interleaved: [..., width]."""
-    precise = positions.to(torch.float64)
-    rates_i = torch.arange(0, width, 2, device=positions.device, dtype=torch.float64) / width
-    angles = precise[..., None] * 10000.0**-rates_i
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
-
-
-def sincos_2d(positions: Tensor, columns: int, width: int) -> Tensor:
-    """The same of the row in the first half of the width, of the column in the second."""
-    row, column = positions // columns, positions % columns
-    return torch.cat((sincos(row, width // 2), sincos(column, width // 2)), dim=-1)
-
-
-def place_angles(positions: Tensor, first: int, pairs: int, steps: int) -> Tensor:
-    """Positions counted from `first` times rates from 1 down: float64 [..., pairs].
-
-    After so many steps a rate is 1/10000.
-    """
-    rates_i = torch.arange(pairs, device=positions.device, dtype=torch.float64) / steps
-    return (positions + first).to(torch.float64)[..., None] * 10000.0**-rates_i
-
-
-class Places(Derived):
-    """Sines and cosines of places [...] below {tokens} -> [..., {width}] (Vaswani et al. 2017)."""
-
-    def __init__(
-        self, tokens: int, width: int, columns: int = 0, position: ir.Position | None = None
-    ) -> None:
-        super().__init__()
-        self.tokens = tokens
-        self.width = width
-        self.columns = columns
-        self.usual = position is None or position.usual
-        self.offset = 0 if position is None else position.offset
-        self.interleaved = position is None or position.interleaved
-        self.steps = width // 2 if position is None or not position.endpoint else width // 2 - 1
-        self.kept = tokens <= 65536
-        if self.kept:
-            self.place_td: Tensor
-            self.register_buffer("place_td", torch.empty(tokens, width), persistent=False)
-            self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        if self.kept:
-            positions_t = torch.arange(self.tokens, device=self.place_td.device)
-            self.place_td.copy_(self.made(positions_t))
-
-    def made(self, positions: Tensor) -> Tensor:
-        if self.columns:
-            return sincos_2d(positions, self.columns, self.width)
-        elif self.usual:
-            return sincos(positions, self.width)
-        elif self.interleaved:
-            angles = place_angles(positions, self.offset, self.width // 2, self.steps)
-            return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
-        else:
-            angles = place_angles(positions, self.offset, self.width // 2, self.steps)
-            return torch.cat((angles.sin(), angles.cos()), dim=-1)
-
-    def forward(self, positions: Tensor) -> Tensor:
-        if self.kept:
-            return self.place_td[positions]
-        else:
-            return self.made(positions)
+from mmspec.compiler.parts.position import Places
 
 
 def valid_tokens(length_b: Tensor | None, tokens: int) -> Tensor | None:
@@ -96,15 +30,42 @@ def valid_whole(present_b: Tensor | None, tokens: int) -> Tensor | None:
     return None if present_b is None else (present_b > 0)[:, None].expand(-1, tokens)
 
 
+def with_lead(length_b: Tensor | None, lead: int) -> Tensor | None:
+    """Tokens of each sample with those that lead its own, where it has any."""
+    return None if length_b is None else (length_b + lead) * (length_b > 0)
+
+
 def absent(batch: int, width: int, like: Tensor) -> Tensor:
     """No tokens at all: [B, 0, width]."""
     return like.new_zeros(batch, 0, width)
 
 
+def added_layer(width: int, one: ir.Added) -> nn.Module:
+    """What makes a vector of a code or of numbers (inlined by the emitter)."""
+    if one.codes:
+        return nn.Embedding(one.codes, width)
+    return nn.Linear(one.numbers, width, bias=one.biased)
+
+
+def by_code(table: nn.Embedding, code_bt: Tensor | None) -> Tensor:
+    """The row of each token's code, of code 0 where none are given: [B, T, D] or [D]."""
+    if code_bt is None:
+        return table.weight[0]
+    return F.embedding(code_bt, table.weight)
+
+
+def by_numbers(layer: nn.Linear, number_bti: Tensor | None) -> Tensor:
+    """What a linear map makes of each token's numbers, of 0 where none are given."""
+    if number_bti is None:
+        number_bti = layer.weight.new_zeros(1, 1, layer.in_features)
+    return F.linear(number_bti.to(layer.weight.dtype), layer.weight, layer.bias)
+
+
 class Placed(nn.Module):
     """Tokens that a learned vector, or sines and cosines, tell where they stand.
 
-    Then they are scaled, and normed.
+    What else is given of them is added too, and learned tokens lead them. Then all are scaled, and
+    normed.
     """
 
     width: int
@@ -115,10 +76,18 @@ class Placed(nn.Module):
 
     def _place(self, rows: ir.Sum, max_tokens: int, width: int) -> None:
         position = rows.position
+        self.added = rows.added
+        for one in rows.added:
+            setattr(self, one.module, added_layer(width, one))
+        self.leads = rows.lead
+        if rows.lead > 0:
+            self.lead = nn.Parameter(torch.empty(rows.lead, width))
         self.placing = position.kind
         self.offset = position.offset
         if position.kind == "learned":
-            self.position = nn.Parameter(torch.empty(max_tokens + position.offset, width))
+            self.position = nn.Parameter(
+                torch.empty(max_tokens + rows.lead + position.offset, width)
+            )
         elif position.kind == "sincos":
             self.places = Places(max_tokens, width, 0, position)
         elif position.kind == "sincos-2d":
@@ -133,8 +102,31 @@ class Placed(nn.Module):
     def reset_parameters(self) -> None:
         if STARTS and self.placing == "learned":
             nn.init.normal_(self.position, std=0.02)
+        if STARTS and self.leads > 0:
+            nn.init.normal_(self.lead, std=0.02)
+        for one in self.added:
+            if STARTS and one.codes:
+                nn.init.normal_(getattr(self, one.module).weight, std=0.02)
 
-    def _placed(self, x_btd: Tensor, places_bt: Tensor | None = None) -> Tensor:
+    def _placed(
+        self, x_btd: Tensor, added: Mapping[str, Tensor], places_bt: Tensor | None = None
+    ) -> Tensor:
+        for one in self.added:
+            if one.codes:
+                x_btd = x_btd + by_code(getattr(self, one.module), added.get(one.key))
+            else:
+                x_btd = x_btd + by_numbers(getattr(self, one.module), added.get(one.key))
+        if self.placing == "sincos" and self.packed:
+            x_btd = x_btd + self.places(places_bt).to(x_btd.dtype)
+        elif self.placing == "sincos-2d" and not self.fixed:
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            positions_t %= self.rows * self.columns
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
+        elif self.placing in ("sincos", "sincos-2d"):
+            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
+            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
+        if self.leads > 0:
+            x_btd = torch.cat((self.lead.expand(x_btd.shape[0], -1, -1), x_btd), dim=1)
         if self.placing == "learned" and self.packed and self.offset > 0:
             x_btd = x_btd + self.position[self.offset :][places_bt]
         elif self.placing == "learned" and self.packed:
@@ -147,15 +139,6 @@ class Placed(nn.Module):
             x_btd = x_btd + self.position[self.offset : self.offset + x_btd.shape[1]]
         elif self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
-        elif self.placing == "sincos" and self.packed:
-            x_btd = x_btd + self.places(places_bt).to(x_btd.dtype)
-        elif self.placing == "sincos-2d" and not self.fixed:
-            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            positions_t %= self.rows * self.columns
-            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
-        elif self.placing in ("sincos", "sincos-2d"):
-            positions_t = torch.arange(x_btd.shape[1], device=x_btd.device)
-            x_btd = x_btd + self.places(positions_t).to(x_btd.dtype)
         if self.by_root:
             x_btd = math.sqrt(self.width) * x_btd
         elif self.scale != 1:
@@ -192,11 +175,11 @@ class TokenEmbedding(Placed):
             nn.init.normal_(self.table.weight, std=0.02)
         super().reset_parameters()
 
-    def forward(self, ids_bt: Tensor, places_bt: Tensor) -> Tensor:
+    def forward(self, ids_bt: Tensor, places_bt: Tensor, added: Mapping[str, Tensor]) -> Tensor:
         x_btd: Tensor = self.table(ids_bt)
         if self.reads_back:
             x_btd = self.ngrams(ids_bt, x_btd)
-        return self._placed(x_btd, places_bt)
+        return self._placed(x_btd, added, places_bt)
 
 
 class ImageEmbedding(Placed):
@@ -228,15 +211,14 @@ class ImageEmbedding(Placed):
         max_tokens = self.rows * self.columns
         self._place(rows, max_tokens, width)
 
-    def forward(self, pixels_bchw: Tensor) -> Tensor:
-        x_btd: Tensor
-        if self.has_stem:
+    def forward(self, pixels_bchw: Tensor, added: Mapping[str, Tensor]) -> Tensor:
+        if not self.has_stem:
+            patches = F.unfold(pixels_bchw, self.side, stride=self.side)
+            x_btd: Tensor = self.patch(patches.transpose(1, 2))
+        else:
             x_btd = self.stem(pixels_bchw)
             x_btd = x_btd.flatten(2).mT if self.is_first else x_btd.flatten(1, 2)
-        else:
-            patches = F.unfold(pixels_bchw, self.side, stride=self.side)
-            x_btd = self.patch(patches.transpose(1, 2))
-        return self._placed(x_btd)
+        return self._placed(x_btd, added)
 
 
 class VideoEmbedding(Placed):
@@ -267,7 +249,9 @@ class VideoEmbedding(Placed):
         self.patch = nn.Linear(tubelet * sizes[0] * patch**2, width, bias=bias)
         self._place(rows, max_tokens, width)
 
-    def forward(self, video_bfchw: Tensor, length_b: Tensor | None) -> Tensor:
+    def forward(
+        self, video_bfchw: Tensor, length_b: Tensor | None, added: Mapping[str, Tensor]
+    ) -> Tensor:
         real_bf = valid_tokens(length_b, video_bfchw.shape[1])
         if real_bf is not None:
             video_bfchw = video_bfchw.masked_fill(~real_bf[:, :, None, None, None], 0.0)
@@ -279,7 +263,7 @@ class VideoEmbedding(Placed):
         cut = torch.unflatten(cut, 1, (-1, self.tubelet))
         patches = cut.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
         x_btd: Tensor = self.patch(patches)
-        return self._placed(x_btd)
+        return self._placed(x_btd, added)
 
 
 class FrameEmbedding(Placed):
@@ -303,7 +287,13 @@ class FrameEmbedding(Placed):
         self.frames = nn.Linear(patch * features, width, bias=bias)
         self._place(rows, max_tokens, width)
 
-    def forward(self, frames_bfc: Tensor, length_b: Tensor | None, places_bt: Tensor) -> Tensor:
+    def forward(
+        self,
+        frames_bfc: Tensor,
+        length_b: Tensor | None,
+        places_bt: Tensor,
+        added: Mapping[str, Tensor],
+    ) -> Tensor:
         real_bf = valid_tokens(length_b, frames_bfc.shape[1])
         if real_bf is not None:
             frames_bfc = frames_bfc.masked_fill(~real_bf[..., None], 0.0)
@@ -311,7 +301,7 @@ class FrameEmbedding(Placed):
             frames_bfc = F.pad(frames_bfc, (0, 0, 0, -frames_bfc.shape[1] % self.patch))
             frames_bfc = torch.unflatten(frames_bfc, 1, (-1, self.patch)).flatten(2)
         x_btd: Tensor = self.frames(frames_bfc)
-        return self._placed(x_btd, places_bt)
+        return self._placed(x_btd, added, places_bt)
 
 
 class TableEmbedding(Placed):
@@ -345,7 +335,7 @@ class TableEmbedding(Placed):
                 nn.init.zeros_(self.bias)
         super().reset_parameters()
 
-    def forward(self, row_bc: Tensor) -> Tensor:
+    def forward(self, row_bc: Tensor, added: Mapping[str, Tensor]) -> Tensor:
         if self.numbers:
             values_bn = row_bc[:, self.numbers] if self.codes else row_bc
             if self.wide:
@@ -364,4 +354,4 @@ class TableEmbedding(Placed):
             x_btd = torch.cat((x_btd, self.categories(codes_bn)), dim=1)
         if self.mixed:
             x_btd = x_btd[:, self.order]
-        return self._placed(x_btd)
+        return self._placed(x_btd, added)

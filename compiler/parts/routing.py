@@ -38,6 +38,8 @@ def activate(x: Tensor, activation: str) -> Tensor:
         return F.relu(x)
     if activation == "silu":
         return F.silu(x)
+    if activation == "tanh":
+        return torch.tanh(x)
     assert activation == "quick-gelu"
     return quick_gelu(x)
 

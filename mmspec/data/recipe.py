@@ -9,7 +9,8 @@ from mmspec.data.dataset import Known
 from mmspec.data.encode import audio, tokens
 from mmspec.data.encode.names import Names
 from mmspec.data.encode.table import Codes
-from mmspec.schema.modality import Categories, Image, Modality, Table, Tokens, Video
+from mmspec.schema.columns import Categories
+from mmspec.schema.modality import Image, Modality, Table, Tokens, Video
 from mmspec.schema.resolved import plain
 from mmspec.schema.spec import Spec
 

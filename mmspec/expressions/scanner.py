@@ -20,6 +20,8 @@ _TOKEN = re.compile(
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<operator>->|<=|>=|==|//|\*\*|[-+*/()~&|,=<>^])"
 )
+_OF_PAIR = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*)")
+"""A learned token that leads a modality's: `image.cls`."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _ADVICE: Final = {
     "≤": "write <=",
@@ -96,7 +98,8 @@ class Scanner:
         return tokens
 
     def _token(self, at: int) -> Token:
-        match = _TOKEN.match(self.text, at)
+        match = _OF_PAIR.match(self.text, at) if self.what == "pair" else None
+        match = match or _TOKEN.match(self.text, at)
         if match is None:
             character = self.text[at]
             shown = f"`{character}`" + (f" (U+{ord(character):04X})" if character > "~" else "")

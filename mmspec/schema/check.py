@@ -8,7 +8,7 @@ from itertools import islice
 from mmspec.diagnostics import MOST, Diagnostic, MmspecError, listed, shortened
 from mmspec.expressions import claim as claims
 from mmspec.expressions.scanner import did_you_mean
-from mmspec.schema import check_attention, check_scores, check_variants
+from mmspec.schema import check_attention, check_lead, check_path, check_scores, check_variants
 from mmspec.schema import head as heads
 from mmspec.schema.norm import misfit
 from mmspec.schema.objective import DEFAULT_LOSS
@@ -33,6 +33,8 @@ def check(spec: Spec, wiring: Wiring) -> None:
         check_attention.of_fusions,
         _halting,
         _heads,
+        check_lead.of_all,
+        check_path.of_heads,
         _targets,
         _objectives,
         _claims,

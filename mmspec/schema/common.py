@@ -6,11 +6,13 @@ from abc import abstractmethod
 from fractions import Fraction
 from typing import ClassVar, Generic, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from mmspec.diagnostics import Diagnostic
-from mmspec.schema.base import Factor, Kind, Model, Refused
+from mmspec.schema.base import Factor, Kind, Model, Refused, Size
 from mmspec.schema.bias import RowBias
+from mmspec.schema.columns import Added
+from mmspec.schema.names import DimName, VariantName
 from mmspec.schema.norm import NONE as NO_NORM
 from mmspec.schema.norm import Norm
 from mmspec.schema.position import NONE, Position
@@ -28,6 +30,10 @@ class Common(Model, Generic[Kind]):
 
     position: Position = NONE
     """Where its tokens are told that they stand."""
+    add: dict[DimName, Added] = Field(default_factory=dict)
+    """What else is given of each token, by name: {categories: N} or {numbers: N}."""
+    lead: dict[VariantName, Size] = Field(default_factory=dict)
+    """Learned tokens in front of its own: how many, by name."""
     scale: Factor = 1.0
     """What its tokens are multiplied by, once they are placed."""
     norm: Norm = NO_NORM

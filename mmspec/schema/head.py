@@ -10,8 +10,8 @@ from pydantic import Field
 
 from mmspec.schema.base import Model, Positive, Size
 from mmspec.schema.names import Name
-
-Pool = Literal["mean", "first", "last"]
+from mmspec.schema.path import OneStep, Path
+from mmspec.schema.pool import Pool
 
 
 class _Common(Model):
@@ -35,6 +35,16 @@ class _Common(Model):
         return 0
 
     @property
+    def pools(self) -> tuple[str, ...]:
+        """How the tokens of each stream that it reads become one; none: they do not."""
+        return ()
+
+    @property
+    def path(self) -> tuple[OneStep, ...]:
+        """Steps before its output."""
+        return ()
+
+    @property
     def asked(self) -> str | None:
         """The segment that the spec names for it to predict."""
         return None
@@ -50,18 +60,35 @@ class _Common(Model):
         """Its kind in words, and what else is worth a few."""
 
 
-class Classifier(_Common):
-    """Class logits [B, classes] from a pooled stream."""
+class _Pooled(_Common):
+    """Of a stream, whose tokens become one."""
 
     of_column = True
+
+    pool: Pool = "mean"
+    """How the tokens of the stream become one."""
+    through: Path = ()
+    """Steps that it goes through then, before the output."""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Of its one stream."""
+        return (self.pool,)
+
+    @property
+    def path(self) -> tuple[OneStep, ...]:
+        """As it says."""
+        return self.through
+
+
+class Classifier(_Pooled):
+    """Class logits [B, classes] from a pooled stream."""
 
     kind: Literal["classifier"]
     source: Name = Field(alias="from")
     """The stream that it reads."""
     classes: Size
     """How many there are."""
-    pool: Pool = "mean"
-    """How the tokens of the stream become one."""
 
     @property
     def size(self) -> int:
@@ -80,18 +107,14 @@ class Classifier(_Common):
         return "classifier", f"{classes}, pool {self.pool}"
 
 
-class Regressor(_Common):
+class Regressor(_Pooled):
     """Numbers [B, outputs] from a pooled stream."""
-
-    of_column = True
 
     kind: Literal["regressor"]
     source: Name = Field(alias="from")
     """The stream that it reads."""
     outputs: Size
     """Numbers that it says."""
-    pool: Pool = "mean"
-    """How the tokens of the stream become one."""
 
     @property
     def size(self) -> int:
@@ -146,6 +169,15 @@ class Contrastive(_Common):
     """Features in which they are compared."""
     temperature: Positive = 0.07
     """What similarities are divided by at first."""
+    pool: Pool | dict[Name, Pool] = "mean"
+    """How the tokens of a stream become one, or by stream."""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Of both streams; `mean` where one is not named."""
+        if isinstance(self.pool, str):
+            return (self.pool,) * len(self.source)
+        return tuple(self.pool.get(name, "mean") for name in self.source)
 
     @property
     def caption(self) -> tuple[str, str]:

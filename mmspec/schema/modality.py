@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
-from mmspec.diagnostics import Diagnostic, shortened
+from mmspec.diagnostics import Diagnostic
 from mmspec.expressions.scanner import write
 from mmspec.schema import path
-from mmspec.schema.base import Model, Refused, Size
+from mmspec.schema.base import Refused, Size
+from mmspec.schema.columns import Categories, Column
 from mmspec.schema.common import Common
 from mmspec.schema.measures import TIMES, Length, Patched, Rate, product
 from mmspec.schema.names import Name
@@ -213,33 +214,6 @@ class Frames(Common[Literal["audio", "series"]]):
     def max_tokens(self) -> int:
         """Tokens of the longest sample."""
         return -(-self.length.max // self.patch)
-
-
-class Categories(Model):
-    """A table column of category codes 0..categories-1."""
-
-    categories: Size
-    """Codes of the column, from 0."""
-
-
-def _column(value: Any) -> Any:
-    """A kind of column; what is none is refused before pydantic tries each of them."""
-    if isinstance(value, dict | Categories) or value == "number":
-        return value
-    shown = f"`{shortened(value)}`" if isinstance(value, str) else "this"
-    message = f"{shown} is no kind of column"
-    raise Refused(Diagnostic("MM103", message, help="write number, or {categories: N}"))
-
-
-def _column_tag(value: Any) -> str:
-    return "[number]" if isinstance(value, str) else "[categories]"
-
-
-Column = Annotated[
-    Annotated[Literal["number"], Tag("[number]")] | Annotated[Categories, Tag("[categories]")],
-    Discriminator(_column_tag),
-    BeforeValidator(_column),
-]
 
 
 class Table(Common[Literal["table"]]):

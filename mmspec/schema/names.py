@@ -23,6 +23,8 @@ RESERVED = frozenset(
     smoothed_cross_entropy
     weighted_loss ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
     visible_by_sample random_blocks mixed kernels sparse tables document_spans
+    added expect_added by_code by_numbers with_lead valid_among
+    with_id
     isinstance recorders take_keys take_context take_row one_slot document_places within_documents
     """.split()
 )

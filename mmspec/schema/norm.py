@@ -96,6 +96,11 @@ FinalNorm = Annotated[
 """Whether there is a norm after the last block; or which, as `inherited` makes it."""
 
 
+def is_there(norm: Normed | NoNorm) -> bool:
+    """Whether it is one."""
+    return not isinstance(norm, NoNorm)
+
+
 def misfit(norm: Normed | NoNorm, width: int) -> Refused | None:
     """Why a norm does not go with a width, at its keys; None: it does."""
     try:

@@ -58,7 +58,7 @@ class PathNorm(Step[Literal["norm"]]):
     """Added under the root."""
 
 
-class Activation(Step[Literal["relu", "gelu", "gelu-tanh", "silu", "quick-gelu"]]):
+class Activation(Step[Literal["relu", "gelu", "gelu-tanh", "silu", "quick-gelu", "tanh"]]):
     """Of each feature by itself."""
 
     placed = False

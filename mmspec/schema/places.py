@@ -138,6 +138,8 @@ _PLACES: Final = {
     "bias": "`bias`",
     "length": "`length`",
     "columns": "a column of categories",
+    "add": "an entry of `add`",
+    "through": "a step of `through`",
 }
 
 

@@ -22,11 +22,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of tokens of one modality (`modality` None: `count` latents of a fusion)."""
+    """A run of tokens of one modality (`modality` None: `count` learned ones).
+
+    leads: of learned tokens in front of a modality's, that modality; None: latents of a fusion.
+    """
 
     name: str
     modality: str | None
     count: int | None = None
+    leads: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Wiring:
     segments: dict[str, tuple[Segment, ...]]
     crossed: dict[str, tuple[str, ...]]
     """The streams that the layers of each read by `cross`."""
+    embedded: dict[str, tuple[Segment, ...]]
+    """What each modality brings: what leads its tokens, and these."""
 
     @cached_property
     def _readers(self) -> dict[Source, tuple[str, ...]]:
@@ -57,11 +63,13 @@ class Wiring:
 
     def source_segments(self, source: Source) -> tuple[Segment, ...]:
         """Segments that a source brings."""
-        return self.segments[source.name] if source.is_stream else (_own(source.name),)
+        return self.segments[source.name] if source.is_stream else self.embedded[source.name]
 
 
-def _own(modality: str) -> Segment:
-    return Segment(modality, modality)
+def _embedded(spec: Spec, modality: str) -> tuple[Segment, ...]:
+    leads = spec.modalities[modality].lead.items()
+    found = (Segment(f"{modality}.{name}", None, count, modality) for name, count in leads)
+    return *found, Segment(modality, modality)
 
 
 def problem(
@@ -109,9 +117,10 @@ def resolve(spec: Spec) -> Wiring:
     }
     order = _order(spec, read)
     segments: dict[str, tuple[Segment, ...]] = {}
+    embedded = {name: _embedded(spec, name) for name in spec.modalities}
     for stream in order:
-        segments[stream] = _segments(spec, stream, sources[stream], segments)
-    return Wiring(order, sources, segments, crossed)
+        segments[stream] = _segments(spec, stream, sources[stream], (segments, embedded))
+    return Wiring(order, sources, segments, crossed, embedded)
 
 
 def _sources(spec: Spec, stream: str) -> Iterator[Source]:
@@ -215,13 +224,16 @@ def _segments(
     spec: Spec,
     stream: str,
     sources: tuple[Source, ...],
-    known: dict[str, tuple[Segment, ...]],
+    known: tuple[dict[str, tuple[Segment, ...]], dict[str, tuple[Segment, ...]]],
 ) -> tuple[Segment, ...]:
     fusion = spec.streams[stream].source
     if fusion.own_tokens:
         return (Segment(stream, None, fusion.own_tokens),)
+    streams, modalities = known
     found = [
-        s for x in fusion.kept(sources) for s in (known[x.name] if x.is_stream else (_own(x.name),))
+        segment
+        for x in fusion.kept(sources)
+        for segment in (streams if x.is_stream else modalities)[x.name]
     ]
     seen = set[str]()
     for name in (segment.name for segment in found):

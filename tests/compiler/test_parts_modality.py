@@ -15,16 +15,14 @@ from mmspec.compiler import ir
 from mmspec.compiler.parts.modality import (
     FrameEmbedding,
     ImageEmbedding,
-    Places,
     TableEmbedding,
     TokenEmbedding,
     VideoEmbedding,
     absent,
-    sincos,
-    sincos_2d,
     valid_tokens,
     valid_whole,
 )
+from mmspec.compiler.parts.position import Places, sincos, sincos_2d
 
 D = 12
 UNUSED = torch.zeros(0, dtype=torch.int64)
@@ -117,7 +115,7 @@ def test_tokens(position: str) -> None:
     ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
     rows = [[part.table.weight[int(i)] for i in row] for row in ids]
     expected = torch.stack([torch.stack(row) for row in rows]) + places(part, position, 5)
-    same_gradients(part(ids, UNUSED), expected, list(part.parameters()))
+    same_gradients(part(ids, UNUSED, {}), expected, list(part.parameters()))
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos", "rotary", *POSITIONS])
@@ -126,11 +124,11 @@ def test_positions_begin_anew_in_each_document(position: str) -> None:
     part = filled(TokenEmbedding(13, D, placed(position), 11, packed=True))
     ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
     expected = part.table.weight[ids] + places(part, position, 5)[at]
-    same_gradients(part(ids, at), expected, list(part.parameters()))
+    same_gradients(part(ids, at, {}), expected, list(part.parameters()))
     frames = filled(FrameEmbedding(2, 3, D, placed(position), 11, True, packed=True))
     x = normal(2, 15, 2)
     expected = frames.frames(x.reshape(2, 5, 6)) + places(frames, position, 5)[at]
-    same_gradients(frames(x, None, at), expected, list(frames.parameters()))
+    same_gradients(frames(x, None, at, {}), expected, list(frames.parameters()))
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos", "sincos-2d", *POSITIONS])
@@ -154,7 +152,7 @@ def test_a_patch_is_channel_row_column(
                 tokens.append(naive.linear(weights(part), "patch", flat))
     count = rows * columns
     expected = naive.stacked(tokens).view(2, count, D) + places(part, position, count, columns)
-    same_gradients(part(pixels), expected, [pixels, *part.parameters()])
+    same_gradients(part(pixels, {}), expected, [pixels, *part.parameters()])
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos"])
@@ -178,7 +176,7 @@ def test_frames_past_the_length_are_zero(
             ]
             tokens.append(naive.linear(weights(part), "frames", flat))
     expected = naive.stacked(tokens).view(3, count, D) + places(part, position, count)
-    same_gradients(part(x, length, UNUSED), expected, [x, *part.parameters()])
+    same_gradients(part(x, length, UNUSED, {}), expected, [x, *part.parameters()])
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos", "sincos-2d"])
@@ -218,12 +216,14 @@ def test_a_tubelet_is_frame_channel_row_column(
         added = places(part, position, rows * columns, columns).repeat(deep, 1)
     expected = naive.stacked(tokens).view(3, count, D) + added
     length = None if lengths is None else torch.tensor(lengths)
-    same_gradients(part(x, length), expected, [x, *part.parameters()])
+    same_gradients(part(x, length, {}), expected, [x, *part.parameters()])
 
 
 def test_a_video_may_have_no_frame_and_anything_past_its_length() -> None:
     part = filled(VideoEmbedding((1, 4, 6), (2, 3), 2, 2, D, placed("sincos-2d"), 12, True))
-    assert part(torch.zeros(3, 0, 1, 4, 6).double(), torch.zeros(3, dtype=torch.int64)).shape == (
+    assert part(
+        torch.zeros(3, 0, 1, 4, 6).double(), torch.zeros(3, dtype=torch.int64), {}
+    ).shape == (
         3,
         0,
         D,
@@ -231,14 +231,16 @@ def test_a_video_may_have_no_frame_and_anything_past_its_length() -> None:
     x = normal(1, 3, 1, 4, 6).detach()
     spoilt = x.clone()
     spoilt[0, 1:] = torch.nan
-    assert torch.equal(part(spoilt, torch.tensor([1])), part(x, torch.tensor([1])))
+    assert torch.equal(part(spoilt, torch.tensor([1]), {}), part(x, torch.tensor([1]), {}))
 
 
 def test_frames_past_the_length_may_be_anything() -> None:
     part, x = filled(FrameEmbedding(2, 3, D, placed("none"), 4, True)), normal(1, 7, 2).detach()
     spoilt = x.clone()
     spoilt[0, 4:] = torch.nan
-    assert torch.equal(part(spoilt, torch.tensor([4]), UNUSED), part(x, torch.tensor([4]), UNUSED))
+    assert torch.equal(
+        part(spoilt, torch.tensor([4]), UNUSED, {}), part(x, torch.tensor([4]), UNUSED, {})
+    )
 
 
 @pytest.mark.parametrize("position", ["none", "learned"])
@@ -257,7 +259,7 @@ def test_a_token_for_each_column_in_order(columns: tuple[int, ...], position: st
             else:
                 token = part.categories.weight[sum(columns[:i]) + int(codes[b, i])]
             expected.append(token + places(part, position, len(columns))[i])
-    found = part(row)
+    found = part(row, {})
     same_gradients(found.flatten(0, 1), torch.stack(expected), list(part.parameters()))
     present = {"weight", "bias"} if 0 in columns else set()
     present |= {"categories.weight"} if any(columns) else set()

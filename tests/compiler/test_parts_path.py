@@ -70,7 +70,7 @@ def test_tokens_stand_row_by_row(last: tuple[str, ...]) -> None:
     part = filled(ImageEmbedding(sizes, grid, 2, 5, ir.Sum(ir.Position("none")), True, steps))
     x = normal(3, CHANNELS, HEIGHT, WIDTH)
     y: Tensor = part.stem(x)
-    same(part(x), (y if last else y.movedim(1, -1)).flatten(1, 2))
+    same(part(x, {}), (y if last else y.movedim(1, -1)).flatten(1, 2))
 
 
 def test_sizes_and_whose_pixels_a_token_is_made_of() -> None:

@@ -176,7 +176,7 @@ def test_a_model_reads_the_row_of_a_high_code() -> None:
     with torch.no_grad():
         part.categories.weight.zero_()
         part.categories.weight[2**24 + 1] = 7
-    found = part(torch.tensor([[2.0, 2**24 + 1]], dtype=torch.float64))
+    found = part(torch.tensor([[2.0, 2**24 + 1]], dtype=torch.float64), {})
     assert found.dtype == torch.float32
     assert found[0, 1, 0].item() == 7
     narrow = spec(other={"facts": "{kind: table, columns: {user: {categories: 16777216}}}"})

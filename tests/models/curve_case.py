@@ -54,6 +54,23 @@ CASES: Final = {
     "experts_top2": Case(40, (("before=31", "before=9"),)),
     "film": Case(edits=(("attention: window(before=5, after=5)", "attention: window(before=2)"),)),
     "gated": Case(24, (("dims:", "init: truncated-normal(0.1)\ndims:"),)),
+    "fronted": Case(
+        24,
+        (
+            (
+                "size: [64, 64], patch: 8",
+                "size: [16, 16], lead: {cls: 1}, stem: [convolution(6, kernel=3), max(kernel=2, "
+                "stride=2), mean(kernel=3), convolution(64, kernel=4, stride=4)]",
+            ),
+            ("max: 128}", "max: 128}, add: {kind: {categories: 2}, place: {numbers: 3}}"),
+            (
+                "heads:\n",
+                "heads:\n  label: {from: image, kind: classifier, classes: 5, pool: cls, through: "
+                "[linear(7), norm, tanh, gelu, gelu-tanh, quick-gelu, silu, linear(6), relu]}\n",
+            ),
+        ),
+        spec="captioner",
+    ),
     "gates": Case(
         24,
         (

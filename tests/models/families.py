@@ -50,9 +50,12 @@ class Family:
         return {name: self._weight(there, name) for name in names}
 
     def _weight(self, there: Mapping[str, Tensor], name: str) -> Tensor:
-        found = torch.cat([there[each] for each in self.of(name)])
+        found, *more = (there[each] for each in self.of(name))
+        found = torch.cat([found, *more]) if more else found
         if self.by_head and ".qkv." in name:
             found = found.unflatten(0, (HEADS, 3, -1)).transpose(0, 1).flatten(0, 2)
+        if found.dim() == 5:  # frames stand behind channels there
+            found = found.transpose(1, 2)
         return found.flatten(1) if name.endswith("patch.weight") else found
 
     def of(self, name: str) -> tuple[str, ...]:
@@ -95,6 +98,7 @@ def _gated(layer: str) -> dict[str, tuple[str, ...]]:
 
 _BLOCK: Final = "text_stream.blocks.#"
 _LAYER: Final = "model.layers.#"
+_BERT: Final = "bert.encoder.layer.#"
 _JOINED: Final = {
     f"{_BLOCK}.attention.qkv": tuple(f"{_LAYER}.self_attn.{x}_proj" for x in "qkv"),
     f"{_BLOCK}.attention.output": (f"{_LAYER}.self_attn.o_proj",),
@@ -146,6 +150,52 @@ _SMALL: Final = {
     "num_hidden_layers": 2,
     "num_attention_heads": HEADS,
 }
+_PICTURES: Final = {
+    **{key: value for key, value in _SMALL.items() if key != "vocab_size"},
+    **{"intermediate_size": 96, "patch_size": 4, "image_size": 8, "num_labels": 5},
+}
+_BASE: Final = (("d: 768", "d: 24"), ("depth: 12", "depth: 2"), ("heads: 12", "heads: 4"))
+
+
+def _seen(patch: int) -> tuple[tuple[str, str], ...]:
+    """What makes pictures small, of patches of so many pixels."""
+    cut = ("224, 224", "8, 8"), (f"patch: {patch}", "patch: 4")
+    return *cut, ("classes: 1000", "classes: 5")
+
+
+def _vit(stream: str, model: str) -> Names:
+    """Of a transformer of patches."""
+    block, layer = f"{stream}_stream.blocks.#", f"{model}.layers.#"
+    return {
+        f"{stream}_embedding.position": (f"{model}.embeddings.position_embeddings",),
+        f"{stream}_embedding.patch": (f"{model}.embeddings.patch_embeddings.projection",),
+        f"{stream}_stream.norm": (f"{model}.layernorm",),
+        "label_head.output": ("classifier",),
+        f"{block}.attention.qkv": tuple(f"{layer}.attention.{x}_proj" for x in "qkv"),
+        f"{block}.attention.output": (f"{layer}.attention.o_proj",),
+        f"{block}.attention_norm": (f"{layer}.layernorm_before",),
+        f"{block}.feed_forward_norm": (f"{layer}.layernorm_after",),
+        f"{block}.feed_forward.up": (f"{layer}.mlp.fc1",),
+        f"{block}.feed_forward.down": (f"{layer}.mlp.fc2",),
+    }
+
+
+_TWO_TOWERS: Final = {"num_hidden_layers": 2, "num_attention_heads": HEADS}
+
+
+def _tower(stream: str, model: str) -> Names:
+    """Of one side of CLIP."""
+    block, layer = f"{stream}_stream.blocks.#", f"{model}.encoder.layers.#"
+    return {
+        f"{block}.attention.qkv": tuple(f"{layer}.self_attn.{x}_proj" for x in "qkv"),
+        f"{block}.attention.output": (f"{layer}.self_attn.out_proj",),
+        f"{block}.attention_norm": (f"{layer}.layer_norm1",),
+        f"{block}.feed_forward_norm": (f"{layer}.layer_norm2",),
+        f"{block}.feed_forward.up": (f"{layer}.mlp.fc1",),
+        f"{block}.feed_forward.down": (f"{layer}.mlp.fc2",),
+    }
+
+
 _SHARED: Final = {**_SMALL, "num_key_value_heads": 2, "intermediate_size": 40}
 
 FAMILIES: Final = {
@@ -395,31 +445,89 @@ FAMILIES: Final = {
     ),
     "ijepa_huge": Family(
         "IJepaForImageClassification",
+        _PICTURES,
+        (("d: 1280", "d: 24"), ("depth: 32", "depth: 2"), ("heads: 16", "heads: 4"), *_seen(14)),
+        _vit("image", "ijepa"),
+    ),
+    "vit_base": Family(
+        "ViTForImageClassification",
+        _PICTURES,
+        (*_BASE, *_seen(16)),
+        {**_vit("image", "vit"), "image_embedding.lead": ("vit.embeddings.cls_token",)},
+    ),
+    "deit_base": Family(
+        "DeiTForImageClassification",
+        _PICTURES,
+        (*_BASE, *_seen(16)),
         {
-            **{key: value for key, value in _SMALL.items() if key != "vocab_size"},
-            **{"intermediate_size": 96, "patch_size": 4, "image_size": 8, "num_labels": 5},
+            **_vit("image", "deit"),
+            "image_embedding.lead": (
+                "deit.embeddings.cls_token",
+                "deit.embeddings.distillation_token",
+            ),
+        },
+    ),
+    "vivit_base": Family(
+        "VivitForVideoClassification",
+        {**_PICTURES, "tubelet_size": [2, 4, 4], "num_frames": 6},
+        (
+            *_BASE,
+            *_seen(16)[:2],
+            ("classes: 400", "classes: 5"),
+            ("max: 32", "max: 6"),
+        ),
+        {**_vit("video", "vivit"), "video_embedding.lead": ("vivit.embeddings.cls_token",)},
+    ),
+    "bert_base": Family(
+        "BertForSequenceClassification",
+        {**_SMALL, "intermediate_size": 96, "max_position_embeddings": 16, "num_labels": 2},
+        (*_BASE, ("vocab: 30522", "vocab: 31"), ("max: 512", "max: 16")),
+        {
+            "text_embedding.table": ("bert.embeddings.word_embeddings",),
+            "text_embedding.position": ("bert.embeddings.position_embeddings.weight",),
+            "text_embedding.added_segment": ("bert.embeddings.token_type_embeddings",),
+            "text_embedding.norm": ("bert.embeddings.LayerNorm",),
+            "label_head.through.linear": ("bert.pooler.dense",),
+            "label_head.output": ("classifier",),
+            f"{_BLOCK}.attention.qkv": tuple(
+                f"{_BERT}.attention.self.{x}" for x in ("query", "key", "value")
+            ),
+            f"{_BLOCK}.attention.output": (f"{_BERT}.attention.output.dense",),
+            f"{_BLOCK}.attention_norm": (f"{_BERT}.attention.output.LayerNorm",),
+            f"{_BLOCK}.feed_forward.up": (f"{_BERT}.intermediate.dense",),
+            f"{_BLOCK}.feed_forward.down": (f"{_BERT}.output.dense",),
+            f"{_BLOCK}.feed_forward_norm": (f"{_BERT}.output.LayerNorm",),
+        },
+    ),
+    "clip_vit_b32": Family(
+        "CLIPModel",
+        {
+            "projection_dim": WIDTH,
+            "text_config": {**_TWO_TOWERS, **_SMALL, "intermediate_size": 96, "eos_token_id": 30}
+            | {"max_position_embeddings": 13},
+            "vision_config": {**_TWO_TOWERS, "hidden_size": 32, "intermediate_size": 128}
+            | {"patch_size": 4, "image_size": 8},
         },
         (
-            ("d: 1280", "d: 24"),
-            ("depth: 32", "depth: 2"),
-            ("heads: 16", "heads: 4"),
-            ("224, 224", "8, 8"),
-            ("patch: 14", "patch: 4"),
-            ("classes: 1000", "classes: 5"),
+            ("d: 512, v: 768", "d: 24, v: 32"),
+            *(("depth: 12", "depth: 2"), ("heads: 12", "heads: 4"), ("heads: 8", "heads: 4")),
+            *(("224, 224", "8, 8"), ("patch: 32", "patch: 4"), ("vocab: 49408", "vocab: 31")),
+            *(("max: 77", "max: 13"), ("marked(49407)", "marked(30)")),
         ),
         {
-            "image_embedding.position": ("ijepa.embeddings.position_embeddings",),
-            "image_embedding.patch": ("ijepa.embeddings.patch_embeddings.projection",),
-            "image_stream.norm": ("ijepa.layernorm",),
-            "label_head.output": ("classifier",),
-            "image_stream.blocks.#.attention.qkv": tuple(
-                f"ijepa.layers.#.attention.{x}_proj" for x in "qkv"
-            ),
-            "image_stream.blocks.#.attention.output": ("ijepa.layers.#.attention.o_proj",),
-            "image_stream.blocks.#.attention_norm": ("ijepa.layers.#.layernorm_before",),
-            "image_stream.blocks.#.feed_forward_norm": ("ijepa.layers.#.layernorm_after",),
-            "image_stream.blocks.#.feed_forward.up": ("ijepa.layers.#.mlp.fc1",),
-            "image_stream.blocks.#.feed_forward.down": ("ijepa.layers.#.mlp.fc2",),
+            "image_embedding.lead": ("vision_model.embeddings.class_embedding",),
+            "image_embedding.position": ("vision_model.embeddings.position_embedding.weight",),
+            "image_embedding.patch": ("vision_model.embeddings.patch_embedding",),
+            "image_embedding.norm": ("vision_model.pre_layrnorm",),
+            "image_stream.norm": ("vision_model.post_layernorm",),
+            "text_embedding.table": ("text_model.embeddings.token_embedding",),
+            "text_embedding.position": ("text_model.embeddings.position_embedding.weight",),
+            "text_stream.norm": ("text_model.final_layer_norm",),
+            "match_head.text_projection": ("text_projection",),
+            "match_head.image_projection": ("visual_projection",),
+            "match_head.scale": ("logit_scale",),
+            **_tower("image", "vision_model"),
+            **_tower("text", "text_model"),
         },
     ),
 }

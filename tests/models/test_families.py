@@ -34,17 +34,31 @@ def small(name: str, family: Family, folder: Path) -> Any:
     return load(driver.run(path, "emit", backend="sdpa"))().double().eval()
 
 
+def given(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a small model reads, and by transformers' names; each text has the last id somewhere."""
+    ids, kinds = torch.randint(31, (2, TOKENS)), torch.randint(2, (2, TOKENS))
+    ids[:, 9] = 30
+    every = {"text": ("input_ids", ids)}
+    for name, shape in {"image": (2, 3, 8, 8), "video": (2, 6, 3, 8, 8)}.items():
+        every[name] = "pixel_values", torch.randn(shape, dtype=torch.float64)
+    read = {name: each for name, each in every.items() if hasattr(model, f"{name}_embedding")}
+    ours: dict[str, Any] = {name: x for name, (_, x) in read.items()}
+    theirs = dict(read.values())
+    if "text" in read and hasattr(model.text_embedding, "added_segment"):
+        ours["added"], theirs["token_type_ids"] = {"text.segment": kinds}, kinds
+    return ours, theirs
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_outputs_are_those_of_transformers(name: str, tmp_path: Path) -> None:
     family = FAMILIES[name]
     torch.manual_seed(0)
     model = small(name, family, tmp_path)
-    ids, pixels = torch.randint(31, (2, TOKENS)), torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    of_pictures = hasattr(model, "image_embedding")
+    ours, named = given(model)
     with in_float64(), torch.no_grad():
         theirs: Any = family.made()
-        given = {"pixel_values": pixels} if of_pictures else {"input_ids": ids}
-        expected = theirs(**given).logits
+        out = theirs(**named)
+    expected = out.logits_per_text if hasattr(model, "match_head") else out.logits
     state = family.weights(theirs, [*dict(model.named_parameters())])
     used = {each for key in state for each in family.of(key)}
     assert used == set(dict(theirs.named_parameters()))
@@ -52,6 +66,6 @@ def test_outputs_are_those_of_transformers(name: str, tmp_path: Path) -> None:
         {key: value.view_as(model.get_parameter(key)) for key, value in state.items()}
     )
     with torch.no_grad():
-        (found,) = model(image=pixels).heads if of_pictures else model(text=ids).heads
+        (found,) = model(**ours).heads
     worst = (found - expected).abs().max() / expected.abs().max()
     assert worst < 1e-9, worst  # BLOOM writes the root of 2 / pi in eight digits

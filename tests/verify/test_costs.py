@@ -22,6 +22,7 @@ import mmspec
 from mmspec.compiler import ir
 from mmspec.expressions.mask import Mask
 from mmspec.verify import costs as costing
+from mmspec.verify import faults
 from mmspec.verify.analyze import analyze
 
 NAMES = [*(path.stem for path in SHIPPED), *EXTRA]
@@ -123,6 +124,12 @@ def test_activation_bytes_equal_what_autograd_keeps(path: Path, tmp_path: Path) 
         path = _small_gpt2(path, tmp_path)
     dense = path.stem == "local_global"  # its tiles keep less: the next test
     assert _measured(path, "sdpa" if dense else "auto") == _expected(path)
+
+
+@pytest.mark.parametrize("name", ["fronted", "marked", "sides", "stepped"])
+def test_activation_bytes_of_what_leads_is_added_pooled_and_stepped_through(name: str) -> None:
+    path = Path(faults.__file__).parent / "small" / f"{name}.yaml"
+    assert _measured(path, "sdpa") == _expected(path)
 
 
 def test_tiles_keep_no_second_order_of_what_rotated_heads_made() -> None:

@@ -81,7 +81,7 @@ def compare(plan: ir.Plan, origin: flow.Origin, steps: int) -> None:
     """Sets at given lengths are what the matrices have; with tables they may be more."""
     embeds = [node for node in plan.nodes if isinstance(node, ir.Embed)]
     geometry = next(
-        (e.out.segments[0].geometry for e in embeds if str(origin) == f"modality {e.modality}"),
+        (e.own.geometry for e in embeds if str(origin) == f"modality {e.modality}"),
         None,
     )
     lengths = {x.name: min(x.tokens.max, steps * x.area) for x in plan.inputs if x.tokens.symbol}

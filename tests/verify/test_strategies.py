@@ -13,6 +13,7 @@ from large import is_deep
 
 from mmspec.compiler.lower.lower import lower
 from mmspec.schema.bias import RowBiases
+from mmspec.schema.pool import is_lead, mark
 from mmspec.schema.spec import Spec
 from mmspec.verify.reference import expected_weights
 from mmspec.verify.strategies import inputs, load, spec_dicts, specs, weights
@@ -42,6 +43,10 @@ def features(spec: Spec) -> set[str]:
         found |= {f"tokens by {m.norm.kind}"} | ({"scaled tokens"} if m.scale != 1 else set())
         found |= {"patch"} if isinstance(m.bias, RowBiases) else set()
         found |= {word for word in ("ngrams", "stem") if getattr(m, word, None)}
+        found |= {f"added {type(one).__name__}" for one in m.add.values()}
+        found |= {"lead"} if m.lead else set()
+    found |= {"pool of a lead" for h in spec.heads.values() if any(map(is_lead, h.pools))}
+    found |= {"marked" for h in spec.heads.values() if any(mark(p) is not None for p in h.pools)}
     for stream in spec.streams.values():
         found |= {stream.source.fusion, stream.feed_forward.kind, stream.feed_forward.activation}
         found |= {stream.norm.kind, stream.norm.placement}
@@ -86,6 +91,7 @@ EXPECTED = (
         "gate",
         "film",
         "scaled tokens",
+        *("added Categories", "added Numbers", "lead", "pool of a lead", "marked"),
         "tokens by layer",
         "tokens by rms",
         "tokens by group",

@@ -74,7 +74,7 @@ def _tiles(
     tile: tuple[int, int],
 ) -> int | None:
     """Of a pair of segments; a single tile needs no table, and so no numpy."""
-    sizes = tuple(lengths.get(s.modality or "", s.tokens.max) for s in (query, key))
+    sizes = tuple(s.count(lengths) for s in (query, key))
     if mask == FULL:
         return -(-sizes[0] // tile[0]) * -(-sizes[1] // tile[1])
     if sizes[0] <= tile[0] and sizes[1] <= tile[1]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mmspec.compiler import ir
 from mmspec.verify.costs.halting import ends
-from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
-from mmspec.verify.costs.polynomial import BATCH
+from mmspec.verify.costs.part import NOTHING, Cost, Part, Sizes, keeps, linear, weights
+from mmspec.verify.costs.path import gives, path, reads
+from mmspec.verify.costs.polynomial import BATCH, Polynomial
 
 
 def costs(sizes: Sizes, head: ir.Head) -> Part:
@@ -30,12 +29,26 @@ def _pooled(sizes: Sizes, head: ir.Head, answer: ir.Classifier | ir.Regressor) -
     """
     value, stack = head.sources[0], sizes.plan.exits(head)
     exits = ends(stack) if stack else 1
-    cost = linear(BATCH, value.width, head.size, bias=True)
+    steps = answer.through
+    cost = linear(BATCH, steps[-1].outputs if steps else value.width, head.size, bias=True)
+    if steps:
+        cost += path(BATCH, steps, 1, 1) + keeps(BATCH * (value.width * reads(steps[0])))
+        cost += keeps(BATCH * (-steps[-1].outputs * gives(steps[-1])))
     cost = cost.repeated(1, exits)
     if answer.pool == "mean":
         return cost
     normed = sizes.rows(value) * (value.width * (exits - 1) * bool(stack and stack.final_norm))
-    return replace(cost, kept=sizes.keep(value) + normed)
+    return cost + keeps(_taken(sizes, value, answer.taken, exits) + normed)
+
+
+def _taken(sizes: Sizes, value: ir.Value, taken: ir.Taken, times: int = 1) -> Polynomial:
+    """What taking a token keeps besides that token: all of them, of which it is a part or a copy.
+
+    It is copied where its place is not the same in all samples.
+    """
+    held = {segment.modality or segment.leads for segment in value.segments}
+    is_copied = taken.mark is not None or (bool(taken.of) and len(held) > 1)
+    return sizes.keep(value) - BATCH * (0 if is_copied else value.width * times)
 
 
 def _language_model(sizes: Sizes, head: ir.Head) -> Cost:
@@ -51,8 +64,11 @@ def _language_model(sizes: Sizes, head: ir.Head) -> Cost:
 def _contrastive(sizes: Sizes, head: ir.Head) -> Cost:
     """Two projections of means, and the product of all samples with all samples."""
     cost = weights(1)
-    for value in head.sources:
+    assert isinstance(head.answer, ir.Contrastive)
+    pooled = zip(head.sources, head.answer.pooling, head.taken, strict=True)
+    for value, how, taken in pooled:
         cost += linear(BATCH, value.width, head.size, bias=False)
+        cost += keeps(NOTHING if how == "mean" else _taken(sizes, value, taken))
     flops = BATCH * BATCH * (2 * head.size)
     # Projections, their norms (raw and clamped), and the two sides and a scaled one of the product.
     return cost + Cost(dense=flops, useful=flops) + keeps(BATCH * (5 * head.size + 4))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mmspec.compiler import ir
 from mmspec.verify.costs.norm import norm
-from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
+from mmspec.verify.costs.part import NOTHING, Cost, Part, Sizes, keeps, linear, weights
 from mmspec.verify.costs.path import path
 from mmspec.verify.costs.polynomial import BATCH
 
@@ -13,8 +15,13 @@ def costs(sizes: Sizes, node: ir.Embed) -> Part:
     """Cost of one embedding."""
     position, width = node.sum.position, node.out.width
     learned = position.kind == "learned"
-    positions = node.out.segments[0].tokens.max + position.offset if learned else 0
-    cost = _tokens(sizes, node) + weights(positions * width)
+    positions = node.sum.lead + node.own.tokens.max + position.offset if learned else 0
+    cost = _tokens(sizes, node) + weights((positions + node.sum.lead) * width)
+    for one in node.sum.added:
+        cost += weights(one.codes * width)
+        if one.numbers:
+            mapped = linear(BATCH * sizes.among([node.own]), one.numbers, width, one.biased)
+            cost += replace(mapped, kept=NOTHING)
     if node.sum.norm is not None:
         cost += norm(sizes.rows(node.out), width, node.sum.norm)
     return cost.part(node.module, "modality", node.raw.name, node.stream)
@@ -32,7 +39,7 @@ def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
     if isinstance(raw, ir.Picture) and raw.stem:
         samples = BATCH * (node.modality not in sizes.absent)
         return path(samples, raw.stem, raw.height, raw.breadth)
-    cost = linear(sizes.rows(node.out), raw.inputs, width, bias=node.biased)
+    cost = linear(BATCH * sizes.among([node.own]), raw.inputs, width, bias=node.biased)
     if isinstance(raw, ir.Frames) and raw.patch == 1:
         return Cost(cost.parameters, cost.active, cost.dense, cost.useful)
     return cost

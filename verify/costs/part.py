@@ -116,7 +116,7 @@ class Sizes:
 
     def size(self, segment: ir.Segment) -> int | str:
         """Tokens of a segment: a number, or the name of a symbol."""
-        if segment.modality in self.absent:
+        if segment.modality in self.absent or segment.leads in self.absent:
             return 0
         return segment.tokens.max if segment.tokens.symbol is None else segment.tokens.symbol
 

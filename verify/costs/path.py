@@ -10,7 +10,9 @@ from mmspec.verify.costs.norm import norm
 from mmspec.verify.costs.part import Cost, keeps, linear
 from mmspec.verify.costs.polynomial import Polynomial
 
-_KEPT: Final = {"relu": (0, 1), "gelu": (1, 0), "gelu-tanh": (1, 0), "silu": (1, 0)}
+_KEPT: Final = {
+    **{"relu": (0, 1), "gelu": (1, 0), "gelu-tanh": (1, 0), "silu": (1, 0), "tanh": (0, 1)},
+}
 """Whether the backward of an activation keeps what it read, and what it gave."""
 
 
@@ -30,6 +32,16 @@ def path(samples: Polynomial, steps: ir.Path, rows: int, columns: int) -> Cost:
         is_kept = gives
         cost += keeps(size if gives else samples * 0)
     return cost
+
+
+def reads(step: ir.Step) -> bool:
+    """Whether the backward of a step keeps what it reads."""
+    return not isinstance(step, ir.ActivationStep) or bool(_KEPT.get(step.activation, (1, 0))[0])
+
+
+def gives(step: ir.Step) -> bool:
+    """Whether it keeps what it gives."""
+    return isinstance(step, ir.ActivationStep) and bool(_KEPT.get(step.activation, (1, 0))[1])
 
 
 def _step(tokens: Polynomial, step: ir.Step) -> tuple[Cost, bool, bool]:

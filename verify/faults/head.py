@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, heads, plan, source, told
-from mmspec.verify.faults.specs import CAPTION, CROSSED, JOINED, PREFIXED, ROUTED, TOWERS
+from mmspec.verify.faults.fault import Fault, heads, plan, reckoned, source, told
+from mmspec.verify.faults.specs import (
+    CAPTION,
+    CROSSED,
+    FRONTED,
+    JOINED,
+    PREFIXED,
+    ROUTED,
+    SIDES,
+    STEPPED,
+    TOWERS,
+)
 
 
 def _last(head: ir.Head) -> ir.Head:
@@ -16,12 +26,80 @@ def _last(head: ir.Head) -> ir.Head:
     return head
 
 
+def _alike(head: ir.Head) -> ir.Head:
+    if isinstance(head.answer, ir.Contrastive):
+        taken = head.answer.taken[0], ir.EVERY
+        return replace(head, answer=replace(head.answer, pooling=("first", "last"), taken=taken))
+    return head
+
+
+def _stepless(head: ir.Head) -> ir.Head:
+    answer = head.answer
+    if isinstance(answer, ir.Classifier | ir.Regressor):
+        return replace(head, answer=replace(answer, through=()))
+    return head
+
+
 def _sharp(head: ir.Head) -> ir.Head:
     is_smoothed = isinstance(head.loss, ir.CrossEntropy)
     return replace(head, loss=ir.CrossEntropy()) if is_smoothed else head
 
 
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "pool-of-another-lead",
+        "a head that takes one learned token takes the next",
+        FRONTED,
+        ("P59", "R1"),
+        source((r"image_btd\[:, :1\]", "image_btd[:, 1:2]")),
+    ),
+    Fault(
+        "mark-past-the-end",
+        "a token by its id is one that stands past its sample's length",
+        SIDES,
+        ("P59", "P13"),
+        source(
+            (
+                r"ids_bt == mark if valid_bt is None else valid_bt & \(ids_bt == mark\)",
+                "ids_bt == mark",
+            )
+        ),
+    ),
+    Fault(
+        "mark-of-another-id",
+        "a head takes the token of the next id",
+        SIDES,
+        ("P59", "R1"),
+        source((r"ids_bt == mark", "ids_bt == mark + 1")),
+    ),
+    Fault(
+        "sides-pool-alike",
+        "a contrastive head takes of a picture the last of all its tokens",
+        SIDES,
+        ("P59", "R1"),
+        plan(heads(_alike)),
+    ),
+    Fault(
+        "step-left-out",
+        "what was pooled goes through one step less",
+        STEPPED,
+        ("P59", "R1"),
+        source((r"torch\.tanh\(", "(")),
+    ),
+    Fault(
+        "step-not-counted",
+        "costs know no steps of heads",
+        STEPPED,
+        ("P54",),
+        reckoned(heads(_stepless)),
+    ),
+    Fault(
+        "mean-with-leads",
+        "a mean counts the learned tokens that lead others",
+        FRONTED,
+        ("P59", "R1"),
+        source((r"\(False, False, True, False, True\)", "(True, True, True, True, True)")),
+    ),
     Fault(
         "pool-first-is-last",
         "a head reads the last token and not the first",

@@ -27,7 +27,7 @@ class Matrices:
 
     def tokens(self, segment: ir.Segment) -> int:
         """How many there are."""
-        return self.lengths.get(segment.modality or "", segment.tokens.max)
+        return segment.count(self.lengths)
 
     @property
     def _columns(self) -> int:

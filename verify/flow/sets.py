@@ -109,7 +109,7 @@ def _geometry(plan: ir.Plan, origin: Origin) -> Geometry | None:
     if origin.kind == "stream":
         return None
     embeds = (node for node in plan.nodes if isinstance(node, ir.Embed))
-    return next(e.out.segments[0].geometry for e in embeds if e.modality == origin.name)
+    return next(e.own.geometry for e in embeds if e.modality == origin.name)
 
 
 def _steps(plan: ir.Plan) -> dict[str, ir.Input]:

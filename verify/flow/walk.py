@@ -100,13 +100,15 @@ class _Walk(Generic[R]):
 
     def _embed(self, node: ir.Embed) -> None:
         is_origin = self.origin == Origin("modality", node.modality)
-        make = self.algebra.own if is_origin else self.algebra.nothing
-        (segment,) = node.out.segments
-        reach, reads = Reach(make(segment)), node.raw.reads
-        if reads is not None:
-            how = f"a token of {segment.name} is made of others too (`{unparse(reads)}`)"
-            (reach,) = self._see((segment,), segment, reads, reach, how)
-        self._put(node.out, [reach])
+        own, nothing, row = self.algebra.own, self.algebra.nothing, []
+        for segment in node.out.segments:
+            make = own if is_origin and segment == node.own else nothing
+            row.append(Reach(make(segment)))
+        if (reads := node.raw.reads) is not None:
+            name = node.own.name
+            how = f"a token of {name} is made of others too (`{unparse(reads)}`)"
+            row[-1:] = self._see((node.own,), node.own, reads, row[-1], how)
+        self._put(node.out, row)
 
     def _row(self, value: ir.Value) -> list[Reach[R]]:
         return [self.state[value.name, segment.name] for segment in value.segments]

@@ -104,7 +104,7 @@ class _Trial:
         """How many tokens leave a stream."""
         (stack,) = (stack for stack in self.subject.plan.stacks() if stack.stream == stream)
         lengths = self.path.lengths
-        return sum(lengths.get(s.modality or "", s.tokens.max) for s in stack.out.segments)
+        return sum(s.count(lengths) for s in stack.out.segments)
 
     def _place(self, token: int) -> int:
         """Where a token of the segment stands in its stream."""
@@ -113,7 +113,7 @@ class _Trial:
         for segment in stacks[self.path.question.stream].out.segments:
             if segment.name == self.path.question.segment:
                 return place
-            place += self.path.lengths.get(segment.modality or "", segment.tokens.max)
+            place += segment.count(self.path.lengths)
         raise AssertionError(self.path.question)
 
     def _words(self, token: int, change: Change, difference: Tensor) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmspec.schema import modality as modalities
+from mmspec.schema.columns import Categories
 from mmspec.schema.spec import Spec
 from mmspec.verify.lab import lab
 from mmspec.verify.reference.modality import token_count
@@ -29,7 +30,18 @@ def altered(
         name: None if values is None else _altered(spec, batch, name, keep[name], amount, hidden)
         for name, values in batch.tensors.items()
     }
-    return replace(batch, tensors=changed)
+    added = {
+        name: _other_of(x, keep[name.split(".")[0]], spec, name) for name, x in batch.added.items()
+    }
+    return replace(batch, tensors=changed, added=added)
+
+
+def _other_of(given: Tensor, keep: Tensor, spec: Spec, name: str) -> Tensor:
+    """What else is given of tokens, changed for those that are not kept."""
+    modality, _, what = name.partition(".")
+    one = spec.modalities[modality].add[what]
+    other = (given + 1) % one.categories if isinstance(one, Categories) else given + 1
+    return torch.where(keep.reshape(*keep.shape, *[1] * (given.ndim - 2)), given, other)
 
 
 def _altered(
@@ -96,19 +108,24 @@ def resized(spec: Spec, batch: Inputs, sizes: Mapping[str, int]) -> Inputs:
     Lengths beyond the new size become it; targets of language models follow their tokens.
     """
     tensors, lengths = dict(batch.tensors), dict(batch.lengths)
-    targets, documents = dict(batch.targets), dict(batch.documents)
+    targets, documents, added = dict(batch.targets), dict(batch.documents), dict(batch.added)
     for name, size in sizes.items():
         values = tensors[name]
         if values is None:
             continue
         tensors[name] = _resized(values, size, 0)
         lengths[name] = lengths[name].clamp(max=size)
+        count = token_count(spec.modalities[name], size)
         if name in documents:
-            documents[name] = _resized(documents[name], token_count(spec.modalities[name], size), 0)
+            documents[name] = _resized(documents[name], count, 0)
+        for each in added:
+            if each.split(".")[0] == name:
+                added[each] = _resized(added[each], count, 0)
         for head in predicting(spec, name):
             if head in targets:
                 targets[head] = _resized(targets[head], size, 1)
-    return replace(batch, tensors=tensors, lengths=lengths, targets=targets, documents=documents)
+    batch = replace(batch, tensors=tensors, lengths=lengths, targets=targets)
+    return replace(batch, documents=documents, added=added)
 
 
 def _resized(values: Tensor, size: int, fill: int) -> Tensor:

@@ -138,10 +138,7 @@ def call(model: Any, case: Case, targets: bool = True) -> Any:
     """Call a model on a case."""
     lengths = {name: x for name, x in case.batch.lengths.items() if name not in case.untold}
     given = case.batch.targets if targets else None
-    tensors, documents = case.batch.tensors, case.batch.documents
-    packed = {name: ids for name, ids in documents.items() if tensors[name] is not None}
-    more = {"documents": packed} if packed else {}
-    return model(**tensors, lengths=lengths, targets=given, **more)
+    return model(**case.batch.tensors, lengths=lengths, targets=given, **case.batch.told)
 
 
 def _hooks(subject: Subject, made: nn.Module, seen: Seen) -> Iterator[Any]:
@@ -208,8 +205,9 @@ def reference(
     spec = subject.spec.model_copy(update={"streams": dry_streams, "modalities": dry_inputs})
     batch, w = case.batch, weights(subject, case) if given is None else given
     with torch.set_grad_enabled(gradients):
+        told = batch.documents, batch.added
         return run_reference(
-            spec, w, batch.tensors, batch.lengths, batch.targets, case.mode, record, batch.documents
+            spec, w, batch.tensors, batch.lengths, batch.targets, case.mode, record, *told
         )
 
 
@@ -241,12 +239,15 @@ def valid_source(subject: Subject, batch: Inputs, source: Source) -> Tensor:
 def _valid(subject: Subject, batch: Inputs, segments: Iterable[Segment]) -> Tensor:
     pieces = [torch.zeros(batch.batch, 0, dtype=torch.bool)]
     for segment in segments:
-        if segment.modality is None:
+        there = segment.modality or segment.leads
+        if there is None:
             pieces.append(torch.ones(batch.batch, segment.count or 0, dtype=torch.bool))
             continue
-        places = torch.arange(padded(subject.spec, batch, segment.modality))
-        counts = torch.tensor(counted(subject.spec, batch, segment.modality))
-        pieces.append(places < counts[:, None])
+        most, counts = padded(subject.spec, batch, there), counted(subject.spec, batch, there)
+        if segment.leads is not None:
+            most = (segment.count or 0) * bool(batch.tensors[there] is not None)
+            counts = [(segment.count or 0) * bool(count) for count in counts]
+        pieces.append(torch.arange(most) < torch.tensor(counts)[:, None])
     return torch.cat(pieces, 1)
 
 

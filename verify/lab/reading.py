@@ -54,7 +54,9 @@ def segments(data: Data, stream: str) -> list[str]:
 
 def of_source(data: Data, name: str, reader: str) -> list[str]:
     """Names of the runs of tokens that a source brings."""
-    return segments(data, name) if is_stream(data, name, reader) else [name]
+    if is_stream(data, name, reader):
+        return segments(data, name)
+    return [*(f"{name}.{lead}" for lead in data["modalities"][name].get("lead", ())), name]
 
 
 def attention(data: Data, stream: str, place: int, which: int) -> dict[str, Any]:
@@ -152,6 +154,8 @@ _CALLED: Final[Mapping[str, Callable[..., Any]]] = {"min": min, "max": max, "sqr
 
 def places(data: Data, name: str, count: int, documents: Ints | None = None) -> Places:
     """How the first tokens of a modality stand, by the text of the spec."""
+    if "." in name:
+        return Places(count, count)
     body = data["modalities"][name]
     if body["kind"] == "image":
         shape = tuple(size(data, side) // _cell(data, body) for side in body["size"])

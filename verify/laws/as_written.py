@@ -52,6 +52,8 @@ def _counts(subject: Subject, case: Case, sample: int | None, reader: str = "") 
             found[name] = lab.padded(spec, case.batch, name)
         else:
             found[name] = token_count(modality, int(case.batch.lengths[name][sample]))
+        for lead, count in modality.lead.items():
+            found[f"{name}.{lead}"] = count * bool(found[name])
     for name, stream in spec.streams.items():
         if stream.source.own_tokens and name != reader:
             found[name] = stream.source.own_tokens

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from hypothesis import strategies as st
 
+from mmspec.schema.columns import Categories
 from mmspec.schema.stream import Stream
 from mmspec.verify import costs as costing
 from mmspec.verify.lab import lab
@@ -119,7 +120,17 @@ def _inputs(subject: Subject, sizes: Sizes) -> Inputs:
         dtype = torch.int64 if modality.ids else torch.float32
         tensors[name] = torch.empty(b, *modality.shape(n), dtype=dtype, device="meta")
     lengths = {name: torch.full((sizes.batch,), n) for name, n in sizes.raw.items()}
-    return Inputs(tensors, lengths, {}, sizes.batch, "zeros", 0)
+    added = {
+        f"{name}.{what}": torch.zeros(
+            *(sizes.batch, token_count(modality, sizes.raw[name])),
+            *(() if isinstance(one, Categories) else (one.numbers,)),
+            dtype=torch.int64 if isinstance(one, Categories) else torch.float32,
+            device="meta",
+        )
+        for name, modality in subject.spec.modalities.items()
+        for what, one in modality.add.items()
+    }
+    return Inputs(tensors, lengths, {}, sizes.batch, "zeros", 0, added=added)
 
 
 def _flops(subject: Subject, sizes: Sizes) -> None:
@@ -128,7 +139,7 @@ def _flops(subject: Subject, sizes: Sizes) -> None:
         made = subject.model_class().train()
     batch = _inputs(subject, sizes)
     with torch.no_grad(), lab.dry(made), FlopCounter() as counter:
-        made(**batch.tensors)
+        made(**batch.tensors, **batch.told)
     at = costing.tokens(subject.plan, sizes.raw) | {"B": sizes.batch}
     forms = costing.costs(subject.plan)
     _equal("FLOPs", int(forms.flops_dense.evaluate(at)), counter.total, "by the closed form")

@@ -55,10 +55,10 @@ class _Text:
         prompt = torch.tensor(self.cut.prompt)
         most = int(prompt.max())
         tensors = {**case.batch.tensors, name: self.ids[:, :most]}
-        packed = {n: x for n, x in case.batch.documents.items() if tensors[n] is not None}
-        if name in packed:  # by another stream than the one that decodes
-            packed[name] = packed[name][:, :most]
-        more = {"documents": packed} if packed else {}
+        more = {
+            what: {n: x[:, :most] if n.split(".")[0] == name else x for n, x in given.items()}
+            for what, given in case.batch.told.items()
+        }
         lengths = {**case.batch.lengths, name: prompt}
         return self.steps.prefill(self.model, **tensors, lengths=lengths, **more)[1]
 
@@ -68,8 +68,12 @@ class _Text:
 
     def decode(self, at: Tensor, cache: Any, rows: Sequence[int] | None = None) -> Any:
         """Logits of the tokens at these places, of some samples, and the cache after them."""
-        ids = self.ids.gather(1, at)
-        return self.steps.decode(self.model, ids if rows is None else ids[list(rows)], cache)
+        ids, chosen = self.ids.gather(1, at), slice(None) if rows is None else list(rows)
+        given = self.cut.case.batch.added.items()
+        added = {n: x for n, x in given if n.split(".")[0] == self._name}
+        row = torch.arange(len(at))[:, None]
+        more = {"added": {n: x[row, at][chosen] for n, x in added.items()}} if added else {}
+        return self.steps.decode(self.model, ids[chosen], cache, **more)
 
     @property
     def _name(self) -> str:

@@ -18,10 +18,12 @@ from mmspec.verify.reference import halting
 from mmspec.verify.subject import Subject
 
 _STRANGER = "zz_unknown"
+_NAMED = tuple("dims modalities streams heads objectives add lead columns attention".split())
+"""Keys of mappings whose own keys are names, or pairs."""
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
 _MODALITY: dict[str, Any] = {"position": "none", "optional": False, "scale": 1.0, "bias": True}
-_MODALITY["norm"] = {"kind": "none"}
+_MODALITY |= {"norm": {"kind": "none"}, "add": {}, "lead": {}}
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("modality", "tokens"): _MODALITY,
     ("modality", "image"): {**_MODALITY, "channels": 3},
@@ -77,8 +79,7 @@ def _strict(law: Law, subject: Subject, search: Search) -> Outcome:
     """An unknown key is refused wherever the spec has keys of its own."""
     document, tried = subject.document, 0
     for keys, value in _places(document.data):
-        named = keys and keys[-1] in ("dims", "modalities", "streams", "heads", "objectives")
-        if not isinstance(value, dict) or named or (keys and keys[-1] in ("columns", "attention")):
+        if not isinstance(value, dict) or (keys and keys[-1] in _NAMED):
             continue
         data = copy.deepcopy(document.data)
         _at(data, keys)[_STRANGER] = 1

@@ -73,6 +73,7 @@ def influences(subject: Subject, seen: lab.Seen, token: Token) -> dict[str, Tens
     found: dict[str, Tensor] = {}
     for (name, _), leaf, gradient in zip(given, leaves, gradients, strict=True):
         size = leaf.new_zeros(leaf.shape[:2]) if gradient is None else gradient.abs().amax(-1)
+        size = size[:, sum(subject.spec.modalities[name].lead.values()) :]
         found[name] = size + found[name] if name in found else size
     return found
 

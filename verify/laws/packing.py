@@ -19,7 +19,7 @@ from mmspec.verify.lab.search import Vacuous, tried
 from mmspec.verify.law import Law
 from mmspec.verify.outcome import Broken
 from mmspec.verify.reference import packing
-from mmspec.verify.reference.modality import step, token_count
+from mmspec.verify.reference.modality import segment_count, step, token_count
 from mmspec.verify.strategies import Inputs, inputs
 from mmspec.verify.subject import Subject
 
@@ -89,13 +89,16 @@ def _whole(spec: Spec, batch: Inputs, names: list[str]) -> Inputs:
 
 def _shared(batch: Inputs, names: list[str]) -> Inputs:
     """The batch with the first sample's contents in all of them, but of what is packed."""
-    tensors, lengths = dict(batch.tensors), dict(batch.lengths)
+    tensors, lengths, added = dict(batch.tensors), dict(batch.lengths), dict(batch.added)
+    for what, given in batch.added.items():
+        if what.split(".")[0] not in names:
+            added[what] = given[:1].expand(given.shape).contiguous()
     for name, values in batch.tensors.items():
         if name not in names:
             lengths[name] = lengths[name][:1].expand(batch.batch).contiguous()
             if values is not None:
                 tensors[name] = values[:1].expand(values.shape).contiguous()
-    return replace(batch, tensors=tensors, lengths=lengths)
+    return replace(batch, tensors=tensors, lengths=lengths, added=added)
 
 
 def _together(spec: Spec, packed: Packed) -> Inputs:
@@ -103,7 +106,7 @@ def _together(spec: Spec, packed: Packed) -> Inputs:
     batch, count = packed.case.batch, len(packed.orders)
     found = batch.select([0] * count)
     tensors, lengths, targets = dict(found.tensors), dict(found.lengths), dict(found.targets)
-    documents = {}
+    documents, added = {}, dict(found.added)
     for name in packing.packed(spec):
         values, sizes = batch.tensors[name], [int(n) for n in batch.lengths[name]]
         if values is None:
@@ -119,11 +122,12 @@ def _together(spec: Spec, packed: Packed) -> Inputs:
                 for order in packed.orders
             ]
         ).reshape(count, -1)
+        for what in (what for what in added if what.split(".")[0] == name):
+            added[what] = _rows(batch.added[what], packed.orders, each, more)
         for head in predicting(spec, name):
             targets[head] = _rows(batch.targets[head], packed.orders, sizes, more)
-    return replace(
-        found, tensors=tensors, lengths=lengths, targets=targets, documents=documents, batch=count
-    )
+    found = replace(found, tensors=tensors, lengths=lengths, targets=targets, batch=count)
+    return replace(found, documents=documents, added=added)
 
 
 def _rows(
@@ -164,10 +168,8 @@ def _places(
     for document in order:
         start, found = 0, list[int]()
         for segment in lab.wiring(subject).segments[stream]:
-            if segment.modality is None:
-                each = [segment.count or 0] * batch.batch
-            else:
-                each = lab.counted(spec, batch, segment.modality)
+            raw = map(batch.raw, range(batch.batch))
+            each = [segment_count(spec, segment, lengths) for lengths in raw]
             if segment.modality in names:
                 begin = start + sum(each[i] for i in order[: order.index(document)])
                 found += range(begin, begin + each[document])

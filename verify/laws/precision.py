@@ -62,7 +62,8 @@ def low_batch(batch: Inputs) -> Inputs:
         name: values if values is None or not values.is_floating_point() else values.to(LOW)
         for name, values in batch.tensors.items()
     }
-    return replace(batch, tensors=tensors)
+    added = {n: x.to(LOW) if x.is_floating_point() else x for n, x in batch.added.items()}
+    return replace(batch, tensors=tensors, added=added)
 
 
 def _placed(subject: Subject) -> bool:

@@ -17,7 +17,7 @@ from mmspec.verify.lab.reach import reach
 from mmspec.verify.lab.search import Vacuous, tried
 from mmspec.verify.law import Law
 from mmspec.verify.outcome import Broken
-from mmspec.verify.reference.modality import longest, step, token_count
+from mmspec.verify.reference.modality import longest, segment_count, step
 from mmspec.verify.strategies import Inputs
 from mmspec.verify.subject import Subject
 
@@ -89,11 +89,7 @@ def _left(subject: Subject, cut: Cut, stream: str, sample: int) -> Tensor:
     """Which valid tokens of a stream are still there after the cut: bool [n]."""
     pieces = [torch.zeros(0, dtype=torch.bool)]
     for segment in lab.wiring(subject).segments[stream]:
-        if segment.modality is None:
-            pieces.append(torch.ones(segment.count or 0, dtype=torch.bool))
-            continue
-        modality = subject.spec.modalities[segment.modality]
-        count = token_count(modality, int(cut.case.batch.lengths[segment.modality][sample]))
+        count = segment_count(subject.spec, segment, cut.case.batch.raw(sample))
         limit = cut.left if segment.modality == cut.modality else count
         pieces.append(torch.arange(count) < limit)
     return torch.cat(pieces)

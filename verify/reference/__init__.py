@@ -3,7 +3,8 @@
 It reads the Spec, never the Plan, and shares no code with what is emitted. No padding exists here:
 each sample runs alone at its true length, and the results are put together afterwards.
 
-    run(spec, weights, inputs, lengths, targets, mode="eval", record=False, documents) -> Result
+    run(spec, weights, inputs, lengths, targets, mode="eval", record=False, documents, added)
+        -> Result
         weights: name -> tensor, as in the emitted model's `state_dict()` (made float64 here;
         gradients flow to those given); inputs: modality -> tensor or None; lengths: modality ->
         int64 [B] in raw units; targets: head -> tensor; mode "train" or "eval"; documents:

@@ -96,5 +96,7 @@ def activate(kind: str, x: Tensor) -> Tensor:
         return torch.where(x > 0, x, torch.zeros_like(x))
     if kind == "silu":
         return x * sigmoid(x)
+    if kind == "tanh":
+        return torch.tanh(x)
     assert kind == "quick-gelu", kind
     return x * sigmoid(1.702 * x)

@@ -17,7 +17,7 @@ from mmspec.schema.wiring import Segment, resolve
 from mmspec.verify.reference.arithmetic import softmax
 from mmspec.verify.reference.layers import attending, setting
 from mmspec.verify.reference.masks import sight
-from mmspec.verify.reference.modality import layout, longest, token_count
+from mmspec.verify.reference.modality import layout, segment_count
 from mmspec.verify.reference.places import Layout, Side
 
 CAUSAL = Pattern("causal")
@@ -135,12 +135,11 @@ def _sides(
 ) -> Sides:
     found = []
     for segment in segments:
+        count = segment_count(spec, segment, lengths)
         if segment.modality is None:
-            assert segment.count is not None
-            found.append(Side(segment.name, segment.count, Layout(segment.count)))
+            found.append(Side(segment.name, count, Layout(segment.count or 0)))
         else:
             modality = spec.modalities[segment.modality]
-            count = token_count(modality, lengths.get(segment.modality, longest(modality)))
             ids = tuple(documents.get(segment.modality, ()))[:count]
             found.append(Side(segment.name, count, layout(modality), ids))
     return tuple(found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, Literal
 
+from mmspec.schema.columns import Categories
 from mmspec.schema.fusion import Transformer
 from mmspec.schema.init import FanIn, Gpt2, TruncatedNormal
 from mmspec.schema.modality import Modality, Table
@@ -84,7 +85,7 @@ def _fixed(spec: Spec, name: str) -> Start | None:
         return Start("constant", 0.0)
     if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
         return _first(modality.norm, last)
-    if re.search(r"\.stem\.norm(_\d+)?$", module):
+    if re.search(r"\.(stem|through)\.norm(_\d+)?$", module):
         return Start("constant", float(last == "weight"))
     if scaled := _SCALED.fullmatch(module):
         every = steps(setting(spec.streams[scaled["stream"]], int(scaled["block"])))
@@ -138,11 +139,20 @@ def _embedded(spec: Spec, module: str) -> Modality | None:
     return None
 
 
+def _is_code(spec: Spec, module: str) -> bool:
+    """Whether a module makes vectors of codes that are given of a modality's tokens."""
+    embedding, _, what = module.rpartition(".added_")
+    modality = _embedded(spec, embedding)
+    return modality is not None and isinstance(modality.add.get(what), Categories)
+
+
 def _by_inputs(spec: Spec, name: str, shapes: Shapes) -> Start:
     """fan-in: linears by their inputs, tables and what is added to tokens small."""
     module, _, last = name.rpartition(".")
     is_table = isinstance(_embedded(spec, module), Table)
-    if last in ("position", "queries", "source") or module.endswith(".table"):
+    if last in ("position", "lead", "queries", "source") or module.endswith(".table"):
+        return Start("normal", _SMALL)
+    if _is_code(spec, module):
         return Start("normal", _SMALL)
     if module.endswith(".categories") or (last == "weight" and is_table):
         return Start("normal", 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -11,7 +11,10 @@ from torch import Tensor
 
 from mmspec.schema import modality as kinds
 from mmspec.schema.bias import of_rows
+from mmspec.schema.columns import Categories
 from mmspec.schema.position import Learned, Sincos
+from mmspec.schema.spec import Spec
+from mmspec.schema.wiring import Segment
 from mmspec.verify.reference import ngrams, path
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
 from mmspec.verify.reference.norm import normalise
@@ -50,6 +53,15 @@ def longest(modality: kinds.Modality) -> int:
     return modality.length.max if isinstance(modality, kinds.Varying) else 1
 
 
+def segment_count(spec: Spec, segment: Segment, raw: Mapping[str, int]) -> int:
+    """Tokens of a segment in a sample; raw: lengths by modality, the longest where not named."""
+    if segment.modality is not None:
+        modality = spec.modalities[segment.modality]
+        return token_count(modality, raw.get(segment.modality, longest(modality)))
+    assert segment.count is not None, segment
+    return segment.count if segment.leads is None or raw.get(segment.leads, 1) else 0
+
+
 def layout(modality: kinds.Modality) -> Layout:
     """How the tokens of a modality stand."""
     most = max_tokens(modality)
@@ -78,12 +90,19 @@ def made_of(modality: kinds.Modality, length: int) -> Tensor:
 
 
 def embed(
-    modality: kinds.Modality, w: Weights, values: Tensor, length: int, places: Sequence[int]
+    modality: kinds.Modality,
+    w: Weights,
+    values: Tensor,
+    length: int,
+    told: tuple[Sequence[int], Mapping[str, Tensor]],
 ) -> Tensor:
-    """Tokens [n, D] of one sample: its values without the batch axis, and its raw length.
+    """Tokens [n, D] of one sample, behind those that lead them.
 
-    places: the positions of its tokens.
+    values: its values without the batch axis; length: its raw length.
+
+    told: the positions of its tokens, and what else is given of each by name.
     """
+    places, added = told
     if isinstance(modality, kinds.Tokens):
         x = w["table.weight"][values[:length]]
         if modality.ngrams is not None:
@@ -96,7 +115,18 @@ def embed(
         x = _frames(modality, w, values[:length])
     else:
         x = _table(modality, w, values)
-    x = modality.scale * (x + _position(modality, w, places, x.shape[1]))
+    for name in modality.add:
+        x = x + _added(modality, w, name, added.get(name), x.shape[0])
+    lead = sum(modality.lead.values())
+    if isinstance(modality.position, Learned):
+        x = torch.cat([w["lead"], x]) if lead else x
+        offset = modality.position.offset
+        rows = [*range(lead), *(lead + t for t in places)]
+        x = x + w["position"][[offset + row for row in rows]]
+    else:
+        x = x + _position(modality, places, x.shape[1])
+        x = torch.cat([w["lead"], x]) if lead else x
+    x = modality.scale * x
     return normalise(x, w.at("norm"), modality.norm, of_rows(modality.bias, "norm"))
 
 
@@ -144,7 +174,7 @@ def _frames(frames: kinds.Frames, w: Weights, values: Tensor) -> Tensor:
 def _table(table: kinds.Table, w: Weights, row: Tensor) -> Tensor:
     tokens, numbers, offset = [], 0, 0
     for value, column in zip(row.to(torch.float64), table.columns.values(), strict=True):
-        if isinstance(column, kinds.Categories):
+        if isinstance(column, Categories):
             tokens.append(w["categories.weight"][offset + int(value)])
             offset += column.categories
         else:
@@ -155,11 +185,23 @@ def _table(table: kinds.Table, w: Weights, row: Tensor) -> Tensor:
     return torch.stack(tokens)
 
 
-def _position(modality: kinds.Modality, w: Weights, places: Sequence[int], width: int) -> Tensor:
-    """What is added to tokens at these positions: [n, D]."""
+def _added(
+    modality: kinds.Modality, w: Weights, name: str, given: Tensor | None, count: int
+) -> Tensor:
+    """What is added to each token for what else is given of it: [count, D]; not given, it is 0."""
+    kind, own = modality.add[name], w.at(f"added_{name}")
+    if isinstance(kind, Categories):
+        codes = [0] * count if given is None else given[:count].tolist()
+        return own["weight"][codes]
+    numbers = torch.zeros(count, kind.numbers, dtype=torch.float64)
+    if given is not None:
+        numbers = given[:count].to(torch.float64)
+    return linear(numbers, own, of_rows(modality.bias, "patch"))
+
+
+def _position(modality: kinds.Modality, places: Sequence[int], width: int) -> Tensor:
+    """What no weight adds to tokens at these positions: [n, D]."""
     position = modality.position
-    if isinstance(position, Learned):
-        return w["position"][[t + position.offset for t in places]]
     if isinstance(position, Sincos):
         return torch.stack([waves(t, width, position) for t in places])  # pyright: ignore[reportArgumentType]
     if position.kind == "sincos-2d":
@@ -215,11 +257,19 @@ def shapes(modality: kinds.Modality, width: int) -> Shapes:
         found |= linear_shapes("frames", modality.patch * modality.features, width, bias)
     else:
         columns = modality.columns.values()
-        codes = [c.categories for c in columns if isinstance(c, kinds.Categories)]
+        codes = [c.categories for c in columns if isinstance(c, Categories)]
         numbers = len(modality.columns) - len(codes)
         found |= {"weight": (numbers, width)} if numbers else {}
         found |= {"bias": (numbers, width)} if numbers and bias else {}
         found |= {"categories.weight": (sum(codes), width)} if codes else {}
+    for name, one in modality.add.items():
+        if isinstance(one, Categories):
+            found[f"added_{name}.weight"] = (one.categories, width)
+        else:
+            found |= linear_shapes(f"added_{name}", one.numbers, width, bias)
     if isinstance(modality.position, Learned):
-        found["position"] = (max_tokens(modality) + modality.position.offset, width)
+        rows = sum(modality.lead.values()) + max_tokens(modality)
+        found["position"] = (rows + modality.position.offset, width)
+    if modality.lead:
+        found["lead"] = (sum(modality.lead.values()), width)
     return found | norm_shapes("norm", width, modality.norm, of_rows(modality.bias, "norm"))

@@ -13,6 +13,7 @@ from mmspec.schema import head as heads
 from mmspec.schema.attention import Attention
 from mmspec.schema.check import token_segment
 from mmspec.schema.objective import Objective
+from mmspec.schema.pool import is_lead, mark
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Source, Wiring, resolve
@@ -29,6 +30,7 @@ from mmspec.verify.reference import (
 )
 from mmspec.verify.reference.arithmetic import INPUT, Passed, Weights, linear
 from mmspec.verify.reference.layers import attending, crossing, feeding, setting
+from mmspec.verify.reference.places import Layout
 from mmspec.verify.reference.sequence import Run, Sequence, joined, with_tokens
 from mmspec.verify.reference.shapes import embedding_name
 
@@ -58,14 +60,14 @@ def run(
     mode: Mode = "eval",
     record: bool = False,
     documents: Mapping[str, Tensor] | None = None,
+    added: Mapping[str, Tensor] | None = None,
 ) -> Result:
     """The meaning of a batch; a modality without `lengths` is wholly present in every sample."""
     dropouts = [one.of.dropout for s in spec.streams.values() for one in s.every]
     dropouts += [one.drops for one in spec.modalities.values()]
     assert mode == "eval" or not any(dropouts), "dropout"
-    meaning = _Meaning(
-        spec, Weights(weights), inputs, lengths or {}, documents or {}, mode == "train", record
-    )
+    told = lengths or {}, documents or {}, added or {}
+    meaning = _Meaning(spec, Weights(weights), inputs, *told, mode == "train", record)
     passed = Passed(meaning.batch)
     if record:
         meaning.weights = replace(meaning.weights, passed=passed)
@@ -104,6 +106,7 @@ class _Meaning:
     inputs: Inputs
     lengths: Mapping[str, Tensor]
     documents: Mapping[str, Tensor]
+    added: Mapping[str, Tensor]
     training: bool
     record: bool
     sequences: dict[str, list[Sequence]] = field(default_factory=dict)
@@ -174,10 +177,18 @@ class _Meaning:
         if length:
             values = self.inputs[source.name]
             assert values is not None
-            tokens = modality.embed(config, w, values[sample], length, places)
+            added = {
+                name: self.added[f"{source.name}.{name}"][sample]
+                for name in config.add
+                if f"{source.name}.{name}" in self.added
+            }
+            tokens = modality.embed(config, w, values[sample], length, (places, added))
         tokens = w.note(tokens)
-        turns = places if config.position.kind == "rotary" else ()
-        return (Run(source.name, tokens, modality.layout(config), ids, turns),)
+        turns, runs = places if config.position.kind == "rotary" else (), []
+        for lead, count in config.lead.items():
+            first, tokens = tokens[:count], tokens[count:]
+            runs.append(Run(f"{source.name}.{lead}", first, Layout(count)))
+        return (*runs, Run(source.name, tokens, modality.layout(config), ids, turns))
 
     def _documents(self, name: str, sample: int) -> tuple[int, ...]:
         """The document of each token of a modality, none where no documents are given."""
@@ -207,9 +218,13 @@ class _Meaning:
         places = [made[id(kind)] for kind in layers]
         decider = config.halting.decider if config.halting else None
         blocks = halting.Blocks(config, w, places)
-        return halting.run(
-            joined(fused), blocks, self.training, lambda x: self._read(decider or "", x)
-        )
+
+        def classify(x: Tensor) -> Tensor:
+            assert decider is not None, name
+            (pool,) = self.spec.heads[decider].pools
+            return self._read(decider, self._pooled(pool, with_tokens(fused, x), sample))
+
+        return halting.run(joined(fused), blocks, self.training, classify)
 
     def _note_routing(self, name: str) -> None:
         """Balance and load over the batch, of every layer as often as it ran."""
@@ -248,6 +263,26 @@ class _Meaning:
         """A pooled head's output for one sample."""
         return head.read(self.spec.heads[name], self.weights.at(f"{name}_head"), x)
 
+    def _pooled(self, pool: str, sequence: Sequence, sample: int) -> Tensor:
+        """The tokens of a stream that a head pools."""
+        led = [run for run in sequence if "." in run.segment]
+        if is_lead(pool):
+            return joined(tuple(run for run in led if run.segment.endswith(f".{pool}")))
+        own = tuple(run for run in sequence if run not in led)
+        if (number := mark(pool)) is None:
+            return joined(own)
+        ids = self.inputs[own[0].segment]
+        found = [] if ids is None else ids[sample, : own[0].count].tolist()
+        return own[0].tokens[[t for t, each in enumerate(found) if each == number]]
+
+    def _sides(self, name: str) -> list[list[Tensor]]:
+        """Of each stream that a head pools, those tokens by sample."""
+        head = self.spec.heads[name]
+        return [
+            [self._pooled(pool, run, x) for x, run in enumerate(self.sequences[stream])]
+            for stream, pool in zip(heads.sources(head), head.pools, strict=True)
+        ]
+
     def _tokens(self, name: str, segment: str | None = None) -> list[Tensor]:
         """The tokens of a stream by sample, or of a segment of it."""
         if segment is None:
@@ -265,7 +300,12 @@ class _Meaning:
             table = w["output.weight"] if not config.is_tied else self._table(segment)
             values = self.inputs.get(segment)
             padded = 0 if values is None else values.shape[1]
-        sides = [self._tokens(stream, segment) for stream in heads.sources(config)]
+        if config.pools:
+            sides = self._sides(name)
+            if len(sides) == 1:
+                return torch.stack([self._read(name, x) for x in sides[0]])
+        else:
+            sides = [self._tokens(stream, segment) for stream in heads.sources(config)]
         return head.answer(config, w, sides, table, padded)
 
     def _segment(self, config: heads.Head) -> str | None:
@@ -307,6 +347,10 @@ class _Meaning:
             return objective.cross_entropy(output, target, smoothing)
         losses = []
         for exits in zip(*passed, strict=True):
-            logits = torch.stack([self._read(name, x) for x in exits])
+            (pool,), read = self.spec.heads[name].pools, []
+            for sample, x in enumerate(exits):
+                sequence = with_tokens(self.sequences[stream][sample], x)
+                read.append(self._pooled(pool, sequence, sample))
+            logits = torch.stack([self._read(name, x) for x in read])
             losses.append(objective.cross_entropy(logits, target, smoothing))
         return objective.mean(losses)

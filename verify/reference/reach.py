@@ -71,11 +71,17 @@ class _Walk:
         found: dict[str, Tensor] = {}
         for name in graph.order:
             sources = [
-                found[source.name] if source.is_stream else own[columns[source.name]]
+                found[source.name] if source.is_stream else self._own(source.name, own, columns)
                 for source in graph.sources[name]
             ]
             found[name] = self._stream(name, self._fused(name, sources), found)
         return Reach(columns, found)
+
+    def _own(self, name: str, own: Tensor, columns: Mapping[str, slice]) -> Tensor:
+        """Tokens of a modality as they are embedded; those that lead them depend on nothing."""
+        rows = own[columns[name]]
+        lead = sum(self.spec.modalities[name].lead.values()) * bool(self.raw[name])
+        return torch.cat([torch.zeros(lead, own.shape[1], dtype=torch.bool), rows])
 
     def _fused(self, name: str, sources: list[Tensor]) -> Tensor:
         fusion, width = self.spec.streams[name].source, sources[0].shape[1]

@@ -22,11 +22,10 @@ def expected_weights(spec: Spec) -> Shapes:
         found |= _sources(spec, wiring, name)
         found |= _below(f"{name}_fusion", fusion.shapes(spec.streams[name]))
         found |= _below(f"{name}_stream", _stream(spec, wiring, name))
-    widths = {name: config.width for name, config in spec.streams.items()}
     for name, config in spec.heads.items():
         segment = token_segment(spec, wiring, config)
         vocab = 0 if segment is None else spec.modalities[segment].ids
-        found |= _below(f"{name}_head", head.shapes(config, widths, vocab))
+        found |= _below(f"{name}_head", head.shapes(config, spec.streams, vocab))
     return found
 
 

@@ -18,7 +18,7 @@ from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import resolve
 from mmspec.verify.reference import packing
 from mmspec.verify.reference.layers import changed
-from mmspec.verify.reference.modality import longest, step, token_count
+from mmspec.verify.reference.modality import longest, segment_count, step
 from mmspec.verify.reference.reach import reach
 
 _NEAR: Final = 16
@@ -69,8 +69,7 @@ def _told(asked: _Asked) -> frozenset[int]:
     for segment in resolve(spec).segments[asked.stream]:
         if segment.name == asked.segment:
             break
-        modality = spec.modalities[segment.modality] if segment.modality else None
-        start += token_count(modality, raw[segment.name]) if modality else segment.count or 0
+        start += segment_count(spec, segment, raw)
     rows = connections.of(asked.stream, asked.segment)[start:]
     return frozenset(k for k in range(asked.begin + 1, asked.count) if rows[k - 1][k])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,26 +16,38 @@ NAMES = {
 }
 
 
-def pooled() -> SearchStrategy[dict[str, Any]]:
-    """A classifier or a regressor, without its `from`."""
-    return st.one_of(classifier(), _regressor())
+_PATHS: tuple[Any, ...] = (
+    ["linear(7)", "tanh"],
+    ["norm(0.1)", "linear(8)", "gelu"],
+    ["linear(9, bias=false)", "quick-gelu", {"kind": "linear", "features": 5}, "relu"],
+)
+"""Steps before an output."""
+POOLS = ("mean", "first", "last")
+
+
+def pooled(more: Sequence[str] = ()) -> SearchStrategy[dict[str, Any]]:
+    """A classifier or a regressor, without its `from`; more: further pools of what it reads."""
+    return st.one_of(classifier(more), _regressor(more))
 
 
 @st.composite
-def classifier(draw: st.DrawFn) -> dict[str, Any]:
-    """A classifier, without its `from`."""
-    return {"kind": "classifier", "classes": draw(st.sampled_from([5, 2, 7]))} | draw(_pool())
+def classifier(draw: st.DrawFn, more: Sequence[str] = ()) -> dict[str, Any]:
+    """A classifier, without its `from`; more: further pools of what it reads."""
+    classes = draw(st.sampled_from([5, 2, 7]))
+    return {"kind": "classifier", "classes": classes} | draw(_pool(more))
 
 
 @st.composite
-def _regressor(draw: st.DrawFn) -> dict[str, Any]:
-    return {"kind": "regressor", "outputs": draw(st.integers(1, 3))} | draw(_pool())
+def _regressor(draw: st.DrawFn, more: Sequence[str]) -> dict[str, Any]:
+    return {"kind": "regressor", "outputs": draw(st.integers(1, 3))} | draw(_pool(more))
 
 
 @st.composite
-def _pool(draw: st.DrawFn) -> dict[str, Any]:
-    pool = draw(st.sampled_from([None, "mean", "first", "last"]))
-    return {"pool": pool} if pool else {}
+def _pool(draw: st.DrawFn, more: Sequence[str]) -> dict[str, Any]:
+    pool = draw(st.sampled_from([None, *POOLS, *more]))
+    path = draw(st.sampled_from([None, None, None, *_PATHS]))
+    found = {"pool": pool, "through": path}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 @st.composite
@@ -50,11 +63,16 @@ def language_model(draw: st.DrawFn, segments: list[str], tieable: set[str]) -> d
 
 
 @st.composite
-def contrastive(draw: st.DrawFn, streams: list[str]) -> dict[str, Any]:
-    """A contrastive head of two of these streams."""
-    sides = draw(st.lists(st.sampled_from(streams), min_size=2, max_size=2, unique=True))
+def contrastive(draw: st.DrawFn, streams: dict[str, list[str]]) -> dict[str, Any]:
+    """A contrastive head of two of these streams, which have further pools."""
+    names = st.sampled_from([*streams])
+    sides = draw(st.lists(names, min_size=2, max_size=2, unique=True))
     body: dict[str, Any] = {"kind": "contrastive", "from": sides}
     body["width"] = draw(st.sampled_from([3, 8]))
+    if draw(st.sampled_from([False, False, True])):
+        named = draw(st.sets(st.sampled_from(sides), min_size=1))
+        pools = {x: draw(st.sampled_from([*POOLS, *streams[x]])) for x in sides if x in named}
+        body["pool"] = pools if draw(st.booleans()) else draw(st.sampled_from(POOLS))
     if draw(st.booleans()):
         body["temperature"] = 0.5
     return body

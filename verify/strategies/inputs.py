@@ -11,8 +11,10 @@ from torch import Tensor
 
 from mmspec.schema import modality as modalities
 from mmspec.schema.check import token_segment
+from mmspec.schema.columns import Categories
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import resolve
+from mmspec.verify.reference.modality import token_count
 from mmspec.verify.reference.packing import packed
 from mmspec.verify.strategies import contents, packing
 
@@ -23,7 +25,8 @@ IGNORED = -100
 class Inputs:
     """A batch: `tensors` by modality (None: absent in all), raw `lengths` [B], `targets` by head.
 
-    documents: of each token of what is packed, int64 [B, tokens] by modality.
+    documents: of each token of what is packed, int64 [B, tokens] by modality; added: what else is
+    given of tokens, [B, tokens, ...] by modality and name, `text.segment`.
     What stands at or past a sample's length is as random as what stands before it.
     """
 
@@ -34,6 +37,15 @@ class Inputs:
     law: str
     seed: int
     documents: dict[str, Tensor] = field(default_factory=dict)
+    added: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, dict[str, Tensor]]:
+        """What a model is given beside tensors, lengths and targets, of modalities that it has."""
+        packed = {n: ids for n, ids in self.documents.items() if self.tensors[n] is not None}
+        added = {n: x for n, x in self.added.items() if self.tensors[n.split(".")[0]] is not None}
+        both = {"documents": packed, "added": added}
+        return {name: given for name, given in both.items() if given}
 
     def raw(self, sample: int) -> dict[str, int]:
         """The raw length of every modality in a sample."""
@@ -46,6 +58,7 @@ class Inputs:
             for name, values in self.tensors.items()
         ]
         parts += [f"documents of {name} {ids.tolist()}" for name, ids in self.documents.items()]
+        parts += [f"{name} {x.tolist()}" for name, x in self.added.items()]
         return f"batch of {self.batch}: {', '.join(parts)}; contents: {self.law}, seed {self.seed}"
 
     def __repr__(self) -> str:
@@ -62,6 +75,7 @@ class Inputs:
             self.law,
             self.seed,
             {name: x[rows] for name, x in self.documents.items()},
+            {name: x[rows] for name, x in self.added.items()},
         )
 
 
@@ -114,7 +128,29 @@ def inputs(
             values = tensors[name]
             if values is not None:
                 documents[name] = packing.documents(spec.modalities[name], values, generator)
-    return Inputs(tensors, lengths, targets, count, law, seed, documents)
+    added = _added(spec, tensors, law, generator)
+    given = draw(st.sets(st.sampled_from(sorted(added)))) if added else set[str]()
+    added = {name: x for name, x in added.items() if name not in given}
+    return Inputs(tensors, lengths, targets, count, law, seed, documents, added)
+
+
+def _added(
+    spec: Spec, tensors: dict[str, Tensor | None], law: str, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """What else is given of the tokens of modalities that are there."""
+    found: dict[str, Tensor] = {}
+    for name, modality in spec.modalities.items():
+        values = tensors[name]
+        for what, one in modality.add.items() if values is not None else ():
+            assert values is not None
+            length = values.shape[1] if isinstance(modality, modalities.Varying) else 1
+            shape = len(values), token_count(modality, length)
+            if isinstance(one, Categories):
+                made = contents.codes("uniform", shape, one.categories, generator)
+            else:
+                made = contents.numbers(law, (*shape, one.numbers), generator)
+            found[f"{name}.{what}"] = made
+    return found
 
 
 @st.composite

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise, product
@@ -29,6 +29,16 @@ Sides = tuple[Held, ...]
 
 def held(name: str, body: dict[str, Any]) -> Held:
     """The segment of a modality's tokens."""
+    found = _held(name, body)
+    return replace(found, packs=False) if "lead" in body else found
+
+
+def leads(name: str, body: dict[str, Any]) -> Sides:
+    """The segments of the learned tokens that stand before those of a modality."""
+    return tuple(Held(f"{name}.{lead}", f"{name}.{lead}") for lead in body.get("lead", ()))
+
+
+def _held(name: str, body: dict[str, Any]) -> Held:
     kind = body["kind"]
     if kind == "image":
         return Held(name, f"rows of {body['size'][1] // body.get('patch', 4)}", grid=True)

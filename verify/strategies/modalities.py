@@ -36,6 +36,12 @@ _STEPS = (
 )
 
 
+_ADDED: tuple[Any, ...] = (
+    {"segment": {"categories": 3}},
+    {"box": {"numbers": 2}, "turn": {"categories": 2}},
+)
+
+
 def kind_of(position: Any) -> str:
     """The kind of a position that was drawn."""
     return str(position["kind"]) if isinstance(position, dict) else str(position).split("(")[0]
@@ -76,6 +82,8 @@ def _finish(draw: st.DrawFn) -> dict[str, Any]:
         "scale": draw(st.sampled_from([None, 0.5, "sqrt(8)", 3])),
         "norm": draw(st.sampled_from([None, "layer", *_NORMS])),
         "bias": draw(st.sampled_from([None, False, {"patch": False}, {"norm": False}])),
+        "add": draw(st.sampled_from([None, None, *_ADDED])),
+        "lead": draw(st.sampled_from([None, None, {"cls": 1}, {"note": 2, "cls": 1}])),
     }
     return {key: value for key, value in found.items() if value is not None}
 

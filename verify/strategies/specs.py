@@ -17,7 +17,7 @@ from mmspec.text import parse
 from mmspec.verify.reference.modality import longest
 from mmspec.verify.reference.told import told
 from mmspec.verify.strategies import blocks, heads
-from mmspec.verify.strategies.masks import held
+from mmspec.verify.strategies.masks import held, leads
 from mmspec.verify.strategies.modalities import DIVISOR, kind_of, modalities
 from mmspec.verify.strategies.streams import Node, stream
 
@@ -84,7 +84,10 @@ def _hopeless(spec: Spec) -> list[str]:
 def _modality_node(name: str, body: Body) -> Node:
     position = kind_of(body.get("position", "none"))
     rotary = frozenset({name} if position == "rotary" else ())
-    return Node(name, (held(name, body),), False, DIVISOR.get(position, 1), rotary)
+    front = leads(name, body)
+    latents = frozenset(one.name for one in front)
+    sides = (*front, held(name, body))
+    return Node(name, sides, False, DIVISOR.get(position, 1), rotary, latents)
 
 
 @st.composite
@@ -136,7 +139,9 @@ def _heads(
         _maybe_exit(draw, f"{kind}_{name}", body, bodies[name], name in read)
     plain = [name for name in bodies if "head" not in bodies[name].get("halting", {})]
     if len(plain) > 1 and draw(st.booleans()):
-        found[heads.NAMES["contrastive"]] = draw(heads.contrastive(plain))
+        found[heads.NAMES["contrastive"]] = draw(
+            heads.contrastive({n: _pools(nodes[n], inputs) for n in plain})
+        )
     return found
 
 
@@ -197,8 +202,18 @@ def _head(
         tieable = {s for s in tokens if _tieable(s, name, bodies)}
         body = draw(heads.language_model(tokens, tieable))
     else:
-        body = draw(heads.pooled())
+        body = draw(heads.pooled(_pools(nodes[name], inputs)))
     return heads.NAMES[body["kind"]], {**body, "from": name}
+
+
+def _pools(node: Node, inputs: Body) -> list[str]:
+    """Pools that not every stream has: a lead token by its name, a token by its id."""
+    leads = [segment.split(".")[1] for segment in node.segments if "." in segment]
+    own = [segment for segment in node.segments if "." not in segment]
+    is_marked = len(own) == 1 and inputs.get(own[0], {}).get("kind") == "tokens"
+    return [x for x in leads if leads.count(x) == 1] + ["marked(1)", "marked(0)"] * (
+        is_marked and own[0] not in node.latents
+    )
 
 
 def _tieable(segment: str, stream: str, bodies: dict[str, Body]) -> bool:

@@ -82,6 +82,8 @@ def stream(
         body |= draw(variants.varied(body, held, bool(_rotary(sources))))
     if draw(st.sampled_from([False, False, False, True])):
         body["block"] = draw(blocks.block(body, held, others))
+    if any("." in one.name for one in held):
+        body = _unsplit(body)
     if KINDS[fusion].keeps == "none":
         return body, Node(name, held, True, latents=segments)
     rotary = _rotary(sources) & segments
@@ -89,6 +91,15 @@ def stream(
         body["rotary"] = draw(_turning(sizes.get("head_width", sizes["width"] // sizes["heads"])))
     latents = frozenset[str]().union(*(source.latents for source in sources))
     return body, Node(name, held, True, rotary=rotary, latents=latents)
+
+
+def _unsplit(value: Any) -> Any:
+    """A body without weights by modality, which tokens that lead one do not have."""
+    if isinstance(value, dict):
+        return {key: _unsplit(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unsplit(item) for item in value]
+    return "mlp" if value == "by-modality" else value
 
 
 def _rotary(sources: list[Node]) -> frozenset[str]:

@@ -15,7 +15,8 @@ from mmspec.data.encode.values import described, narrowed, numbers
 from mmspec.data.faults import fault
 from mmspec.data.source import Raw
 from mmspec.diagnostics import MmspecError
-from mmspec.schema.modality import Categories, Table
+from mmspec.schema.columns import Categories
+from mmspec.schema.modality import Table
 
 Codes = Mapping[str, names.Names]
 """The names of each category column."""
