@@ -40,7 +40,7 @@ def lower(steps: tuple[schema.OneStep, ...], given: Given) -> ir.Path:
 
 def _step(step: schema.OneStep, place: tuple[str, int, bool], given: Given) -> ir.Step:
     match step:
-        case schema.Linear():
+        case schema.LinearMap():
             return ir.LinearStep(*place, step.features, _either(step.bias, given.bias))
         case schema.PathNorm():
             return ir.NormStep(*place, ir.LayerNorm(step.eps, given.norm_bias))

@@ -36,9 +36,7 @@ _Written = (
     Annotated[int, Field(ge=2, le=_LONGEST)]
     | Annotated[str, Field(pattern=r"^\s*\d+\s*\.\.\s*\d+\s*$", examples=["2..5"])]
 )
-Sizes = Annotated[
-    tuple[int, ...], BeforeValidator(_sizes, json_schema_input_type=_Written), Field(min_length=1)
-]
+Sizes = Annotated[tuple[int, ...], BeforeValidator(_sizes, json_schema_input_type=_Written)]
 
 
 class Ngrams(Model):

@@ -38,7 +38,7 @@ class Step(Model, Generic[Kind]):
         return length
 
 
-class Linear(Step[Literal["linear"]]):
+class LinearMap(Step[Literal["linear"]]):
     """A map of the features of each token."""
 
     features: Annotated[Size, Field(examples=[64])]
@@ -183,11 +183,13 @@ class Pooling(_Near[Literal["mean", "max"]]):
         return self
 
 
-KINDS: Final[dict[str, Any]] = choice.by_name(Linear, PathNorm, Activation, Convolution, Pooling)
+KINDS: Final[dict[str, Any]] = choice.by_name(LinearMap, PathNorm, Activation, Convolution, Pooling)
 """Every step by its name."""
 
 OneStep = Annotated[
-    Annotated[Linear | PathNorm | Activation | Convolution | Pooling, Field(discriminator="kind")],
+    Annotated[
+        LinearMap | PathNorm | Activation | Convolution | Pooling, Field(discriminator="kind")
+    ],
     choice.reader("step", KINDS),
 ]
 Path = Annotated[tuple[OneStep, ...], Field(min_length=1)]

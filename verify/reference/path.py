@@ -28,7 +28,7 @@ def run(steps: Steps, w: Weights, x: Tensor, bias: bool, norm_bias: bool) -> Ten
     for name, step in named(steps):
         inner = w.at(name)
         match step:
-            case kinds.Linear():
+            case kinds.LinearMap():
                 x = linear(x, inner, bias if step.bias is None else step.bias)
             case kinds.PathNorm():
                 x = standard(x, step.eps) * inner["weight"]
@@ -86,7 +86,7 @@ def shapes(steps: Steps, features: int, bias: bool, norm_bias: bool) -> Shapes:
     found: Shapes = {}
     for name, step in named(steps):
         match step:
-            case kinds.Linear():
+            case kinds.LinearMap():
                 own = bias if step.bias is None else step.bias
                 found |= linear_shapes(name, features, step.features, own)
             case kinds.PathNorm():
