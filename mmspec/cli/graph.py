@@ -54,7 +54,9 @@ def modality_lines(item: modality.Modality) -> tuple[str, ...]:
     kind = item.position.kind
     marks: list[str] = [kind] if kind != "none" else []
     marks += ["optional"] if item.optional else []
-    return (*item.caption, *([", ".join(marks)] if marks else []))
+    front = ", ".join(f"{count} {name}" if count > 1 else name for name, count in item.lead.items())
+    more = [f"behind {front}"] * bool(front) + [f"with {', '.join(item.add)}"] * bool(item.add)
+    return (*item.caption, *([", ".join(marks)] if marks else []), *more)
 
 
 def tokens(item: modality.Modality) -> str:
