@@ -143,7 +143,7 @@ def _step(node: ir.Node, steps: Steps) -> None:
             if not site.own:
                 across.fused(node, site, steps)
         if node.fusion.once is not None:
-            _pooled(node, node.fusion.once, steps)
+            across.pooled(node, node.fusion.once, steps)
 
 
 def _embedded(node: ir.Embed, steps: Steps) -> str:
@@ -279,21 +279,6 @@ def site_of(owner: str, block: ir.Block, classes: Mapping[str, Class]) -> Site:
             called = classes[type(one.mixer).__name__].signatures["forward"]
             calls[one.name] = (called.before, called.after)
     return Site(owner, {part: item.handle.name for part, item in classes.items()}, calls)
-
-
-def _pooled(node: ir.Fuse, once: ir.Once, steps: Steps) -> None:
-    """A fusion that pools what is there before the first token: what it made of that is kept."""
-    name = f"{node.stream}_fusion.{once.layer}"
-    pools = [read for read in node.readings() if isinstance(read, ir.Pool)]
-    values = [value for pool in pools for value in pool.values]
-    every = list(dict.fromkeys(segment for value in values for segment in value.segments))
-    places = ", ".join(steps.place(segment) for segment in every)
-    slot = f"one_slot(({places}{',' if len(every) == 1 else ''}))"
-    layers = f"[model.{node.module}.{once.layer}]"
-    steps.recorders.append(f'"{name}": KeyRecorder({layers}, take_row, {slot})')
-    source, out = steps.tensors[node.out.name], f"{node.out.name}_bcd"
-    steps.tensors[node.out.name] = out
-    steps.body.append(f'{out} = {once.step}({source}, kept["{name}"])')
 
 
 def tokens_kept(owner: str, segments: Iterable[ir.Segment]) -> str:

@@ -58,3 +58,18 @@ def crossed(node: ir.Stack, one: ir.Sublayer, site: Site, steps: Steps) -> str:
     made = decoding.recorder(steps, site, read, name, taken, "norm_context_keys", node.repeat)
     steps.recorders.append(f'"{name}": {made}')
     return f'kept["{name}"]'
+
+
+def pooled(node: ir.Fuse, once: ir.Once, steps: Steps) -> None:
+    """A fusion that pools what is there before the first token: what it made of that is kept."""
+    name = f"{node.stream}_fusion.{once.layer}"
+    pools = [read for read in node.readings() if isinstance(read, ir.Pool)]
+    values = [value for pool in pools for value in pool.values]
+    every = list(dict.fromkeys(segment for value in values for segment in value.segments))
+    places = ", ".join(steps.place(segment) for segment in every)
+    slot = f"one_slot(({places}{',' if len(every) == 1 else ''}))"
+    layers = f"[model.{node.module}.{once.layer}]"
+    steps.recorders.append(f'"{name}": KeyRecorder({layers}, take_row, {slot})')
+    source, out = steps.tensors[node.out.name], f"{node.out.name}_bcd"
+    steps.tensors[node.out.name] = out
+    steps.body.append(f'{out} = {once.step}({source}, kept["{name}"])')
