@@ -162,7 +162,7 @@ def test_a_transformer_over_marked_sources(padded: bool) -> None:
         sees = [t < n for n, size in zip(counts, SIZES, strict=True) for t in range(size)]
         for layer in part.blocks:
             seen = torch.tensor(sees)[None, None, None]
-            x = layer(x, seen, turn, None, SIZES, routing, (), x, ())
+            x = layer(x, seen, turn, (), None, SIZES, routing, (), x, ())
         same_gradients(found[b], x[0], [*parts, *part.parameters()])
     assert routing == []
 

@@ -63,7 +63,7 @@ def alone(stack: PonderStack | ActStack | ExitStack, x: Tensor, b: int, steps: i
     for _ in range(steps):
         for layer in stack.blocks:
             valid = valid_until([length], T)
-            y = layer(y, mask, turn, valid, (T,), list[Routing](), (), y, ())
+            y = layer(y, mask, turn, (), valid, (T,), list[Routing](), (), y, ())
     return (stack.norm(y) if stack.final_norm else y)[0]
 
 

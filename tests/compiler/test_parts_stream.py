@@ -133,7 +133,7 @@ def test_a_block(kind: str, placement: str, norm: str) -> None:
     biases = {name for name in weights(part) if "attention_norm" in name and "bias" in name}
     assert bool(biases) is (NORMS[norm].biased and placement != "none")
     valid = valid_until(LENGTHS, T)
-    found = part(x, visible_keys(valid), NO_TURN, valid, COUNTS, list[Routing](), (), x, ())
+    found = part(x, visible_keys(valid), NO_TURN, (), valid, COUNTS, list[Routing](), (), x, ())
     same_gradients(found, expected(part, x, kind, made.sublayers[0]), [x, *part.parameters()])
 
 
@@ -177,7 +177,7 @@ def test_a_cross_reads_another_stream_and_adds_nothing_where_that_has_no_token(
     assert ("cross.output.bias" in weights(part)) is bias
     x, context, lengths = normal(3, T, D), normal(3, 4, 8), [4, 2, 0]
     valid = visible_keys(valid_until(lengths, 4))
-    found = part(x, valid, NO_TURN, None, COUNTS, list[Routing](), (), context, ())
+    found = part(x, valid, NO_TURN, (), None, COUNTS, list[Routing](), (), context, ())
     runs = [
         read(weights(part), one, naive.vectors(x[b]), naive.vectors(context[b, :n]), (4, 2, 3))
         for b, n in enumerate(lengths)
@@ -185,7 +185,7 @@ def test_a_cross_reads_another_stream_and_adds_nothing_where_that_has_no_token(
     expected = torch.stack([naive.stacked(run) for run in runs])
     same_gradients(found, expected, [x, context, *part.parameters()])
     assert torch.equal(found[2], x[2]), "no bias either"
-    nothing = part(x, None, NO_TURN, None, COUNTS, list[Routing](), (), context[:, :0], ())
+    nothing = part(x, None, NO_TURN, (), None, COUNTS, list[Routing](), (), context[:, :0], ())
     assert torch.equal(nothing, x)
 
 
@@ -203,7 +203,7 @@ def test_what_a_sub_layer_gives_is_scaled_by_what_is_learned() -> None:
     part = filled(part)
     plain = filled(Block(made))
     plain.load_state_dict(part.state_dict(), strict=False)
-    rest = (None, NO_TURN, None, COUNTS, list[Routing](), (), x, ())
+    rest = (None, NO_TURN, (), None, COUNTS, list[Routing](), (), x, ())
     norms, mixers = (
         [plain.get_submodule(f"{name}{end}") for name in ("attention", "feed_forward")]
         for end in ("_norm", "")
@@ -217,7 +217,7 @@ def test_what_a_sub_layer_gives_is_scaled_by_what_is_learned() -> None:
 def test_dropout_is_on_both_outputs_and_in_training_only(placement: str) -> None:
     made = block(placement=placement, dropout=0.4)
     part, x = filled(Block(made)), normal(B, T, D)
-    arguments = (None, NO_TURN, None, COUNTS, list[Routing](), (), x, ())
+    arguments = (None, NO_TURN, (), None, COUNTS, list[Routing](), (), x, ())
     masks: list[Tensor] = []
 
     def record(_: object, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -253,7 +253,7 @@ def test_a_stack_is_its_blocks_and_a_norm(final_norm: bool, norm: str) -> None:
     y = x
     for index in range(3):
         turn = rotation(positions, 4)
-        y = part.blocks[index](y, None, turn, None, COUNTS, list[Routing](), (), x, ())
+        y = part.blocks[index](y, None, turn, (), None, COUNTS, list[Routing](), (), x, ())
     if final_norm:
         rows = [
             naive.norm(weights(part), "norm", v, 1e-3, NORMS[norm].name, groups(NORMS[norm]))
@@ -278,7 +278,7 @@ def test_layers_of_several_kinds_read_masks_of_their_own_and_run_as_often_as_sai
     y = x
     for _ in range(2):
         for layer, place in zip(part.blocks, (0, 0, 1, 0, 0), strict=True):
-            y = layer(y, masks[place], NO_TURN, None, COUNTS, list[Routing](), masks, x, ())
+            y = layer(y, masks[place], NO_TURN, (), None, COUNTS, list[Routing](), masks, x, ())
     found = part(x, None, torch.zeros(T), None, COUNTS, list[Routing](), masks, x, ())
     same_gradients(found, y, [x, *part.parameters()])
     with pytest.raises(AssertionError):
