@@ -54,7 +54,7 @@ _TABLE = """
 | MM315 | head source | A head reads a name that is no stream. |
 | MM316 | contrastive sources | A contrastive head compares two different streams. |
 | MM317 | language-model segment | A language-model head needs exactly one tokens segment, or its name. |
-| MM318 | tied head | A tied head needs one embedding table of the stream's width. |
+| MM318 | tied to no table | A tied head, and a tied modality, read the table of one other embedding: of as many ids, for streams of one width. |
 | MM319 | unknown head | An objective names a head that does not exist. |
 | MM320 | objective does not fit | The loss or its smoothing does not belong to this kind of head. |
 | MM321 | claim names nothing | A claim names what is neither a modality nor a stream. |

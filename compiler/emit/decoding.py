@@ -147,12 +147,13 @@ def _step(node: ir.Node, steps: Steps) -> None:
 
 
 def _embedded(node: ir.Embed, steps: Steps) -> str:
+    rows = f"model.{node.table or node.module}.table(ids_bc)"
     if node.sum.position.kind not in ("learned", "sincos") and not node.sum.finishes:
-        return f"model.{node.module}.table(ids_bc)"
+        return rows
     site = Site(node.module, {"TokenEmbedding": steps.requests.name(node.module)})
     constants = {"rows": node.sum, "width": node.out.width}
     made = steps.functions.request("next_embedded", constants, site)
-    given = {"embedding": f"model.{node.module}", "ids_bc": "ids_bc", "at_bc": "at_bc"}
+    given = {"embedding": f"model.{node.module}", "x_bcd": rows, "at_bc": "at_bc"}
     given["added"] = "added"
     return f"{made.name}({', '.join(given[name] for name in made.left)})"
 

@@ -65,7 +65,7 @@ def prompt(plan: ir.Plan, segment: str) -> Iterator[str]:
 def _placed(plan: ir.Plan, model: str) -> Iterator[str]:
     """Where the weights are, and lengths of known names there."""
     node = next(node for node in plan.nodes if isinstance(node, ir.Embed))
-    yield f"device = {model}.{node.module}.{node.raw.weight}.device"
+    yield f"device = {model}.{node.weight}.device"
     yield f'lengths = known("lengths", lengths, {_quoted(plan.inputs)}, device)'
 
 

@@ -18,6 +18,7 @@ def embedding(node: ir.Embed, separate: bool = False) -> tuple[str, dict[str, An
     known = {"width": node.out.width, "rows": node.sum, "packed": separate}
     known["bias"] = node.biased
     known["max_tokens"] = node.own.tokens.max
+    known["tied"] = node.table is not None
     return node.raw.part, known
 
 

@@ -88,8 +88,9 @@ def embed(plan: ir.Plan, node: ir.Embed, lines: Lines) -> None:
     asked = name in lines.asked and name not in lines.documents
     lines.documents[name] = document = f"{name}_document_bt"
     arguments |= {"places_bt": f"document_places({document})", "added": "added"}
+    arguments["table_vd"] = f"self.{node.weight}"
     call = lines.requests.call(node.module, arguments)
-    weight = f"self.{node.module}.{node.raw.weight}"
+    weight = f"self.{node.weight}"
     made = [*([_documents(given)] if asked else []), f"{x} = {call}"]
     if node.raw.typed:
         made.insert(0, f'expect_type("{name}", {name}, {weight})')

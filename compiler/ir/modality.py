@@ -375,7 +375,8 @@ class Input:
 class Embed:
     """Raw modality -> tokens. `module` is its attribute in the emitted model.
 
-    biased: whether the map of raw values has a bias.
+    biased: whether the map of raw values has a bias. table: the module of another modality, whose
+    table it reads instead of one of its own.
     """
 
     module: str
@@ -386,6 +387,12 @@ class Embed:
     biased: bool
     stream: str
     span: Span | None
+    table: str | None = None
+
+    @property
+    def weight(self) -> str:
+        """A parameter that it reads, for dtype and device."""
+        return f"{self.table or self.module}.{self.raw.weight}"
 
     @property
     def own(self) -> Segment:

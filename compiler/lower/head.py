@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
+from mmspec.compiler.lower import modality as tables
 from mmspec.compiler.lower import objective as objectives
 from mmspec.compiler.lower import path
 from mmspec.compiler.lower.context import Context
@@ -43,7 +44,8 @@ def _answer(context: Context, head: schema.Head) -> tuple[ir.Answer, int]:
     segment = token_segment(context.spec, context.wiring, head)
     assert segment is not None, head
     vocab = getattr(context.spec.modalities[segment], "vocab", 0)
-    return ir.LanguageModel(segment, f"{segment}_embedding" if head.tied else None), vocab
+    table = f"{tables.owner(context.spec, segment)}_embedding" if head.tied else None
+    return ir.LanguageModel(segment, table), vocab
 
 
 def _pooled(

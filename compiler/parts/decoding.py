@@ -295,15 +295,14 @@ def take_context(kv_btf: Tensor, slots: KeySlots, *, heads: int) -> KeyValue:
 
 def next_embedded(
     embedding: TokenEmbedding,
-    ids_bc: Tensor,
+    x_bcd: Tensor,
     at_bc: Tensor,
     added: Mapping[str, Tensor],
     *,
     rows: ir.Sum,
     width: int,
 ) -> Tensor:
-    """The embeddings of the next tokens, at their places: [B, C, D]."""
-    x_bcd: Tensor = embedding.table(ids_bc)
+    """The embeddings of the next tokens, whose rows are given, at their places: [B, C, D]."""
     for one in rows.added:
         if one.codes:
             x_bcd = x_bcd + by_code(getattr(embedding, one.module), added.get(one.key))

@@ -159,24 +159,29 @@ class TokenEmbedding(Placed):
         max_tokens: int,
         ngrams: ir.Ngrams | None = None,
         packed: bool = False,
+        tied: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
         self.packed = packed
         self.fixed = False
-        self.table = nn.Embedding(vocab, width)
+        self.tied = tied
+        if not tied:
+            self.table = nn.Embedding(vocab, width)
         self.reads_back = ngrams is not None
         if ngrams is not None:
             self.ngrams = Ngrams(width, ngrams, max_tokens)
         self._place(rows, max_tokens, width)
 
     def reset_parameters(self) -> None:
-        if STARTS:
+        if STARTS and not self.tied:
             nn.init.normal_(self.table.weight, std=0.02)
         super().reset_parameters()
 
-    def forward(self, ids_bt: Tensor, places_bt: Tensor, added: Mapping[str, Tensor]) -> Tensor:
-        x_btd: Tensor = self.table(ids_bt)
+    def forward(
+        self, ids_bt: Tensor, table_vd: Tensor, places_bt: Tensor, added: Mapping[str, Tensor]
+    ) -> Tensor:
+        x_btd: Tensor = F.embedding(ids_bt, table_vd) if self.tied else self.table(ids_bt)
         if self.reads_back:
             x_btd = self.ngrams(ids_bt, x_btd)
         return self._placed(x_btd, added, places_bt)

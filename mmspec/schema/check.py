@@ -8,7 +8,14 @@ from itertools import islice
 from mmspec.diagnostics import MOST, Diagnostic, MmspecError, listed, shortened
 from mmspec.expressions import claim as claims
 from mmspec.expressions.scanner import did_you_mean
-from mmspec.schema import check_attention, check_lead, check_path, check_scores, check_variants
+from mmspec.schema import (
+    check_attention,
+    check_lead,
+    check_path,
+    check_scores,
+    check_tables,
+    check_variants,
+)
 from mmspec.schema import head as heads
 from mmspec.schema.norm import misfit
 from mmspec.schema.objective import DEFAULT_LOSS
@@ -25,6 +32,7 @@ def check(spec: Spec, wiring: Wiring) -> None:
     found: list[Diagnostic] = []
     for rule in (
         _modalities,
+        check_tables.of_modalities,
         _streams,
         check_variants.of_streams,
         check_attention.of_streams,
@@ -311,12 +319,13 @@ def _language_model(
             help=_or_named(head.asked or "", _tokens(spec, wiring, head), "tokens: `modality` of"),
         )
         return
-    readers = wiring.readers(segment)
+    owner = getattr(spec.modalities[segment], "tied", None) or segment
+    readers = wiring.readers(owner)
     if head.is_tied and len(readers) != 1:
         yield problem(
             spec,
             "MM318",
-            f"`{segment}` is embedded {len(readers)} times: tied to which?",
+            f"`{owner}` is embedded {len(readers)} times: tied to which?",
             "heads",
             name,
             help="write tied: false",

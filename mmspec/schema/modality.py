@@ -26,6 +26,8 @@ class Tokens(OfBytes, Common[Literal["tokens"]]):
 
     length: Length
     """How long a sample may be."""
+    tied: Name | None = None
+    """Another modality of tokens, whose table it reads instead of one of its own."""
 
     @property
     def ids(self) -> int:

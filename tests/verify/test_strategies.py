@@ -45,6 +45,7 @@ def features(spec: Spec) -> set[str]:
         found |= {word for word in ("ngrams", "stem") if getattr(m, word, None)}
         found |= {f"added {type(one).__name__}" for one in m.add.values()}
         found |= {"lead"} if m.lead else set()
+        found |= {"tied"} if getattr(m, "tied", None) else set()
     found |= {"pool of a lead" for h in spec.heads.values() if any(map(is_lead, h.pools))}
     found |= {"marked" for h in spec.heads.values() if any(mark(p) is not None for p in h.pools)}
     for stream in spec.streams.values():
@@ -65,6 +66,10 @@ def features(spec: Spec) -> set[str]:
         found |= {"cross" for one in stream.every if one.cross}
         found |= {one.scale.kind for one in stream.every if not isinstance(one.scale, int | float)}
         found |= {"norm_keys" for one in stream.every if one.norm_keys}
+        said = [one.of.scores for one in stream.every if one.of.scores is not None]
+        found |= {kind.name() for scores in said for kind in scores.kinds()}
+        found |= {"common numbers" for scores in said if scores.tied}
+        found |= {"turned otherwise" for kind in stream.variants.values() if kind.rotary}
     plan = lower(spec)
     found |= {"separate documents"} if plan.separate else set()
     found |= {"tokens without a loss"} if any(head.told for head in plan.heads) else set()
@@ -90,8 +95,9 @@ EXPECTED = (
         "learned",
         "gate",
         "film",
+        *("alibi", "buckets", "offsets", "common numbers", "turned otherwise"),
         "scaled tokens",
-        *("added Categories", "added Numbers", "lead", "pool of a lead", "marked"),
+        *("added Categories", "added Numbers", "lead", "tied", "pool of a lead", "marked"),
         "tokens by layer",
         "tokens by rms",
         "tokens by group",

@@ -30,7 +30,8 @@ def costs(sizes: Sizes, node: ir.Embed) -> Part:
 def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
     raw, width = node.raw, node.out.width
     if isinstance(raw, ir.Ids):
-        return weights(raw.vocab * width) + _ngrams(sizes, node, raw.ngrams)
+        own = 0 if node.table else raw.vocab * width
+        return weights(own) + _ngrams(sizes, node, raw.ngrams)
     if isinstance(raw, ir.Row):
         present = node.modality not in sizes.absent
         return _table(raw.columns, width, node.biased) + keeps(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mmspec.verify.faults.fault import Fault, plan, read_as, reckoned, source, sums
+from dataclasses import replace
+
+from mmspec.compiler import ir
+from mmspec.verify.faults.fault import Fault, nodes, plan, read_as, reckoned, source, sums
 from mmspec.verify.faults.specs import (
     CAPTION,
     COUNTED,
@@ -13,11 +16,46 @@ from mmspec.verify.faults.specs import (
     MARKED,
     ROUTED,
     SCREENED,
+    SHARED,
     SUMMED,
     TOWERS,
 )
 
+
+def _with_tables(node: ir.Node) -> ir.Node:
+    """Each modality has a table of its own."""
+    return replace(node, table=None) if isinstance(node, ir.Embed) else node
+
+
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "tied-rows-without-gradient",
+        "a tied modality reads rows that take no gradient from it",
+        SHARED,
+        ("R1",),
+        source((r"F\.embedding\(ids_bt, table_vd\)", "F.embedding(ids_bt, table_vd.detach())")),
+    ),
+    Fault(
+        "tied-rows-of-its-own",
+        "a modality that is tied to another has a table of its own",
+        SHARED,
+        ("P59",),
+        plan(nodes(_with_tables)),
+    ),
+    Fault(
+        "tied-rows-counted",
+        "the rows of a tied modality are counted a second time",
+        SHARED,
+        ("P54",),
+        reckoned(nodes(_with_tables)),
+    ),
+    Fault(
+        "tied-rows-in-decoding",
+        "the next tokens read rows that are not theirs",
+        SHARED,
+        ("P17",),
+        source((r"table\(ids_bc\)", "table(0 * ids_bc)"), file="decoding.py"),
+    ),
     Fault(
         "embedding-not-scaled",
         "tokens are not multiplied by the scale of their modality",

@@ -95,16 +95,18 @@ def embed(
     values: Tensor,
     length: int,
     told: tuple[Sequence[int], Mapping[str, Tensor]],
+    table: Tensor | None = None,
 ) -> Tensor:
     """Tokens [n, D] of one sample, behind those that lead them.
 
     values: its values without the batch axis; length: its raw length.
 
-    told: the positions of its tokens, and what else is given of each by name.
+    told: the positions of its tokens, and what else is given of each by name. table: the rows of
+    another modality, which it reads instead of its own.
     """
     places, added = told
     if isinstance(modality, kinds.Tokens):
-        x = w["table.weight"][values[:length]]
+        x = (w["table.weight"] if table is None else table)[values[:length]]
         if modality.ngrams is not None:
             x = ngrams.told(modality.ngrams, w.at("ngrams"), x, values[:length].tolist())
     elif isinstance(modality, kinds.Image):
@@ -241,7 +243,8 @@ def shapes(modality: kinds.Modality, width: int) -> Shapes:
     found: Shapes = {}
     bias = of_rows(modality.bias, "patch")
     if isinstance(modality, kinds.Tokens):
-        found["table.weight"] = (modality.vocab, width)
+        if modality.tied is None:
+            found["table.weight"] = (modality.vocab, width)
         if modality.ngrams is not None:
             inner = ngrams.shapes(modality.ngrams, width)
             found |= {f"ngrams.{name}": shape for name, shape in inner.items()}

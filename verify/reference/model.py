@@ -182,7 +182,9 @@ class _Meaning:
                 for name in config.add
                 if f"{source.name}.{name}" in self.added
             }
-            tokens = modality.embed(config, w, values[sample], length, (places, added))
+            owner = getattr(config, "tied", None)
+            table = None if owner is None else self._table(owner)
+            tokens = modality.embed(config, w, values[sample], length, (places, added), table)
         tokens = w.note(tokens)
         turns, runs = places if config.position.kind == "rotary" else (), []
         for lead, count in config.lead.items():
@@ -313,6 +315,7 @@ class _Meaning:
         return token_segment(self.spec, self.wiring, config)
 
     def _table(self, segment: str) -> Tensor:
+        segment = getattr(self.spec.modalities[segment], "tied", None) or segment
         (reader,) = self.wiring.readers(segment)
         return self.weights[f"{embedding_name(self.wiring, segment, reader)}.table.weight"]
 

@@ -54,6 +54,8 @@ def spec_dicts(draw: st.DrawFn) -> Body:
     """A valid spec as plain data."""
     inputs = draw(modalities())
     body, nodes = draw(_streams(inputs))
+    if draw(st.booleans()):
+        _tie(inputs, body)
     _fit_stems(inputs, body)
     found = draw(_heads(inputs, body, nodes))
     spec: Body = {"mmspec": 1, "name": "drawn", "modalities": inputs, "streams": body}
@@ -189,6 +191,18 @@ def _fit_stems(inputs: dict[str, Body], bodies: dict[str, Body]) -> None:
 def _modalities(bodies: dict[str, Body], reader: str) -> set[str]:
     """Modalities that a stream reads itself."""
     return {name for name in _names(bodies, reader) if name not in bodies or name == reader}
+
+
+def _tie(inputs: Body, bodies: dict[str, Body]) -> None:
+    """Let a modality of tokens read the table of another, where both are as wide."""
+    plain = [name for name, body in inputs.items() if body["kind"] == "tokens"]
+    if len(plain) < 2 or any("ngrams" in inputs[name] for name in plain[:2]):
+        return
+    owner, name = plain[:2]
+    readers = {each: [x for x in bodies if each in _modalities(bodies, x)] for each in plain[:2]}
+    widths = {bodies[reader]["width"] for found in readers.values() for reader in found}
+    if len(readers[owner]) == len(widths) == 1:
+        inputs[name] |= {"vocab": inputs[owner]["vocab"], "tied": owner}
 
 
 @st.composite
