@@ -14,6 +14,7 @@ from mmspec.verify.costs import parameters
 
 FOLDER = Path(__file__).parents[1] / "specs" / "published"
 COUNTS = {
+    "bart_base": 139_420_416,
     "bert_base": 109_483_778,
     "bloom_560m": 559_214_592,
     "clip_vit_b32": 151_277_313,
@@ -33,6 +34,7 @@ COUNTS = {
     "qwen3_06b": 596_049_920,
     "smollm3_3b": 3_075_098_624,
     "starcoder2_3b": 3_030_371_328,
+    "t5_small": 60_506_624,
     "vit_base": 86_567_656,
     "vivit_base": 88_954_000,
 }
@@ -55,10 +57,11 @@ def test_a_published_architecture_has_its_parameters(name: str) -> None:
         model: Any = made()
     assert sum(weight.numel() for weight in model.parameters()) == COUNTS[name]
     given = {what: torch.zeros(shape, device="meta") for what, shape in PIXELS.items()}
-    given["text"] = torch.zeros(1, 7, dtype=torch.int64, device="meta")
+    for what in ("text", "source", "target"):
+        given[what] = torch.zeros(1, 7, dtype=torch.int64, device="meta")
     (said,) = model(**{what: given[what] for what in spec.modalities}).heads
     ((kind, size),) = ((head.kind, head.size) for head in spec.heads.values())
     if kind == "language-model":
-        assert said.shape == (1, 7, model.text_embedding.table.num_embeddings)
+        assert said.shape == (1, 7, list(spec.modalities.values())[-1].ids)
     else:
         assert said.shape == (1, size or 1)

@@ -13,6 +13,7 @@ from mmspec.compiler.emit import decoding_across as across
 from mmspec.compiler.emit import decoding_varied as varied
 from mmspec.compiler.emit import inputs, sight
 from mmspec.compiler.emit.decodable import Decoding, decoding
+from mmspec.compiler.emit.heads import scaled
 from mmspec.compiler.emit.model import LEGEND as LETTERS
 from mmspec.compiler.emit.model import part_modules, unexecuted
 from mmspec.compiler.emit.requests import Requests
@@ -385,7 +386,7 @@ def _decode(steps: Steps) -> Iterator[str]:
     yield from (f"    {line}" for line in steps.body)
     x = steps.tensors[head.sources[0].name]
     if head.tied:
-        yield f"    logits_bcv = F.linear({x}, model.{head.tied}.table.weight)"
+        yield f"    logits_bcv = F.linear({scaled(head, x)}, model.{head.tied}.table.weight)"
     else:
         yield f"    logits_bcv: Tensor = model.{head.module}({x})"
     yield "    tokens = ids_bc.shape[1]"

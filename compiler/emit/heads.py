@@ -17,7 +17,7 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
     cut, valid = cuts[0] if cuts else ("", "None")
     arguments |= {"x_btd": f"{x}{cut}", "valid_bt": valid}
     if node.tied:
-        lines.write(f"{out} = F.linear({x}, self.{node.tied}.table.weight)")
+        lines.write(f"{out} = F.linear({scaled(node, x)}, self.{node.tied}.table.weight)")
     elif exits is None:
         lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")
     else:
@@ -26,6 +26,12 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
             f"{node.name}_exits = [{call} for state_btd in {exits.stream}_states]",
             f"{out} = {node.name}_exits[-1]",
         )
+
+
+def scaled(node: ir.Head, x: str) -> str:
+    """The tokens that a tied head reads, times its scale."""
+    scale = getattr(node.answer, "scale", 1.0)
+    return x if scale == 1 else f"{scale!r} * {x}"
 
 
 def _pooled(value: ir.Value, taken: ir.Taken, lines: Lines) -> tuple[str, str]:

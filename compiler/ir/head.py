@@ -83,6 +83,8 @@ class LanguageModel(Kind):
 
     segment: str
     tied: str | None
+    scale: float = 1.0
+    """What the tokens that it reads are multiplied by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def _answer(context: Context, head: schema.Head) -> tuple[ir.Answer, int]:
     assert segment is not None, head
     vocab = getattr(context.spec.modalities[segment], "vocab", 0)
     table = f"{tables.owner(context.spec, segment)}_embedding" if head.tied else None
-    return ir.LanguageModel(segment, table), vocab
+    return ir.LanguageModel(segment, table, head.scale), vocab
 
 
 def _pooled(

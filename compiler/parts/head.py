@@ -87,12 +87,13 @@ class PooledHead(nn.Module):
 class LanguageModelHead(nn.Module):
     """Next-token logits over {vocab} tokens."""
 
-    def __init__(self, width: int, vocab: int) -> None:
+    def __init__(self, width: int, vocab: int, scale: float = 1.0) -> None:
         super().__init__()
+        self.scale = scale
         self.output = nn.Linear(width, vocab, bias=False)
 
     def forward(self, x_btd: Tensor) -> Tensor:
-        logits_btv: Tensor = self.output(x_btd)
+        logits_btv: Tensor = self.output(self.scale * x_btd if self.scale != 1 else x_btd)
         return logits_btv
 
 

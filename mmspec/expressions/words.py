@@ -39,7 +39,8 @@ renormalise: normalize norm_topk_prob renormalize normalise
 norm: groupnorm group_norm
 scores: attention_bias score_mod score_function attn_bias
 qk_norm: use_qk_norm qk_layernorm qk_layer_norm query_key_norm q_norm k_norm
-scale: attention_scale softmax_scale attention_multiplier query_pre_attn_scalar
+scale: attention_scale softmax_scale attention_multiplier query_pre_attn_scalar logit_scale
+scale: logits_scaling
 buckets: t5 relative_buckets bucketed
 count: num_buckets relative_attention_num_buckets buckets
 reach: max_distance relative_attention_max_distance max_relative_position

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mmspec.schema.base import Model, Positive, Size
+from mmspec.schema.base import Factor, Model, Positive, Size
 from mmspec.schema.names import Name
 from mmspec.schema.path import OneStep, Path
 from mmspec.schema.pool import Pool
@@ -140,6 +140,8 @@ class LanguageModel(_Common):
     """Whose tokens it predicts; by default the only tokens of the stream."""
     tied: bool = True
     """Whether its weights are the table of the tokens."""
+    scale: Factor = 1.0
+    """What its logits are multiplied by."""
 
     @property
     def asked(self) -> str | None:

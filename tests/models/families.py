@@ -198,7 +198,93 @@ def _tower(stream: str, model: str) -> Names:
 
 _SHARED: Final = {**_SMALL, "num_key_value_heads": 2, "intermediate_size": 40}
 
+
+def _both(inner: Mapping[str, tuple[str, ...]], outer: Mapping[str, tuple[str, ...]]) -> Names:
+    """Of an encoder and a decoder.
+
+    inner: of a layer of either, with `SIDE` for what it is, and `LAST` for its last sub-layer.
+    """
+    found: dict[str, tuple[str, ...]] = {**outer}
+    for ours, side, last in (("source", "encoder", "1"), ("target", "decoder", "2")):
+        for name, others in inner.items():
+            made = tuple(each.replace("SIDE", side).replace("LAST", last) for each in others)
+            if not name.startswith("cross") or side == "decoder":
+                found[f"{ours}_stream.blocks.#.{name}"] = made
+    return found
+
+
+_BART: Final = {
+    f"{name}_embedding.{ours}": (f"model.{side}.{theirs}",)
+    for name, side in (("source", "encoder"), ("target", "decoder"))
+    for ours, theirs in (("position", "embed_positions.weight"), ("norm", "layernorm_embedding"))
+}
+_BART_LAYER: Final = "model.SIDE.layers.#"
+_T5_LAYER: Final = "SIDE.block.#.layer"
+
 FAMILIES: Final = {
+    "bart_base": Family(
+        "BartForConditionalGeneration",
+        {
+            "vocab_size": 31,
+            "d_model": WIDTH,
+            **{f"{side}_layers": 2 for side in ("encoder", "decoder")},
+            **{f"{side}_attention_heads": HEADS for side in ("encoder", "decoder")},
+            **{f"{side}_ffn_dim": 4 * WIDTH for side in ("encoder", "decoder")},
+        },
+        (("d: 768", "d: 24"), ("50265", "31"), ("depth: 6", "depth: 2"), ("heads: 12", "heads: 4")),
+        _both(
+            {
+                "attention.qkv": tuple(f"{_BART_LAYER}.self_attn.{x}_proj" for x in "qkv"),
+                "attention.output": (f"{_BART_LAYER}.self_attn.out_proj",),
+                "attention_norm": (f"{_BART_LAYER}.self_attn_layer_norm",),
+                "cross.query": (f"{_BART_LAYER}.encoder_attn.q_proj",),
+                "cross.key_value": tuple(f"{_BART_LAYER}.encoder_attn.{x}_proj" for x in "kv"),
+                "cross.output": (f"{_BART_LAYER}.encoder_attn.out_proj",),
+                "cross_norm": (f"{_BART_LAYER}.encoder_attn_layer_norm",),
+                "feed_forward.up": (f"{_BART_LAYER}.fc1",),
+                "feed_forward.down": (f"{_BART_LAYER}.fc2",),
+                "feed_forward_norm": (f"{_BART_LAYER}.final_layer_norm",),
+            },
+            {**_BART, "source_embedding.table": ("model.shared",)},
+        ),
+    ),
+    "t5_small": Family(
+        "T5ForConditionalGeneration",
+        {
+            "vocab_size": 31,
+            "d_model": WIDTH,
+            "d_kv": 6,
+            "d_ff": 4 * WIDTH,
+            "num_layers": 2,
+            "num_heads": HEADS,
+        },
+        (("d: 512", "d: 24"), ("32128", "31"), ("depth: 6", "depth: 2"), ("heads: 8", "heads: 4")),
+        _both(
+            {
+                "attention.qkv": tuple(f"{_T5_LAYER}.0.SelfAttention.{x}" for x in "qkv"),
+                "attention.output": (f"{_T5_LAYER}.0.SelfAttention.o",),
+                "attention_norm": (f"{_T5_LAYER}.0.layer_norm",),
+                "cross.query": (f"{_T5_LAYER}.1.EncDecAttention.q",),
+                "cross.key_value": tuple(f"{_T5_LAYER}.1.EncDecAttention.{x}" for x in "kv"),
+                "cross.output": (f"{_T5_LAYER}.1.EncDecAttention.o",),
+                "cross_norm": (f"{_T5_LAYER}.1.layer_norm",),
+                "feed_forward.up": (f"{_T5_LAYER}.LAST.DenseReluDense.wi",),
+                "feed_forward.down": (f"{_T5_LAYER}.LAST.DenseReluDense.wo",),
+                "feed_forward_norm": (f"{_T5_LAYER}.LAST.layer_norm",),
+            },
+            {
+                "source_embedding.table": ("shared",),
+                "source_stream.norm": ("encoder.final_layer_norm",),
+                "target_stream.norm": ("decoder.final_layer_norm",),
+                **{
+                    f"{name}_stream.relative.weight": (
+                        f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+                    )
+                    for name, side in (("source", "encoder"), ("target", "decoder"))
+                },
+            },
+        ),
+    ),
     "llama3_8b": Family(
         "LlamaForCausalLM",
         {**_SHARED, "rms_norm_eps": 1e-5, **_turning(500000.0)},

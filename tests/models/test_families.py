@@ -38,7 +38,8 @@ def given(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a small model reads, and by transformers' names; each text has the last id somewhere."""
     ids, kinds = torch.randint(31, (2, TOKENS)), torch.randint(2, (2, TOKENS))
     ids[:, 9] = 30
-    every = {"text": ("input_ids", ids)}
+    every = {"text": ("input_ids", ids), "source": ("input_ids", ids)}
+    every["target"] = "decoder_input_ids", torch.randint(31, (2, TOKENS - 4))
     for name, shape in {"image": (2, 3, 8, 8), "video": (2, 6, 3, 8, 8)}.items():
         every[name] = "pixel_values", torch.randn(shape, dtype=torch.float64)
     read = {name: each for name, each in every.items() if hasattr(model, f"{name}_embedding")}

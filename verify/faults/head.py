@@ -13,6 +13,7 @@ from mmspec.verify.faults.specs import (
     JOINED,
     PREFIXED,
     ROUTED,
+    SHARED,
     SIDES,
     STEPPED,
     TOWERS,
@@ -214,6 +215,20 @@ FAULTS: tuple[Fault, ...] = (
         CROSSED,
         ("R1",),
         source((r"F\.linear\(([^,]*), ([^)]*)\)", r"F.linear(\1, \2.detach())")),
+    ),
+    Fault(
+        "logits-unscaled",
+        "logits are not multiplied by the scale of their head",
+        SHARED,
+        ("P59", "R1"),
+        source((r"0\.28\d+ \* ", "")),
+    ),
+    Fault(
+        "logits-unscaled-in-decoding",
+        "in decoding, logits are not multiplied by the scale of their head",
+        SHARED,
+        ("P17",),
+        source((r"0\.28\d+ \* ", ""), file="decoding.py"),
     ),
     Fault(
         "contrastive-one-side",

@@ -40,7 +40,7 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("fusion", "cross-attention"): {"attention": "full"},
     ("head", "classifier"): {"pool": "mean"},
     ("head", "regressor"): {"pool": "mean"},
-    ("head", "language-model"): {"tied": True},
+    ("head", "language-model"): {"tied": True, "scale": 1.0},
     ("head", "contrastive"): {"temperature": 0.07},
 }
 """What docs/language.md says an option left out means, by kind."""

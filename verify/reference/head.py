@@ -37,7 +37,8 @@ def answer(
     if isinstance(head, kinds.Contrastive):
         return compare(head, w, sides)
     (samples,) = sides
-    return torch.stack([predict(x, table, padded) for x in samples])
+    scale = head.scale if isinstance(head, kinds.LanguageModel) else 1.0
+    return torch.stack([scale * predict(x, table, padded) for x in samples])
 
 
 def first_scale(head: kinds.Head) -> float | None:

@@ -59,6 +59,8 @@ def language_model(draw: st.DrawFn, segments: list[str], tieable: set[str]) -> d
         body["modality"] = chosen
     if chosen not in tieable or draw(st.booleans()):
         body["tied"] = False
+    if draw(st.sampled_from([False, False, False, True])):
+        body["scale"] = 0.3
     return body
 
 
