@@ -86,6 +86,13 @@ class Named:
             taken |= set(found.values())
         return found
 
+    @cached_property
+    def _convolved(self) -> set[int]:
+        """Features that convolutions give, whose numbers are theirs even where a width is alike."""
+        stems = (getattr(x.raw, "stem", None) or () for x in self.plan.nodes if hasattr(x, "raw"))
+        steps = (step for stem in stems for step in stem)
+        return {step.features for step in steps if isinstance(step, ir.ConvolutionStep)}
+
     def _owners(self, role: str) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}
         for fact in self.facts:
@@ -101,7 +108,7 @@ class Named:
         if field == "width" and isinstance(record, ir.Mlp | ir.Glu | ir.Experts | ir.ByModality):
             roles = ("HIDDEN",)
         if field in ("inputs", "features") and isinstance(record, ir.LinearStep | ir.NormStep):
-            roles = ("WIDTH",)
+            roles = () if field == "inputs" and value in self._convolved else ("WIDTH",)
         if field == "width" and isinstance(record, ir.Rotary):
             roles = ("HEAD_WIDTH",)
         if field == "kv_heads":

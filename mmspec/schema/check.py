@@ -11,6 +11,7 @@ from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema import (
     check_attention,
     check_lead,
+    check_objective,
     check_path,
     check_scores,
     check_tables,
@@ -18,7 +19,6 @@ from mmspec.schema import (
 )
 from mmspec.schema import head as heads
 from mmspec.schema.norm import misfit
-from mmspec.schema.objective import DEFAULT_LOSS
 from mmspec.schema.rotary import Rotary
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
@@ -43,8 +43,7 @@ def check(spec: Spec, wiring: Wiring) -> None:
         _heads,
         check_lead.of_all,
         check_path.of_heads,
-        _targets,
-        _objectives,
+        check_objective.of_heads,
         _claims,
     ):
         for error in islice(rule(spec, wiring), MOST - len(found)):
@@ -275,24 +274,6 @@ def _heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
             )
 
 
-def _targets(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
-    """No column is an input and a target: what a model reads it cannot be asked."""
-    reads = {name: f"modality `{name}`" for name in spec.modalities}
-    for name, modality in spec.modalities.items():
-        reads |= {column: f"table `{name}`" for column in modality.cells}
-    for name, head in spec.heads.items():
-        if name in reads and head.of_column:
-            yield problem(
-                spec,
-                "MM323",
-                f"head `{name}` is trained on the column `{name}`, and {reads[name]} reads it too",
-                "heads",
-                name,
-                help="remove it from the inputs; if they are two columns, rename one of them",
-                word=name,
-            )
-
-
 def token_segment(spec: Spec, wiring: Wiring, head: heads.Head) -> str | None:
     """The tokens segment whose next tokens a head predicts; None: none, or it isn't unique."""
     return heads.predicted(head, _tokens(spec, wiring, head))
@@ -339,43 +320,6 @@ def _language_model(
             name,
             help="write tied: false, or make the widths equal",
         )
-
-
-def _objectives(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
-    for name, objective in spec.objectives.items():
-        head = spec.heads.get(name)
-        if head is None:
-            yield problem(
-                spec,
-                "MM319",
-                f"no head `{name}`",
-                "objectives",
-                name,
-                help=_or_named(name, [h for h in spec.heads if h not in spec.objectives], "heads"),
-                word=name,
-            )
-            continue
-        expected = DEFAULT_LOSS[head.kind]
-        if objective.loss not in (None, expected):
-            yield problem(
-                spec,
-                "MM320",
-                f"a {head.kind} head is trained by {expected}",
-                "objectives",
-                name,
-                "loss",
-                help=f"write {expected}, or leave it out",
-            )
-        if objective.smoothing and expected != "cross-entropy":
-            yield problem(
-                spec,
-                "MM320",
-                "smoothing goes with cross-entropy",
-                "objectives",
-                name,
-                "smoothing",
-                help="leave it out",
-            )
 
 
 def _claims(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:

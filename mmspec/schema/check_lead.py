@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mmspec.diagnostics import MmspecError, listed, suggest
+from mmspec.diagnostics import MmspecError, listed
 from mmspec.expressions import mask as masks
+from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema import head as heads
 from mmspec.schema.attention import Attention
 from mmspec.schema.pool import POOLS, is_lead, mark
@@ -109,6 +110,5 @@ def _unled(pool: str, segments: Segments) -> tuple[str, str] | None:
         several = [str(segment.leads) for segment in led if segment.name.endswith(f".{pool}")]
         return f"`{pool}` is of {listed(several)}, all", "give them different names"
     known = [*POOLS, *names]
-    close = suggest(pool, known)
-    advice = f"did you mean `{close}`?" if close else f"known: {listed(known)}, marked(ID)"
+    advice = did_you_mean(pool, [*known, "marked(ID)"], "known")
     return f"no token `{pool}` leads a modality", advice

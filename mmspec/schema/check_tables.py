@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmspec.diagnostics import MmspecError, listed, suggest
-from mmspec.schema.modality import Tokens
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
 
@@ -16,17 +15,17 @@ def of_modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
         owner = getattr(modality, "tied", None)
         if owner is None:
             continue
-        others = [o for o, x in spec.modalities.items() if isinstance(x, Tokens) and o != name]
+        others = [other for other, each in spec.modalities.items() if each.ids and other != name]
         other, at = spec.modalities.get(owner), ("modalities", name, "tied")
-        if owner == name or not isinstance(other, Tokens):
+        if other is None or owner == name or not other.ids:
             message = f"`{name}` is tied to `{owner}`, which is no other modality of tokens"
             near = suggest(owner, others)
             named = f"modalities of tokens: {listed(others)}" if others else "remove `tied`"
             advice = f"did you mean `{near}`?" if near else named
             yield problem(spec, "MM318", message, *at, help=advice)
-        elif other.tied is not None:
+        elif (its := getattr(other, "tied", None)) is not None:
             message = f"`{name}` is tied to `{owner}`, which has no table: it is tied itself"
-            yield problem(spec, "MM318", message, *at, help=f"write `tied: {other.tied}`")
+            yield problem(spec, "MM318", message, *at, help=f"write `tied: {its}`")
         elif other.ids != modality.ids:
             message = f"`{name}` has {modality.ids:,} ids, and the table of `{owner}` {other.ids:,}"
             yield problem(spec, "MM318", message, *at, help="give both one `vocab`")

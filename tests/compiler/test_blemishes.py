@@ -46,6 +46,13 @@ def _functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, str]]:
 
 
 def _expressions(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+    """A path's steps have the numbers that its spec gives them."""
+    inside = {
+        each
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Path")
+        for each in ast.walk(node)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp):
             left, right = (_number(side) for side in (node.left, node.right))
@@ -64,7 +71,7 @@ def _expressions(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
                 if word.arg in ("label_smoothing", "smoothing", "p") and _number(word.value) == 0:
                     yield node, f"{word.arg} of 0"
             yield from ((node, "`parts[0]`") for x in node.args if ast.unparse(x) == "parts[0]")
-            yield from _calls(node)
+            yield from (each for each in _calls(node) if node not in inside)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
             parts = [ast.dump(part) for part in _joined(node, type(node.op))]
             if len(parts) > len(set(parts)):

@@ -129,7 +129,7 @@ def embed(
         x = x + _position(modality, places, x.shape[1])
         x = torch.cat([w["lead"], x]) if lead else x
     x = modality.scale * x
-    return normalise(x, w.at("norm"), modality.norm, of_rows(modality.bias, "norm"))
+    return normalise(x, w.at("norm").unnoted(), modality.norm, of_rows(modality.bias, "norm"))
 
 
 def _image(image: kinds.Image, w: Weights, pixels: Tensor) -> Tensor:
