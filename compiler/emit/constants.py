@@ -89,7 +89,8 @@ class Named:
     @cached_property
     def _convolved(self) -> set[int]:
         """Features that convolutions give, whose numbers are theirs even where a width is alike."""
-        stems = (getattr(x.raw, "stem", None) or () for x in self.plan.nodes if hasattr(x, "raw"))
+        raws = (node.raw for node in self.plan.nodes if isinstance(node, ir.Embed))
+        stems = (getattr(raw, "stem", None) or () for raw in raws)
         steps = (step for stem in stems for step in stem)
         return {step.features for step in steps if isinstance(step, ir.ConvolutionStep)}
 

@@ -166,14 +166,16 @@ def lay_out(
         (_, left, at), (word, right, _) = pieces
         inner = lay_out("", right, "", indent + 4, printer, enclosed=True)
         return [f"{pad}{head}{printer.flat(left, at)} {word}(", *inner, f"{pad}){tail}"]
-    if len(pieces) > 1 and not _ends_in_bracket(pieces, head, indent, printer):
+    opened = _opened(pieces, printer)
+    ends = len(pieces) == 2 and _ends_in_bracket(opened, head, indent, printer)
+    if len(pieces) > 1 and not ends:
         if enclosed:
             return _stacked(head, pieces, tail, indent, printer)
         whole = f"{pad}    {printer.flat(node)}"
         inner = [whole] if len(whole) <= LIMIT else _stacked("", pieces, "", indent + 4, printer)
         return [f"{pad}{head}(", *inner, f"{pad}){tail}"]
     if len(pieces) > 1:
-        *first, (word, last, _) = pieces
+        *first, (word, last, _) = opened
         lead = " ".join([*(w + printer.flat(n, at) for w, n, at in first), word])
         return lay_out(head + lead, last, tail, indent, printer, enclosed)
     return _bracketed(head, node, tail, indent, printer)
@@ -240,13 +242,25 @@ def _ends_in_parentheses(pieces: Sequence[Piece], head: str, printer: Printer) -
     return printer.flat(right, level) != printer.flat(right) and len(first) <= LIMIT
 
 
+def _opened(pieces: Sequence[Piece], printer: Printer) -> Sequence[Piece]:
+    """One operator whose right side is a product: with the factors of that, `a + b * c`."""
+    if len(pieces) != 2 or not isinstance(pieces[1][1], ast.BinOp):
+        return pieces
+    first, (word, product, level) = pieces
+    if printer.flat(product, level) != printer.flat(product):
+        return pieces
+    (_, factor, inner), *rest = printer.pieces(product)
+    return [first, (word, factor, inner), *rest]
+
+
 def _ends_in_bracket(pieces: Sequence[Piece], head: str, indent: int, printer: Printer) -> bool:
     """Whether one operator is followed by a bracket that can be broken instead."""
-    if len(pieces) != 2 or not isinstance(pieces[1][1], ast.Call | ast.Subscript):
+    *lead, (word, last, _) = pieces
+    if not isinstance(last, ast.Call | ast.Subscript):
         return False
-    group = printer.group(pieces[1][1])
-    (_, left, level), (word, _, _) = pieces
-    before = f"{' ' * indent}{head}{printer.flat(left, level)} {word}{group.head}"
+    group = printer.group(last)
+    left = " ".join(f"{sign}{printer.flat(node, level)}" for sign, node, level in lead)
+    before = f"{' ' * indent}{head}{left} {word}{group.head}"
     return bool(group.items) and len(before) <= LIMIT
 
 

@@ -21,11 +21,13 @@ def _sizes(value: Any) -> Any:
     if isinstance(value, tuple):
         return value
     found = _RANGE.fullmatch(value) if isinstance(value, str) else None
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if found is None and not is_number:
+    if found is not None:
+        first, last = map(int, found.groups())
+    elif isinstance(value, int) and not isinstance(value, bool):
+        first = last = value
+    else:
         message = f"`{shortened(str(value))}` says no sizes of n-grams"
         raise Refused(Diagnostic("MM104", message, help=_EXAMPLE))
-    first, last = map(int, found.groups()) if found else (value, value)
     if not 2 <= first <= last <= _LONGEST:
         message = f"n-grams are of 2 to {_LONGEST} bytes, the fewest first"
         raise Refused(Diagnostic("MM105", message, help=_EXAMPLE))

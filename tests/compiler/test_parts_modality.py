@@ -115,7 +115,7 @@ def test_tokens(position: str) -> None:
     ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
     rows = [[part.table.weight[int(i)] for i in row] for row in ids]
     expected = torch.stack([torch.stack(row) for row in rows]) + places(part, position, 5)
-    same_gradients(part(ids, UNUSED, {}), expected, list(part.parameters()))
+    same_gradients(part(ids, UNUSED, UNUSED, {}), expected, list(part.parameters()))
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos", "rotary", *POSITIONS])
@@ -124,7 +124,7 @@ def test_positions_begin_anew_in_each_document(position: str) -> None:
     part = filled(TokenEmbedding(13, D, placed(position), 11, packed=True))
     ids = torch.tensor([[4, 0, 12, 4, 1], [7, 7, 2, 0, 12]])
     expected = part.table.weight[ids] + places(part, position, 5)[at]
-    same_gradients(part(ids, at, {}), expected, list(part.parameters()))
+    same_gradients(part(ids, UNUSED, at, {}), expected, list(part.parameters()))
     frames = filled(FrameEmbedding(2, 3, D, placed(position), 11, True, packed=True))
     x = normal(2, 15, 2)
     expected = frames.frames(x.reshape(2, 5, 6)) + places(frames, position, 5)[at]

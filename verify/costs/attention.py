@@ -33,6 +33,10 @@ def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tu
     rotated = (queries + keys + queries * (not sunk)) if layer.rotary else 0
     # The rows of `output` are what the fused kernel made; with them it keeps a sum for each.
     kept = keeps(rows * (queries + 2 * keys + rotated + layer.heads))
+    if (
+        layer.learns
+    ):  # no fused kernel has the gradient of what is added to scores: it is written out
+        kept = keeps(rows * (3 * queries) + BATCH * tokens * tokens * layer.heads)
     norms = _norms((rows, rows), layer)
     return "attention", f"{layer.heads} heads", projections + scores + kept + norms
 

@@ -81,7 +81,7 @@ FAULTS: tuple[Fault, ...] = (
         plan(heads(_alike)),
     ),
     Fault(
-        "step-left-out",
+        "head-step-left-out",
         "what was pooled goes through one step less",
         STEPPED,
         ("P59", "R1"),

@@ -22,8 +22,15 @@ _NAMED = tuple("dims modalities streams heads objectives add lead columns attent
 """Keys of mappings whose own keys are names, or pairs."""
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
-_MODALITY: dict[str, Any] = {"position": "none", "optional": False, "scale": 1.0, "bias": True}
-_MODALITY |= {"norm": {"kind": "none"}, "add": {}, "lead": {}}
+_MODALITY: dict[str, Any] = {
+    "position": "none",
+    "optional": False,
+    "scale": 1.0,
+    "bias": True,
+    "norm": {"kind": "none"},
+    "add": {},
+    "lead": {},
+}
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("modality", "tokens"): _MODALITY,
     ("modality", "image"): {**_MODALITY, "channels": 3},
