@@ -30,8 +30,7 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
 
 def scaled(node: ir.Head, x: str) -> str:
     """The tokens that a tied head reads, times its scale."""
-    scale = getattr(node.answer, "scale", 1.0)
-    return x if scale == 1 else f"{scale!r} * {x}"
+    return x if node.scale == 1 else f"{node.scale!r} * {x}"
 
 
 def _pooled(value: ir.Value, taken: ir.Taken, lines: Lines) -> tuple[str, str]:

@@ -28,7 +28,6 @@
     raw        = Ids(vocab, ngrams) | Row | Picture | Clip | Audio | Series
     head       = Head(name, answer, sources*, size, loss, weight)
     answer     = Classifier | Regressor | LanguageModel | Contrastive -- the first two by steps*
-    step       = LinearStep | ActivationStep | NormStep
     loss       = CrossEntropy | Smoothed | SquaredError | NextToken | BothWays
 
 Sizes are ints; a length is `Tokens(symbol, max)` (a symbol: tokens of that modality, at most max)

@@ -140,6 +140,11 @@ class Head:
         return self.answer.segment
 
     @property
+    def scale(self) -> float:
+        """What the tokens that it reads are multiplied by."""
+        return self.answer.scale if isinstance(self.answer, LanguageModel) else 1.0
+
+    @property
     def taken(self) -> tuple[Taken, ...]:
         """Which tokens of each source are pooled; none: they are not."""
         if isinstance(self.answer, Pooled):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower import modality as tables
 from mmspec.compiler.lower import objective as objectives
 from mmspec.compiler.lower import path
 from mmspec.compiler.lower.context import Context
 from mmspec.schema import head as schema
 from mmspec.schema.check import token_segment
+from mmspec.schema.check_tables import table_of
 from mmspec.schema.objective import DEFAULT_LOSS, Objective
 from mmspec.schema.pool import is_lead, mark
 
@@ -44,7 +44,7 @@ def _answer(context: Context, head: schema.Head) -> tuple[ir.Answer, int]:
     segment = token_segment(context.spec, context.wiring, head)
     assert segment is not None, head
     vocab = getattr(context.spec.modalities[segment], "vocab", 0)
-    table = f"{tables.owner(context.spec, segment)}_embedding" if head.tied else None
+    table = f"{table_of(context.spec, segment)}_embedding" if head.tied else None
     return ir.LanguageModel(segment, table, head.scale), vocab
 
 

@@ -10,8 +10,8 @@ from mmspec.compiler.lower.context import Context
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.schema import modality as schema
 from mmspec.schema.bias import of_rows
+from mmspec.schema.check_tables import table_of
 from mmspec.schema.columns import Categories
-from mmspec.schema.spec import Spec
 
 
 def tokens(context: Context, name: str) -> ir.Tokens:
@@ -114,11 +114,6 @@ def lower_input(context: Context, name: str) -> ir.Input:
     )
 
 
-def owner(spec: Spec, name: str) -> str:
-    """Whose table a modality reads: its own, or that of the one which it is tied to."""
-    return getattr(spec.modalities[name], "tied", None) or name
-
-
 def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
     """Embed a modality for the stream that reads it."""
     modality = context.spec.modalities[name]
@@ -136,7 +131,7 @@ def lower_embedding(context: Context, stream: str, name: str) -> ir.Value:
             raw=_raw(modality),
             sum=_sum(name, modality),
             biased=of_rows(modality.bias, "patch"),
-            table=f"{whose}_embedding" if (whose := owner(context.spec, name)) != name else None,
+            table=f"{whose}_embedding" if (whose := table_of(context.spec, name)) != name else None,
             stream=stream,
             span=context.spec.span("modalities", name),
         )

@@ -54,12 +54,12 @@ class SteppingStack(Layers):
         """The mean state of the steps, their weights in it [B, N], and how many were taken [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
-        if self.related and not self.scored:
+        if self.related:
             added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
-            mask = scored(added_hqk, mask)
-        elif self.related:
-            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
-            masks = scored_masks(added_hqk, masks, self.scored)
+            if self.scored:
+                masks = scored_masks(added_hqk, masks, self.scored)
+            else:
+                mask = scored(added_hqk, mask)
         y_btd = torch.zeros_like(x_btd)
         running_r = torch.arange(x_btd.shape[0], device=x_btd.device)
         precise = torch.promote_types(x_btd.dtype, torch.float32)
@@ -158,12 +158,12 @@ class ExitStack(Layers):
         """The state at every exit (training) or at each sample's own (evaluation); depths [B]."""
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
-        if self.related and not self.scored:
+        if self.related:
             added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
-            mask = scored(added_hqk, mask)
-        elif self.related:
-            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
-            masks = scored_masks(added_hqk, masks, self.scored)
+            if self.scored:
+                masks = scored_masks(added_hqk, masks, self.scored)
+            else:
+                mask = scored(added_hqk, mask)
         states: list[Tensor] = []
         y_btd = torch.zeros_like(x_btd)
         depth_b = x_btd.new_zeros(x_btd.shape[0])

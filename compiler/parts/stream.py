@@ -216,12 +216,12 @@ class Stack(Layers):
     ) -> Tensor:
         turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
         turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
-        if self.related and not self.scored:
+        if self.related:
             added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
-            mask = scored(added_hqk, mask)
-        elif self.related:
-            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
-            masks = scored_masks(added_hqk, masks, self.scored)
+            if self.scored:
+                masks = scored_masks(added_hqk, masks, self.scored)
+            else:
+                mask = scored(added_hqk, mask)
         for _ in range(self.repeat):
             for block in self.blocks:
                 x_btd = block(

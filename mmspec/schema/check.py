@@ -300,7 +300,7 @@ def _language_model(
             help=_or_named(head.asked or "", _tokens(spec, wiring, head), "tokens: `modality` of"),
         )
         return
-    owner = getattr(spec.modalities[segment], "tied", None) or segment
+    owner = check_tables.table_of(spec, segment)
     readers = wiring.readers(owner)
     if head.is_tied and len(readers) != 1:
         yield problem(

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mmspec.diagnostics import MmspecError, listed, suggest
+from mmspec.diagnostics import MmspecError
+from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
+
+
+def table_of(spec: Spec, name: str) -> str:
+    """Whose table a modality reads: its own, or that of the one which it is tied to."""
+    return getattr(spec.modalities[name], "tied", None) or name
 
 
 def of_modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
@@ -19,9 +25,8 @@ def of_modalities(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
         other, at = spec.modalities.get(owner), ("modalities", name, "tied")
         if other is None or owner == name or not other.ids:
             message = f"`{name}` is tied to `{owner}`, which is no other modality of tokens"
-            near = suggest(owner, others)
-            named = f"modalities of tokens: {listed(others)}" if others else "remove `tied`"
-            advice = f"did you mean `{near}`?" if near else named
+            known = did_you_mean(owner, others, "modalities of tokens")
+            advice = known if others else "remove `tied`"
             yield problem(spec, "MM318", message, *at, help=advice)
         elif (its := getattr(other, "tied", None)) is not None:
             message = f"`{name}` is tied to `{owner}`, which has no table: it is tied itself"

@@ -23,8 +23,8 @@ def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tu
     projections += linear(rows, queries, width, layer.bias)
     sunk = layer.scores is not None and layer.scores.sink
     projections += weights(layer.heads if sunk else 0)
-    if layer.scores is not None and layer.scores.relative is not None and not layer.scores.tied:
-        projections += weights(layer.heads * layer.scores.relative.numbers)
+    relative = None if layer.scores is None or layer.scores.tied else layer.scores.relative
+    projections += weights(layer.heads * (relative.numbers if relative else 0))
     tokens = sizes.tokens(source)
     seen = visible_pairs(sizes, layer)
     scores = products(layer.head_width, tokens * tokens * layer.heads, seen)
@@ -33,9 +33,7 @@ def costs(sizes: Sizes, layer: ir.Attention, width: int, source: ir.Value) -> tu
     rotated = (queries + keys + queries * (not sunk)) if layer.rotary else 0
     # The rows of `output` are what the fused kernel made; with them it keeps a sum for each.
     kept = keeps(rows * (queries + 2 * keys + rotated + layer.heads))
-    if (
-        layer.learns
-    ):  # no fused kernel has the gradient of what is added to scores: it is written out
+    if layer.learns:  # no fused kernel has the gradient of what is added: scores are written out
         kept = keeps(rows * (3 * queries) + BATCH * tokens * tokens * layer.heads)
     norms = _norms((rows, rows), layer)
     return "attention", f"{layer.heads} heads", projections + scores + kept + norms

@@ -57,7 +57,7 @@ def _language_model(sizes: Sizes, head: ir.Head) -> Cost:
     rows = BATCH * sizes.among(x for x in value.segments if x.name == head.segment)
     cost = linear(rows, value.width, head.size, bias=False)
     parameters = 0 if head.tied else cost.parameters
-    copied = len(value.segments) > 1 or getattr(head.answer, "scale", 1.0) != 1
+    copied = len(value.segments) > 1 or head.scale != 1
     kept = cost.kept if copied else sizes.keep(value)
     return Cost(parameters, parameters, cost.dense, cost.useful, kept)
 

@@ -9,7 +9,7 @@ from mmspec.compiler import ir
 from mmspec.verify.costs.part import Cost, Sizes, keeps, linear
 from mmspec.verify.costs.polynomial import Polynomial, total
 
-INPUTS: Final = {"gelu": 1, "gelu-tanh": 1, "silu": 1, "relu": 0, "quick-gelu": 2, "tanh": 0}
+_INPUTS: Final = {"gelu": 1, "gelu-tanh": 1, "silu": 1, "relu": 0, "quick-gelu": 2}
 """Tensors of the hidden width that the backward of an activation keeps beside its output."""
 
 
@@ -29,7 +29,7 @@ def costs(
 
 def _mlp(rows: Polynomial, width: int, layer: ir.Mlp | ir.Glu | ir.ByModality) -> Cost:
     """`down` keeps what the activation (times `up`, when gated) makes."""
-    hidden = keeps(rows * (layer.width * INPUTS[layer.activation]))
+    hidden = keeps(rows * (layer.width * _INPUTS[layer.activation]))
     up = linear(rows, width, layer.width, layer.has_bias("up"))
     down = linear(rows, layer.width, width, layer.has_bias("down"))
     if isinstance(layer, ir.Glu):
@@ -61,7 +61,7 @@ def _experts(rows: Polynomial, width: int, layer: ir.Experts) -> Cost:
     """
     chosen, each = rows * layer.choose, 2 * width * layer.width
     parameters, router = each * layer.experts, linear(rows, width, layer.experts, layer.router_bias)
-    hidden = layer.width * (1 + INPUTS[layer.activation])
+    hidden = layer.width * (1 + _INPUTS[layer.activation])
     kept = rows * layer.experts + chosen * (3 * width + hidden + 1)
     if layer.renormalise:
         kept += rows * layer.experts + rows
