@@ -1,5 +1,6 @@
-// Sparse attention on a CPU with AVX-512, forward and backward, in float32; of bfloat16 by its dot
-// products where the processor has them.
+// Sparse attention on a CPU, forward and backward, in float32; of bfloat16 by its dot products where
+// the processor has them. By the instructions of AVX-512 where there are any, else by vectors of 8
+// that the compiler makes instructions of (AVX2, mostly).
 //
 // Queries are taken in groups of 64 that see almost the same keys, in any order. For scores a number
 // of each query of a group stands in a lane, so they need no sum across lanes and a key may lie
@@ -12,7 +13,12 @@
 // Online softmax over chunks of keys (Milakov & Gimelshein 2018), backward from the log-sum-exp
 // (Dao et al. 2022). Compile with -O3 -march=native -fopenmp -ffp-contract=fast.
 
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+#define MMSPEC_AVX512
+#endif
+#ifdef __SSE2__
 #include <immintrin.h>
+#endif
 #include <sys/mman.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -68,14 +74,20 @@ struct Problem {
 
 namespace {
 
+#ifdef MMSPEC_AVX512
 typedef __m512 Floats;
+#else
+typedef float Floats __attribute__((vector_size(32)));
+typedef int32_t Ints __attribute__((vector_size(32)));
+#endif
 
-constexpr int LANES = 16;
+constexpr int LANES = sizeof(Floats) / sizeof(float);
 constexpr int GROUP = 64;  // queries
 constexpr int WIDEST = 256;
 constexpr int STRIDE = WIDEST + LANES;  // of rows: no power of two, whose lines share a cache set
 constexpr int CHUNK = 64;               // keys whose scores are held
-constexpr int BLOCK = 8;                // keys or queries whose sums are in registers
+constexpr int BLOCK = 8;                // keys or queries that are passed over together
+constexpr int ROWS = LANES < 16 ? 4 : 8;  // keys or queries whose sums are in registers: of 16, of 32
 constexpr int LINE = 64;                // bytes of a cache
 constexpr int SHARE = 64;               // groups that a thread takes at a time, at most
 constexpr float LOG2_E = 1.44269504f;
@@ -100,6 +112,13 @@ inline void put(BFloat16 &to, float x) {  // to the nearest, ties to even
     uint32_t bits;
     std::memcpy(&bits, &x, sizeof bits);
     to.bits = uint16_t(x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// Before others read what was stored past the cache.
+inline void finish_stores() {
+#ifdef __SSE2__
+    _mm_sfence();
+#endif
 }
 
 inline int thread() {
@@ -128,10 +147,132 @@ struct Words<BFloat16> {
 
 #endif
 
-inline Floats load(const float *from) { return _mm512_load_ps(from); }
-inline void store(float *to, Floats x) { _mm512_store_ps(to, x); }
-inline Floats all(float x) { return _mm512_set1_ps(x); }
+#ifdef MMSPEC_AVX512
 
+typedef __mmask16 Mask;  // a bit for each lane
+typedef __m512i Ints;
+
+inline Floats load(const float *from) { return _mm512_load_ps(from); }
+inline Floats load_anywhere(const float *from) { return _mm512_loadu_ps(from); }
+inline void store(float *to, Floats x) { _mm512_store_ps(to, x); }
+inline void store_past_cache(float *to, Floats x) { _mm512_stream_ps(to, x); }
+inline Floats all(float x) { return _mm512_set1_ps(x); }
+inline Mask mask(uint64_t bits) { return Mask(bits); }
+inline Floats choose(Mask which, Floats x, Floats y) { return _mm512_mask_mov_ps(y, which, x); }
+inline Floats only(Mask which, Floats x) { return _mm512_maskz_mov_ps(which, x); }
+inline Floats only_product(Mask which, Floats x, Floats y) {
+    return _mm512_maskz_mul_ps(which, x, y);
+}
+inline Floats larger(Floats x, Floats y) { return _mm512_max_ps(x, y); }
+inline float sum_of(Floats x) { return _mm512_reduce_add_ps(x); }
+inline Floats nearest(Floats x) {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline Floats times_power_of_2(Floats x, Floats whole) { return _mm512_scalef_ps(x, whole); }
+
+inline Ints load_ints(const int32_t *from) { return _mm512_load_si512(from); }
+// Lanes of two vectors, those of the second counted on.
+inline Floats pick(Floats x, Floats y, Ints which) { return _mm512_permutex2var_ps(x, which, y); }
+
+// table[columns[i] + shift], 0 where that is not from 0 to `last`; whether any is. in_order: columns
+// follow one another.
+inline bool look_up(const float *table, const int32_t *columns, int32_t shift, int32_t last,
+                    bool in_order, Floats &found) {
+    const __m512i column =
+        _mm512_add_epi32(_mm512_load_si512(columns), _mm512_set1_epi32(shift));
+    const __mmask16 there = _mm512_cmple_epu32_mask(column, _mm512_set1_epi32(last));
+    if (!there) return false;
+    found = in_order ? _mm512_maskz_loadu_ps(there, table + (columns[0] + shift))
+                     : _mm512_mask_i32gather_ps(all(0), there, column, table, 4);
+    return true;
+}
+
+#else
+
+typedef Ints Mask;  // all bits of a lane, or none
+
+inline Floats load(const float *from) { return *reinterpret_cast<const Floats *>(from); }
+inline Floats load_anywhere(const float *from) {
+    Floats x;
+    std::memcpy(&x, from, sizeof x);
+    return x;
+}
+inline void store(float *to, Floats x) { *reinterpret_cast<Floats *>(to) = x; }
+inline void store_past_cache(float *to, Floats x) {
+#ifdef __AVX__
+    _mm256_stream_ps(to, (__m256)x);
+#else
+    store(to, x);
+#endif
+}
+inline Floats all(float x) { return Floats{x, x, x, x, x, x, x, x}; }
+inline Mask mask(uint64_t bits) {
+    const int32_t low = int32_t(bits & 0xff);
+    return (Ints{low, low, low, low, low, low, low, low} & Ints{1, 2, 4, 8, 16, 32, 64, 128}) != 0;
+}
+inline Floats only(Mask which, Floats x) { return (Floats)(which & (Ints)x); }
+inline Floats choose(Mask which, Floats x, Floats y) {
+    return (Floats)((which & (Ints)x) | (~which & (Ints)y));
+}
+inline Floats only_product(Mask which, Floats x, Floats y) { return only(which, x * y); }
+inline Floats larger(Floats x, Floats y) {
+#ifdef __AVX__
+    return (Floats)_mm256_max_ps((__m256)x, (__m256)y);
+#else
+    return choose(x > y, x, y);
+#endif
+}
+inline float sum_of(Floats x) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++) sum += x[i];
+    return sum;
+}
+inline Floats nearest(Floats x) {  // beyond 2^22 there are no fractions worth a thought
+    const Floats shift = all(12582912.0f);
+    return x + shift - shift;
+}
+inline Floats times_power_of_2(Floats x, Floats whole) {  // 0 where the power is not normal
+    const Mask normal = whole > all(-127);
+    const Ints power = __builtin_convertvector(choose(normal, whole, all(-127)), Ints) + 127;
+    return x * (Floats)(power << 23);
+}
+
+inline Ints load_ints(const int32_t *from) { return *reinterpret_cast<const Ints *>(from); }
+inline Floats pick(Floats x, Floats y, Ints which) {
+#ifdef __clang__
+    alignas(Floats) float both[2 * LANES];
+    store(both, x), store(both + LANES, y);
+    Floats found;
+    for (int i = 0; i < LANES; i++) found[i] = both[which[i]];
+    return found;
+#else
+    return __builtin_shuffle(x, y, which);
+#endif
+}
+
+inline bool look_up(const float *table, const int32_t *columns, int32_t shift, int32_t last,
+                    bool in_order, Floats &found) {
+    const int64_t first = int64_t(columns[0]) + shift;
+    if (in_order && (first > last || first + LANES <= 0)) return false;
+    if (in_order && first >= 0 && first + LANES - 1 <= last) {
+        found = load_anywhere(table + first);
+        return true;
+    }
+    alignas(Floats) float numbers[LANES] = {};
+    bool any = false;
+    for (int i = 0; i < LANES; i++) {
+        const uint32_t column = uint32_t(columns[i]) + uint32_t(shift);
+        if (column > uint32_t(last)) continue;
+        numbers[i] = table[column];
+        any = true;
+    }
+    found = load(numbers);
+    return any;
+}
+
+#endif
+
+#if defined(__AVX512BF16__)
 // to[c]: the numbers of two rows at c, side by side; 0 beyond the width, and of a row that is null.
 inline void pair(const BFloat16 *left, const BFloat16 *right, int width, float *to) {
     for (int c = 0; c < width; c += LANES) {
@@ -143,9 +284,6 @@ inline void pair(const BFloat16 *left, const BFloat16 *right, int width, float *
     }
 }
 
-inline void pair(const float *, const float *, int, float *) {}  // one is a word
-
-#if defined(__AVX512BF16__)
 // Words of weights: of two keys that follow one another, for 16 queries ...
 inline Floats pair(Floats left, Floats right) {
     const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(right, left);
@@ -159,20 +297,22 @@ inline void store_pairs(float *to, Floats x) {
     _mm256_store_si256(reinterpret_cast<__m256i *>(to), (__m256i)_mm512_cvtneps_pbh(x));
 }
 #else
+inline void pair(const BFloat16 *, const BFloat16 *, int, float *) {}
 inline Floats pair(Floats left, Floats) { return left; }
 inline void store_pairs(float *, Floats) {}
 #endif
+inline void pair(const float *, const float *, int, float *) {}  // one is a word
 
 // 2^x to 8e-8 of it, and 0 for what is far below: minimax polynomial of degree 5 on [-1/2, 1/2].
 inline Floats power_of_2(Floats x) {
-    const Floats whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const Floats whole = nearest(x);
     const Floats rest = x - whole;
     Floats y = rest * 0.00132764721f + 0.00967554141f;
     y = y * rest + 0.0555071327f;
     y = y * rest + 0.240221197f;
     y = y * rest + 0.693146967f;
     y = y * rest + 1.0f;
-    return _mm512_scalef_ps(y, whole);
+    return times_power_of_2(y, whole);
 }
 
 // to[c] = factor from[c]; `from` goes on with zeros to whole vectors.
@@ -185,7 +325,7 @@ inline void put_row(BFloat16 *to, const float *from, float factor, int width) {
 inline void put_row(float *to, const float *from, float factor, int width) {
     const bool lines = width % LANES == 0 && reinterpret_cast<uintptr_t>(to) % LINE == 0;
     for (int c = 0; lines && c < width; c += LANES)
-        _mm512_stream_ps(to + c, load(from + c) * all(factor));
+        store_past_cache(to + c, load(from + c) * all(factor));
     for (int c = 0; !lines && c < width; c++) to[c] = from[c] * factor;
 }
 
@@ -196,13 +336,13 @@ inline void interleave(Floats *r) {
         low[i] = i & STEP ? LANES + (i ^ STEP) : i;
         high[i] = i & STEP ? LANES + i : i | STEP;
     }
-    const __m512i lows = _mm512_load_si512(low), highs = _mm512_load_si512(high);
+    const auto lows = load_ints(low), highs = load_ints(high);
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++) {
         if (i & STEP) continue;
         const Floats a = r[i], b = r[i | STEP];
-        r[i] = _mm512_permutex2var_ps(a, lows, b);
-        r[i | STEP] = _mm512_permutex2var_ps(a, highs, b);
+        r[i] = pick(a, b, lows);
+        r[i | STEP] = pick(a, b, highs);
     }
 }
 
@@ -216,7 +356,7 @@ void turn(const float *rows, float *columns, int width) {
             interleave<1>(r);
             interleave<2>(r);
             interleave<4>(r);
-            interleave<8>(r);
+            if (LANES > 8) interleave<8>(r);
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++) store(columns + (c + i) * GROUP + q, r[i]);
         }
@@ -234,7 +374,9 @@ struct Keys {
     uint8_t active[CHUNK / BLOCK];  // a bit for each block of queries that sees some of a block
 
     bool block_sees(int j, int q) const { return active[j / BLOCK] >> q / BLOCK & 1; }
-    bool vector_sees(int j, int q) const { return active[j / BLOCK] >> q / BLOCK & 3; }
+    bool vector_sees(int j, int q) const {
+        return active[j / BLOCK] >> q / BLOCK & ((1 << LANES / BLOCK) - 1);
+    }
 };
 
 // Rows that are wanted soon, fetched a few at a time while others are computed: all at once would
@@ -263,16 +405,16 @@ struct Ahead {
 template <class T, int VECTORS>
 inline void multiply_block(const float *const *keys, const float *queries, int words, float factor,
                            float *scores) {
-    const float *key[BLOCK];
-    Floats sum[BLOCK][VECTORS] = {};
+    const float *key[ROWS];
+    Floats sum[ROWS][VECTORS] = {};
 #pragma GCC unroll 8
-    for (int a = 0; a < BLOCK; a++) key[a] = keys[a];
+    for (int a = 0; a < ROWS; a++) key[a] = keys[a];
     for (int c = 0; c < words; c++, queries += GROUP) {
         Floats query[VECTORS];
 #pragma GCC unroll 2
         for (int x = 0; x < VECTORS; x++) query[x] = load(queries + x * LANES);
 #pragma GCC unroll 8
-        for (int a = 0; a < BLOCK; a++) {
+        for (int a = 0; a < ROWS; a++) {
             const Floats word = all(key[a][c]);
 #pragma GCC unroll 2
             for (int x = 0; x < VECTORS; x++)
@@ -280,7 +422,7 @@ inline void multiply_block(const float *const *keys, const float *queries, int w
         }
     }
 #pragma GCC unroll 8
-    for (int a = 0; a < BLOCK; a++)
+    for (int a = 0; a < ROWS; a++)
 #pragma GCC unroll 2
         for (int x = 0; x < VECTORS; x++)
             store(scores + a * GROUP + x * LANES, sum[a][x] * all(factor));
@@ -291,7 +433,7 @@ template <class T>
 __attribute__((noinline)) void multiply(const Keys &keys, const float *const *rows,
                                         const float *queries, int words, float factor,
                                         float *scores, Ahead &ahead) {
-    for (int j = 0; j < keys.count; j += BLOCK)
+    for (int j = 0; j < keys.count; j += ROWS)
         for (int q = 0; q < GROUP; q += 2 * LANES) {
             ahead.step();
             const bool left = keys.vector_sees(j, q), right = keys.vector_sees(j, q + LANES);
@@ -311,12 +453,12 @@ template <class T, int VECTORS>
 __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *rows,
                                         const float *weights, const float *keep, int c,
                                         float *sums, Ahead &ahead) {
-    for (int q = 0; q < GROUP; q += BLOCK) {
+    for (int q = 0; q < GROUP; q += ROWS) {
         ahead.step();
         float *const at = sums + q * STRIDE + c;
-        Floats sum[BLOCK][VECTORS] = {};
+        Floats sum[ROWS][VECTORS] = {};
 #pragma GCC unroll 8
-        for (int a = 0; keep && a < BLOCK; a++)
+        for (int a = 0; keep && a < ROWS; a++)
 #pragma GCC unroll 2
             for (int x = 0; x < VECTORS; x++)
                 sum[a][x] = all(keep[q + a]) * load(at + a * STRIDE + x * LANES);
@@ -330,16 +472,16 @@ __attribute__((noinline)) void add_rows(const Keys &keys, const float *const *ro
                 Floats words[VECTORS];
 #pragma GCC unroll 2
                 for (int x = 0; x < VECTORS; x++)
-                    words[x] = _mm512_loadu_ps(*row + c + x * LANES);
+                    words[x] = load_anywhere(*row + c + x * LANES);
 #pragma GCC unroll 8
-                for (int a = 0; a < BLOCK; a++)
+                for (int a = 0; a < ROWS; a++)
 #pragma GCC unroll 2
                     for (int x = 0; x < VECTORS; x++)
                         sum[a][x] = Words<T>::add_product(sum[a][x], all(weight[a]), words[x]);
             }
         }
 #pragma GCC unroll 8
-        for (int a = 0; a < BLOCK; a++)
+        for (int a = 0; a < ROWS; a++)
 #pragma GCC unroll 2
             for (int x = 0; x < VECTORS; x++) store(at + a * STRIDE + x * LANES, sum[a][x]);
     }
@@ -351,10 +493,10 @@ template <class T, int VECTORS>
 __attribute__((noinline)) void add_queries(const Keys &keys, float *const *rows,
                                            const float *weights, const float *queries, int used,
                                            int c) {
-    for (int j = 0; j < keys.count; j += BLOCK) {
-        Floats sum[BLOCK][VECTORS];
+    for (int j = 0; j < keys.count; j += ROWS) {
+        Floats sum[ROWS][VECTORS];
 #pragma GCC unroll 8
-        for (int a = 0; a < BLOCK; a++)
+        for (int a = 0; a < ROWS; a++)
 #pragma GCC unroll 2
             for (int x = 0; x < VECTORS; x++) sum[a][x] = load(rows[j + a] + c + x * LANES);
         for (int first = 0; first < used; first += BLOCK) {
@@ -368,7 +510,7 @@ __attribute__((noinline)) void add_queries(const Keys &keys, float *const *rows,
 #pragma GCC unroll 2
                 for (int x = 0; x < VECTORS; x++) words[x] = load(query + x * LANES);
 #pragma GCC unroll 8
-                for (int a = 0; a < BLOCK; a++)
+                for (int a = 0; a < ROWS; a++)
 #pragma GCC unroll 2
                     for (int x = 0; x < VECTORS; x++)
                         sum[a][x] =
@@ -377,10 +519,10 @@ __attribute__((noinline)) void add_queries(const Keys &keys, float *const *rows,
         }
         // several keys of a block may be one: those that fill it up are seen by none, and come last
 #pragma GCC unroll 8
-        for (int a = 0; a < BLOCK; a++)
+        for (int a = 0; a < ROWS; a++)
 #pragma GCC unroll 2
             for (int x = 0; x < VECTORS; x++)
-                store(rows[j + BLOCK - 1 - a] + c + x * LANES, sum[BLOCK - 1 - a][x]);
+                store(rows[j + ROWS - 1 - a] + c + x * LANES, sum[ROWS - 1 - a][x]);
     }
 }
 
@@ -396,15 +538,15 @@ void hide(float *scores, const Keys &keys, float *top) {
             for (int a = 0; a < BLOCK; a++) {
                 x[a] = load(score + a * GROUP);
                 if (keys.whole) continue;
-                x[a] = _mm512_mask_mov_ps(all(2 * LOWEST), __mmask16(keys.seen[j + a] >> q), x[a]);
+                x[a] = choose(mask(keys.seen[j + a] >> q), x[a], all(2 * LOWEST));
                 store(score + a * GROUP, x[a]);
             }
 #pragma GCC unroll 3
             for (int step = 1; step < BLOCK; step *= 2)
 #pragma GCC unroll 8
                 for (int a = 0; a + step < BLOCK; a += 2 * step)
-                    x[a] = _mm512_max_ps(x[a], x[a + step]);
-            high = _mm512_max_ps(high, x[0]);
+                    x[a] = larger(x[a], x[a + step]);
+            high = larger(high, x[0]);
         }
         store(top + q, high);
     }
@@ -675,20 +817,15 @@ template <class T>
 void relate(const Head<T> &head, const Keys &keys, Room &room) {
     if (!head.relative) return;
     const int32_t most = int32_t(head.problem.most);
-    const __m512i last = _mm512_set1_epi32(2 * most);
     for (int j = 0; j < keys.count; j++) {
         const int32_t key = head.place(keys.at[j]);
         if (key < 0) continue;
         for (int q = 0; q < GROUP; q += LANES) {
             if (!keys.vector_sees(j, q)) continue;
-            const __m512i column = _mm512_add_epi32(_mm512_load_si512(room.places + q),
-                                                    _mm512_set1_epi32(most - key));
-            const __mmask16 near = _mm512_cmple_epu32_mask(column, last);
-            if (!near) continue;
-            const Floats added =
-                room.in_order[q / LANES]
-                    ? _mm512_maskz_loadu_ps(near, head.relative + (room.places[q] + most - key))
-                    : _mm512_mask_i32gather_ps(all(0), near, column, head.relative, 4);
+            Floats added;
+            if (!look_up(head.relative, room.places + q, most - key, 2 * most,
+                         room.in_order[q / LANES], added))
+                continue;
             float *const score = room.scores[j] + q;
             store(score, load(score) + added * all(LOG2_E));
         }
@@ -697,8 +834,8 @@ void relate(const Head<T> &head, const Keys &keys, Room &room) {
 
 // Steps in which a chunk is computed; products: of scores or slopes.
 int steps(const Keys &keys, int padded, int products) {
-    return products * keys.count / BLOCK * GROUP / (2 * LANES) +
-           (padded + LANES) / (2 * LANES) * GROUP / BLOCK;
+    return products * keys.count / ROWS * GROUP / (2 * LANES) +
+           (padded + LANES) / (2 * LANES) * GROUP / ROWS;
 }
 
 // Adds rows of a chunk to the sums of a group.
@@ -804,7 +941,7 @@ void attend(const Problem &p) {
                 attend(head, keys, y, p.total + row * p.queries, room);
             });
         }
-        _mm_sfence();
+        finish_stores();
     }
 }
 
@@ -830,7 +967,7 @@ void read_gradients(const Head<T> &head, int64_t group, const Gradients<T> &of, 
         Floats sum = {};
         for (int c = 0; c < head.words; c += LANES)
             sum = Words<T>::add_product(sum, load(room.rows[q] + c), load(room.other_rows[q] + c));
-        room.delta[q] = _mm512_reduce_add_ps(sum);
+        room.delta[q] = sum_of(sum);
         room.top[q] = q < used ? of.total[head.query(first + q)] * LOG2_E : 0;
         room.keep[q] = 1;
     }
@@ -853,11 +990,11 @@ void weigh_again(const Keys &keys, int used, Room &room) {
 #pragma GCC unroll 2
             for (int a = 0; a < NUMBERS; a++) {
                 float *const score = room.scores[j + a] + q;
-                const __mmask16 seen = __mmask16((keys.seen[j + a] & there) >> q);
+                const Mask seen = mask((keys.seen[j + a] & there) >> q);
                 const Floats weight =
-                    _mm512_maskz_mov_ps(seen, power_of_2(load(score) - load(room.top + q)));
+                    only(seen, power_of_2(load(score) - load(room.top + q)));
                 const Floats change = load(room.slopes[j + a] + q) - load(room.delta + q);
-                changes[a] = _mm512_maskz_mul_ps(seen, weight, change);
+                changes[a] = only_product(seen, weight, change);
                 if (NUMBERS == 1) {
                     store(score, weight);
                     continue;
@@ -947,7 +1084,7 @@ void differentiate(const Problem &p) {
                 put_row(to_v + key * p.dv.token, dv + key * padded, 1, int(p.width));
             }
         }
-        _mm_sfence();
+        finish_stores();
     }
 }
 

@@ -2,7 +2,7 @@
 
 `native.cpp` is compiled once for a machine, by $CXX, c++, g++ or clang++, at the first attention
 that is large enough, and kept in the cache: in native in $MMSPEC_CACHE, else in mmspec in
-$XDG_CACHE_HOME or ~/.cache. Without a compiler, or without AVX-512, attention takes torch's
+$XDG_CACHE_HOME or ~/.cache. Without a compiler, or without AVX2, attention takes torch's
 kernels, as it does where the environment has MMSPEC_NATIVE=0; with MMSPEC_NATIVE=1 that is an
 error.
 

@@ -78,8 +78,8 @@ def library() -> ctypes.CDLL | None:
 
 def stem() -> str:
     """How names of files about native code on this machine begin."""
-    if torch.backends.cpu.get_cpu_capability() != "AVX512":
-        raise _Absent("the processor has no AVX-512")
+    if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+        raise _Absent("the processor has no AVX2")
     source = _source().read_text(encoding="utf-8")
     facts = (*_compiler(), *_FLAGS, _processor(), " ".join(platform.libc_ver()), source)
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]

@@ -25,6 +25,7 @@ from mmspec.compiler.runtime import native, native_build, tuning
 from mmspec.compiler.runtime.native_build import stem
 from mmspec.compiler.runtime.sparse_calls import ALL, Call
 from mmspec.compiler.runtime.sparse_groups import GROUP, Groups
+from mmspec.compiler.runtime.sparse_scores import Scores
 
 _HALF = 0.85  # of training in bfloat16, whose backward kernel is fast on long calls only
 _SURER = 1.14  # what is measured may come as near to the price of dense attention as it is
@@ -128,17 +129,17 @@ def _turns(inputs: Sequence[Tensor]) -> tuple[tuple[Turn, Turn], tuple[Turn, Tur
     """Forward and backward by torch's kernel and by native code."""
     q, k, v = leaves = [x.requires_grad_() for x in inputs]
     y = F.scaled_dot_product_attention(q, k, v)
-    grad, groups, scale = torch.ones_like(y), everything(_TOKENS), _WIDTH**-0.5
+    grad, groups, scores = torch.ones_like(y), everything(_TOKENS), Scores(_WIDTH**-0.5)
     plain = [x.detach() for x in leaves]
-    results = native.attended(plain, None, groups, scale)
+    results = native.attended(plain, None, groups, scores)
     return (
         (
             lambda: F.scaled_dot_product_attention(plain[0], plain[1], plain[2]),
-            lambda: native.attended(plain, None, groups, scale),
+            lambda: native.attended(plain, None, groups, scores),
         ),
         (
             lambda: torch.autograd.grad(y, leaves, grad, retain_graph=True),
-            lambda: native.gradients((*plain, grad, *results), None, groups, scale),
+            lambda: native.gradients((*plain, grad, *results), None, groups, scores),
         ),
     )
 

@@ -33,7 +33,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(native_build, "_WAIT", 300.0)
     found = native_build.library()
     if found is None:
-        pytest.skip("no compiler, or no AVX-512")
+        pytest.skip("no compiler, or no AVX2")
     return found
 
 

@@ -1,7 +1,7 @@
 """Which way attention on a CPU takes here, told without torch and without compiling anything.
 
 The rule is that of `compiler/runtime/native_build.py`: native code needs a processor on which torch
-uses AVX-512, and a C++ compiler. Whether the compiler succeeds is not tried.
+uses AVX2 or more, and a C++ compiler. Whether the compiler succeeds is not tried.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 __all__ = ["forced", "has_native_code"]
 
-_INSTRUCTIONS: Final = frozenset({"avx512vl", "avx512bw", "avx512dq", "fma"})
+_INSTRUCTIONS: Final = frozenset({"avx2", "fma"})
 """Without which torch takes its code for older processors."""
 
 _FACTS: Final = Path("/proc/cpuinfo")
@@ -34,7 +34,7 @@ def forced() -> bool | None:
 
 def _has_wide_vectors() -> bool:
     """As torch has it, which can be told to make do with less."""
-    if os.environ.get("ATEN_CPU_CAPABILITY") in ("default", "avx2"):
+    if os.environ.get("ATEN_CPU_CAPABILITY") == "default":
         return False
     try:
         lines = _FACTS.read_text(encoding="utf-8", errors="replace").splitlines()
