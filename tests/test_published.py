@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parents[1] / "specs" / "published"
 COUNTS = {
     "bart_base": 139_420_416,
     "bert_base": 109_483_778,
+    "bert_pretraining": 110_106_428,
     "bloom_560m": 559_214_592,
     "clip_vit_b32": 151_277_313,
     "deit_base": 86_569_192,
@@ -59,9 +60,9 @@ def test_a_published_architecture_has_its_parameters(name: str) -> None:
     given = {what: torch.zeros(shape, device="meta") for what, shape in PIXELS.items()}
     for what in ("text", "source", "target"):
         given[what] = torch.zeros(1, 7, dtype=torch.int64, device="meta")
-    (said,) = model(**{what: given[what] for what in spec.modalities}).heads
-    ((kind, size),) = ((head.kind, head.size) for head in spec.heads.values())
-    if kind == "language-model":
-        assert said.shape == (1, 7, list(spec.modalities.values())[-1].ids)
-    else:
-        assert said.shape == (1, size or 1)
+    every = model(**{what: given[what] for what in spec.modalities}).heads
+    for said, head in zip(every, spec.heads.values(), strict=True):
+        if head.kind == "language-model":
+            assert said.shape == (1, 7, list(spec.modalities.values())[-1].ids)
+        else:
+            assert said.shape == (1, head.size or 1)

@@ -196,7 +196,7 @@ def _facts(plan: ir.Plan) -> Iterator[Fact]:
         elif isinstance(node, ir.Project):
             yield Fact("WIDTH", node.stream, node.out.width)
     for head in plan.heads:
-        for step in head.answer.through if isinstance(head.answer, ir.Pooled) else ():
+        for step in head.answer.path:
             if isinstance(step, ir.LinearStep):
                 yield Fact("WIDTH", f"{head.name}_{step.module}", step.outputs)
         if head.answer.constant:

@@ -385,10 +385,11 @@ def _decode(steps: Steps) -> Iterator[str]:
     yield "    kept = dict(cache.kept)"
     yield from (f"    {line}" for line in steps.body)
     x = steps.tensors[head.sources[0].name]
-    if head.tied:
-        yield f"    logits_bcv = F.linear({scaled(head, x)}, model.{head.tied}.table.weight)"
+    table = f"model.{head.tied}.table.weight"
+    if not head.is_made:
+        yield f"    logits_bcv = F.linear({scaled(head, x)}, {table})"
     else:
-        yield f"    logits_bcv: Tensor = model.{head.module}({x})"
+        yield f"    logits_bcv: Tensor = model.{head.module}({x}{f', {table}' * bool(head.tied)})"
     yield "    tokens = ids_bc.shape[1]"
     yield "    after = KeyCache(cache.length_b + tokens, cache.longest + tokens, kept)"
     yield "    return logits_bcv, after"

@@ -16,7 +16,8 @@ def head(plan: ir.Plan, node: ir.Head, lines: Lines) -> None:
     x, exits = _rows(node, lines), plan.exits(node)
     cut, valid = cuts[0] if cuts else ("", "None")
     arguments |= {"x_btd": f"{x}{cut}", "valid_bt": valid}
-    if node.tied:
+    arguments["table_vd"] = f"self.{node.tied}.table.weight"
+    if not node.is_made:
         lines.write(f"{out} = F.linear({scaled(node, x)}, self.{node.tied}.table.weight)")
     elif exits is None:
         lines.write(f"{out} = {lines.requests.call(node.module, arguments)}")

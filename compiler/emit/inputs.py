@@ -187,7 +187,7 @@ def _check_targets(plan: ir.Plan) -> Iterator[str]:
     yield f"def check_targets({_typed(plan, _targets(plan))}) -> None:"
     yield '    """TypeError or ValueError for targets that their heads cannot be compared with."""'
     for head in plan.heads:
-        told = {"batch": "batch", "size": f"{head.loss.counts}={head.size}"}
+        told = {"batch": "batch", "size": f"{head.loss.counts}={head.size}", "first": "first=0"}
         for given in plan.inputs:
             if given.name == head.segment:
                 told |= {"tokens": f"(batch, {_tokens(given)})", "length": length(given)}

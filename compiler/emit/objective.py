@@ -43,7 +43,7 @@ def _loss(node: ir.Head, logits: str, plan: ir.Plan, lines: Lines) -> str:
     target = f'targets["{node.name}"]'
     if node.told:
         target = f"{target}.masked_fill({_told(node, lines)[0]}, -100)"
-    if node.segment in plan.separate:
+    if node.segment in plan.separate and isinstance(node.loss, ir.NextToken):
         target = f"within_documents({target}, {lines.documents[node.segment]})"
     there = [
         f"present({lines.tensors[value.name]}, {lines.valids[value.name]})"

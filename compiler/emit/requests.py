@@ -48,9 +48,10 @@ def stack(node: ir.Stack, backend: Backend) -> tuple[str, dict[str, Any]]:
 def head(node: ir.Head) -> tuple[str, dict[str, Any]]:
     """Part of a head with parameters, and what it may take."""
     widths = tuple(value.width for value in node.sources)
-    steps = node.answer.through if isinstance(node.answer, ir.Pooled) else ()
+    steps = node.answer.path
     width = steps[-1].outputs if steps else widths[0]
     known = {"width": width, "widths": widths, "size": node.size, "vocab": node.size}
+    known["tied"] = node.tied is not None
     sides = zip(("first", "second"), node.sources, strict=False)
     return node.answer.part, {**known, **{side: value.name for side, value in sides}}
 
@@ -73,7 +74,7 @@ class Requests:
             elif isinstance(node, ir.Stack):
                 self._ask(specialiser, node.module, node.stream, stack(node, backend))
         for item in plan.heads:
-            if item.tied is None:
+            if item.is_made:
                 part = _taken(specialiser, head(item), item.answer)
                 self._ask(specialiser, item.module, item.name, part)
 

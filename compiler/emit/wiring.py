@@ -336,5 +336,5 @@ def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:
         elif node.module is not None:
             yield f"self.{node.module} = {requests.made(node.module)}"
     for head_ in plan.heads:
-        if head_.tied is None:
+        if head_.is_made:
             yield f"self.{head_.module} = {requests.made(head_.module)}"

@@ -28,7 +28,7 @@
     raw        = Ids(vocab, ngrams) | Row | Picture | Clip | Audio | Series
     head       = Head(name, answer, sources*, size, loss, weight)
     answer     = Classifier | Regressor | LanguageModel | Contrastive -- the first two by steps*
-    loss       = CrossEntropy | Smoothed | SquaredError | NextToken | BothWays
+    loss       = CrossEntropy | Smoothed | SquaredError | NextToken | Masked | BothWays
 
 Sizes are ints; a length is `Tokens(symbol, max)` (a symbol: tokens of that modality, at most max)
 or `Tokens(None, n)` (always n); symbols of a geometry count what its axes say. Node order is
@@ -78,6 +78,7 @@ from mmspec.compiler.ir.objective import (
     BothWays,
     CrossEntropy,
     Loss,
+    Masked,
     NextToken,
     Smoothed,
     SquaredError,
@@ -154,6 +155,7 @@ __all__ = [
     "LinearStep",
     "Llama3",
     "Loss",
+    "Masked",
     "Mixer",
     "Mlp",
     "NextToken",

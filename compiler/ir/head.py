@@ -28,6 +28,11 @@ class Kind:
     pools: ClassVar[bool] = True
     """Whether all tokens of a stream make one answer."""
 
+    @property
+    def path(self) -> Path:
+        """Steps before its output."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -51,6 +56,11 @@ class Pooled(Kind):
     pool: str
     taken: Taken = EVERY
     through: Path = ()
+
+    @property
+    def path(self) -> Path:
+        """As it says."""
+        return self.through
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +88,20 @@ class LanguageModel(Kind):
 
     name = "language-model"
     part = "LanguageModelHead"
-    says = "Next-token logits of {segment} [B, T, {size}]."
+    says = "{what} of {segment} [B, T, {size}]."
     pools = False
 
     segment: str
     tied: str | None
     scale: float = 1.0
     """What the tokens that it reads are multiplied by."""
+    through: Path = ()
+    bias: bool = False
+
+    @property
+    def path(self) -> Path:
+        """As it says."""
+        return self.through
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +144,7 @@ class Head:
     @property
     def says(self) -> str:
         """What it says, and its shape, as a sentence."""
-        return self.answer.says.format(size=self.size, segment=self.segment)
+        return self.answer.says.format(size=self.size, segment=self.segment, what=self.loss.logits)
 
     @property
     def variable(self) -> str:
@@ -155,6 +172,12 @@ class Head:
     def tied(self) -> str | None:
         """Module of the tied token embedding."""
         return self.answer.tied
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is a module: one that has no weights but a table of others is not."""
+        answer = self.answer
+        return answer.tied is None or bool(answer.path) or answer.bias
 
     @property
     def told(self) -> str:

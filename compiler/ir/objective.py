@@ -19,9 +19,11 @@ class Kind:
     check: ClassVar[str]
     """What looks at targets, in `compiler/parts/inputs.py`."""
     told_of: ClassVar[tuple[str, ...]]
-    """What that is told: of `batch`, `size` (the head's), `tokens` (a shape), `length`."""
+    """What that is told: of `batch`, `size` (the head's), `tokens` (a shape), `length`, `first`."""
     counts: ClassVar[str] = ""
     """What it calls the head's size."""
+    logits: ClassVar[str] = "Logits"
+    """What it is computed from, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,21 @@ class NextToken(Kind):
     check = "expect_next"
     told_of = ("tokens", "length", "size")
     counts = "vocab"
+    logits = "Next-token logits"
 
     told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Masked(Kind):
+    """Of each token with its own row, where what is there is hidden from the model."""
+
+    name = "masked"
+    function = "masked_token"
+    takes = ("logits", "target", "valid")
+    check = "expect_next"
+    told_of = ("tokens", "length", "size", "first")
+    counts = "vocab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +101,4 @@ class BothWays(Kind):
     told_of = ()
 
 
-Loss = CrossEntropy | Smoothed | SquaredError | NextToken | BothWays
+Loss = CrossEntropy | Smoothed | SquaredError | NextToken | Masked | BothWays

@@ -9,7 +9,7 @@ from mmspec.compiler.lower.context import Context
 from mmspec.schema import head as schema
 from mmspec.schema.check import token_segment
 from mmspec.schema.check_tables import table_of
-from mmspec.schema.objective import DEFAULT_LOSS, Objective
+from mmspec.schema.objective import Objective
 from mmspec.schema.pool import is_lead, mark
 
 
@@ -45,16 +45,23 @@ def _answer(context: Context, head: schema.Head) -> tuple[ir.Answer, int]:
     assert segment is not None, head
     vocab = getattr(context.spec.modalities[segment], "vocab", 0)
     table = f"{table_of(context.spec, segment)}_embedding" if head.tied else None
-    return ir.LanguageModel(segment, table, head.scale), vocab
+    steps = _path(context, head)
+    return ir.LanguageModel(segment, table, head.scale, steps, head.bias), vocab
 
 
 def _pooled(
     context: Context, head: schema.Classifier | schema.Regressor
 ) -> tuple[str, ir.Taken, ir.Path]:
     """How tokens become one, which, and what that goes through."""
+    return *_pool(context.values[head.source], head.pool), _path(context, head)
+
+
+def _path(
+    context: Context, head: schema.Classifier | schema.Regressor | schema.LanguageModel
+) -> ir.Path:
+    """The steps of a head of one stream."""
     width = context.spec.streams[head.source].width
-    steps = path.lower(head.through, path.Given(width, first=False))
-    return *_pool(context.values[head.source], head.pool), steps
+    return path.lower(head.through, path.Given(width, first=False))
 
 
 def _pool(value: ir.Value, pool: str) -> tuple[str, ir.Taken]:
@@ -69,7 +76,7 @@ def _pool(value: ir.Value, pool: str) -> tuple[str, ir.Taken]:
 
 
 def _loss(context: Context, name: str, answer: ir.Answer, objective: Objective) -> ir.Loss:
-    loss = objective.loss or DEFAULT_LOSS[answer.name]
+    loss = context.spec.loss_of(name)
     if loss == "cross-entropy":
         smoothing = objective.smoothing
         return ir.Smoothed(smoothing) if smoothing else ir.CrossEntropy()
@@ -79,4 +86,6 @@ def _loss(context: Context, name: str, answer: ir.Answer, objective: Objective) 
         own = next(one for one in value.segments if one.name == answer.segment)
         nodes, carried = tuple(context.nodes), context.carried(own.name)
         return ir.NextToken(objectives.told(context.spec, name, nodes, (value, own), carried))
+    if loss == "masked":
+        return ir.Masked()
     return ir.SquaredError() if loss == "mse" else ir.BothWays()

@@ -85,15 +85,41 @@ class PooledHead(nn.Module):
 
 
 class LanguageModelHead(nn.Module):
-    """Next-token logits over {vocab} tokens."""
+    """Logits over {vocab} tokens."""
 
-    def __init__(self, width: int, vocab: int, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        vocab: int,
+        scale: float = 1.0,
+        through: ir.Path = (),
+        bias: bool = False,
+        tied: bool = False,
+    ) -> None:
         super().__init__()
         self.scale = scale
-        self.output = nn.Linear(width, vocab, bias=False)
+        self.steps = bool(through)
+        self.tied = tied
+        if through:
+            self.through = Path(through)
+        if not tied:
+            self.output = nn.Linear(width, vocab, bias=bias)
+        elif bias:
+            self.bias = nn.Parameter(torch.zeros(vocab))
+        self.biased = tied and bias
 
-    def forward(self, x_btd: Tensor) -> Tensor:
-        logits_btv: Tensor = self.output(self.scale * x_btd if self.scale != 1 else x_btd)
+    def reset_parameters(self) -> None:
+        if self.biased:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x_btd: Tensor, table_vd: Tensor) -> Tensor:
+        if self.steps:
+            x_btd = self.through(x_btd)
+        if self.scale != 1:
+            x_btd = self.scale * x_btd
+        if self.tied:
+            return F.linear(x_btd, table_vd, self.bias if self.biased else None)
+        logits_btv: Tensor = self.output(x_btd)
         return logits_btv
 
 

@@ -230,14 +230,15 @@ def expect_next(
     shape: tuple[int, int],
     length_b: Tensor | None,
     vocab: int,
+    first: int = 1,
 ) -> None:
-    """If given: ids; the first, -100 and what is past the length are not predicted."""
+    """If given: ids; -100, what is before the first and past the length are not predicted."""
     if name in targets:
         target_bt = targets[name]
         expect(f"targets of {name} (ids)", target_bt, (torch.int64,), shape)
         if not within(target_bt, vocab - 1) and (length_b is None or readable(length_b)):
             counts_bt = target_bt != -100
-            counts_bt[:, :1] = False
+            counts_bt[:, :first] = False
             if length_b is not None:
                 counts_bt &= torch.arange(target_bt.shape[1]) < length_b[:, None]
             expect_range(f"targets of {name}", target_bt[counts_bt], vocab - 1)

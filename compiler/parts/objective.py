@@ -30,6 +30,14 @@ def next_token(logits_btv: Tensor, ids_bt: Tensor, valid_bt: Tensor | None) -> T
     return total / (following_bt != -100).sum().clamp(min=1)
 
 
+def masked_token(logits_btv: Tensor, ids_bt: Tensor, valid_bt: Tensor | None) -> Tensor:
+    """Cross-entropy of each position with its own token, over the valid that are not -100."""
+    if valid_bt is not None:
+        ids_bt = ids_bt.masked_fill(~valid_bt, -100)
+    total = F.cross_entropy(logits_btv.flatten(0, 1), ids_bt.flatten(), reduction="sum")
+    return total / (ids_bt != -100).sum().clamp(min=1)
+
+
 def within_documents(ids_bt: Tensor, document_bt: Tensor) -> Tensor:
     """The targets without the first of each document: none of its own tokens predicts it.
 

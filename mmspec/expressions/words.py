@@ -160,6 +160,7 @@ last: eos last_token last-token final
 cross-entropy: ce crossentropy cross_entropy nll xent
 mse: l2 mean-squared-error mean_squared_error
 next-token: lm clm causal-lm
+masked: mlm masked-lm masked_lm cloze
 cross-attention: cross_attention crossattention xattn
 attention: perceiver latents resampler qformer q-former
 concat: concatenate cat concatenation early

@@ -19,6 +19,7 @@ from mmspec.schema import (
 )
 from mmspec.schema import head as heads
 from mmspec.schema.norm import misfit
+from mmspec.schema.path import features
 from mmspec.schema.rotary import Rotary
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
@@ -311,7 +312,7 @@ def _language_model(
             name,
             help="write tied: false",
         )
-    elif head.is_tied and spec.streams[readers[0]].width != spec.streams[stream].width:
+    elif head.is_tied and spec.streams[readers[0]].width != _read(head, spec.streams[stream].width):
         yield problem(
             spec,
             "MM318",
@@ -320,6 +321,11 @@ def _language_model(
             name,
             help="write tied: false, or make the widths equal",
         )
+
+
+def _read(head: heads.Head, width: int) -> int:
+    """Features that the output of a head reads, where each of its steps is of a token by itself."""
+    return width if any(step.on_grid for step in head.path) else features(head.path, width)
 
 
 def _claims(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:

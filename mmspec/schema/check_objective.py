@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mmspec.diagnostics import MmspecError
 from mmspec.expressions.scanner import did_you_mean
-from mmspec.schema.objective import DEFAULT_LOSS
+from mmspec.schema.objective import LOSSES
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, problem
 
@@ -50,18 +50,18 @@ def _objectives(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
                 word=name,
             )
             continue
-        expected = DEFAULT_LOSS[head.kind]
-        if objective.loss not in (None, expected):
+        fitting = LOSSES[head.kind]
+        if objective.loss not in (None, *fitting):
             yield problem(
                 spec,
                 "MM320",
-                f"a {head.kind} head is trained by {expected}",
+                f"a {head.kind} head is trained by {' or '.join(fitting)}",
                 "objectives",
                 name,
                 "loss",
-                help=f"write {expected}, or leave it out",
+                help=f"write {' or '.join(fitting)}, or leave it out",
             )
-        if objective.smoothing and expected != "cross-entropy":
+        if objective.smoothing and "cross-entropy" not in fitting:
             yield problem(
                 spec,
                 "MM320",

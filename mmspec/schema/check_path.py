@@ -1,4 +1,4 @@
-"""Paths of heads: no step reads what stands beside a token, of which there is none."""
+"""Paths of heads: no step reads what stands beside a token."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def of_heads(spec: Spec, wiring: Wiring) -> Iterator[MmspecError]:
     for name, head in spec.heads.items():
         for place, step in enumerate(head.path):
             if step.on_grid:
-                message = f"a head pools its tokens first, and `{step.kind}` reads several"
+                message = f"a head maps each token by itself, and `{step.kind}` reads several"
                 advice = "write linear, norm or an activation"
                 yield problem(spec, "MM332", message, "heads", name, "through", place, help=advice)

@@ -129,7 +129,7 @@ class Regressor(_Pooled):
 
 
 class LanguageModel(_Common):
-    """Next-token logits [B, T, vocab] of a tokens segment."""
+    """Logits [B, T, vocab] of a tokens segment: of its next tokens, or of hidden ones."""
 
     predicts = True
 
@@ -142,11 +142,20 @@ class LanguageModel(_Common):
     """Whether its weights are the table of the tokens."""
     scale: Factor = 1.0
     """What its logits are multiplied by."""
+    through: Path = ()
+    """Steps that tokens go through before the output."""
+    bias: bool = False
+    """Whether a number is added to the logits of each id."""
 
     @property
     def asked(self) -> str | None:
         """Its `modality`."""
         return self.modality
+
+    @property
+    def path(self) -> tuple[OneStep, ...]:
+        """As it says."""
+        return self.through
 
     @property
     def is_tied(self) -> bool:

@@ -19,8 +19,8 @@ RESERVED = frozenset(
     enumerate print type object none known batch_size patches valid_tokens valid_whole
     check_inputs check_targets expect_numbers expect_ids expect_row expect_type expect_lengths
     expect_documents expect_classes expect_values expect_next expect_device expect_any
-    join_valid visible_keys cross_entropy squared_error next_token contrastive total_loss
-    smoothed_cross_entropy
+    join_valid visible_keys cross_entropy squared_error next_token
+    masked_token contrastive total_loss smoothed_cross_entropy
     weighted_loss ponder_penalty exits numpy triton mmspec documents packed by_head visible_by_head
     visible_by_sample random_blocks mixed kernels sparse tables document_spans
     added expect_added by_code by_numbers with_lead valid_among

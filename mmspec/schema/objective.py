@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from mmspec.schema.base import Fraction01, Model, NonNegative
 
-Loss = Literal["cross-entropy", "mse", "next-token", "contrastive"]
+Loss = Literal["cross-entropy", "mse", "next-token", "masked", "contrastive"]
 
-DEFAULT_LOSS: dict[str, Loss] = {
-    "classifier": "cross-entropy",
-    "regressor": "mse",
-    "language-model": "next-token",
-    "contrastive": "contrastive",
+LOSSES: Final[dict[str, tuple[Loss, ...]]] = {
+    "classifier": ("cross-entropy",),
+    "regressor": ("mse",),
+    "language-model": ("next-token", "masked"),
+    "contrastive": ("contrastive",),
 }
+"""What a head of each kind may be trained by, first what it is unless told."""
 
 
 class Objective(Model):

@@ -12,7 +12,7 @@ from mmspec.diagnostics import listed, shortened, suggest
 from mmspec.expressions import dimension, words
 from mmspec.schema import places
 from mmspec.schema.modality import Image, Table, Video
-from mmspec.schema.objective import DEFAULT_LOSS, Objective
+from mmspec.schema.objective import LOSSES, Objective
 from mmspec.text import Document, scalars
 
 Keys = tuple[Any, ...]
@@ -152,8 +152,7 @@ def _fitting(choices: list[str], keys: Keys, document: Document) -> list[str]:
     if keys[-1:] == ("loss",):
         head = at(document, ("heads", *keys[1:2]))
         kind = head.get("kind") if isinstance(head, Mapping) else None
-        expected = DEFAULT_LOSS.get(kind) if isinstance(kind, str) else None
-        return [expected] if expected else choices
+        return [*LOSSES.get(kind, choices)] if isinstance(kind, str) else choices
     return choices
 
 

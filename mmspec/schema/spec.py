@@ -14,7 +14,7 @@ from mmspec.schema.inheritance import written
 from mmspec.schema.init import FAN_IN, Init
 from mmspec.schema.modality import Modality
 from mmspec.schema.names import DimName, Name, PackageName, PartName
-from mmspec.schema.objective import Objective
+from mmspec.schema.objective import LOSSES, Loss, Objective
 from mmspec.schema.stream import Stream
 from mmspec.text import Document
 
@@ -76,6 +76,11 @@ class Spec(Model):
     def document(self) -> Document | None:
         """The text this spec was read from."""
         return self._document
+
+    def loss_of(self, head: str) -> Loss:
+        """What a head is trained by."""
+        said = self.objectives.get(head)
+        return said.loss if said and said.loss else LOSSES[self.heads[head].kind][0]
 
     @property
     def class_name(self) -> str:

@@ -126,7 +126,8 @@ def supplied(spec: Spec, name: str) -> tuple[tuple[str, ...], ...]:
         streams = (graph.segments[side] for side in heads.sources(head))
         return tuple(tuple(s.modality for s in side if s.modality) for side in streams)
     segment = token_segment(spec, graph, head)
-    return () if segment is None else ((segment,),)
+    hides = spec.loss_of(name) == "masked"  # the data does not say which tokens
+    return () if segment is None or hides else ((segment,),)
 
 
 def _varied(modality: Modality, values: Array, turns: Array, source: np.random.Generator) -> Array:

@@ -24,7 +24,7 @@ class Family:
     """What stands in `specs/published/`, and its class and settings in transformers.
 
     edits: what makes the spec small, in the settings' sizes; by_head: queries, keys and values of a
-    head are neighbours there.
+    head are neighbours there; outputs: what is there called what our heads say.
     """
 
     model: str
@@ -32,6 +32,7 @@ class Family:
     edits: tuple[tuple[str, str], ...]
     names: Names
     by_head: bool = False
+    outputs: tuple[str, ...] = ("logits",)
 
     def made(self) -> nn.Module:
         """A model of transformers, with random weights."""
@@ -220,6 +221,21 @@ _BART: Final = {
 }
 _BART_LAYER: Final = "model.SIDE.layers.#"
 _T5_LAYER: Final = "SIDE.block.#.layer"
+
+_BERT_LAYERS: Final = {
+    "text_embedding.table": ("bert.embeddings.word_embeddings",),
+    "text_embedding.position": ("bert.embeddings.position_embeddings.weight",),
+    "text_embedding.added_segment": ("bert.embeddings.token_type_embeddings",),
+    "text_embedding.norm": ("bert.embeddings.LayerNorm",),
+    f"{_BLOCK}.attention.qkv": tuple(
+        f"{_BERT}.attention.self.{x}" for x in ("query", "key", "value")
+    ),
+    f"{_BLOCK}.attention.output": (f"{_BERT}.attention.output.dense",),
+    f"{_BLOCK}.attention_norm": (f"{_BERT}.attention.output.LayerNorm",),
+    f"{_BLOCK}.feed_forward.up": (f"{_BERT}.intermediate.dense",),
+    f"{_BLOCK}.feed_forward.down": (f"{_BERT}.output.dense",),
+    f"{_BLOCK}.feed_forward_norm": (f"{_BERT}.output.LayerNorm",),
+}
 
 FAMILIES: Final = {
     "bart_base": Family(
@@ -569,21 +585,24 @@ FAMILIES: Final = {
         {**_SMALL, "intermediate_size": 96, "max_position_embeddings": 16, "num_labels": 2},
         (*_BASE, ("vocab: 30522", "vocab: 31"), ("max: 512", "max: 16")),
         {
-            "text_embedding.table": ("bert.embeddings.word_embeddings",),
-            "text_embedding.position": ("bert.embeddings.position_embeddings.weight",),
-            "text_embedding.added_segment": ("bert.embeddings.token_type_embeddings",),
-            "text_embedding.norm": ("bert.embeddings.LayerNorm",),
+            **_BERT_LAYERS,
             "label_head.through.linear": ("bert.pooler.dense",),
             "label_head.output": ("classifier",),
-            f"{_BLOCK}.attention.qkv": tuple(
-                f"{_BERT}.attention.self.{x}" for x in ("query", "key", "value")
-            ),
-            f"{_BLOCK}.attention.output": (f"{_BERT}.attention.output.dense",),
-            f"{_BLOCK}.attention_norm": (f"{_BERT}.attention.output.LayerNorm",),
-            f"{_BLOCK}.feed_forward.up": (f"{_BERT}.intermediate.dense",),
-            f"{_BLOCK}.feed_forward.down": (f"{_BERT}.output.dense",),
-            f"{_BLOCK}.feed_forward_norm": (f"{_BERT}.output.LayerNorm",),
         },
+    ),
+    "bert_pretraining": Family(
+        "BertForPreTraining",
+        {**_SMALL, "intermediate_size": 96, "max_position_embeddings": 16},
+        (*_BASE, ("vocab: 30522", "vocab: 31"), ("max: 512", "max: 16")),
+        {
+            **_BERT_LAYERS,
+            "word_head.through.linear": ("cls.predictions.transform.dense",),
+            "word_head.through.norm": ("cls.predictions.transform.LayerNorm",),
+            "word_head.bias": ("cls.predictions.bias",),
+            "follows_head.through.linear": ("bert.pooler.dense",),
+            "follows_head.output": ("cls.seq_relationship",),
+        },
+        outputs=("prediction_logits", "seq_relationship_logits"),
     ),
     "clip_vit_b32": Family(
         "CLIPModel",
@@ -615,6 +634,7 @@ FAMILIES: Final = {
             **_tower("image", "vision_model"),
             **_tower("text", "text_model"),
         },
+        outputs=("logits_per_text",),
     ),
 }
 """By the name of the spec. GPT-2 has a test of its own."""

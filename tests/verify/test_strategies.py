@@ -38,7 +38,10 @@ def features(spec: Spec) -> set[str]:
     """What a spec uses, in words."""
     found = {f"{m.kind} {m.position.kind}" for m in spec.modalities.values()}
     found |= {f"optional {m.optional}" for m in spec.modalities.values()}
-    found |= {h.kind for h in spec.heads.values()}
+    found |= {h.kind for h in spec.heads.values()} | {spec.loss_of(name) for name in spec.heads}
+    for h in spec.heads.values():
+        found |= {"biased logits"} if getattr(h, "bias", False) else set()
+        found |= {"path of logits"} if h.predicts and h.path else set()
     for m in spec.modalities.values():
         found |= {f"tokens by {m.norm.kind}"} | ({"scaled tokens"} if m.scale != 1 else set())
         found |= {"patch"} if isinstance(m.bias, RowBiases) else set()
@@ -97,6 +100,7 @@ EXPECTED = (
         "film",
         *("alibi", "buckets", "offsets", "common numbers", "turned otherwise"),
         "scaled tokens",
+        *("masked", "biased logits", "path of logits"),
         *("added Categories", "added Numbers", "lead", "tied", "pool of a lead", "marked"),
         "tokens by layer",
         "tokens by rms",

@@ -29,7 +29,7 @@ def _pooled(sizes: Sizes, head: ir.Head, answer: ir.Classifier | ir.Regressor) -
     """
     value, stack = head.sources[0], sizes.plan.exits(head)
     exits = ends(stack) if stack else 1
-    steps = answer.through
+    steps = answer.path
     cost = linear(BATCH, steps[-1].outputs if steps else value.width, head.size, bias=True)
     if steps:
         cost += path(BATCH, steps, 1, 1) + keeps(BATCH * (value.width * reads(steps[0])))
@@ -55,11 +55,20 @@ def _language_model(sizes: Sizes, head: ir.Head) -> Cost:
     """A tied table is a parameter of its embedding; one segment of several is kept as a copy."""
     value = head.sources[0]
     rows = BATCH * sizes.among(x for x in value.segments if x.name == head.segment)
-    cost = linear(rows, value.width, head.size, bias=False)
-    parameters = 0 if head.tied else cost.parameters
-    copied = len(value.segments) > 1 or head.scale != 1
-    kept = cost.kept if copied else sizes.keep(value)
-    return Cost(parameters, parameters, cost.dense, cost.useful, kept)
+    answer, steps = head.answer, head.answer.path
+    assert isinstance(answer, ir.LanguageModel)
+    width = steps[-1].outputs if steps else value.width
+    cost = linear(rows, width, head.size, answer.bias)
+    parameters = head.size * answer.bias if head.tied else cost.parameters
+    is_part, is_scaled = len(value.segments) > 1, head.scale != 1
+    first = rows * value.width if is_part else NOTHING
+    kept = NOTHING if steps and gives(steps[-1]) and not is_scaled else cost.kept
+    if not steps:
+        kept = kept if is_part or is_scaled else sizes.keep(value)
+    elif reads(steps[0]):
+        kept += first if is_part else sizes.keep(value)
+    found = Cost(parameters, parameters, cost.dense, cost.useful, kept)
+    return found + path(rows, steps, 1, 1) if steps else found
 
 
 def _contrastive(sizes: Sizes, head: ir.Head) -> Cost:

@@ -10,6 +10,7 @@ from mmspec.verify.faults.specs import (
     CAPTION,
     CROSSED,
     FRONTED,
+    HIDDEN,
     JOINED,
     PREFIXED,
     ROUTED,
@@ -39,6 +40,12 @@ def _stepless(head: ir.Head) -> ir.Head:
     if isinstance(answer, ir.Classifier | ir.Regressor):
         return replace(head, answer=replace(answer, through=()))
     return head
+
+
+def _biasless(head: ir.Head) -> ir.Head:
+    answer = head.answer
+    is_biased = isinstance(answer, ir.LanguageModel) and answer.bias
+    return replace(head, answer=replace(answer, bias=False)) if is_biased else head
 
 
 def _sharp(head: ir.Head) -> ir.Head:
@@ -93,6 +100,41 @@ FAULTS: tuple[Fault, ...] = (
         STEPPED,
         ("P54",),
         reckoned(heads(_stepless)),
+    ),
+    Fault(
+        "masked-shifted",
+        "a hidden token is predicted by the row before it",
+        HIDDEN,
+        ("P59", "R1"),
+        source((r"ids_bt\.flatten\(\)", "ids_bt.roll(-1, 1).flatten()")),
+    ),
+    Fault(
+        "masked-padding-predicted",
+        "padding counts among hidden tokens",
+        HIDDEN,
+        ("P13", "P59"),
+        source((r"ids_bt = ids_bt\.masked_fill\(~valid_bt, -100\)", "pass")),
+    ),
+    Fault(
+        "logits-without-their-bias",
+        "a tied head adds no number of each id",
+        HIDDEN,
+        ("P59", "R1"),
+        source((r"table_vd, self\.bias\)", "table_vd)")),
+    ),
+    Fault(
+        "logits-without-their-steps",
+        "logits are of the tokens as the stream gives them",
+        HIDDEN,
+        ("P59", "R1"),
+        source((r"x_btd = self\.through\(x_btd\)\n", "x_btd = x_btd.clone()\n")),
+    ),
+    Fault(
+        "bias-of-logits-not-counted",
+        "costs know no biases of logits",
+        HIDDEN,
+        ("P54",),
+        reckoned(heads(_biasless)),
     ),
     Fault(
         "mean-with-leads",

@@ -37,7 +37,7 @@ class Rows:
 
 
 def _heads(subject: Subject) -> list[str]:
-    return [n for n, head in subject.spec.heads.items() if isinstance(head, LanguageModel)]
+    return [name for name in subject.spec.heads if subject.spec.loss_of(name) == "next-token"]
 
 
 def _applies(subject: Subject) -> str | None:

@@ -36,9 +36,11 @@ def answer(
     """
     if isinstance(head, kinds.Contrastive):
         return compare(head, w, sides)
-    (samples,) = sides
-    scale = head.scale if isinstance(head, kinds.LanguageModel) else 1.0
-    return torch.stack([scale * predict(x, table, padded) for x in samples])
+    assert isinstance(head, kinds.LanguageModel), head
+    (samples,), inner = sides, w.at("through")
+    rows = [path.run(head.through, inner, x, True, True) for x in samples]
+    logits = torch.stack([predict(head.scale * x, table, padded) for x in rows])
+    return logits + (w if head.tied else w.at("output"))["bias"] if head.bias else logits
 
 
 def first_scale(head: kinds.Head) -> float | None:
@@ -80,12 +82,13 @@ def shapes(head: kinds.Head, streams: Mapping[str, Stream], vocab: int) -> Shape
                 f"{name}_projection", streams[name].width, head.width, bias=False
             )
         return found
-    if isinstance(head, kinds.LanguageModel):
-        if head.tied:
-            return {}
-        return linear_shapes("output", streams[head.source].width, vocab, bias=False)
-    size = head.classes if isinstance(head, kinds.Classifier) else head.outputs
     width = streams[head.source].width
     inner = path.shapes(head.through, width, True, True)
     found = {f"through.{name}": shape for name, shape in inner.items()}
-    return found | linear_shapes("output", features(head.through, width), size)
+    last = features(head.through, width)
+    if not isinstance(head, kinds.LanguageModel):
+        size = head.classes if isinstance(head, kinds.Classifier) else head.outputs
+        return found | linear_shapes("output", last, size)
+    if head.tied:
+        return found | ({"bias": (vocab,)} if head.bias else {})
+    return found | linear_shapes("output", last, vocab, head.bias)

@@ -156,7 +156,7 @@ def _by_inputs(spec: Spec, name: str, shapes: Shapes) -> Start:
         return Start("normal", _SMALL)
     if module.endswith(".categories") or (last == "weight" and is_table):
         return Start("normal", 1.0)
-    if last == "bias" and is_table:
+    if last == "bias" and (is_table or f"{module}.weight" not in shapes):
         return Start("constant", 0.0)
     if module.endswith(".relative"):
         return Start("constant", 0.0)

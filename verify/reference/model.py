@@ -323,6 +323,9 @@ class _Meaning:
         """The unweighted loss of a head."""
         config = self.spec.heads[name]
         streams, segment = heads.sources(config), self._segment(config)
+        if segment is not None and self.spec.loss_of(name) == "masked":
+            lengths = [len(self._places(segment, x)) for x in range(self.batch)]
+            return objective.masked(output, target, lengths)
         if segment is not None:
             rows = [self._carrying(streams[0], segment, x) for x in range(self.batch)]
             return objective.next_token(output, target, rows)

@@ -52,6 +52,16 @@ def next_token(logits: Tensor, target: Tensor, rows: list[list[int]]) -> Tensor:
     return mean(losses)
 
 
+def masked(logits: Tensor, target: Tensor, lengths: list[int]) -> Tensor:
+    """Position t predicts token t of the target; logits [B, T, V], so many valid of a sample."""
+    losses = []
+    for sample, tokens, length in zip(logits, target, lengths, strict=True):
+        for t in range(length):
+            if int(tokens[t]) != IGNORED:
+                losses.append(_cross_entropy(sample[t], int(tokens[t]), 0.0))
+    return mean(losses)
+
+
 def contrastive(logits: Tensor, both: list[bool]) -> Tensor:
     """Mean of the cross-entropies along rows and along columns, over samples with both sides."""
     kept = [i for i, present in enumerate(both) if present]

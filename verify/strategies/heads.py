@@ -22,6 +22,8 @@ _PATHS: tuple[Any, ...] = (
     ["linear(9, bias=false)", "quick-gelu", {"kind": "linear", "features": 5}, "relu"],
 )
 """Steps before an output."""
+_KEEPING: tuple[Any, ...] = (["norm(0.1)"], ["gelu", "norm"], ["tanh"])
+"""Those that leave the width as it is."""
 POOLS = ("mean", "first", "last")
 
 
@@ -61,6 +63,10 @@ def language_model(draw: st.DrawFn, segments: list[str], tieable: set[str]) -> d
         body["tied"] = False
     if draw(st.sampled_from([False, False, False, True])):
         body["scale"] = 0.3
+    if draw(st.sampled_from([False, False, False, True])):
+        body["bias"] = True
+    if draw(st.sampled_from([False, False, False, True])):
+        body["through"] = draw(st.sampled_from(_PATHS if body.get("tied") is False else _KEEPING))
     return body
 
 
@@ -88,5 +94,7 @@ def objectives(draw: st.DrawFn, heads: dict[str, dict[str, Any]]) -> dict[str, A
         body: dict[str, Any] = {"weight": draw(st.sampled_from([0.5, 2, 0]))}
         if heads[name]["kind"] == "classifier" and draw(st.booleans()):
             body["smoothing"] = draw(st.sampled_from([0.1, 1]))
+        if heads[name]["kind"] == "language-model" and draw(st.booleans()):
+            body["loss"] = "masked"
         found[name] = body
     return found
