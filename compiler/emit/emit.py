@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import takewhile
 
 from mmspec.compiler import ir
@@ -243,6 +244,7 @@ def _bound(line: str) -> set[str]:
     return {name.rpartition(" as ")[2] for name in names}
 
 
+@lru_cache(maxsize=1024)
 def _definition(source: str) -> Definition:
     tree = ast.parse(source)
     node = tree.body[0]

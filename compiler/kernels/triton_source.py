@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from mmspec.compiler.kernels import tabled
@@ -32,8 +33,13 @@ _LINE: Final = "2 * most + 1"
 """Relative scores of a head."""
 
 
-def source(mask: Mask) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def source(mask: Mask) -> tuple[str, ...]:
     """The three kernels of a mask, and how many programs each needs."""
+    return tuple(_source(mask))
+
+
+def _source(mask: Mask) -> Iterator[str]:
     for write in (_forward, _backward_queries, _backward_keys):
         lines = [*write(mask)]
         if are_wide(mask, lines):

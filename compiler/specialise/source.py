@@ -101,7 +101,8 @@ class Library:
     imports: Mapping[str, str]
 
 
-def library(modules: Sequence[ModuleType]) -> Library:
+@cache
+def library(modules: tuple[ModuleType, ...]) -> Library:
     """The union of several part modules; a name must mean one thing in all of them."""
     parts: dict[str, Part] = {}
     helpers: dict[str, Helper] = {}

@@ -34,7 +34,7 @@ class Specialiser:
         constants: Mapping[str, object] | None = None,
         named: Constants | None = None,
     ) -> None:
-        self.library: Library = library(modules)
+        self.library: Library = library(tuple(modules))
         given = constants or {}
         self.constants: Mapping[str, object] = {**dict(_literals(self.library)), **given}
         self.inliner = Inliner(self.library)

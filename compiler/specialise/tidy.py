@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
+from functools import lru_cache
 
 from mmspec.compiler.specialise.source import Statement, parse_block
 from mmspec.compiler.specialise.unparse import LIMIT, Printer
 from mmspec.compiler.specialise.wrapping import render
 
 
+@lru_cache(maxsize=1024)
 def tidy(source: str) -> str:
     """Lay out a class or function; statements that fit keep their text."""
     lines = source.splitlines()

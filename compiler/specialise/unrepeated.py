@@ -13,16 +13,16 @@ class Unrepeated:
     """Sources of functions, each of which is there once; `same`: by name, the first alike."""
 
     same: dict[str, str] = field(default_factory=dict)
-    _first: dict[str, str] = field(default_factory=dict)
+    _first: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """Names and texts of the first ones, by their shape."""
 
     def sources(self, texts: Iterable[str], alias: bool = False) -> list[str]:
         """Those that are new, told of the first ones; alias: the others as `name = first`."""
         found: list[str] = []
         for text in texts:
-            node = ast.parse(text).body[0]
-            name = node.name if isinstance(node, ast.FunctionDef) else ""
-            if isinstance(node, ast.FunctionDef) and not self._is_new(node):
-                found += [f"{name} = {self.same[name]}\n"] if alias else []
+            name = _NAMED.search(text)
+            if name is not None and not self._is_new(name[1], text):
+                found += [f"{name[1]} = {self.same[name[1]]}\n"] if alias else []
             else:
                 found.append(self.told(text))
         return found
@@ -31,17 +31,31 @@ class Unrepeated:
         """A text with the first of functions that are alike in the place of the others."""
         return re.sub(r"\b[A-Za-z_]\w*\b", lambda match: self.same.get(match[0], match[0]), text)
 
-    def _is_new(self, node: ast.FunctionDef) -> bool:
-        name = node.name
-        first = self._first.setdefault(_plain(node, self.same), name)
-        if first == name:
+    def _is_new(self, name: str, text: str) -> bool:
+        others = self._first.setdefault(_shape(text), [])
+        plain = _plain(text, self.same) if others else ""
+        first = next((one for one, of in others if _plain(of, self.same) == plain), None)
+        if first is None:
+            others.append((name, text))
             return True
         self.same[name] = first
         return False
 
 
-def _plain(node: ast.FunctionDef, same: Mapping[str, str]) -> str:
+_NAMED = re.compile(r"^def (\w+)", re.MULTILINE)
+_DOCUMENTED = re.compile(r"(\"{3}|'{3}).*?\1", re.DOTALL)
+
+
+def _shape(text: str) -> str:
+    """What texts of functions that are alike have in common, told soon: all but words and lines."""
+    text = _DOCUMENTED.sub("", text, count=1)
+    return re.sub(r"[\s,()]", "", re.sub(r"[A-Za-z_]\w*", "a", text))
+
+
+def _plain(text: str, same: Mapping[str, str]) -> str:
     """A function without its name and documentation, its own names numbered as they come."""
+    node = ast.parse(text).body[0]
+    assert isinstance(node, ast.FunctionDef), text
     own = {item.arg for item in ast.walk(node) if isinstance(item, ast.arg)}
     names = [item for item in ast.walk(node) if isinstance(item, ast.Name)]
     own |= {item.id for item in names if isinstance(item.ctx, ast.Store)}
