@@ -13,8 +13,18 @@ if TYPE_CHECKING:
     from mmspec.api import read as read
     from mmspec.diagnostics import MmspecError as MmspecError
     from mmspec.inference.run import load_run as load_run
+    from mmspec.weights.stamp import load_weights as load_weights
 
-__all__ = ["MmspecError", "__version__", "check", "compile", "load_run", "plan", "read"]
+__all__ = [
+    "MmspecError",
+    "__version__",
+    "check",
+    "compile",
+    "load_run",
+    "load_weights",
+    "plan",
+    "read",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +37,10 @@ def __getattr__(name: str) -> Any:
         from mmspec.inference import run
 
         return run.load_run
+    if name == "load_weights":
+        from mmspec.weights import stamp
+
+        return stamp.load_weights
     if name in __all__:
         from mmspec import api
 

@@ -107,6 +107,10 @@ _TABLE = """
 | MM619 | output is not finite | The model gives NaN or infinity for a held-out sample, so no figure is made; the message names the head and the sample. |
 | MM620 | too large to count | More random blocks than the message says are not looked at one by one, nor pairs of a mask without a closed form. `analyze`, `tune` and `show --mask` leave such figures out, say why, and give the rest; a claim about them is not checked, unless a bound decides it. What can say nothing else stops here. Shorter lengths or fewer blocks are counted. |
 | MM621 | nothing to write on | `generate` needs a language-model head, and a prompt that is neither empty nor longer than the model reads. |
+| MM622 | checkpoint cannot be read | A checkpoint is safetensors: a file, a folder with `model.safetensors`, or an index of several. A file is missing, damaged or a pickle, which is never read. |
+| MM623 | no family fits | The names of a checkpoint's weights, or of a model's, are those of no family that mmspec knows by a table. |
+| MM624 | weights do not fit | A tensor of a checkpoint has another shape than the weight that it becomes, or nothing is called as `--leave` says. |
+| MM625 | weights of another spec | A file of weights says in its metadata which spec it is of, and is loaded into no other; `mmspec weights` carries over what fits. |
 | MM701 | claim refuted | The model does not keep the claim; the message says what was found instead. |
 | MM702 | law refuted | The model breaks a law that every model owes its spec; the smallest input found is shown. |
 | MM703 | no such law | `mmspec laws` lists the laws by id. |

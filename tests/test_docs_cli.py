@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,30 @@ def _make_notes() -> None:
     assert main(["train", "notes.yaml", "--data", "notes.csv", "--steps", "5", "--json"]) == 0
 
 
+VIT = """\
+mmspec: 1
+name: vit
+modalities:
+  image: {kind: image, size: [8, 8], patch: 4, position: learned, lead: {cls: 1}}
+streams:
+  image: {from: image, depth: 1, width: 8, heads: 2, norm: layer(1e-12)}
+heads:
+  label: {from: image, kind: classifier, classes: 5, pool: cls}
+"""
+"""The spec `vit.yaml` of the page."""
+
+
+def _make_vit() -> None:
+    """The checkpoint `vit/`, as transformers writes it, in the folder that is the present one."""
+    transformers: Any = import_module("transformers")
+    Path("vit.yaml").write_text(VIT)
+    Path("back").mkdir()
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_labels": 5}
+    sizes |= {"intermediate_size": 32, "patch_size": 4, "image_size": 8}
+    settings = transformers.ViTConfig(**sizes)
+    transformers.ViTForImageClassification(settings).save_pretrained("vit")
+
+
 def test_every_command_prints_what_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +101,7 @@ def test_every_command_prints_what_is_shown(
     (tmp_path / "packed.yaml").write_text(PACKED)
     monkeypatch.chdir(tmp_path)
     _make_notes()
+    _make_vit()
     capsys.readouterr()
     monkeypatch.setenv("MMSPEC_CACHE", str(tmp_path / "cache"))
     for name in ("COLUMNS", "MMSPEC_TILES"):  # xdist sets the first

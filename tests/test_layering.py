@@ -20,7 +20,10 @@ LANGUAGE = (
 )
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "mmspec": ("mmspec.version", "mmspec.diagnostics", "mmspec.api", "mmspec.inference"),
+    "mmspec": (
+        *("mmspec.version", "mmspec.diagnostics", "mmspec.api"),
+        *("mmspec.inference", "mmspec.weights"),
+    ),
     "mmspec.version": (),
     "mmspec.codes": (),
     "mmspec.diagnostics": ("mmspec.codes",),
@@ -68,7 +71,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "mmspec.verify.uncounted",
     ),
     "mmspec.verify.reference": LANGUAGE,
+    "mmspec.families": LANGUAGE,
     "mmspec.data": ("mmspec",),
+    "mmspec.weights": ("mmspec",),
     "mmspec.train": ("mmspec",),
     "mmspec.inference": ("mmspec",),
     "mmspec.cli": ("mmspec",),
@@ -80,7 +85,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 reference shares nothing with the compiler, and the parts know the Plan alone.
 """
 
-ABOVE = ("mmspec.data", "mmspec.train", "mmspec.inference", "mmspec.cli", "mmspec.__main__")
+ABOVE = (
+    *("mmspec.data", "mmspec.weights", "mmspec.train", "mmspec.inference"),
+    *("mmspec.cli", "mmspec.__main__"),
+)
 """What uses the layers; each may use those before it, and never the other way round."""
 
 CONCERNS = ("modality", "stream", "attention", "fusion", "routing", "halting")

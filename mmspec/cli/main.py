@@ -24,11 +24,12 @@ from mmspec.cli import (
     train,
     tune,
     verify,
+    weights,
 )
 
 _COMMANDS = (
     *(new, check, show, compile, analyze, tune, verify),
-    *(train, predict, generate, evaluate, laws, schema, explain),
+    *(train, predict, generate, evaluate, weights, laws, schema, explain),
 )
 
 

@@ -9,17 +9,20 @@ import random
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import safetensors.torch
 import torch
 from torch import nn
 
 from mmspec.diagnostics import MmspecError
+from mmspec.schema.spec import Spec
 from mmspec.train import folder
+from mmspec.weights import stamp
 
 NAME: Final = "checkpoint.pt"
 _SEAL: Final = b"mmspec checkpoint sha256 "
 """Behind the state, in front of its digest: `torch.load` reads the file all the same."""
 _BLOCK: Final = 1 << 20
-WEIGHTS: Final = ("model.safetensors", "model.pt")
+WEIGHTS: Final = "model.safetensors"
 
 
 def save(directory: Path, state: dict[str, Any]) -> None:
@@ -90,17 +93,10 @@ def restore_random(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(words), gauss))
 
 
-def save_weights(model: nn.Module, directory: Path) -> Path:
-    """Write the weights alone: safetensors where that is installed, else torch's own format."""
-    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    try:
-        import safetensors.torch
-    except ImportError:
-        path, content = directory / WEIGHTS[1], packed(tensors)
-    else:
-        unshared = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-        path, content = directory / WEIGHTS[0], safetensors.torch.save(unshared)
-    folder.write(path, content)
+def save_weights(model: nn.Module, spec: Spec, directory: Path) -> Path:
+    """Write the weights alone, as safetensors that say which spec they are of."""
+    path = directory / WEIGHTS
+    folder.write(path, stamp.packed(model.state_dict(), spec))
     return path
 
 
@@ -113,19 +109,11 @@ def weights(directory: Path) -> dict[str, Any]:
     if state is not None:
         found: dict[str, Any] = state.get("model", {})
         return found
-    path = next((p for name in WEIGHTS if os.path.lexists(p := directory / name)), None)
-    if path is None:
+    path = directory / WEIGHTS
+    if not os.path.lexists(path):
         advice = f"`mmspec train --resume {directory}` goes on to the first checkpoint"
         raise folder.damaged(directory, "has no weights yet", advice)
-    content = folder.content(path)
     try:
-        if path.name == WEIGHTS[0]:
-            import safetensors.torch
-
-            return safetensors.torch.load(content)
-        return dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
-    except ImportError:
-        advice = "pip install safetensors"
-        raise folder.damaged(path, "needs safetensors to be read", advice) from None
-    except Exception as error:  # noqa: BLE001 - both raise a dozen kinds on what they cannot read
+        return safetensors.torch.load(folder.content(path))
+    except (safetensors.SafetensorError, ValueError) as error:
         raise folder.damaged(path, f"cannot be read: {type(error).__name__}") from None

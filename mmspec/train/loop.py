@@ -276,7 +276,7 @@ def _finish(job: Job, state: State, metrics: Metrics, listener: Listener) -> Out
         return Outcome(directory, state.step, state.seconds, count, None, {}, interrupted=True)
     table = _report(job, state, metrics, listener, conditions(job.spec))
     _save(directory, state, metrics)
-    weights = checkpoint.save_weights(state.model, directory)
+    weights = checkpoint.save_weights(state.model, job.spec, directory)
     return Outcome(directory, state.step, state.seconds, count, weights, table, interrupted=False)
 
 

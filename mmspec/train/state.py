@@ -91,9 +91,8 @@ def stored(directory: Path) -> dict[str, Any] | None:
 
     Raises MM613 where it is missing or damaged, or a file of the run is none.
     """
-    for name in checkpoint.WEIGHTS:
-        if os.path.lexists(directory / name):
-            folder.opened(directory / name).close()
+    if os.path.lexists(directory / checkpoint.WEIGHTS):
+        folder.opened(directory / checkpoint.WEIGHTS).close()
     found = checkpoint.load(directory)
     rows = directory / metrics.STEPS
     if found is None and os.path.lexists(rows) and folder.content(rows):

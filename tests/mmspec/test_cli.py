@@ -59,6 +59,7 @@ SURFACE = {
         "NAME=VALUE",
         "RUN",
     },
+    "weights": {"--family", "--json", "--leave", "--out", "--to", "CHECKPOINT", "SPEC"},
     "evaluate": {
         "--allow-outside",
         "--data",

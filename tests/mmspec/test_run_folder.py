@@ -273,7 +273,7 @@ def test_a_file_that_is_missing_or_no_file(
         assert name in refused(out) or damage is Path.unlink
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.pt", ".lock"])
+@pytest.mark.parametrize("name", ["model.safetensors", ".lock"])
 def test_a_folder_in_the_place_of_a_file(name: str, out: Path) -> None:
     (out / name).unlink(missing_ok=True)
     (out / name).mkdir()

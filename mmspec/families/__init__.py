@@ -1,0 +1,1 @@
+"""Families of published models: what each calls its weights, one file a lineage."""
