@@ -53,7 +53,8 @@ def test_the_answers_are_what_the_commands_print(
 ) -> None:
     monkeypatch.chdir(ROOT)
     arguments = [command, "specs/gated.yaml"]
-    assert main(arguments) == 0
+    fewest = ["--examples", "1"] * (command == "verify")  # what is shown is proved, not tried
+    assert main([*arguments, *fewest]) == 0
     printed = capsys.readouterr().out.splitlines()
     for line in block_after(f"`mmspec {' '.join(arguments)}`").splitlines():
         assert line in printed

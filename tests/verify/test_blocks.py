@@ -134,7 +134,7 @@ def test_a_block_shows_none_some_or_all_of_its_pairs(where: str, depth: int) -> 
     query_geometry, key_geometry, texts = PLACES[where]
     rng = random.Random(f"{where} {depth}")
     masks = [parse(text) for text in texts] if depth == 0 else []
-    masks += [drawn_mask(rng, texts, depth) for _ in range(14 * (depth > 0))]
+    masks += [drawn_mask(rng, texts, depth) for _ in range(7 * (depth > 0))]
     for mask in masks:
         query = segment(query_geometry, rng)
         key = query if query_geometry is key_geometry else segment(key_geometry, rng)

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from large import is_deep
+from large import is_deep, part
 
 from mmspec.verify.faults import FAULTS
 from mmspec.verify.faults.fault import source
@@ -21,6 +21,11 @@ from mmspec.verify.verify import check_law
 
 SPECS = Path(__file__).parents[2] / "specs"
 SHIPPED = sorted(path.stem for path in SPECS.glob("*.yaml") if path.stem != "gpt2")
+LIKE_OTHERS = (
+    *("capped", "gated", "hierarchical", "local_global", "macaron"),
+    *("multi_stream_concat", "sliding", "stamps", "transformer_fusion"),
+)
+"""What these have, others have too: all laws are tried on them in `make deep`."""
 FEW = Search(12 if is_deep() else 2, 1)
 USUAL = Search(50, 0)
 ANY = Search(50, 0, smallest=False)
@@ -37,7 +42,7 @@ def shipped(name: str) -> Subject:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", part(SHIPPED, [n for n in SHIPPED if n not in LIKE_OTHERS]))
 def test_a_shipped_spec_keeps_every_law(name: str) -> None:
     found = {law.id: check_law(law, shipped(name), FEW) for law in LAWS}
     refuted = {law: outcome.detail for law, outcome in found.items() if outcome.status == "refuted"}
@@ -50,8 +55,8 @@ def test_a_shipped_spec_keeps_every_law(name: str) -> None:
 @pytest.mark.parametrize("spec", sorted({fault.spec for fault in FAULTS}), ids=lambda s: s[16:25])
 def test_what_faults_are_planted_in_keeps_the_laws_that_see_them(spec: str) -> None:
     """In `make deep` every law."""
-    subject = Subject.of_text(spec)
-    named = {law for fault in FAULTS if fault.spec == spec for law in fault.laws}
+    faults = [fault for fault in FAULTS if fault.spec == spec]
+    subject, named = faults[0].subject(), {law for fault in faults for law in fault.laws}
     for law in LAWS if is_deep() else [law for law in LAWS if law.id in named]:
         outcome = check_law(law, subject, FEW)
         assert outcome.status != "refuted", (law.id, outcome.detail, outcome.counterexample)
