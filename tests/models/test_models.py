@@ -19,7 +19,7 @@ def test_a_few_steps_lower_the_loss(name: str) -> None:
     model, given = compiled(name).train(), tensors(plan_of(name), batch=5)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
-    for _ in range(5):
+    for _ in range(12):
         loss = model(**given).loss
         assert loss is not None
         optimizer.zero_grad()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from large import is_deep
 from torch import Tensor
 
 from mmspec.compiler import ir
@@ -343,7 +344,7 @@ def test_each_kind_connects_what_moves(kind: str, change: tuple[str, int]) -> No
     compare(spec, lower(spec), change, seed=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200 if is_deep() else 40, deadline=None)
 @given(specs(), st.data())
 def test_what_classes_exclude_no_matrix_has(text: str, data: st.DataObject) -> None:
     plan = lower(load(text))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from large import is_deep
 
 from mmspec.compiler import ir
 from mmspec.compiler.lower.lower import lower
@@ -110,7 +111,7 @@ def tables(plan: ir.Plan) -> bool:
     return any(not is_closed(mask) for group in groups for *_, mask in group.masks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100 if is_deep() else 30, deadline=None)
 @given(specs(), st.data())
 def test_sets_are_what_matrices_have(text: str, data: st.DataObject) -> None:
     plan = lower(load(text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from large import is_deep
 from reference_cases import close, normal, one_stream
 from torch import Tensor
 
@@ -30,7 +31,7 @@ def meaning(case: tuple[Spec, dict[str, Tensor], Inputs], mode: Mode) -> Result:
     return run(spec, w, batch.tensors, batch.lengths, batch.targets, mode)
 
 
-@settings(max_examples=25)
+@settings(max_examples=100 if is_deep() else 12)
 @given(cases(), MODES)
 def test_each_sample_means_the_same_alone(
     case: tuple[Spec, dict[str, Tensor], Inputs], mode: Mode
@@ -43,7 +44,7 @@ def test_each_sample_means_the_same_alone(
             close(alone.heads[name][0], whole.heads[name][-1])
 
 
-@settings(max_examples=25)
+@settings(max_examples=100 if is_deep() else 12)
 @given(cases(), st.sampled_from([1.0, 1e4]))
 def test_what_stands_past_a_length_means_nothing(
     case: tuple[Spec, dict[str, Tensor], Inputs], by: float
@@ -60,7 +61,7 @@ def test_what_stands_past_a_length_means_nothing(
     assert torch.equal(again.loss, before.loss)
 
 
-@settings(max_examples=25)
+@settings(max_examples=100 if is_deep() else 12)
 @given(cases(), MODES)
 def test_losses_and_their_gradients_are_finite(
     case: tuple[Spec, dict[str, Tensor], Inputs], mode: Mode

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from large import is_deep
 from naive_masks import ANYWHERE, IN_ORDER, SHIFTED, combined, sees, tokens
 
 from mmspec.compiler.relations.meaning.alive import alive
@@ -27,6 +28,7 @@ def last_seen(mask: Mask) -> list[int]:
 MASKS = combined(st.one_of(ANYWHERE, IN_ORDER, SHIFTED))
 
 
+@settings(max_examples=100 if is_deep() else 20)
 @given(MASKS)
 @example(parse("window(before=0)"))
 @example(parse("causal & ~window(before=5)"))
@@ -42,6 +44,7 @@ def test_a_key_lives_until_the_last_query_that_sees_it(mask: Mask) -> None:
         assert max(counts) == found.most
 
 
+@settings(max_examples=100 if is_deep() else 20)
 @given(MASKS, MASKS)
 def test_heads_that_share_a_cache_keep_what_any_of_them_sees(one: Mask, other: Mask) -> None:
     last = [max(pair) for pair in zip(last_seen(one), last_seen(other), strict=True)]

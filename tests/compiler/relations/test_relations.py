@@ -16,8 +16,8 @@ from mmspec.compiler.relations.meaning.geometry import Axis, Geometry, Lengths, 
 from mmspec.compiler.relations.meaning.relation import Relation, relation
 from mmspec.expressions.mask import parse
 
-ROUNDS = settings.default.max_examples if settings.default and is_deep() else 24
-"""Each takes a third of a second; a condition that is lost shows in fewer."""
+ROUNDS = settings.default.max_examples if settings.default and is_deep() else 12
+"""Each takes a third of a second, some whole ones; a condition that is lost shows in fewer."""
 
 
 def points(found: isl.Map, relation: Relation, lengths: Lengths) -> set[tuple[int, ...]]:
