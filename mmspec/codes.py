@@ -111,6 +111,7 @@ _TABLE = """
 | MM623 | no family fits | The names of a checkpoint's weights, or of a model's, are those of no family that mmspec knows by a table. |
 | MM624 | weights do not fit | A tensor of a checkpoint has another shape than the weight that it becomes, or nothing is called as `--leave` says. |
 | MM625 | weights of another spec | A file of weights says in its metadata which spec it is of, and is loaded into no other; `mmspec weights` carries over what fits. |
+| MM626 | setting has no word | A published model's settings say something that the language cannot say, so no spec is written; the message names the setting. |
 | MM701 | claim refuted | The model does not keep the claim; the message says what was found instead. |
 | MM702 | law refuted | The model breaks a law that every model owes its spec; the smallest input found is shown. |
 | MM703 | no such law | `mmspec laws` lists the laws by id. |

@@ -16,6 +16,7 @@ from mmspec.cli import (
     exits,
     explain,
     generate,
+    import_spec,
     laws,
     new,
     predict,
@@ -29,7 +30,7 @@ from mmspec.cli import (
 
 _COMMANDS = (
     *(new, check, show, compile, analyze, tune, verify),
-    *(train, predict, generate, evaluate, weights, laws, schema, explain),
+    *(train, predict, generate, evaluate, import_spec, weights, laws, schema, explain),
 )
 
 

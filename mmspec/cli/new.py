@@ -36,14 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     given = Path(arguments.name)
-    name = _checked(given.name.removesuffix(".yaml"))
+    name = checked(given.name.removesuffix(".yaml"))
     path = given.with_name(f"{name}.yaml")
-    _write(path, starters.STARTERS[arguments.kind].replace("NAME", name))
+    write(path, starters.STARTERS[arguments.kind].replace("NAME", name))
     print(f"wrote {path}\nnext: mmspec show {path}, mmspec verify {path}, mmspec compile {path}")
     return exits.FINE
 
 
-def _checked(name: str) -> str:
+def checked(name: str) -> str:
     """The name, or MmspecError MM105."""
     from mmspec.diagnostics import Diagnostic, MmspecError
     from mmspec.schema.names import check_package_name
@@ -55,7 +55,8 @@ def _checked(name: str) -> str:
         raise MmspecError(Diagnostic("MM105", message)) from None
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a spec where there is no file; raises MmspecError MM604 or MM603."""
     from mmspec.diagnostics import Diagnostic, MmspecError
 
     try:

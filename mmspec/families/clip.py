@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from mmspec.families.draft import Draft, init, tokens
 from mmspec.families.family import Family, Inside, joined, within
+from mmspec.families.settings import Key, Settings, plain
+from mmspec.families.vit import picture
 
 _LAYER: Final[Inside] = {
     "attention.qkv": joined("self_attn.{}_proj"),
@@ -14,6 +17,53 @@ _LAYER: Final[Inside] = {
     "feed_forward.up": "mlp.fc1",
     "feed_forward.down": "mlp.fc2",
 }
+
+
+def _stream(s: Settings, name: str, size: str, heads: int) -> list[Key]:
+    """Of a tower; size: the name of its width."""
+    width = s.size("hidden_size")
+    inner = s.size("intermediate_size", 4 * width)
+    act = s.activation("hidden_act", "quick_gelu")
+    s.unused("projection_dim")  # of a tower alone
+    return [
+        Key("from", name),
+        Key("depth", str(s.size("num_hidden_layers", 12)), f"{name} num_hidden_layers"),
+        Key("width", size),
+        Key("heads", str(s.size("num_attention_heads", heads)), f"{name} num_attention_heads"),
+        Key("norm", f"layer({plain(s.number('layer_norm_eps', 1e-5))})"),
+        Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {act}}}"),
+    ]
+
+
+def _draft(s: Settings) -> Draft:
+    text, image = s.part("text_config"), s.part("vision_config")
+    sizes = {"d": text.size("hidden_size", 512), "v": image.size("hidden_size", 768)}
+    common, vocab = s.size("projection_dim", 512), text.size("vocab_size", 49408)
+    end = text.get("eos_token_id", 49407)
+    end = vocab - 1 if end == 2 else end  # of old: what has the greatest id
+    eps = plain(image.number("layer_norm_eps", 1e-5))
+    s.only(logit_scale_init_value=2.6592)
+    image.unused("initializer_range")
+    pixels = [
+        *picture(image, 32),
+        Key("position", "learned"),
+        *(Key("lead", "{cls: 1}"), Key("norm", f"layer({eps})"), Key("bias", "{patch: false}")),
+    ]
+    match = [
+        Key("from", "[text, image]"),
+        Key("kind", "contrastive"),
+        Key("width", str(common), "projection_dim"),
+        Key("pool", f"{{image: cls, text: marked({end})}}", "text_config.eos_token_id"),
+    ]
+    mask = Key("attention", "causal")
+    return Draft(
+        {name: (size, "hidden_size") for name, size in sizes.items()},
+        init(text),
+        {"image": pixels, "text": tokens(text, longest=77, position="learned")},
+        {"image": _stream(image, "image", "v", 12), "text": [*_stream(text, "text", "d", 8), mask]},
+        {"match": match},
+    )
+
 
 FAMILIES: Final = (
     Family(
@@ -34,6 +84,8 @@ FAMILIES: Final = (
             **within("text_stream.blocks.#", _LAYER, "text_model.encoder.layers.#"),
         },
         reads=("image", "tokens"),
+        architecture="CLIPModel",
+        draft=_draft,
         layouts={"image_embedding.lead": "flat", "image_embedding.patch": "pixels"},
     ),
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from mmspec.families.draft import Draft
+from mmspec.families.settings import Settings
 
 Names = Mapping[str, tuple[str, ...]]
 """Of a module or weight here, those there whose rows follow one another; `#` counts layers."""
@@ -23,20 +26,22 @@ before what is made of them. pixels, frames: the features of a patch keep their 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A `model_type` of transformers, or one of its classes, by its name there: `architecture`.
+    """A `model_type` of transformers; architecture: what its class's name ends with, or all of it.
 
     base: what stands before the names of a file that holds the model without its head.
     layouts: of weights (not biases, but for `by-head`), by module or weight here. zeros: tensors
-    there that add nothing as long as they are zero. reads: kinds of its modalities.
+    there that add nothing as long as they are zero. reads: kinds of its modalities. draft: a spec
+    of its settings.
     """
 
     type: str
     names: Names
+    draft: Callable[[Settings], Draft]
     base: str = ""
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     zeros: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("tokens",)
-    architecture: str = ""
+    architecture: str = "ForCausalLM"
 
     def of(self, name: str) -> tuple[str, ...]:
         """What a weight is called there; empty where the family has none such."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from mmspec.families.decoder import shape
+from mmspec.families.draft import Draft, init, tokens, widened
 from mmspec.families.family import Family, Inside, Names, joined, prefixed
+from mmspec.families.settings import Key, Settings, plain
 
 _SIDES: Final = (("source", "encoder"), ("target", "decoder"))
 _BART: Final[Inside] = {
@@ -67,7 +70,96 @@ def _t5_names() -> Iterator[tuple[str, tuple[str, ...]]]:
         yield from _stack(ours, _t5(last), f"{side}.block.#.layer").items()
 
 
+def _next(s: Settings, *more: Key) -> dict[str, list[Key]]:
+    s.only(tie_word_embeddings=True)
+    return {"next": [Key("from", "target"), Key("kind", "language-model"), *more]}
+
+
+def _bart_draft(s: Settings) -> Draft:
+    s.only(normalize_before=False, normalize_embedding=True, add_final_layer_norm=False)
+    s.only(static_position_embeddings=False, add_bias_logits=False, is_decoder=False)
+    width, act = s.size("d_model"), s.activation("activation_function", "gelu")
+    common = [Key("norm", "{placement: post}"), Key("final_norm", "false")]
+    common.append(Key("dropout", plain(s.number("dropout", 0.1)), "dropout"))
+    row = {"position": "learned(offset=2)", "norm": "layer"}
+    if s.get("scale_embedding"):
+        row["scale"] = "sqrt(d)"
+    streams = {}
+    for name, side in _SIDES:
+        inner = widened(s, f"{side}_ffn_dim", width)
+        streams[name] = [
+            Key("from", name),
+            *shape(s, f"{side}_layers", f"{side}_attention_heads", "d_model"),
+            *common,
+            Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {act}}}"),
+        ]
+    streams["target"] += _READING
+    row["tied"] = "source"
+    target = tokens(s, longest=1024, **row)
+    del row["tied"]
+    return Draft(
+        {"d": (width, "d_model")},
+        init(s, "init_std"),
+        {"source": tokens(s, longest=1024, **row), "target": target},
+        streams,
+        _next(s),
+    )
+
+
+_READING: Final = (
+    Key("attention", "causal"),
+    Key("block", "[attention, {cross: source}, feed_forward]"),
+)
+
+
+def _t5_draft(s: Settings) -> Draft:
+    width, heads, head = s.size("d_model"), s.size("num_heads"), s.size("d_kv", 64)
+    act = s.activation("feed_forward_proj", "relu")
+    counts = s.size("relative_attention_num_buckets", 32)
+    s.only(scale_decoder_outputs=True, is_gated_act=False, is_decoder=False)
+    s.unused("dense_act_fn", "initializer_factor")
+    inner = widened(s, "d_ff", width)
+    eps = plain(s.number("layer_norm_epsilon", 1e-6))
+    reach = s.size("relative_attention_max_distance", 128)
+    streams = {}
+    ends = (("source", "num_layers", ""), ("target", "num_decoder_layers", ", sides=1"))
+    for name, depth, sides in ends:
+        count = s.size(depth, s.size("num_layers"))
+        scores = f"{{scale: 1, relative: buckets({counts}, {reach}{sides}), tied: true}}"
+        streams[name] = [
+            Key("from", name),
+            Key("depth", str(count), depth),
+            *(Key("width", "d", "d_model"), Key("heads", str(heads), "num_heads")),
+            *([Key("head_width", str(head), "d_kv")] if head * heads != width else []),
+            Key("scores", scores, "relative_attention_num_buckets, ..._max_distance"),
+            Key("norm", f"rms({eps})", "layer_norm_epsilon"),
+            Key("bias", "false"),
+            Key("dropout", plain(s.number("dropout_rate", 0.1)), "dropout_rate"),
+            Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {act}}}"),
+        ]
+    streams["target"] += _READING
+    return Draft(
+        {"d": (width, "d_model")},
+        Key("init", "fan-in"),
+        {
+            "source": tokens(s, "n_positions", 512, position="none"),
+            "target": tokens(s, "n_positions", 512, position="none", tied="source"),
+        },
+        streams,
+        _next(s, Key("scale", "1/sqrt(d)", "scale_decoder_outputs")),
+    )
+
+
+_WHOLE: Final = "ForConditionalGeneration"
+
 FAMILIES: Final = (
-    Family("bart", dict(_bart()), base="model", zeros=("final_logits_bias",)),
-    Family("t5", dict(_t5_names())),
+    Family(
+        "bart",
+        dict(_bart()),
+        _bart_draft,
+        base="model",
+        zeros=("final_logits_bias",),
+        architecture=_WHOLE,
+    ),
+    Family("t5", dict(_t5_names()), _t5_draft, architecture=_WHOLE),
 )

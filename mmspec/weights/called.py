@@ -8,8 +8,9 @@ from typing import Final
 
 from torch import Size
 
-from mmspec.diagnostics import Diagnostic, MmspecError, suggest
+from mmspec.diagnostics import Diagnostic, MmspecError
 from mmspec.families.family import Family, Layout
+from mmspec.families.importing import known
 from mmspec.families.table import FAMILIES, named
 from mmspec.schema.spec import Spec
 from mmspec.weights.files import Checkpoint
@@ -142,14 +143,3 @@ def rows(name: str, shapes: Mapping[str, Size], there: Called) -> list[int]:
         queries = output[1]
         return [queries, *[(shape[0] - queries) // 2] * 2]
     return [shape[0] // count] * count if shape[0] % count == 0 else []
-
-
-def known(kind: str) -> Family:
-    """A family by its type; raises MmspecError MM623."""
-    if kind in FAMILIES:
-        return FAMILIES[kind]
-    close = suggest(kind, FAMILIES)
-    advice = f"did you mean `{close}`? " if close else ""
-    raise MmspecError(
-        Diagnostic("MM623", f"no family `{kind}`", help=f"{advice}there is {', '.join(FAMILIES)}")
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from typing import Any, Final
 import safetensors
 from torch import Tensor
 
-from mmspec.diagnostics import Diagnostic, MmspecError
+from mmspec.diagnostics import MmspecError
+from mmspec.families.importing import SETTINGS, read, read_json, unusable
 
 NAME: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
-SETTINGS: Final = "config.json"
 _PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -75,17 +74,8 @@ def opened(path: str | os.PathLike[str]) -> Checkpoint:
         for name, (where, entry) in places.items()
     }
     metadata = {} if file.name.endswith(".json") else _header(file)[1]
-    return Checkpoint(given, held, metadata, settings(file.with_name(SETTINGS)))
-
-
-def settings(path: Path) -> dict[str, Any]:
-    """What a `config.json` says; empty where there is none. Raises MM622 where it is no JSON."""
-    if not path.is_file():
-        return {}
-    found = _json(path)
-    if not isinstance(found, dict):
-        raise _unusable(path, "holds no settings", "it is a JSON object")
-    return found
+    beside = read(path) if (path := file.with_name(SETTINGS)).is_file() else {}
+    return Checkpoint(given, held, metadata, beside)
 
 
 def _found(folder: Path) -> Path:
@@ -98,28 +88,28 @@ def _found(folder: Path) -> Path:
         return there[0]
     if there:
         names = ", ".join(each.name for each in there[:4])
-        raise _unusable(folder, f"has no {INDEX}", f"name one of its files: {names}")
+        raise unusable(folder, f"has no {INDEX}", f"name one of its files: {names}")
     pickles = [each for each in sorted(folder.iterdir()) if each.suffix in _PICKLES]
     if pickles:
         raise _pickled(pickles[0])
-    raise _unusable(folder, "holds no safetensors", f"there is no {NAME} and no {INDEX}")
+    raise unusable(folder, "holds no safetensors", f"there is no {NAME} and no {INDEX}")
 
 
 def _index(path: Path) -> dict[str, tuple[Path, Mapping[str, Any]]]:
     """Where each tensor of an index is, and what the header of that file says."""
-    content = _json(path)
+    content = read_json(path)
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not places:
-        raise _unusable(path, "says where no tensor is", "an index has a `weight_map`")
+        raise unusable(path, "says where no tensor is", "an index has a `weight_map`")
     headers = {}
     for file in dict.fromkeys(map(str, places.values())):
         if Path(file).name != file:
-            raise _unusable(path, f"names a file elsewhere: {file}", "all lie beside the index")
+            raise unusable(path, f"names a file elsewhere: {file}", "all lie beside the index")
         headers[file] = _header(path.with_name(file))[0]
     lost = [name for name, file in places.items() if name not in headers[str(file)]]
     if lost:
         what = f"says that {places[lost[0]]} holds `{lost[0]}`"
-        raise _unusable(path, what, "it does not: the files are of several checkpoints")
+        raise unusable(path, what, "it does not: the files are of several checkpoints")
     return {
         name: (path.with_name(str(file)), headers[str(file)][name]) for name, file in places.items()
     }
@@ -141,26 +131,15 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise _unread(path, error) from None
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _unread(path, error) from None
-
-
 def _unread(path: Path, error: Exception) -> MmspecError:
     if isinstance(error, FileNotFoundError) or not path.exists():
-        return _unusable(path, "is not there", "")
+        return unusable(path, "is not there", "")
     if isinstance(error, OSError) and error.strerror:
-        return _unusable(path, f"cannot be read: {error.strerror.lower()}", "")
+        return unusable(path, f"cannot be read: {error.strerror.lower()}", "")
     kind = "JSON" if path.suffix == ".json" else "safetensors"
-    return _unusable(path, f"is no {kind}, or damaged", "fetch or write it again")
+    return unusable(path, f"is no {kind}, or damaged", "fetch or write it again")
 
 
 def _pickled(path: Path) -> MmspecError:
     advice = "write it as safetensors where you trust it: `model.save_pretrained(folder)`"
-    return _unusable(path, "is a pickle, which runs what it holds when it is read", advice)
-
-
-def _unusable(path: Path, what: str, advice: str) -> MmspecError:
-    return MmspecError(Diagnostic("MM622", f"{path} {what}", help=advice))
+    return unusable(path, "is a pickle, which runs what it holds when it is read", advice)

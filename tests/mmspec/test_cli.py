@@ -59,6 +59,7 @@ SURFACE = {
         "NAME=VALUE",
         "RUN",
     },
+    "import": {"--name", "PATH"},
     "weights": {"--family", "--json", "--leave", "--out", "--to", "CHECKPOINT", "SPEC"},
     "evaluate": {
         "--allow-outside",

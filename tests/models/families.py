@@ -90,6 +90,7 @@ FAMILIES: Final = {
     "bart_base": Small(
         "BartForConditionalGeneration",
         {
+            "dropout": 0.0,
             "vocab_size": 31,
             "d_model": WIDTH,
             **{f"{side}_layers": 2 for side in ("encoder", "decoder")},
@@ -101,6 +102,7 @@ FAMILIES: Final = {
     "t5_small": Small(
         "T5ForConditionalGeneration",
         {
+            "dropout_rate": 0.0,
             "vocab_size": 31,
             "d_model": WIDTH,
             "d_kv": 6,
@@ -112,7 +114,7 @@ FAMILIES: Final = {
     ),
     "llama3_8b": Small(
         "LlamaForCausalLM",
-        {**_SHARED, "rms_norm_eps": 1e-5, **_turning(500000.0)},
+        {"max_position_embeddings": 8192, **_SHARED, "rms_norm_eps": 1e-5, **_turning(500000.0)},
         (
             ("d: 4096", "d: 24"),
             ("128256", "31"),
@@ -124,7 +126,7 @@ FAMILIES: Final = {
     ),
     "mistral_7b": Small(
         "MistralForCausalLM",
-        {**_SHARED, "sliding_window": 6},
+        {"max_position_embeddings": 32768, **_SHARED, "sliding_window": 6},
         (
             ("d: 4096", "d: 24"),
             ("32000", "31"),
@@ -148,7 +150,13 @@ FAMILIES: Final = {
     ),
     "qwen3_06b": Small(
         "Qwen3ForCausalLM",
-        {**_SHARED, "head_dim": 8, "tie_word_embeddings": True, **_turning(1000000.0)},
+        {
+            "max_position_embeddings": 40960,
+            **_SHARED,
+            "head_dim": 8,
+            "tie_word_embeddings": True,
+            **_turning(1000000.0),
+        },
         (
             ("d: 1024", "d: 24"),
             ("151936", "31"),
@@ -174,6 +182,7 @@ FAMILIES: Final = {
     "gemma3_1b": Small(
         "Gemma3ForCausalLM",
         {
+            "max_position_embeddings": 32768,
             **_SHARED,
             "num_key_value_heads": 1,
             "head_dim": 10,
@@ -194,6 +203,7 @@ FAMILIES: Final = {
     "smollm3_3b": Small(
         "SmolLM3ForCausalLM",
         {
+            "max_position_embeddings": 65536,
             **_SHARED,
             "tie_word_embeddings": True,
             "no_rope_layers": [1, 0],
@@ -212,7 +222,13 @@ FAMILIES: Final = {
     ),
     "olmo2_1b": Small(
         "Olmo2ForCausalLM",
-        {**_SMALL, "intermediate_size": 40, "rms_norm_eps": 1e-6, **_turning(500000.0)},
+        {
+            "max_position_embeddings": 4096,
+            **_SMALL,
+            "intermediate_size": 40,
+            "rms_norm_eps": 1e-6,
+            **_turning(500000.0),
+        },
         (
             ("d: 2048", "d: 24"),
             ("100352", "31"),
@@ -223,7 +239,13 @@ FAMILIES: Final = {
     ),
     "starcoder2_3b": Small(
         "Starcoder2ForCausalLM",
-        {**_SHARED, "intermediate_size": 96, "sliding_window": 6, **_turning(999999.4420358813)},
+        {
+            "max_position_embeddings": 16384,
+            **_SHARED,
+            "intermediate_size": 96,
+            "sliding_window": 6,
+            **_turning(999999.4420358813),
+        },
         (
             ("d: 3072", "d: 24"),
             ("49152", "31"),
@@ -274,7 +296,7 @@ FAMILIES: Final = {
     ),
     "opt_125m": Small(
         "OPTForCausalLM",
-        {**_SMALL, "ffn_dim": 96, "word_embed_proj_dim": WIDTH},
+        {"dropout": 0.0, **_SMALL, "ffn_dim": 96, "word_embed_proj_dim": WIDTH},
         (
             ("d: 768", "d: 24"),
             ("50272", "31"),
@@ -309,12 +331,23 @@ FAMILIES: Final = {
     ),
     "bert_base": Small(
         "BertForSequenceClassification",
-        {**_SMALL, "intermediate_size": 96, "max_position_embeddings": 16, "num_labels": 2},
+        {
+            "hidden_dropout_prob": 0.0,
+            **_SMALL,
+            "intermediate_size": 96,
+            "max_position_embeddings": 16,
+            "num_labels": 2,
+        },
         (*_BASE, ("vocab: 30522", "vocab: 31"), ("max: 512", "max: 16")),
     ),
     "bert_pretraining": Small(
         "BertForPreTraining",
-        {**_SMALL, "intermediate_size": 96, "max_position_embeddings": 16},
+        {
+            "hidden_dropout_prob": 0.0,
+            **_SMALL,
+            "intermediate_size": 96,
+            "max_position_embeddings": 16,
+        },
         (*_BASE, ("vocab: 30522", "vocab: 31"), ("max: 512", "max: 16")),
         outputs=("prediction_logits", "seq_relationship_logits"),
     ),
