@@ -13,7 +13,7 @@ from types import EllipsisType
 from typing import ClassVar
 
 from mmspec.compiler.ir.ngrams import Ngrams
-from mmspec.compiler.ir.path import Path, reads
+from mmspec.compiler.ir.path import Path, first_module, reads, reads_line
 from mmspec.compiler.ir.sum import Added, Sum
 from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 from mmspec.diagnostics import Span
@@ -49,9 +49,9 @@ class Kind(ABC):
     def admits(self) -> str:
         """What the check is told of them, as its argument."""
 
-    @abstractmethod
     def held(self, token: int) -> Index:
         """The raw values of a token."""
+        return slice(None), slice(token, token + 1)
 
     @property
     def step(self) -> int:
@@ -116,10 +116,6 @@ class Ids(Kind):
         """Each is an id."""
         return self.vocab
 
-    def held(self, token: int) -> Index:
-        """The raw values of a token."""
-        return slice(None), slice(token, token + 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Row(Kind):
@@ -156,17 +152,19 @@ class Row(Kind):
         """A token is a column."""
         return f"column {token} of {name}"
 
-    def held(self, token: int) -> Index:
-        """The raw values of a token."""
-        return slice(None), slice(token, token + 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Numbers(Kind):
     """Raw values that a token is a linear map of."""
 
-    weight: ClassVar[str] = "patch.weight"
-    """A parameter of its part, for dtype and device."""
+    mapped: ClassVar[str] = "patch"
+    """The module of that map, where no stem stands for it."""
+
+    @property
+    def weight(self) -> str:
+        """A parameter of its part, for dtype and device."""
+        stem: Path = getattr(self, "stem", ())
+        return f"stem.{first_module(stem)}.weight" if stem else f"{self.mapped}.weight"
 
     @property
     def admits(self) -> str:
@@ -219,12 +217,6 @@ class Picture(Patches):
     argument = "pixels_bchw"
 
     stem: Path = ()
-
-    @property
-    def weight(self) -> str:  # type: ignore[override]
-        """A parameter of its part, for dtype and device."""
-        named = next((step.module for step in self.stem if step.module), "")
-        return f"stem.{named}.weight" if self.stem else "patch.weight"
 
     @property
     def reads(self) -> Mask | None:
@@ -285,14 +277,20 @@ class Clip(Patches):
 
 @dataclass(frozen=True, slots=True)
 class Frames(Numbers):
-    """Frames of features; `patch` of them make a token."""
+    """Frames of features; `patch` of them make a token, by a stem where there is one."""
 
     part = "FrameEmbedding"
     argument = "frames_bfc"
-    weight = "frames.weight"
+    mapped = "frames"
 
     features: int
     patch: int
+    stem: Path = ()
+
+    @property
+    def reads(self) -> Mask | None:
+        """Frames beside its own too, where a stem reads them."""
+        return reads_line(self.stem)
 
     @property
     def shape(self) -> tuple[int | str, ...]:

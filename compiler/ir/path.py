@@ -76,7 +76,7 @@ class ActivationStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class _NearStep(Step):
-    """A step that reads a square of so many rows for each token that it gives."""
+    """A step that reads a square of so many rows, or a run, for each token that it gives."""
 
     on_grid = True
 
@@ -112,6 +112,11 @@ class ConvolutionStep(_NearStep):
     groups: int
     dilation: int
     bias: bool
+    axes: int
+    """2: it reads squares of a grid; 1: runs of a line."""
+    hidden: int
+    """What steps before it made of frames past a sample's length is put to 0 first: of every so
+    many frames; 0: nothing."""
 
     @property
     def reach(self) -> int:
@@ -139,6 +144,11 @@ class PoolingStep(_NearStep):
 Path = tuple[Step, ...]
 
 
+def first_module(path: Path) -> str:
+    """The first module of it that has weights."""
+    return next((step.module for step in path if step.module), "")
+
+
 def grids(path: Path, rows: int, columns: int) -> Iterator[tuple[Step, int, int]]:
     """Each step with the rows and columns that come out of it."""
     for step in path:
@@ -147,15 +157,26 @@ def grids(path: Path, rows: int, columns: int) -> Iterator[tuple[Step, int, int]
 
 
 def reads(path: Path) -> Mask | None:
-    """Of whose squares of pixels a token is made, as whom it sees in the grid; None: of its own.
+    """Of whose squares of pixels a token is made, as whom it sees in the grid; None: of its own."""
+    radius = max(_beside(path))
+    return parse(f"window2d(radius={radius})") if radius else None
 
-    Tokens stand `stride` pixels apart, and the square of each begins with what it would read
-    without padding.
+
+def reads_line(path: Path) -> Mask | None:
+    """Of whose frames a token is made, as whom it sees on the line; None: of its own."""
+    before, after = _beside(path)
+    return parse(f"window(before={before}, after={after})") if before or after else None
+
+
+def _beside(path: Path) -> tuple[int, int]:
+    """How many tokens before and after it a token shares what goes in with.
+
+    Tokens stand `stride` pixels, or frames, apart, and what is its own begins with what it would
+    read without padding.
     """
     apart, before, after = 1, 0, 0
     for step in path:
         ahead, behind = step.beside
         before, after, apart = before + ahead * apart, after + behind * apart, apart * step.apart
     beyond = after - (apart - 1)
-    radius = max(-(-before // apart), -(-beyond // apart), 0)
-    return parse(f"window2d(radius={radius})") if radius else None
+    return max(-(-before // apart), 0), max(-(-beyond // apart), 0)

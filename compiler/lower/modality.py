@@ -34,7 +34,7 @@ def geometry(name: str, modality: schema.Modality) -> Geometry:
     if isinstance(modality, schema.Video):
         clock = Clock(Fraction(0), 1000 * modality.tubelet / modality.rate)
         return volume(f"n_{name}", *modality.grid, clock)
-    return line(f"n_{name}", Clock(Fraction(0), 1000 * modality.patch / modality.rate))
+    return line(f"n_{name}", Clock(Fraction(0), 1000 * modality.step / modality.rate))
 
 
 def leads(context: Context, name: str) -> tuple[ir.Segment, ...]:
@@ -64,21 +64,27 @@ def _raw(modality: schema.Modality) -> ir.Raw:
         grams = modality.ngrams
         return ir.Ids(modality.vocab, None if grams is None else ir.Ngrams(**grams.model_dump()))
     if isinstance(modality, schema.Image):
-        patch, normed = of_rows(modality.bias, "patch"), of_rows(modality.bias, "norm")
-        given = path.Given(modality.channels, first=True, bias=patch, norm_bias=normed)
-        stem = path.lower(modality.stem or (), given)
+        stem = _stem(modality, modality.channels, axes=2)
         return ir.Picture(modality.channels, *modality.size, modality.side, stem)
     if isinstance(modality, schema.Video):
         return ir.Clip(modality.channels, *modality.size, modality.patch, modality.tubelet)
     if isinstance(modality, schema.Frames):
         kind = ir.Audio if modality.kind == "audio" else ir.Series
-        return kind(modality.features, modality.patch)
+        stem = _stem(modality, modality.features, axes=1)
+        return kind(modality.features, modality.step, stem)
     return ir.Row(
         tuple(
             column.categories if isinstance(column, Categories) else 0
             for column in modality.columns.values()
         )
     )
+
+
+def _stem(modality: schema.Image | schema.Frames, features: int, axes: int) -> ir.Path:
+    """The steps from raw values of so many features to tokens."""
+    bias, normed = of_rows(modality.bias, "patch"), of_rows(modality.bias, "norm")
+    given = path.Given(features, first=axes == 2, bias=bias, norm_bias=normed, axes=axes)
+    return path.lower(modality.stem or (), given)
 
 
 def _sum(name: str, modality: schema.Modality) -> ir.Sum:

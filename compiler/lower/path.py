@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from math import prod
 
 from mmspec.compiler import ir
 from mmspec.schema import path as schema
@@ -14,13 +15,14 @@ class Given:
     """What a path is given, and what its steps have that do not say so themselves.
 
     first: whether features stand before rows and columns; bias, norm_bias: whether maps, and
-    norms, have one.
+    norms, have one; axes: 2 of a grid, 1 of a line.
     """
 
     features: int
     first: bool
     bias: bool = True
     norm_bias: bool = True
+    axes: int = 2
 
 
 def lower(steps: tuple[schema.OneStep, ...], given: Given) -> ir.Path:
@@ -33,12 +35,13 @@ def lower(steps: tuple[schema.OneStep, ...], given: Given) -> ir.Path:
         count = seen[step.kind]
         module = step.kind if count == 1 else f"{step.kind}_{count}"
         turned = step.placed and first != step.on_grid
-        found.append(_step(step, (module, features, turned), given))
+        apart = prod(one.apart for one in found) if found else 0
+        found.append(_step(step, (module, features, turned), given, apart))
         features, first = found[-1].outputs, first ^ turned
     return tuple(found)
 
 
-def _step(step: schema.OneStep, place: tuple[str, int, bool], given: Given) -> ir.Step:
+def _step(step: schema.OneStep, place: tuple[str, int, bool], given: Given, apart: int) -> ir.Step:
     match step:
         case schema.LinearMap():
             return ir.LinearStep(*place, step.features, _either(step.bias, given.bias))
@@ -47,9 +50,14 @@ def _step(step: schema.OneStep, place: tuple[str, int, bool], given: Given) -> i
         case schema.Activation():
             return ir.ActivationStep("", *place[1:], step.kind)
         case schema.Convolution():
-            square = step.kernel, step.stride, step.square.padding
-            more = step.features, step.groups, step.dilation
-            return ir.ConvolutionStep(*place, *square, *more, _either(step.bias, given.bias))
+            return ir.ConvolutionStep(
+                *place,
+                *(step.kernel, step.stride, step.square.padding),
+                *(step.features, step.groups, step.dilation),
+                bias=_either(step.bias, given.bias),
+                axes=given.axes,
+                hidden=apart if given.axes == 1 and step.square.reach else 0,
+            )
         case schema.Pooling():
             square = step.kernel, step.stride, step.square.padding
             return ir.PoolingStep("", *place[1:], *square, step.kind == "max")

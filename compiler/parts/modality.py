@@ -272,7 +272,7 @@ class VideoEmbedding(Placed):
 
 
 class FrameEmbedding(Placed):
-    """Frames [B, F, {features}], {patch} to a token; those past the length are 0."""
+    """Frames [B, F, {features}], a token every {patch}; those past the length are 0."""
 
     def __init__(
         self,
@@ -283,13 +283,19 @@ class FrameEmbedding(Placed):
         max_tokens: int,
         bias: bool,
         packed: bool = False,
+        stem: ir.Path = (),
     ) -> None:
         super().__init__()
         self.width = width
         self.patch = patch
         self.packed = packed
         self.fixed = False
-        self.frames = nn.Linear(patch * features, width, bias=bias)
+        self.has_stem = stem != ()
+        if stem:
+            self.stem = Path(stem)
+            self.is_last = sum(step.turned for step in stem) % 2 == 0
+        else:
+            self.frames = nn.Linear(patch * features, width, bias=bias)
         self._place(rows, max_tokens, width)
 
     def forward(
@@ -302,10 +308,15 @@ class FrameEmbedding(Placed):
         real_bf = valid_tokens(length_b, frames_bfc.shape[1])
         if real_bf is not None:
             frames_bfc = frames_bfc.masked_fill(~real_bf[..., None], 0.0)
-        if self.patch > 1:
+        if self.patch > 1 and not self.has_stem:
             frames_bfc = F.pad(frames_bfc, (0, 0, 0, -frames_bfc.shape[1] % self.patch))
             frames_bfc = torch.unflatten(frames_bfc, 1, (-1, self.patch)).flatten(2)
-        x_btd: Tensor = self.frames(frames_bfc)
+        if not self.has_stem:
+            x_btd: Tensor = self.frames(frames_bfc)
+        elif self.is_last:
+            x_btd = self.stem(frames_bfc, real_bf)
+        else:
+            x_btd = self.stem(frames_bfc, real_bf).mT
         return self._placed(x_btd, added, places_bt)
 
 

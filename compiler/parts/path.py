@@ -17,7 +17,7 @@ def step_layer(step: ir.Step) -> nn.Module:
     if isinstance(step, ir.NormStep):
         return norm_layer(step.inputs, step.norm)
     assert isinstance(step, ir.ConvolutionStep)
-    return nn.Conv2d(
+    return (nn.Conv1d if step.axes == 1 else nn.Conv2d)(
         step.inputs,
         step.features,
         step.kernel,
@@ -30,7 +30,7 @@ def step_layer(step: ir.Step) -> nn.Module:
 
 
 class Path(nn.Module):
-    """Features through each step: [..., D], or [B, D, rows, columns] where one reads squares."""
+    """Features through each step: [..., D], or [B, D, ...] where one reads what stands beside."""
 
     def __init__(self, path: ir.Path) -> None:
         super().__init__()
@@ -39,12 +39,15 @@ class Path(nn.Module):
             if step.module:
                 setattr(self, step.module, step_layer(step))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, real_bf: Tensor | None = None) -> Tensor:
         for step in self.steps:
             if step.turned and step.on_grid:
                 x = x.movedim(-1, 1)
             elif step.turned:
                 x = x.movedim(1, -1)
+            if isinstance(step, ir.ConvolutionStep) and step.hidden > 0 and real_bf is not None:
+                past_bf = ~real_bf[:, :: step.hidden] if step.hidden > 1 else ~real_bf
+                x = x.masked_fill(past_bf[:, None], 0.0)
             if isinstance(step, ir.ActivationStep):
                 x = activate(x, step.activation)
             elif isinstance(step, ir.PoolingStep) and step.largest:

@@ -22,9 +22,17 @@ _BY_TILES: dict[str, object] = {
     "scale": None,
     "sink_h": None,
 }
+_CONVOLUTION: dict[str, object] = {
+    "stride": 1,
+    "padding": 0,
+    "dilation": 1,
+    "groups": 1,
+    "bias": True,
+}
 DEFAULTS: dict[str, dict[str, object]] = {
     "nn.Linear": {"bias": True},
-    "nn.Conv2d": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True},
+    "nn.Conv1d": _CONVOLUTION,
+    "nn.Conv2d": _CONVOLUTION,
     "F.avg_pool2d": {"padding": 0, "count_include_pad": True},
     "F.max_pool2d": {"padding": 0},
     "nn.LayerNorm": {"eps": 1e-5, "elementwise_affine": True, "bias": True},

@@ -11,7 +11,7 @@ from mmspec.families.family import Family, Inside, Names, within
 from mmspec.families.llama import BLOCK
 from mmspec.families.settings import Key, Settings, plain
 
-_LAYER: Final[Inside] = {
+LAYER: Final[Inside] = {
     "attention.qkv": tuple(f"attention.self.{x}" for x in ("query", "key", "value")),
     "attention.output": "attention.output.dense",
     "attention_norm": "attention.output.LayerNorm",
@@ -25,7 +25,7 @@ _BODY: Final[Names] = {
     "text_embedding.position": ("bert.embeddings.position_embeddings.weight",),
     "text_embedding.added_segment": ("bert.embeddings.token_type_embeddings",),
     "text_embedding.norm": ("bert.embeddings.LayerNorm",),
-    **within(BLOCK, _LAYER, "bert.encoder.layer.#"),
+    **within(BLOCK, LAYER, "bert.encoder.layer.#"),
 }
 _CLASSIFIER: Final[Names] = {
     "label_head.through.linear": ("bert.pooler.dense",),

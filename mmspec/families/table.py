@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from mmspec.families import (
     bert,
+    blip,
     clip,
     fused,
     gemma,
@@ -16,7 +17,9 @@ from mmspec.families import (
     opt,
     seq2seq,
     starcoder2,
+    videomae,
     vit,
+    whisper,
 )
 from mmspec.families.family import Family
 
@@ -30,8 +33,11 @@ _FILES: Final[tuple[Any, ...]] = (
     fused,
     bert,
     vit,
+    videomae,
     clip,
+    blip,
     seq2seq,
+    whisper,
 )
 FAMILIES: Final[dict[str, Family]] = {
     family.type: family for file in _FILES for family in file.FAMILIES

@@ -25,9 +25,6 @@ class Common(Model, Generic[Kind]):
     """Whether samples have lengths: else all have as many tokens."""
     ordered: ClassVar[bool] = True
     """Whether its tokens stand in an order."""
-    packs: ClassVar[bool] = False
-    """Whether a sample may hold several documents one after another."""
-
     position: Position = NONE
     """Where its tokens are told that they stand."""
     add: dict[DimName, Added] = Field(default_factory=dict)
@@ -51,6 +48,11 @@ class Common(Model, Generic[Kind]):
             message = "the norm of a modality stands after its sum; it has no `placement`"
             raise Refused(Diagnostic("MM105", message, help="remove it"), "norm", "placement")
         return self
+
+    @property
+    def packs(self) -> bool:
+        """Whether a sample may hold several documents one after another."""
+        return False
 
     @property
     def made(self) -> int | None:

@@ -22,12 +22,15 @@ from mmspec.schema.path import Path
 class Tokens(OfBytes, Common[Literal["tokens"]]):
     """Integer tokens [B, T]."""
 
-    packs = True
-
     length: Length
     """How long a sample may be."""
     tied: Name | None = None
     """Another modality of tokens, whose table it reads instead of one of its own."""
+
+    @property
+    def packs(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def ids(self) -> int:
@@ -169,9 +172,7 @@ class Video(Patched[Literal["video"]]):
 
 
 class Frames(Common[Literal["audio", "series"]]):
-    """Frames of features [B, F, features] at a fixed rate; `patch` frames make a token."""
-
-    packs = True
+    """Frames of features [B, F, features] at a fixed rate; `patch` make a token, or a stem does."""
 
     features: Size
     """Numbers a frame."""
@@ -181,6 +182,28 @@ class Frames(Common[Literal["audio", "series"]]):
     """How many frames a sample may have."""
     patch: Size = 1
     """Frames that make a token."""
+    stem: Path | None = None
+    """Instead of a patch: the steps that make tokens of frames."""
+
+    @model_validator(mode="after")
+    def _cut(self) -> Self:
+        """Raise Refused where there are two ways to make tokens, or a stem does not go with it."""
+        if self.stem is not None and "patch" in self.model_fields_set:
+            message = f"a modality of {self.kind} says both `patch` and `stem`"
+            raise Refused(Diagnostic("MM102", message, help="keep one of them"))
+        if self.stem is not None:
+            path.timed(self.stem, self.features, self.length.max)
+        return self
+
+    @property
+    def packs(self) -> bool:
+        """Where no token is made of frames beside its own."""
+        return self.stem is None
+
+    @property
+    def made(self) -> int | None:
+        """What comes out of its stem."""
+        return path.features(self.stem, self.features) if self.stem else None
 
     @property
     def of_sound(self) -> bool:
@@ -190,12 +213,12 @@ class Frames(Common[Literal["audio", "series"]]):
     @property
     def step(self) -> int:
         """The frames of a token."""
-        return self.patch
+        return path.stride(self.stem) if self.stem else self.patch
 
     @property
     def period(self) -> Fraction:
         """Of a token."""
-        return self.patch / self.rate
+        return self.step / self.rate
 
     def shape(self, length: int) -> tuple[int, ...]:
         """Frames of features."""
@@ -209,13 +232,13 @@ class Frames(Common[Literal["audio", "series"]]):
     def caption(self) -> tuple[str, ...]:
         """`audio ≤ 200 x 40`, `100 Hz, 4 a token`."""
         frames = f"{self.kind} ≤ {self.length.max} {TIMES} {self.features}"
-        patched = f", {self.patch} a token" if self.patch > 1 else ""
+        patched = f", {self.step} a token" if self.step > 1 else ""
         return frames, f"{write(self.rate)} Hz{patched}"
 
     @property
     def max_tokens(self) -> int:
         """Tokens of the longest sample."""
-        return -(-self.length.max // self.patch)
+        return -(-self.length.max // self.step)
 
 
 class Table(Common[Literal["table"]]):

@@ -222,6 +222,31 @@ def grid(path: tuple[OneStep, ...], size: tuple[int, int]) -> tuple[int, int]:
     return rows, columns
 
 
+def timed(path: tuple[OneStep, ...], given: int, longest: int) -> None:
+    """Raise Refused, below `stem`, where a path does not make a token of every so many frames."""
+    try:
+        features(path, given)
+        for index, step in enumerate(path):
+            _even(step, index)
+    except Refused as error:
+        raise Refused(error.found, "stem", *error.keys) from None
+    if longest % stride(path):
+        message = f"{longest} frames are no whole number of tokens, {stride(path)} frames each"
+        advice = f"choose a `max` that is a multiple of {stride(path)}"
+        raise Refused(Diagnostic("MM105", message, help=advice), "length", "max")
+
+
+def _even(step: OneStep, index: int) -> None:
+    """Raise Refused where a step does not give a token for each stride that is begun."""
+    if isinstance(step, Pooling):
+        message, advice = f"a stem over time has no `{step.kind}` yet", "write a convolution"
+        raise Refused(Diagnostic("MM105", message, help=advice), index)
+    if isinstance(step, Convolution) and 2 * step.square.padding != step.square.reach:
+        message = f"{step.square.padding} frames on each side do not keep the length of a sample"
+        advice = "choose an odd kernel, and leave `pad` out"
+        raise Refused(Diagnostic("MM105", message, help=advice), index)
+
+
 def tiled(path: tuple[OneStep, ...], channels: int, size: tuple[int, int]) -> None:
     """Raise Refused, below `stem`, where a path does not make a token of each square of pixels."""
     try:

@@ -141,5 +141,6 @@ def rows(name: str, shapes: Mapping[str, Size], there: Called) -> list[int]:
     output = shapes.get(f"{name.rpartition('.')[0].rpartition('.')[0]}.output.weight")
     if ".qkv." in name and output is not None:
         queries = output[1]
-        return [queries, *[(shape[0] - queries) // 2] * 2]
+        others = count - 1  # one where the keys of a biased map have no bias
+        return [queries, *[(shape[0] - queries) // others] * others]
     return [shape[0] // count] * count if shape[0] % count == 0 else []

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 from part_case import filled, normal, same
 from torch import Tensor
 
@@ -80,3 +81,17 @@ def test_sizes_and_whose_pixels_a_token_is_made_of() -> None:
     assert found is not None
     assert unparse(found) == "window2d(radius=3)"
     assert reads(path("convolution(3, kernel=2, stride=2)", "linear(4)")) is None
+
+
+def test_what_lies_past_a_length_is_0_to_convolutions_over_time() -> None:
+    """A sample behind which more stands gives what it gives alone."""
+    first = ir.ConvolutionStep("one", 3, True, 3, 1, 1, 4, 1, 1, True, 1, 0)
+    second = ir.ConvolutionStep("two", 4, False, 3, 2, 1, 5, 1, 1, True, 1, 1)
+    third = ir.ConvolutionStep("three", 5, False, 5, 2, 2, 2, 1, 1, True, 1, 2)
+    part = Path((first, second, third)).double()
+    x = torch.randn(1, 12, 3, dtype=torch.float64)
+    for length in range(1, 13):
+        real = torch.arange(12)[None] < length
+        whole, alone = part(x * real[..., None], real), part(x[:, :length])
+        assert alone.shape[2] == -(-length // 4)
+        torch.testing.assert_close(whole[..., : alone.shape[2]], alone)

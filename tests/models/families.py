@@ -83,6 +83,19 @@ def _seen(patch: int) -> tuple[tuple[str, str], ...]:
 _TWO_TOWERS: Final = {"num_hidden_layers": 2, "num_attention_heads": HEADS}
 
 
+_SOUND: Final = {
+    "d_model": WIDTH,
+    **{f"{side}_layers": 2 for side in ("encoder", "decoder")},
+    **{f"{side}_attention_heads": HEADS for side in ("encoder", "decoder")},
+    **{f"{side}_ffn_dim": 4 * WIDTH for side in ("encoder", "decoder")},
+    **{"num_mel_bins": 6, "max_source_positions": 8},
+}
+_SOUND_CUT: Final = (
+    *(("d: 384", "d: 24"), ("depth: 4", "depth: 2"), ("heads: 6", "heads: 4")),
+    *(("features: 80", "features: 6"), ("max: 3000", "max: 16")),
+)
+
+
 _SHARED: Final = {**_SMALL, "num_key_value_heads": 2, "intermediate_size": 40}
 
 
@@ -327,6 +340,36 @@ FAMILIES: Final = {
             *_seen(16)[:2],
             ("classes: 400", "classes: 5"),
             ("max: 32", "max: 6"),
+        ),
+    ),
+    "whisper_tiny": Small(
+        "WhisperForConditionalGeneration",
+        {**_SOUND, "vocab_size": 31, "max_target_positions": 16, "pad_token_id": 0},
+        (*_SOUND_CUT, ("vocab: 51865", "vocab: 31"), ("max: 448", "max: 16")),
+    ),
+    "whisper_classifier": Small(
+        "WhisperForAudioClassification",
+        {**_SOUND, "classifier_proj_size": 10},
+        (*_SOUND_CUT, ("linear(256)", "linear(10)")),
+    ),
+    "videomae_base": Small(
+        "VideoMAEForVideoClassification",
+        {**_PICTURES, "tubelet_size": 2, "num_frames": 6},
+        (*_BASE, *_seen(16)[:2], ("classes: 400", "classes: 5"), ("max: 16", "max: 6")),
+    ),
+    "blip_base": Small(
+        "BlipForConditionalGeneration",
+        {
+            "text_config": {**_SMALL, "intermediate_size": 96, "max_position_embeddings": 16}
+            | {"bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 2, "pad_token_id": 0}
+            | {"hidden_dropout_prob": 0.0},
+            "vision_config": {**_TWO_TOWERS, "hidden_size": WIDTH, "intermediate_size": 96}
+            | {"patch_size": 4, "image_size": 8},
+        },
+        (
+            *_BASE,
+            *(("384, 384", "8, 8"), ("patch: 16", "patch: 4"), ("vocab: 30524", "vocab: 31")),
+            ("max: 512", "max: 16"),
         ),
     ),
     "bert_base": Small(

@@ -46,6 +46,7 @@ def features(spec: Spec) -> set[str]:
         found |= {f"tokens by {m.norm.kind}"} | ({"scaled tokens"} if m.scale != 1 else set())
         found |= {"patch"} if isinstance(m.bias, RowBiases) else set()
         found |= {word for word in ("ngrams", "stem") if getattr(m, word, None)}
+        found |= {"stem over time"} if getattr(m, "stem", None) and m.varies else set()
         found |= {f"added {type(one).__name__}" for one in m.add.values()}
         found |= {"lead"} if m.lead else set()
         found |= {"tied"} if getattr(m, "tied", None) else set()
@@ -107,7 +108,7 @@ EXPECTED = (
         "tokens by group",
         "patch",
         "ngrams",
-        "stem",
+        *("stem", "stem over time"),
         "own head width",
         "no final norm",
         "separate documents",

@@ -40,6 +40,8 @@ def _tokens(sizes: Sizes, node: ir.Embed) -> Cost:
     if isinstance(raw, ir.Picture) and raw.stem:
         samples = BATCH * (node.modality not in sizes.absent)
         return path(samples, raw.stem, raw.height, raw.breadth)
+    if isinstance(raw, ir.Frames) and raw.stem:
+        return path(BATCH * sizes.among([node.own]), raw.stem, raw.patch, 1)
     cost = linear(BATCH * sizes.among([node.own]), raw.inputs, width, bias=node.biased)
     if isinstance(raw, ir.Frames) and raw.patch == 1:
         return Cost(cost.parameters, cost.active, cost.dense, cost.useful)

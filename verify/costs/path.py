@@ -17,7 +17,7 @@ _KEPT: Final = {
 
 
 def path(samples: Polynomial, steps: ir.Path, rows: int, columns: int) -> Cost:
-    """Costs of steps through a grid; what goes in is an input of the model.
+    """Costs of steps through a grid, or a line of one column; what goes in is the model's input.
 
     What a step reads that the step before it gave is kept once, whichever keeps it.
     """
@@ -51,7 +51,7 @@ def _step(tokens: Polynomial, step: ir.Step) -> tuple[Cost, bool, bool]:
             made = linear(tokens, step.inputs, step.features, step.bias)
             return Cost(made.parameters, made.active, made.dense, made.useful), True, False
         case ir.ConvolutionStep():
-            read = step.inputs // step.groups * step.kernel**2
+            read = step.inputs // step.groups * step.kernel**step.axes
             made = linear(tokens, read, step.features, step.bias)
             return Cost(made.parameters, made.active, made.dense, made.useful), True, False
         case ir.NormStep():

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmspec.compiler import ir
 from mmspec.verify.faults.fault import Fault, nodes, reckoned, source
-from mmspec.verify.faults.specs import STEMMED
+from mmspec.verify.faults.specs import STEMMED, TIMED
 
 
 def _stems(**given: Any) -> Any:
@@ -85,6 +85,34 @@ FAULTS: tuple[Fault, ...] = (
         STEMMED,
         ("P59",),
         source((r"F\.max_pool2d\(x, 3, 1, padding=1\)", "F.max_pool2d(x, (1, 3), 1, (0, 1))")),
+    ),
+    Fault(
+        "stem-past-the-end",
+        "a stem over time reads what its steps made of frames past the length",
+        TIMED,
+        ("P13", "P59"),
+        source((r"past_bf = ~real_bf\[:, ::2\]", "past_bf = ~real_bf[:, ::2] & False")),
+    ),
+    Fault(
+        "stem-hides-too-much",
+        "a stem over time hides the last frame of a sample",
+        TIMED,
+        ("P59",),
+        source((r"past_bf = ~real_bf\n", "past_bf = ~real_bf.roll(-1, 1)\n")),
+    ),
+    Fault(
+        "convolution-over-time-reversed",
+        "a convolution over time reads later frames for earlier ones",
+        TIMED,
+        ("P59", "R1"),
+        source((r"x = self\.convolution\(x\)", "x = self.convolution(x.flip(2)).flip(2)")),
+    ),
+    Fault(
+        "stem-seen-by-later-frames",
+        "a stem over time reads all of a sound",
+        TIMED,
+        ("P1",),
+        source((r"x = F\.gelu\(x\)", "x = F.gelu(x) + x.mean(2, keepdim=True)")),
     ),
     Fault(
         "tokens-of-a-stem-column-major",

@@ -170,6 +170,7 @@ def places(data: Data, name: str, count: int, documents: Ints | None = None) -> 
         shape = (-(-most // deep), *(size(data, side) // patch for side in body["size"]))
         period = deep / _hertz(body["rate"])
         return Places(count, math.prod(shape), shape, ("frame", "row", "column"), period)
+    patch = _cell(data, body) if "stem" in body else patch
     period = patch / _hertz(body["rate"])
     return Places(count, -(-most // patch), period=period, documents=documents)
 

@@ -50,6 +50,8 @@ def _sizes(draw: st.DrawFn, subject: Subject) -> Sizes:
     for name, modality in subject.spec.modalities.items():
         frames, each = step(modality)
         raw[name] = draw(st.integers(1, min(longest(modality), -(-_LONGEST // each) * frames)))
+        if getattr(modality, "stem", None):  # between its steps frames of whole tokens are counted
+            raw[name] = -(-raw[name] // frames) * frames
     return Sizes(draw(st.integers(1, 3)), raw)
 
 

@@ -30,7 +30,7 @@ def step(modality: kinds.Modality) -> tuple[int, int]:
     if isinstance(modality, kinds.Tokens):
         return 1, 1
     if isinstance(modality, kinds.Frames):
-        return modality.patch, 1
+        return modality.step, 1
     if isinstance(modality, kinds.Table):
         return 1, len(modality.columns)
     patches = (modality.size[0] // modality.side) * (modality.size[1] // modality.side)
@@ -73,7 +73,7 @@ def layout(modality: kinds.Modality) -> Layout:
         grid = (("frame", most // (rows * columns)), ("row", rows), ("column", columns))
         return Layout(most, grid, modality.tubelet / modality.rate)
     if isinstance(modality, kinds.Frames):
-        return Layout(most, period=modality.patch / modality.rate)
+        return Layout(most, period=modality.step / modality.rate)
     return Layout(most)
 
 
@@ -86,6 +86,8 @@ def made_of(modality: kinds.Modality, length: int) -> Tensor:
         return torch.ones_like(own).tril().triu(1 - back)
     if isinstance(modality, kinds.Image) and modality.stem is not None and length:
         return path.made_of(modality.stem, modality.size, modality.side)
+    if isinstance(modality, kinds.Frames) and modality.stem is not None and length:
+        return path.made_of_frames(modality.stem, length, modality.step)
     return own
 
 
@@ -164,6 +166,9 @@ def _video(video: kinds.Video, w: Weights, values: Tensor) -> Tensor:
 
 
 def _frames(frames: kinds.Frames, w: Weights, values: Tensor) -> Tensor:
+    if frames.stem is not None:
+        biases = (of_rows(frames.bias, role) for role in ("patch", "norm"))
+        return path.run(frames.stem, w.at("stem"), values.to(torch.float64), *biases)
     tokens = []
     for start in range(0, values.shape[0], frames.patch):
         token = torch.zeros(frames.patch, frames.features, dtype=torch.float64)
@@ -248,9 +253,12 @@ def shapes(modality: kinds.Modality, width: int) -> Shapes:
         if modality.ngrams is not None:
             inner = ngrams.shapes(modality.ngrams, width)
             found |= {f"ngrams.{name}": shape for name, shape in inner.items()}
-    elif isinstance(modality, kinds.Image) and modality.stem is not None:
+    elif isinstance(modality, kinds.Image | kinds.Frames) and modality.stem is not None:
         normed = of_rows(modality.bias, "norm")
-        inner = path.shapes(modality.stem, modality.channels, bias, normed)
+        if isinstance(modality, kinds.Frames):
+            inner = path.shapes(modality.stem, modality.features, bias, normed, axes=1)
+        else:
+            inner = path.shapes(modality.stem, modality.channels, bias, normed)
         found |= {f"stem.{name}": shape for name, shape in inner.items()}
     elif isinstance(modality, kinds.Image | kinds.Video):
         deep = modality.tubelet if isinstance(modality, kinds.Video) else 1

@@ -1,4 +1,4 @@
-"""Paths: features of a grid [rows, columns, D] through each step, from the formulas."""
+"""Paths: features of a grid [rows, columns, D], or a line [n, D], through each step."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def _convolution(step: kinds.Convolution, w: Weights, x: Tensor, bias: bool) -> 
     found = []
     for group in range(step.groups):
         part = x[..., group * read : (group + 1) * read]
-        weight = w["weight"][group * given : (group + 1) * given]
+        weight = w["weight"][group * given : (group + 1) * given].flatten(2)
         squares = _squares(part, step.square, 0.0)
-        found.append(sum(there @ weight[:, :, i, j].T for (i, j), there in squares))
+        found.append(sum(there @ weight[..., at].T for at, there in enumerate(squares)))
     y = torch.cat([x for x in found if isinstance(x, Tensor)], -1)
     return y + w["bias"] if bias else y
 
@@ -58,17 +58,18 @@ def _convolution(step: kinds.Convolution, w: Weights, x: Tensor, bias: bool) -> 
 def _pooling(step: kinds.Pooling, x: Tensor) -> Tensor:
     """Of what is there of each square."""
     if step.kind == "max":
-        every = [there for _, there in _squares(x, step.square, -torch.inf)]
+        every = [*_squares(x, step.square, -torch.inf)]
         return torch.stack(every).amax(0)
     counted = torch.cat([x, torch.ones_like(x[..., :1])], -1)
-    sums = torch.stack([there for _, there in _squares(counted, step.square, 0.0)]).sum(0)
+    sums = torch.stack([*_squares(counted, step.square, 0.0)]).sum(0)
     return sums[..., :-1] / sums[..., -1:]
 
 
-def _squares(
-    x: Tensor, square: kinds.Square, edge: float
-) -> Iterator[tuple[tuple[int, int], Tensor]]:
+def _squares(x: Tensor, square: kinds.Square, edge: float) -> Iterator[Tensor]:
     """For each place of the kernel, what stands there for every square: [rows, columns, D]."""
+    if x.dim() == 2:
+        yield from _runs(x, square)
+        return
     rows, columns, features = x.shape
     pad = square.padding
     whole = torch.full((rows + 2 * pad, columns + 2 * pad, features), edge, dtype=x.dtype)
@@ -78,11 +79,20 @@ def _squares(
         for j in range(square.kernel):
             first, left = i * square.dilation, j * square.dilation
             there = whole[first :: square.stride, left :: square.stride]
-            yield (i, j), there[:down, :across]
+            yield there[:down, :across]
 
 
-def shapes(steps: Steps, features: int, bias: bool, norm_bias: bool) -> Shapes:
-    """Names and shapes of the weights."""
+def _runs(x: Tensor, square: kinds.Square) -> Iterator[Tensor]:
+    """For each place of the kernel, what stands there for every run of a line: [n, D]."""
+    zeros = torch.zeros(square.padding, x.shape[1], dtype=x.dtype)
+    whole = torch.cat([zeros, x, zeros])
+    count = 1 + (len(whole) - square.reach - 1) // square.stride
+    for i in range(square.kernel):
+        yield whole[i * square.dilation :: square.stride][:count]
+
+
+def shapes(steps: Steps, features: int, bias: bool, norm_bias: bool, axes: int = 2) -> Shapes:
+    """Names and shapes of the weights; axes: 2 of a grid, 1 of a line."""
     found: Shapes = {}
     for name, step in named(steps):
         match step:
@@ -93,7 +103,7 @@ def shapes(steps: Steps, features: int, bias: bool, norm_bias: bool) -> Shapes:
                 found[f"{name}.weight"] = (features,)
                 found |= {f"{name}.bias": (features,)} if norm_bias else {}
             case kinds.Convolution():
-                square = (step.kernel, step.kernel)
+                square = (step.kernel,) * axes
                 found[f"{name}.weight"] = (step.features, features // step.groups, *square)
                 own = bias if step.bias is None else step.bias
                 found |= {f"{name}.bias": (step.features,)} if own else {}
@@ -106,7 +116,18 @@ def made_of(steps: Steps, size: tuple[int, int], cell: int) -> Tensor:
     rows, columns = (side // cell for side in size)
     cells = torch.eye(rows * columns, dtype=torch.float64).reshape(rows, columns, -1)
     seen = cells.repeat_interleave(cell, 0).repeat_interleave(cell, 1)
+    return _seen(steps, seen).flatten(0, 1) > 0
+
+
+def made_of_frames(steps: Steps, frames: int, cell: int) -> Tensor:
+    """Of whose frames each token is made, frames being of the tokens of their runs."""
+    tokens = torch.eye(-(-frames // cell), dtype=torch.float64)
+    return _seen(steps, tokens.repeat_interleave(cell, 0)[:frames]) > 0
+
+
+def _seen(steps: Steps, seen: Tensor) -> Tensor:
+    """What each token is made of, of what goes in."""
     for step in steps:
         if isinstance(step, kinds.Convolution | kinds.Pooling):
-            seen = torch.stack([there for _, there in _squares(seen, step.square, 0.0)]).amax(0)
-    return seen.flatten(0, 1) > 0
+            seen = torch.stack([*_squares(seen, step.square, 0.0)]).amax(0)
+    return seen

@@ -49,8 +49,10 @@ def _held(name: str, body: dict[str, Any]) -> Held:
         return Held(name, kind, packs=True)
     if kind == "table":
         return Held(name, name)
-    period = body.get("patch", 1) / Fraction(body["rate"].removesuffix(" Hz"))
-    return Held(name, f"frames of {period} s", timed=True, packs=True)
+    period = body.get("patch", 4 if "stem" in body else 1) / Fraction(
+        body["rate"].removesuffix(" Hz")
+    )
+    return Held(name, f"frames of {period} s", timed=True, packs="stem" not in body)
 
 
 _SIZES = st.integers(1, 6)

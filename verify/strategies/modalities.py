@@ -36,6 +36,12 @@ _STEPS = (
 )
 
 
+_RUNS = (
+    *("norm", "gelu", "relu", "convolution(6, kernel=3)", "convolution(6, kernel=3, groups=2)"),
+    *("convolution(6, kernel=5, bias=false)", "linear(6)"),
+)
+
+
 _ADDED: tuple[Any, ...] = (
     {"segment": {"categories": 3}},
     {"box": {"numbers": 2}, "turn": {"categories": 2}},
@@ -148,8 +154,22 @@ def _frames(draw: st.DrawFn) -> dict[str, Any]:
         "rate": draw(st.sampled_from(["50 Hz", "12.5 Hz"])),
         "length": {"max": draw(st.integers(1, 17))},
     }
+    if draw(st.sampled_from([False, False, False, True])):
+        body |= {"length": {"max": draw(st.sampled_from([12, 4, 16]))}, "stem": draw(_time_stem())}
+        return body
     patch = draw(st.integers(1, 4))
     return body if patch == 1 else {**body, "patch": patch}
+
+
+@st.composite
+def _time_stem(draw: st.DrawFn) -> list[Any]:
+    """Strides of 4 together; the last step is fitted as of other stems."""
+    by = draw(st.sampled_from([2, 4]))
+    found: list[Any] = [f"convolution(6, kernel={draw(st.sampled_from([3, 5]))}, stride={by})"]
+    found += draw(st.lists(st.sampled_from(_RUNS), max_size=2))
+    if by == 2:
+        found.append({"kind": "convolution", "features": 6, "kernel": 3, "stride": 2})
+    return [*found, "linear(1)"]
 
 
 @st.composite

@@ -60,9 +60,14 @@ def spec_dicts(draw: st.DrawFn) -> Body:
     found = draw(_heads(inputs, body, nodes))
     spec: Body = {"mmspec": 1, "name": "drawn", "modalities": inputs, "streams": body}
     spec["heads"] = found
+    hidden = []
     for name in _hopeless(load(dump(spec))):
-        found[name] = {**draw(heads.pooled()), "from": found[name]["from"]}
+        if draw(st.booleans()):
+            found[name] = {**draw(heads.pooled()), "from": found[name]["from"]}
+        else:
+            hidden.append(name)
     rest = draw(heads.objectives(found)) if draw(st.booleans()) else {}
+    rest |= {name: rest.get(name, {}) | {"loss": "masked"} for name in hidden}
     if draw(st.sampled_from([False, False, False, True])):
         some = body[draw(st.sampled_from(sorted(body)))]
         spec["dims"] = {"d": some["width"]}
