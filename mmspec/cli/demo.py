@@ -18,7 +18,8 @@ from mmspec.cli import exits, figures, output, waiting, writable
 
 if TYPE_CHECKING:
     from mmspec.schema.spec import Spec
-    from mmspec.train.loop import Job, Outcome
+    from mmspec.train.job import Job
+    from mmspec.train.loop import Outcome
 
 ROOT: Final = Path(__file__).parents[2]
 MARKER: Final = ".demo"

@@ -15,7 +15,8 @@ from mmspec.cli.given import outside
 
 if TYPE_CHECKING:
     from mmspec.schema.spec import Spec
-    from mmspec.train.loop import Job, Outcome
+    from mmspec.train.job import Job
+    from mmspec.train.loop import Outcome
     from mmspec.train.record import Run
     from mmspec.train.settings import Settings
 
@@ -31,6 +32,7 @@ _NUMBERS: Final[tuple[tuple[str, type, str, str], ...]] = (
         "train so many CPU seconds instead; the steps are fixed early",
     ),
     ("--batch", int, "N", "samples a step (default: 64)"),
+    ("--accumulate", int, "N", "batches a step, their gradients added up (default: 1)"),
     ("--lr", float, "RATE", "highest learning rate (default: 1e-3)"),
     ("--warmup", int, "N", "steps of linear warm-up (default: a tenth, at most 100)"),
     ("--weight-decay", float, "W", "AdamW's decay of matrices (default: 0.01)"),
@@ -84,6 +86,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     outside(parser, default=None)
     parser.add_argument("--augment", action="store_true", default=None, help="vary the samples")
     parser.add_argument("--device", metavar="NAME", help="cpu (default), cuda or cuda:1")
+    parser.add_argument(
+        "--precision", metavar="NAME", help="of the forward pass: float32 (default) or bf16"
+    )
+    parser.add_argument(
+        "--init", metavar="FILE", help="begin with these weights: see `mmspec weights --out`"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -204,16 +212,18 @@ def prepared(chosen: Settings, spec: Spec | None = None, stored: Run | None = No
     tested.note_torch()
     with waiting.shown("loading torch", *later):
         from mmspec.compiler import driver, load
-        from mmspec.train import data, device, loop, state
+        from mmspec.train import data, device, initial, job, state
 
         device.check_device(chosen.device)
+        if stored is None:
+            initial.check(spec, chosen.init)
     if stored is not None:
         state.stored(Path(chosen.out))
     with waiting.shown(later[0], *later[1:]):
         model = load.load(driver.emit(spec))
     with waiting.shown(later[1], *later[2:]) as wait:
         feed = data.open_feed(spec, chosen, wait.report)
-    return loop.Job(model, spec, feed, chosen)
+    return job.Job(model, spec, feed, chosen)
 
 
 def trained(job: Job, resume: bool, quiet: bool = False) -> Outcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time
@@ -16,11 +15,10 @@ from typing import Any, Final, Protocol
 import torch
 from torch import nn
 
-from mmspec.diagnostics import Diagnostic, MmspecError
-from mmspec.schema.spec import Spec
-from mmspec.train import checkpoint, record, schedule, way
+from mmspec.train import checkpoint, initial, record, schedule, step, way
 from mmspec.train.evaluate import ALL, Table, conditions, evaluate
 from mmspec.train.feed import Feed
+from mmspec.train.job import Job
 from mmspec.train.metrics import Metrics, Row
 from mmspec.train.settings import Settings
 from mmspec.train.state import State, fresh, last_step, stored, take_up
@@ -61,16 +59,6 @@ class Outcome:
     weights: Path | None
     table: Table
     interrupted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A model class, its spec, its data and the settings, ready to be trained."""
-
-    model: type[nn.Module]
-    spec: Spec
-    feed: Feed
-    settings: Settings
 
 
 def train(job: Job, listener: Listener, resume: bool = False) -> Outcome:
@@ -134,7 +122,9 @@ def _begun(job: Job, directory: Path) -> _Start:
     record.check_free(directory)
     job = replace(job, settings=job.settings.settled())
     content = record.described(job.settings, job.spec, job.feed)
-    return _Start(job, fresh(job.model, job.settings), content)
+    state = fresh(job.model, job.settings)
+    told = initial.taken(state.model, job.spec, job.settings.init)
+    return _Start(job, state, content, notes=told)
 
 
 def _continued(job: Job, directory: Path) -> _Start:
@@ -163,7 +153,7 @@ def _steps(
     state.model.train()
     while (state.total is None or state.step < state.total) and not stop.is_set():
         start = _clock(settings)
-        row = _step(job, state)
+        row = step.taken(job, state)
         state.seconds += _clock(settings) - start
         row["seconds"] = round(state.seconds, 4)
         planned = _plan_total(settings, state)
@@ -193,51 +183,6 @@ def _plan_total(settings: Settings, state: State) -> bool:
     warmup = settings.warmup_steps
     state.total = schedule.steps_for(settings.seconds, state.step, state.seconds, warmup)
     return state.total is not None
-
-
-def _step(job: Job, state: State) -> Row:
-    """One step of the optimiser; its figures. Raises MM614 before anything is spoilt."""
-    settings, step = job.settings, state.step + 1
-    inputs = job.feed.batch(step).to(torch.device(settings.device))
-    output: Any = state.model(**inputs.modalities, lengths=inputs.lengths, targets=inputs.targets)
-    if output.loss is None:
-        message = "no head of the spec has a target in the data"
-        raise MmspecError(Diagnostic("MM616", message, help="name a column like the head"))
-    row: Row = {"step": step, "loss": float(output.loss.detach())}
-    row |= {key: _numbers(getattr(output, key)) for key in ("losses", "auxiliary")}
-    state.optimiser.zero_grad(set_to_none=True)
-    output.loss.backward()
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip)
-    row["grad_norm"] = float(norm)
-    _check_finite(row, job.settings, state)
-    row["lr"] = schedule.rate(step, settings.lr, settings.warmup_steps, state.total)
-    for group in state.optimiser.param_groups:
-        group["lr"] = row["lr"]
-    state.optimiser.step()
-    state.step = step
-    return row
-
-
-def _numbers(parts: dict[str, torch.Tensor]) -> dict[str, float]:
-    return {name: float(value.detach()) for name, value in parts.items()}
-
-
-def _check_finite(row: Row, settings: Settings, state: State) -> None:
-    if math.isfinite(row["loss"]) and math.isfinite(row["grad_norm"]):
-        return
-    parts: dict[str, float] = {
-        "loss": row["loss"],
-        "grad_norm": row["grad_norm"],
-        **row["losses"],
-        **row["auxiliary"],
-    }
-    bad = ", ".join(
-        f"{name} = {value}" for name, value in parts.items() if not math.isfinite(value)
-    )
-    kept = Path(settings.out) / checkpoint.NAME
-    advice = "lower --lr or --clip, or lengthen --warmup"
-    where = f"; {kept} is the last good checkpoint" if kept.exists() else ""
-    raise MmspecError(Diagnostic("MM614", f"step {row['step']}: {bad}{where}", help=advice))
 
 
 def _is_due(settings: Settings, state: State) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final, get_type_hints
 from mmspec.diagnostics import Diagnostic, MmspecError
 
 _FREE: Final = frozenset(
-    ("out", "save_every", "eval_every", "threads", "device", "spec", "data", "allow_outside")
+    "out save_every eval_every threads device spec data init allow_outside".split()
 )
 """Settings that a resumed run may change: where and how it computes, when it saves and looks.
 
@@ -20,6 +20,8 @@ _END: Final = frozenset({"steps", "seconds"})
 """What ends a run; a resumed one may go on for longer."""
 
 DEFAULT_STEPS: Final = 1000
+PRECISIONS: Final = ("float32", "bf16")
+"""Of the forward pass in training: weights, gradients and evaluation stay in float32."""
 _TIMED_WARMUP: Final = 50
 _LONGEST_WARMUP: Final = 100
 
@@ -46,6 +48,9 @@ class Settings:
     allow_outside: bool = False
     threads: int = 1
     device: str = "cpu"
+    init: str | None = None
+    accumulate: int = 1
+    precision: str = "float32"
 
     @property
     def warmup_steps(self) -> int:
@@ -64,11 +69,13 @@ class Settings:
     def settled(self) -> Settings:
         """The same with the defaults that depend on others written out, and data found anywhere."""
         path = os.path.abspath(self.data)
+        init = os.path.abspath(self.init) if self.init is not None else None
         return replace(
             self,
             steps=self.last_step if self.seconds is None else None,
             warmup=self.warmup_steps,
             data=path if os.path.isfile(self.data) else self.data,
+            init=init,
         )
 
     def stored(self) -> dict[str, Any]:
@@ -117,6 +124,7 @@ def _is_of(value: object, kind: Any) -> bool:
 _LOWEST: Final[dict[str, float]] = {
     "steps": 1,
     "batch": 1,
+    "accumulate": 1,
     "warmup": 0,
     "weight_decay": 0,
     "eval_every": 0,
@@ -139,6 +147,8 @@ def check(settings: Settings) -> Settings:
 def _problem(settings: Settings, name: str) -> str:
     """What is wrong with one setting, or nothing."""
     value, option = getattr(settings, name), f"--{name.replace('_', '-')}"
+    if name == "precision" and value not in PRECISIONS:
+        return f"{option} is {' or '.join(PRECISIONS)}, not {value}"
     if not isinstance(value, int | float):
         return ""
     if not math.isfinite(value):

@@ -34,7 +34,8 @@ SURFACE = {
     | {"-v", "--verbose"},
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}
     | {"--warmup", "--weight-decay", "--clip", "--seed", "--eval-every", "--save-every"}
-    | {"--drop-modality", "--threads", "--augment", "--device", "--json", "--allow-outside"},
+    | {"--drop-modality", "--threads", "--augment", "--device", "--json", "--allow-outside"}
+    | {"--accumulate", "--init", "--precision"},
     "predict": {
         "--allow-outside",
         "--data",

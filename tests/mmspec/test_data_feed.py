@@ -25,6 +25,7 @@ from mmspec.schema.spec import Spec
 from mmspec.train import loop, record
 from mmspec.train.data import EncodedFeed, open_feed
 from mmspec.train.feed import Inputs
+from mmspec.train.job import Job
 from mmspec.train.settings import Settings
 
 TRAIN, HELD_OUT = 23, 7
@@ -352,7 +353,7 @@ def test_a_run_from_a_manifest_to_its_figures(tmp_path: Path) -> None:
         lr=0.02,
     )
     found = open_feed(mmspec.read(path), chosen)
-    job = loop.Job(mmspec.compile(path), mmspec.read(path), found, chosen)
+    job = Job(mmspec.compile(path), mmspec.read(path), found, chosen)
     outcome = loop.train(job, Quiet())
     assert outcome.table["all present"]["label"]["accuracy"] == 1
     (tmp_path / "rows.csv").unlink()

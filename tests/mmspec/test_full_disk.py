@@ -21,6 +21,7 @@ from mmspec.compiler.runtime import tuning
 from mmspec.data import dataset, store
 from mmspec.diagnostics import MmspecError
 from mmspec.train import checkpoint, events, loop, metrics, record
+from mmspec.train.job import Job
 from mmspec.verify.self_test import SelfTest
 
 SPEC = """
@@ -195,7 +196,7 @@ class Fills(Quiet):
 
 def go(out: Path, listener: Quiet, resume: bool) -> loop.Outcome:
     chosen = settings(out, steps=12, eval_every=3)
-    return loop.train(loop.Job(Toy, toy(), Made(), chosen), listener, resume)
+    return loop.train(Job(Toy, toy(), Made(), chosen), listener, resume)
 
 
 def result(out: Path) -> Any:

@@ -19,6 +19,7 @@ from training_job import Made, Quiet, Toy, settings, spec
 
 from mmspec.diagnostics import MmspecError
 from mmspec.train import checkpoint, loop, metrics, record
+from mmspec.train.job import Job
 
 FLIPS = 150 if is_deep() else 8
 """Single bits changed in each file of a run."""
@@ -41,7 +42,7 @@ class Stops(Quiet):
 
 def go(out: Path, listener: Quiet | None = None, resume: bool = True, **given: Any) -> loop.Outcome:
     chosen = settings(out, **{"steps": 10, "eval_every": 3} | given)
-    return loop.train(loop.Job(Toy, spec(), Made(), chosen), listener or Quiet(), resume)
+    return loop.train(Job(Toy, spec(), Made(), chosen), listener or Quiet(), resume)
 
 
 @pytest.fixture(scope="module")
@@ -353,6 +354,6 @@ def test_a_longer_end_is_kept_though_the_run_is_killed(out: Path) -> None:
 def test_other_names_of_the_same_classes_are_other_data(out: Path) -> None:
     other = Made()
     other.classes = {"label": ("first", "third", "second")}
-    job = loop.Job(Toy, spec(), other, settings(out, steps=10, eval_every=3))
+    job = Job(Toy, spec(), other, settings(out, steps=10, eval_every=3))
     with pytest.raises(MmspecError, match="names or the encoding of `label`"):
         loop.train(job, Quiet(), resume=True)

@@ -21,6 +21,7 @@ from mmspec.diagnostics import MmspecError
 from mmspec.schema.resolved import resolved
 from mmspec.schema.validate import validate
 from mmspec.train import loop, metrics, record
+from mmspec.train.job import Job
 from mmspec.train.settings import Settings, check
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(out: Path, resume: bool = False, **given: object) -> tuple[loop.Outcome, Quiet]:
     listener = Quiet()
-    job = loop.Job(Toy, spec(), Made(), settings(out, **given))
+    job = Job(Toy, spec(), Made(), settings(out, **given))
     return loop.train(job, listener, resume), listener
 
 
@@ -126,7 +127,7 @@ def test_a_killed_run_resumes_to_the_same_curve_bit_for_bit(tmp_path: Path) -> N
     process.send_signal(signal.SIGKILL)
     process.wait()
     resumed = [row for row in curve(out) if row[0] <= 140]
-    job = loop.Job(Toy, spec(), Made(), settings(whole, steps=4000))
+    job = Job(Toy, spec(), Made(), settings(whole, steps=4000))
     loop.train(job, Interrupts(140))
     assert [row[0] for row in resumed] == list(range(1, 141))
     assert resumed == [row for row in curve(whole) if row[0] <= 140]
@@ -139,7 +140,7 @@ def test_the_random_state_matters_to_the_curve(tmp_path: Path) -> None:
 
 
 def test_interrupting_saves_and_resuming_finishes(tmp_path: Path) -> None:
-    job = loop.Job(Toy, spec(), Made(), settings(tmp_path / "run", save_every=0))
+    job = Job(Toy, spec(), Made(), settings(tmp_path / "run", save_every=0))
     outcome = loop.train(job, Interrupts(7))
     assert (outcome.interrupted, outcome.step) == (True, 7)
     outcome, _ = run(tmp_path / "run", resume=True, save_every=0)
@@ -182,7 +183,7 @@ def test_other_settings_spec_or_data_are_refused(tmp_path: Path) -> None:
 
     other = Made()
     other.fingerprint = "other"
-    job = loop.Job(Toy, spec(), other, settings(tmp_path / "run"))
+    job = Job(Toy, spec(), other, settings(tmp_path / "run"))
     with pytest.raises(MmspecError, match="the data is not"):
         loop.train(job, Quiet(), resume=True)
 
@@ -224,7 +225,7 @@ class Explodes(Toy):
 
 
 def test_an_infinite_loss_stops_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    job = loop.Job(Explodes, spec(), Made(), settings(tmp_path / "run"))
+    job = Job(Explodes, spec(), Made(), settings(tmp_path / "run"))
     with pytest.raises(MmspecError, match=r"step 13: .*last good checkpoint") as error:
         loop.train(job, Quiet())
     assert codes(error) == ["MM614"]
@@ -271,7 +272,7 @@ def test_event_files_of_a_killed_run_hold_each_step_once(
     out = tmp_path / "run"
     for number, step in enumerate(killed_at):
         with pytest.raises(Killed):
-            job = loop.Job(Toy, spec(), Made(), settings(out, steps=30, eval_every=5))
+            job = Job(Toy, spec(), Made(), settings(out, steps=30, eval_every=5))
             loop.train(job, Kills(step), resume=number > 0)
     last = max(out.glob("events.*"), key=lambda path: path.stat().st_mtime_ns)
     last.write_bytes(last.read_bytes()[:-7])
@@ -307,7 +308,7 @@ def test_what_a_killed_writer_left_is_swept_up(tmp_path: Path) -> None:
 def test_a_budget_of_seconds_is_planned_once_though_the_run_is_killed(tmp_path: Path) -> None:
     out, given = tmp_path / "run", {"steps": None, "seconds": 0.5, "warmup": 20, "save_every": 0}
     with pytest.raises(Killed):
-        job = loop.Job(Toy, spec(), Made(), settings(out, **given))
+        job = Job(Toy, spec(), Made(), settings(out, **given))
         loop.train(job, Kills(30))
     planned = {row["step"]: row["lr"] for row in metrics.read(out / metrics.STEPS)}
     run(out, resume=True, **given)

@@ -14,6 +14,7 @@ from training_job import Made, Output, Quiet, Toy, settings, spec
 from mmspec.compiler.runtime import native_build, pace
 from mmspec.compiler.runtime.pace import Pace
 from mmspec.train import checkpoint, loop, record, way
+from mmspec.train.job import Job
 
 SLOW, FAST = Pace(3.0, 2.0), Pace(0.5, 0.25)
 TAKEN: list[tuple[bool, Pace | None]] = []
@@ -56,7 +57,7 @@ def train(out: Path, model: type[Toy], resume: bool = False, steps: int = 4) -> 
     pace.KNOWN.clear()
     native_build.library.cache_clear()
     listener = Quiet()
-    loop.train(loop.Job(model, spec(), Made(), settings(out, steps=steps)), listener, resume)
+    loop.train(Job(model, spec(), Made(), settings(out, steps=steps)), listener, resume)
     return listener
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import mmspec
 from mmspec.diagnostics import MmspecError
+from mmspec.families.importing import SETTINGS
 from mmspec.weights import files
 
 SPEC = """
@@ -205,7 +206,7 @@ def _no_index(folder: Path) -> None:
 
 
 def _no_settings(folder: Path) -> None:
-    (folder / files.SETTINGS).write_text("{")
+    (folder / SETTINGS).write_text("{")
 
 
 BROKEN: tuple[tuple[Callable[[Path], None], str], ...] = (

@@ -21,6 +21,7 @@ from mmspec.schema.validate import validate
 from mmspec.train import loop
 from mmspec.train.evaluate import Table
 from mmspec.train.feed import Feed, Inputs
+from mmspec.train.job import Job
 from mmspec.train.metrics import Row
 from mmspec.train.settings import Settings
 
@@ -157,7 +158,7 @@ def settings(out: Path, **given: object) -> Settings:
 def main() -> None:
     """Train as a process of its own, which a test can kill."""
     out, steps, *rest = sys.argv[1:]
-    job = loop.Job(Toy, spec(), Made(), settings(Path(out), steps=int(steps)))
+    job = Job(Toy, spec(), Made(), settings(Path(out), steps=int(steps)))
     loop.train(job, Quiet(), resume=rest == ["resume"])
 
 
