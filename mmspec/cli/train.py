@@ -76,6 +76,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="NAME|FILE", help="a built-in data set, or a manifest")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/NAME)")
     parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="settings in YAML, named like these options; what is given here counts before them",
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
         help="go on with the run in the folder: --steps or --seconds may be raised, "
@@ -97,6 +102,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print the held-out figures; exit 130 where Ctrl-C ended the run early."""
+    if arguments.config:
+        _take(arguments)
     stored = _stored(arguments) if arguments.resume else None
     chosen = settings(arguments, stored)
     if stored is None:
@@ -115,6 +122,15 @@ def run(arguments: argparse.Namespace) -> int:
         output.note(f"stopped after step {outcome.step}; --resume {outcome.directory} goes on")
         return exits.INTERRUPTED
     return exits.FINE
+
+
+def _take(arguments: argparse.Namespace) -> None:
+    """The settings of a file, where the command line does not say them."""
+    from mmspec.train import written
+
+    for name, value in written.read(arguments.config).items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
 
 
 def _stored(arguments: argparse.Namespace) -> Run:

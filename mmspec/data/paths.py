@@ -57,7 +57,8 @@ def present(path: Path) -> Path:
     beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     close = suggest(path.name, beside)
     advice = f"did you mean {close}? " if close else ""
-    raise fault("MM501", f"no file `{path}`", f"{advice}paths are relative to the manifest")
+    relative = "paths of a manifest are relative to it, others to the working folder"
+    raise fault("MM501", f"no file `{path}`", f"{advice}{relative}")
 
 
 def _respelt(path: Path) -> Path:

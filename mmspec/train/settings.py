@@ -93,7 +93,7 @@ class Settings:
         if not isinstance(stored, dict) or not {"spec", "data"} <= stored.keys() <= known:
             raise ValueError("its settings are not those of a run")
         for name, value in stored.items():
-            if not _is_of(value, kinds[name]):
+            if not is_of(value, kinds[name]):
                 raise ValueError(f"{name} is {value!r}")
         return check(cls(**stored, out=out))
 
@@ -114,7 +114,7 @@ class Settings:
         ]
 
 
-def _is_of(value: object, kind: Any) -> bool:
+def is_of(value: object, kind: Any) -> bool:
     """Whether a value read from JSON has a setting's type; whole numbers are floats too."""
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool

@@ -119,9 +119,7 @@ def fitting(spec: Spec, shapes: Mapping[str, Size], kind: str | None) -> Called:
 
 def _strange(one: Called, shapes: Mapping[str, Size]) -> list[str]:
     """The weights that a family has no name for, or none of that many rows."""
-    return [
-        name for name, shape in shapes.items() if not one.of(name) or not rows(name, shapes, one)
-    ]
+    return [name for name in shapes if not one.of(name) or not rows(name, shapes, one)]
 
 
 def _unused(one: Called, shapes: Iterable[str]) -> set[str]:

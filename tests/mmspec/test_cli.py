@@ -35,7 +35,7 @@ SURFACE = {
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}
     | {"--warmup", "--weight-decay", "--clip", "--seed", "--eval-every", "--save-every"}
     | {"--drop-modality", "--threads", "--augment", "--device", "--json", "--allow-outside"}
-    | {"--accumulate", "--init", "--precision"},
+    | {"--accumulate", "--config", "--init", "--precision"},
     "predict": {
         "--allow-outside",
         "--data",

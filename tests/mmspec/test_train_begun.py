@@ -90,3 +90,22 @@ def test_weights_of_another_spec_are_refused_before_the_data_is_read(
     Path("rows.csv").unlink()
     train("second", "--init", "first", code=2)
     assert "streams.body.depth is 1 there and 2 here" in capsys.readouterr().out
+
+
+def test_settings_of_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the command line says counts before them; both are stored with the run."""
+    lines = ["spec: colours.yaml", "data: rows.csv", "lr: 1e-2", "eval-every: null", "steps: 9"]
+    Path("run.yaml").write_text("\n".join([*lines, "drop-modality: 0"]))
+    assert call("train", "--config", "run.yaml", "--steps", "1", "--out", "made") == 0
+    stored = json.loads(Path("made/run.json").read_text())["settings"]
+    assert (stored["lr"], stored["drop_modality"], stored["steps"]) == (0.01, 0, 1)
+    Path("run.yaml").write_text("\n".join([*lines, "bach: 3", "augment: 1", "threads: two"]))
+    capsys.readouterr()
+    assert call("train", "--config", "run.yaml") == 2
+    told = capsys.readouterr().err
+    assert "run.yaml:6:1 error[MM610]: no setting `bach`" in told
+    assert "did you mean `batch`?" in told
+    assert "augment is true or false, not 1" in told
+    assert "threads is a whole number, not 'two'" in told
+    Path("run.yaml").write_text("- 3\n")
+    assert call("train", "--config", "run.yaml") == 2
