@@ -118,6 +118,9 @@ class _Flow:
         if node.halting is not None:
             what = f"the {node.halting.words} of stream `{node.stream}`"
             return dict.fromkeys(row, f"{what} reads all tokens")
+        if not node.variants:
+            why = f"stream `{node.stream}` has no layers, of which decoding is not written yet"
+            return dict.fromkeys(row, why)
         if len(node.crossing) > 1 or (node.crossing and len(node.variants) > 1):
             why = f"layers of stream `{node.stream}` read others more than once, or are of several"
             return dict.fromkeys(row, f"{why} kinds, of which decoding keeps no keys yet")

@@ -44,7 +44,7 @@ def _depths(plan: ir.Plan, named: Named) -> Iterator[tuple[str, str]]:
     Where their blocks do not all add to a token twice: half of how often all of them do.
     """
     for node in plan.nodes:
-        if isinstance(node, ir.Stack):
+        if isinstance(node, ir.Stack) and node.depth:
             layers = sum(count for _, count in node.passes())
             adding = [(len(block.sublayers), count) for block, count in node.runs()]
             if all(adds == 2 for adds, _ in adding):

@@ -22,7 +22,8 @@
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
     fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
     halting    = Ponder | Exit | None
-    step       = LinearStep | NormStep | ActivationStep | ConvolutionStep | PoolingStep
+    step       = LinearStep | NormStep | BatchNormStep | ActivationStep | ConvolutionStep
+               | PoolingStep
     path       = step*                                      -- a stem of a Picture, or ()
     sum        = Sum(position, scale, norm, added*, lead)   -- norm(scale * (x + added + position))
     raw        = Ids(vocab, ngrams) | Row | Picture | Clip | Audio | Series
@@ -85,6 +86,7 @@ from mmspec.compiler.ir.objective import (
 )
 from mmspec.compiler.ir.path import (
     ActivationStep,
+    BatchNormStep,
     ConvolutionStep,
     LinearStep,
     NormStep,
@@ -119,6 +121,7 @@ __all__ = [
     "Answer",
     "Attention",
     "Audio",
+    "BatchNormStep",
     "Block",
     "BothWays",
     "Buckets",

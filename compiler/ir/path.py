@@ -68,6 +68,16 @@ class NormStep(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class BatchNormStep(Step):
+    """A norm of each feature over all places of the samples of a batch."""
+
+    on_grid = True
+
+    eps: float
+    momentum: float
+
+
+@dataclass(frozen=True, slots=True)
 class ActivationStep(Step):
     """Of each feature by itself."""
 

@@ -185,7 +185,8 @@ class Stack:
     """A stream's layers, final norm and halting.
 
     `order` names the variants of so many layers, one after the other, again and again until there
-    are `depth`. All of them are applied `repeat` times, with the same weights.
+    are `depth`. All of them are applied `repeat` times, with the same weights. Of no layers there
+    are no variants.
     """
 
     module: str
@@ -212,7 +213,7 @@ class Stack:
     @property
     def pieces(self) -> tuple[tuple[tuple[tuple[int, int], ...], int], ...]:
         """Its layers as they are said: runs (variant, count) in a row, and how often these."""
-        whole, rest = divmod(self.depth, len(self.order))
+        whole, rest = divmod(self.depth, max(len(self.order), 1))
         ends = ((_runs(self.order[:rest]), 1),) if rest else ()
         return ((_runs(self.order), whole), *ends)
 

@@ -33,7 +33,8 @@ def lower(steps: tuple[schema.OneStep, ...], given: Given) -> ir.Path:
     for step in steps:
         seen[step.kind] += 1
         count = seen[step.kind]
-        module = step.kind if count == 1 else f"{step.kind}_{count}"
+        word = step.kind.replace("-", "_")
+        module = word if count == 1 else f"{word}_{count}"
         turned = step.placed and first != step.on_grid
         apart = prod(one.apart for one in found) if found else 0
         found.append(_step(step, (module, features, turned), given, apart))
@@ -47,6 +48,8 @@ def _step(step: schema.OneStep, place: tuple[str, int, bool], given: Given, apar
             return ir.LinearStep(*place, step.features, _either(step.bias, given.bias))
         case schema.PathNorm():
             return ir.NormStep(*place, ir.LayerNorm(step.eps, given.norm_bias))
+        case schema.BatchNorm():
+            return ir.BatchNormStep(*place, step.eps, step.momentum)
         case schema.Activation():
             return ir.ActivationStep("", *place[1:], step.kind)
         case schema.Convolution():

@@ -136,7 +136,7 @@ def lower_stack(context: Context, stream: str, source: ir.Value) -> None:
     """Append a stream's stack and remember its output."""
     spec = context.spec.streams[stream]
     last = spec.last_norm
-    variants = lower_blocks(context, stream, source)
+    variants = lower_blocks(context, stream, source) if spec.depth else ()
     context.values[stream] = context.add(
         ir.Stack(
             module=f"{stream}_stream",

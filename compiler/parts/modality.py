@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmspec.compiler import ir
 from mmspec.compiler.parts.init import STARTS
+from mmspec.compiler.parts.inputs import readable
 from mmspec.compiler.parts.ngrams import Ngrams
 from mmspec.compiler.parts.norm import norm_layer
 from mmspec.compiler.parts.path import Path
@@ -38,6 +39,18 @@ def with_lead(length_b: Tensor | None, lead: int) -> Tensor | None:
 def absent(batch: int, width: int, like: Tensor) -> Tensor:
     """No tokens at all: [B, 0, width]."""
     return like.new_zeros(batch, 0, width)
+
+
+def samples_there(length_b: Tensor | None) -> Tensor | None:
+    """Which samples are there, int64 [n]; None: that cannot be looked at, or all are."""
+    if length_b is None or not readable(length_b):
+        return None
+    return length_b.nonzero()[:, 0]
+
+
+def put_back(x_n: Tensor, there_n: Tensor, length_b: Tensor) -> Tensor:
+    """What is made of the samples that are there among all of a batch; 0 of the others."""
+    return x_n.new_zeros(len(length_b), *x_n.shape[1:]).index_copy(0, there_n, x_n)
 
 
 def added_layer(width: int, one: ir.Added) -> nn.Module:
@@ -216,12 +229,18 @@ class ImageEmbedding(Placed):
         max_tokens = self.rows * self.columns
         self._place(rows, max_tokens, width)
 
-    def forward(self, pixels_bchw: Tensor, added: Mapping[str, Tensor]) -> Tensor:
+    def forward(
+        self, pixels_bchw: Tensor, length_b: Tensor | None, added: Mapping[str, Tensor]
+    ) -> Tensor:
         if not self.has_stem:
             patches = F.unfold(pixels_bchw, self.side, stride=self.side)
             x_btd: Tensor = self.patch(patches.transpose(1, 2))
         else:
-            x_btd = self.stem(pixels_bchw)
+            there_n = samples_there(length_b)
+            if length_b is None or there_n is None:
+                x_btd = self.stem(pixels_bchw, present_b=length_b)
+            else:
+                x_btd = put_back(self.stem(pixels_bchw[there_n]), there_n, length_b)
             x_btd = x_btd.flatten(2).mT if self.is_first else x_btd.flatten(1, 2)
         return self._placed(x_btd, added)
 

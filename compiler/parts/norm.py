@@ -79,6 +79,53 @@ class GroupNorm(nn.Module):
         return y_rd.view_as(x_btd)
 
 
+class BatchNorm(nn.Module):
+    """Norm each feature over all places of the samples that are there (Ioffe & Szegedy 2015).
+
+    Evaluation goes by the mean and variance that training keeps.
+    """
+
+    def __init__(self, step: ir.BatchNormStep) -> None:
+        super().__init__()
+        self.eps = step.eps
+        self.momentum = step.momentum
+        self.weight = nn.Parameter(torch.ones(step.inputs))
+        self.bias = nn.Parameter(torch.zeros(step.inputs))
+        self.running_mean: Tensor
+        self.running_var: Tensor
+        self.register_buffer("running_mean", torch.zeros(step.inputs))
+        self.register_buffer("running_var", torch.ones(step.inputs))
+
+    def reset_parameters(self) -> None:
+        for at_zero, at_one in ((self.bias, self.weight), (self.running_mean, self.running_var)):
+            nn.init.zeros_(at_zero)
+            nn.init.ones_(at_one)
+
+    def forward(self, x_bdhw: Tensor, present_b: Tensor | None) -> Tensor:
+        places = x_bdhw.shape[2] * x_bdhw.shape[3]
+        if present_b is None or not self.training:
+            # Of one number there is no variance.
+            by_batch = self.training and x_bdhw.shape[0] * places > 1
+            kept = self.running_mean, self.running_var, self.weight, self.bias
+            return F.batch_norm(x_bdhw, *kept, by_batch, self.momentum, self.eps)
+        is_absent_b111 = (present_b == 0)[:, None, None, None]
+        x_bdhw = x_bdhw.to(self.weight.dtype).masked_fill(is_absent_b111, 0.0)
+        count = (present_b > 0).sum() * places
+        mean_d = x_bdhw.sum(dim=(0, 2, 3)) / count.clamp(min=1)
+        mean_d = torch.where(count > 1, mean_d, self.running_mean)
+        centred_bdhw = x_bdhw - mean_d[:, None, None]
+        squares_bdhw = centred_bdhw.square().masked_fill(is_absent_b111, 0.0)
+        var_d = squares_bdhw.sum(dim=(0, 2, 3)) / count.clamp(min=1)
+        var_d = torch.where(count > 1, var_d, self.running_var)
+        with torch.no_grad():
+            unbiased_d = var_d * count.clamp(min=1) / (count - 1).clamp(min=1)
+            self.running_mean.lerp_(mean_d, self.momentum)
+            self.running_var.lerp_(unbiased_d, self.momentum)
+        scale_d = self.weight * torch.rsqrt(var_d + self.eps)
+        y_bdhw: Tensor = centred_bdhw * scale_d[:, None, None] + self.bias[:, None, None]
+        return y_bdhw
+
+
 def norm_layer(width: int, norm: ir.Norm) -> nn.Module:
     """A norm of the features of each token (inlined by the emitter: one return is left)."""
     if isinstance(norm, ir.RmsNorm):

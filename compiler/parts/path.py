@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.compiler.parts.norm import norm_layer
+from mmspec.compiler.parts.norm import BatchNorm, norm_layer
 from mmspec.compiler.parts.routing import activate
 
 
@@ -16,6 +16,8 @@ def step_layer(step: ir.Step) -> nn.Module:
         return nn.Linear(step.inputs, step.features, bias=step.bias)
     if isinstance(step, ir.NormStep):
         return norm_layer(step.inputs, step.norm)
+    if isinstance(step, ir.BatchNormStep):
+        return BatchNorm(step)
     assert isinstance(step, ir.ConvolutionStep)
     return (nn.Conv1d if step.axes == 1 else nn.Conv2d)(
         step.inputs,
@@ -39,7 +41,9 @@ class Path(nn.Module):
             if step.module:
                 setattr(self, step.module, step_layer(step))
 
-    def forward(self, x: Tensor, real_bf: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, real_bf: Tensor | None = None, present_b: Tensor | None = None
+    ) -> Tensor:
         for step in self.steps:
             if step.turned and step.on_grid:
                 x = x.movedim(-1, 1)
@@ -56,6 +60,8 @@ class Path(nn.Module):
                 x = F.avg_pool2d(
                     x, step.kernel, step.stride, padding=step.pad, count_include_pad=step.whole
                 )
+            elif isinstance(step, ir.BatchNormStep):
+                x = getattr(self, step.module)(x, present_b)
             else:
                 x = getattr(self, step.module)(x)
         return x

@@ -168,6 +168,7 @@ class Layers(nn.Module):
     def __init__(self, stack: ir.Stack, depth: int, positions: int = 0) -> None:
         super().__init__()
         self.final_norm = stack.final_norm is not None
+        self.layered = depth > 0
         self.repeat = stack.repeat
         self.rotary = len(stack.rotaries) == 1
         self.rotated = len(stack.rotaries) > 1
@@ -184,7 +185,7 @@ class Layers(nn.Module):
             self.relative = relative_layer(stack.common.heads, stack.common.relative)
         if len(stack.variants) == 1:
             self.blocks = nn.ModuleList([Block(stack.variants[0]) for _ in range(depth)])
-        else:
+        elif stack.variants:
             self.blocks = nn.ModuleList()
             for runs, times in stack.pieces:
                 for _ in range(times):
@@ -214,26 +215,27 @@ class Stack(Layers):
         context_btd: Tensor,
         contexts: tuple[Tensor, ...],
     ) -> Tensor:
-        turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
-        turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
-        if self.related:
-            added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
-            if self.scored:
-                masks = scored_masks(added_hqk, masks, self.scored)
-            else:
-                mask = scored(added_hqk, mask)
-        for _ in range(self.repeat):
-            for block in self.blocks:
-                x_btd = block(
-                    x_btd,
-                    mask,
-                    turn,
-                    turns,
-                    valid_bt,
-                    counts,
-                    routing,
-                    masks,
-                    context_btd,
-                    contexts,
-                )
+        if self.layered:
+            turn = self.rotation(positions_t) if self.rotary else (x_btd, x_btd)
+            turns = tuple(each(positions_t) for each in self.rotations) if self.rotated else ()
+            if self.related:
+                added_hqk = scored_lines(self.relative, counts, self.lines, x_btd.device)
+                if self.scored:
+                    masks = scored_masks(added_hqk, masks, self.scored)
+                else:
+                    mask = scored(added_hqk, mask)
+            for _ in range(self.repeat):
+                for block in self.blocks:
+                    x_btd = block(
+                        x_btd,
+                        mask,
+                        turn,
+                        turns,
+                        valid_bt,
+                        counts,
+                        routing,
+                        masks,
+                        context_btd,
+                        contexts,
+                    )
         return self.norm(x_btd) if self.final_norm else x_btd

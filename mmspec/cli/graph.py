@@ -66,6 +66,8 @@ def tokens(item: modality.Modality) -> str:
 
 def stream_lines(item: Stream) -> tuple[str, ...]:
     """`2 x 64`, `4 heads`, and what is not the default."""
+    if not item.depth:
+        return (f"no layers, {item.width} wide",)
     heads = output.plural(item.heads, "head") + (
         f" ({item.kv_heads} kv)" if item.kv_heads != item.heads else ""
     )

@@ -61,7 +61,10 @@ def is_pixels(values: Array) -> bool:
 
 def light(values: Array) -> Array:
     """Pixels as float32, -1 dark to 1 bright."""
-    return values.astype(np.float32) / np.float32(127.5) - 1
+    found = values.astype(np.float32)
+    found /= np.float32(127.5)
+    found -= 1
+    return found
 
 
 @dataclass(frozen=True, slots=True)

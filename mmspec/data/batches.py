@@ -59,11 +59,11 @@ def varying(seed: int, step: int) -> np.random.Generator:
 
 def shifted(image_bchw: Array, source: np.random.Generator) -> Array:
     """Each image moved by up to a sixteenth of its size, its border repeated."""
-    batch, channels, height, width = image_bchw.shape
-    row_bh = _moved(height, batch, source)[:, None, :, None]
-    column_bw = _moved(width, batch, source)[:, None, None, :]
-    sample_b = np.arange(batch)[:, None, None, None]
-    moved: Array = image_bchw[sample_b, np.arange(channels)[:, None, None], row_bh, column_bw]
+    batch, _, height, width = image_bchw.shape
+    row_bh, column_bw = _moved(height, batch, source), _moved(width, batch, source)
+    moved = np.empty_like(image_bchw)
+    for image_chw, row_h, column_w, out in zip(image_bchw, row_bh, column_bw, moved, strict=True):
+        np.take(image_chw.take(row_h, axis=1), column_w, axis=2, out=out)
     return moved
 
 

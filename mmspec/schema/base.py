@@ -69,6 +69,11 @@ def _size(value: Any, info: ValidationInfo) -> Any:
     return parsed(lambda _text, span: dimension.evaluate(value, dims, span), str(value))
 
 
+def _depth(value: Any, info: ValidationInfo) -> Any:
+    """Evaluate a size; 0 stands for itself."""
+    return value if value == 0 else _size(value, info)
+
+
 def _factor(value: Any, info: ValidationInfo) -> Any:
     """Evaluate an expression with the spec's `dims`; a number stands for itself."""
     if not isinstance(value, str):
@@ -96,6 +101,11 @@ _Written = (
 Size = Annotated[
     int, BeforeValidator(_size, json_schema_input_type=_Written), Field(ge=1, lt=2**31)
 ]
+_WrittenDepth = Annotated[int, Field(ge=0, lt=2**31)] | str
+Depth = Annotated[
+    int, BeforeValidator(_depth, json_schema_input_type=_WrittenDepth), Field(ge=0, lt=2**31)
+]
+"""A size, or 0."""
 Held = AfterValidator(_held)
 Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Held]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Held]

@@ -58,6 +58,17 @@ class PathNorm(Step[Literal["norm"]]):
     """Added under the root."""
 
 
+class BatchNorm(Step[Literal["batch-norm"]]):
+    """By mean and variance of each feature over all places of a batch (Ioffe & Szegedy 2015)."""
+
+    on_grid = True
+
+    eps: Positive = 1e-5
+    """Added under the root."""
+    momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """The share of a batch in the mean and variance that are kept for evaluation."""
+
+
 class Activation(Step[Literal["relu", "gelu", "gelu-tanh", "silu", "quick-gelu", "tanh"]]):
     """Of each feature by itself."""
 
@@ -183,12 +194,15 @@ class Pooling(_Near[Literal["mean", "max"]]):
         return self
 
 
-KINDS: Final[dict[str, Any]] = choice.by_name(LinearMap, PathNorm, Activation, Convolution, Pooling)
+KINDS: Final[dict[str, Any]] = choice.by_name(
+    LinearMap, PathNorm, BatchNorm, Activation, Convolution, Pooling
+)
 """Every step by its name."""
 
 OneStep = Annotated[
     Annotated[
-        LinearMap | PathNorm | Activation | Convolution | Pooling, Field(discriminator="kind")
+        LinearMap | PathNorm | BatchNorm | Activation | Convolution | Pooling,
+        Field(discriminator="kind"),
     ],
     choice.reader("step", KINDS),
 ]
@@ -241,6 +255,9 @@ def _even(step: OneStep, index: int) -> None:
     if isinstance(step, Pooling):
         message, advice = f"a stem over time has no `{step.kind}` yet", "write a convolution"
         raise Refused(Diagnostic("MM105", message, help=advice), index)
+    if isinstance(step, BatchNorm):
+        message = "over time a `batch-norm` would make tokens of what comes after them"
+        raise Refused(Diagnostic("MM105", message, help="write `norm`"), index)
     if isinstance(step, Convolution) and 2 * step.square.padding != step.square.reach:
         message = f"{step.square.padding} frames on each side do not keep the length of a sample"
         advice = "choose an odd kernel, and leave `pad` out"

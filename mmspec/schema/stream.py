@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from mmspec.diagnostics import Diagnostic
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.base import Fraction01, Model, Refused, Size, nearest_divisor
+from mmspec.schema.base import Depth, Fraction01, Model, Refused, Size, nearest_divisor
 from mmspec.schema.bias import Bias, Role, has_bias
 from mmspec.schema.block import OWN, AttentionEntry, Block, CrossEntry, ParallelEntry, walked
 from mmspec.schema.fusion import Fusion
@@ -33,7 +33,7 @@ class Stream(Model):
 
     source: Fusion = Field(alias="from")
     """A modality, a stream, a list of them, or a fusion of them."""
-    depth: Size
+    depth: Depth
     """Blocks one after the other."""
     width: Size
     """Features of a token."""
@@ -132,7 +132,7 @@ class Stream(Model):
     def order(self) -> tuple[int, ...]:
         """Which of its kinds its layers are, again and again until there are `depth`."""
         if not self.variants:
-            return (0,)
+            return (0,) if self.depth else ()
         names = [*self.variants]
         return tuple(map(names.index, ordered(self.layers, self.depth, tuple(names))))
 
@@ -171,6 +171,12 @@ class Stream(Model):
         if self.depth > _DEEPEST:
             message = f"a stream has at most {_DEEPEST:,} blocks, not {self.depth:,}"
             raise Refused(Diagnostic("MM105", message), "depth")
+        usual = {"attention": FULL}
+        for key in ("attention", "block", "variants", "repeat", "halting"):
+            if self.depth == 0 and getattr(self, key) not in (usual.get(key), None, (), {}):
+                message = f"`{key}` is of layers, and the stream has none"
+                advice = f"remove `{key}`, or write a `depth`"
+                raise Refused(Diagnostic("MM105", message, help=advice), key)
         return self
 
     @model_validator(mode="after")

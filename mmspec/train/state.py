@@ -80,7 +80,7 @@ def fresh(model_class: type[nn.Module], settings: Settings) -> State:
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    state = State(model, torch.optim.AdamW(groups, lr=settings.lr))
+    state = State(model, torch.optim.AdamW(groups, lr=settings.lr, fused=True))
     if settings.seconds is None:
         state.total = settings.last_step
     return state

@@ -14,6 +14,7 @@ from mmspec.compiler import ir
 from mmspec.compiler.ir.path import grids, reads
 from mmspec.compiler.lower.path import Given, lower
 from mmspec.compiler.parts.modality import ImageEmbedding
+from mmspec.compiler.parts.norm import BatchNorm
 from mmspec.compiler.parts.path import Path
 from mmspec.expressions.mask import unparse
 from mmspec.schema.modality import Image
@@ -62,6 +63,36 @@ def test_what_is_added_is_no_part_of_a_mean(kind: str) -> None:
         assert float(y[0, 1, row, column]) == pytest.approx(wanted, rel=1e-12)
 
 
+@pytest.mark.parametrize("present", [None, (1, 0, 1, 1, 0), (0, 0, 0, 0, 0)])
+def test_a_batch_norm_is_that_of_torch_over_what_is_there(present: tuple[int, ...] | None) -> None:
+    """What is not there is NaN; where nothing is, what is kept is used and stays as it was."""
+    part = BatchNorm(ir.BatchNormStep("", CHANNELS, False, 1e-3, 0.3)).double()
+    peer = torch.nn.BatchNorm2d(CHANNELS, 1e-3, 0.3, dtype=torch.float64)
+    state = {name: normal(*value.shape).detach().exp() for name, value in part.state_dict().items()}
+    part.load_state_dict(state)
+    peer.load_state_dict(state, strict=False)
+    x = normal(5, CHANNELS, 3, 4).detach()
+    present_b = None if present is None else torch.tensor(present)
+    there_b = torch.ones(5) > 0 if present_b is None else present_b > 0
+    x[~there_b] = math.nan
+    peer.train(bool(there_b.any()))
+    same(part(x, present_b)[there_b], peer(x[there_b]))
+    for name, value in part.state_dict().items():
+        same(value, peer.state_dict()[name])
+    same(part.eval()(x, present_b)[there_b], peer.eval()(x[there_b]))
+
+
+def test_of_one_number_a_batch_norm_keeps_nothing() -> None:
+    part = BatchNorm(ir.BatchNormStep("", CHANNELS, False, 1e-3, 0.3)).double()
+    before = {name: value.clone() for name, value in part.state_dict().items()}
+    x, one = normal(1, CHANNELS, 1, 1), torch.tensor([1])
+    wanted = x / math.sqrt(1 + 1e-3)
+    same(part(x, None), wanted)
+    same(part(x, one), wanted)
+    for name, value in part.state_dict().items():
+        same(value, before[name])
+
+
 @pytest.mark.parametrize("last", [(), ("norm", "gelu")])
 def test_tokens_stand_row_by_row(last: tuple[str, ...]) -> None:
     """Wherever features stand at the end of the path."""
@@ -71,7 +102,7 @@ def test_tokens_stand_row_by_row(last: tuple[str, ...]) -> None:
     part = filled(ImageEmbedding(sizes, grid, 2, 5, ir.Sum(ir.Position("none")), True, steps))
     x = normal(3, CHANNELS, HEIGHT, WIDTH)
     y: Tensor = part.stem(x)
-    same(part(x, {}), (y if last else y.movedim(1, -1)).flatten(1, 2))
+    same(part(x, None, {}), (y if last else y.movedim(1, -1)).flatten(1, 2))
 
 
 def test_sizes_and_whose_pixels_a_token_is_made_of() -> None:

@@ -78,7 +78,7 @@ def test_a_drawn_spec_is_accepted(spec: str) -> None:
     ("right", "wrong", "at"),
     [
         ("depth: 1", "depht: 1", "streams/text"),
-        ("depth: 1", "depth: 0", "streams/text/depth"),
+        ("depth: 1", "depth: -1", "streams/text/depth"),
         ("depth: 1", "depth: 1.5", "streams/text/depth"),
         ("    depth: 1\n", "", "streams/text"),
         ("kind: tokens", "kind: token", "modalities/text/kind"),

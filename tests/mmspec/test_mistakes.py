@@ -129,7 +129,7 @@ MISTAKES = [
     ("text -> image: full", "text -> image: [full]", "MM105", "[full]", ""),
     ("width: 2*d", "width: 2d", "MM201", "d", "such as 4*d"),
     ("width: 2*d", "width: 2*e", "MM202", "e", "dims: d"),
-    ("depth: 3", "depth: 0", "MM203", "0", ""),
+    ("depth: 3", "depth: -1", "MM203", "-1", ""),
     ("depth: 3", "depth: 1000000", "MM105", "1000000", ""),
     ("d: 64", "d: 6x4", "MM201", "x4", "such as 4*d"),
     ("100 Hz", "100 Hx", "MM210", "Hx", ""),

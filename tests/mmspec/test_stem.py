@@ -35,6 +35,7 @@ heads:
         ("stem: [convolution(kernel=3)]", "`convolution` does not say its features"),
         ("stem: [convolve(6, 3)]", "`convolve` is not one of the choices here"),
         ("stem: [convolution(6, kernal=3)]", "has no argument `kernal`"),
+        ("stem: [batch-norm(momentum=2), linear(6)]", "must be less than or equal to 1"),
         ("stem: []", ""),
     ],
 )
@@ -45,3 +46,30 @@ def test_a_step_that_does_not_fit_is_told(given: str, message: str) -> None:
     assert message in found.message
     assert found.span is not None
     assert found.span.line == 4
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("through: [batch-norm]}", "a head pools its tokens first, and `batch-norm` reads several"),
+        ("through: [norm]}", ""),
+    ],
+)
+def test_a_head_has_no_batch_norm(head: str, message: str) -> None:
+    text = SPEC.format(given="patch: 4").replace("classes: 2}", f"classes: 2, {head}")
+    if not message:
+        validate(parse(text, "small.yaml"))
+        return
+    with pytest.raises(MmspecError, match=message):
+        validate(parse(text, "small.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("repeat: 2", "repeat"), ("attention: causal", "attention")],
+)
+def test_a_stream_of_no_layers_says_nothing_of_them(key: str, said: str) -> None:
+    text = SPEC.format(given="patch: 4").replace("depth: 1", "depth: 0")
+    assert validate(parse(text, "small.yaml")).streams["image"].depth == 0
+    with pytest.raises(MmspecError, match=f"`{said}` is of layers, and the stream has none"):
+        validate(parse(text.replace("depth: 0", f"depth: 0, {key}"), "small.yaml"))

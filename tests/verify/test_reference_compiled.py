@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mmspec.schema.spec import Spec
 from mmspec.verify.faults.specs import HEARD, PLACED, READ
-from mmspec.verify.reference import Result, expected_weights, run
+from mmspec.verify.lab.lab import dry
+from mmspec.verify.reference import Result, expected_state, run
 from mmspec.verify.reference.model import Mode
 from mmspec.verify.strategies import Inputs, inputs, load, specs, weights
 
@@ -69,10 +70,11 @@ def compare(spec: Spec, model_class: type[nn.Module], batch: Inputs, seed: int, 
     expected = run(spec, w, batch.tensors, batch.lengths, batch.targets, mode, documents=documents)
     model = model_class().double().train(mode == "train")
     has = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    assert has == expected_weights(spec), "the weights have the names of the language"
+    assert has == expected_state(spec), "the weights have the names of the language"
     model.load_state_dict({name: x.detach() for name, x in w.items()})
     packed = {"documents": documents} if documents else {}
-    out: Any = model(**batch.tensors, lengths=batch.lengths, targets=batch.targets, **packed)
+    with dry(model):
+        out: Any = model(**batch.tensors, lengths=batch.lengths, targets=batch.targets, **packed)
     found = {name: getattr(out.heads, name) for name in spec.heads}
     same_all("head", found, expected.heads)
     same_all("loss", out.losses, expected.losses)
@@ -89,9 +91,9 @@ def _same_gradients(model: nn.Module, w: dict[str, Tensor], total: Tensor, ref: 
     assert total.requires_grad == reference.requires_grad
     if not reference.requires_grad:
         return
-    names = list(w)
-    expected = torch.autograd.grad(reference, [w[n] for n in names], allow_unused=True)
     parameters = dict(model.named_parameters())
+    names = [name for name in w if name in parameters]
+    expected = torch.autograd.grad(reference, [w[n] for n in names], allow_unused=True)
     found = torch.autograd.grad(total, [parameters[n] for n in names], allow_unused=True)
     largest = max(float(x.abs().max()) for x in expected if x is not None)
     for name, mine, theirs in zip(names, expected, found, strict=True):

@@ -15,7 +15,7 @@ from mmspec.compiler.lower.lower import lower
 from mmspec.schema.bias import RowBiases
 from mmspec.schema.pool import is_lead, mark
 from mmspec.schema.spec import Spec
-from mmspec.verify.reference import expected_weights
+from mmspec.verify.reference import expected_state
 from mmspec.verify.strategies import inputs, load, spec_dicts, specs, weights
 
 _ALL = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
@@ -199,5 +199,5 @@ def test_weights_have_every_name_and_a_seed_decides_them(body: dict[str, object]
 
     spec = load(yaml.safe_dump(body, sort_keys=False))
     first, again = weights(spec, n), weights(spec, n)
-    assert {name: tuple(w.shape) for name, w in first.items()} == expected_weights(spec)
+    assert {name: tuple(w.shape) for name, w in first.items()} == expected_state(spec)
     assert all(torch.equal(first[name], again[name]) and bool(first[name].all()) for name in first)

@@ -7,7 +7,7 @@ from typing import Final
 from mmspec.compiler import ir
 from mmspec.compiler.ir.path import grids
 from mmspec.verify.costs.norm import norm
-from mmspec.verify.costs.part import Cost, keeps, linear
+from mmspec.verify.costs.part import Cost, keeps, linear, weights
 from mmspec.verify.costs.polynomial import Polynomial
 
 _KEPT: Final = {
@@ -56,6 +56,8 @@ def _step(tokens: Polynomial, step: ir.Step) -> tuple[Cost, bool, bool]:
             return Cost(made.parameters, made.active, made.dense, made.useful), True, False
         case ir.NormStep():
             return norm(tokens, step.inputs, step.norm) + keeps(tokens * -step.inputs), True, False
+        case ir.BatchNormStep():
+            return weights(2 * step.inputs), True, False
         case ir.ActivationStep() if step.activation in _KEPT:
             reads, gives = _KEPT[step.activation]
             return Cost(), bool(reads), bool(gives)

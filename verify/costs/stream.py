@@ -41,6 +41,8 @@ def stack(sizes: Sizes, node: ir.Stack) -> Iterator[Part]:
         once += weights(node.common.heads * node.common.relative.numbers)
     if node.final_norm:
         once += _final_norm(sizes, node, node.final_norm)
+    if not node.variants:
+        yield once.part(node.module, "stream", "no layers", node.stream)
     for number, (block, depth) in enumerate(node.runs()):
         whole = replace(run, depth=depth)
         yield from blocks(sizes, block, node.source, whole, Cost() if number else once)

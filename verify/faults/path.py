@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from mmspec.compiler import ir
@@ -10,20 +11,29 @@ from mmspec.verify.faults.fault import Fault, nodes, reckoned, source
 from mmspec.verify.faults.specs import STEMMED, TIMED
 
 
-def _stems(**given: Any) -> Any:
-    """Change the convolutions of every stem; given: fields of `ir.ConvolutionStep`."""
+def _stems(change: Callable[[ir.Path], ir.Path]) -> Any:
+    """Change the path of every stem."""
 
     def changed(node: ir.Node) -> ir.Node:
         raw: Any = node.raw if isinstance(node, ir.Embed) else None
         if not getattr(raw, "stem", ()):
             return node
-        steps = tuple(
-            dataclasses.replace(one, **given) if isinstance(one, ir.ConvolutionStep) else one
-            for one in raw.stem
-        )
-        return dataclasses.replace(node, raw=dataclasses.replace(raw, stem=steps))
+        return dataclasses.replace(node, raw=dataclasses.replace(raw, stem=change(raw.stem)))
 
     return nodes(changed)
+
+
+def _ungrouped(stem: ir.Path) -> ir.Path:
+    """Convolutions of one group."""
+    return tuple(
+        dataclasses.replace(one, groups=1) if isinstance(one, ir.ConvolutionStep) else one
+        for one in stem
+    )
+
+
+def _unnormed(stem: ir.Path) -> ir.Path:
+    """Without batch norms."""
+    return tuple(one for one in stem if not isinstance(one, ir.BatchNormStep))
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -122,10 +132,47 @@ FAULTS: tuple[Fault, ...] = (
         source((r"x_btd\.flatten\(1, 2\)", "x_btd.transpose(1, 2).flatten(1, 2)")),
     ),
     Fault(
+        "batch-norm-of-the-absent",
+        "samples without a picture count in a batch norm",
+        STEMMED,
+        ("P49",),
+        source((r"return length_b\.nonzero\(\)\[:, 0\]", "return torch.arange(len(length_b))")),
+    ),
+    Fault(
+        "batch-norm-of-the-batch-in-evaluation",
+        "evaluation goes by the batch too, and not by what training kept",
+        STEMMED,
+        ("P14", "P59"),
+        source((r"self\.training and x_bdhw", "x_bdhw"), (r"not self\.training", "True")),
+    ),
+    Fault(
+        "batch-norm-keeps-nothing",
+        "training leaves what evaluation goes by as it was",
+        STEMMED,
+        ("P49",),
+        source(
+            (r"self\.running_mean\.lerp_\(.*\)", "pass"), (r"by_batch, [\w.]+, ", "by_batch, 0.0, ")
+        ),
+    ),
+    Fault(
+        "batch-norm-statistics-not-saved",
+        "what training keeps is no part of a checkpoint",
+        STEMMED,
+        ("P53",),
+        source((r'("running_mean", .*\))\)\n', r"\1, persistent=False)\n")),
+    ),
+    Fault(
+        "batch-norm-not-counted",
+        "costs know no weights of a batch norm",
+        STEMMED,
+        ("P54",),
+        reckoned(_stems(_unnormed)),
+    ),
+    Fault(
         "groups-not-counted",
         "costs take the groups of a convolution for one",
         STEMMED,
         ("P54",),
-        reckoned(_stems(groups=1)),
+        reckoned(_stems(_ungrouped)),
     ),
 )

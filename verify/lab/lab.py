@@ -99,16 +99,21 @@ def part(model: nn.Module, name: str) -> nn.Module:
 
 @contextmanager
 def dry(model: nn.Module) -> Generator[None]:
-    """In training: every dropout at rate 0, as the meaning that is compared has none."""
+    """In training: no dropout, and norms by what they keep, as the meaning that is compared."""
     drops = [m for m in model.modules() if isinstance(m, nn.Dropout) and m.training]
+    norms = [m for m in model.modules() if hasattr(m, "running_mean") and m.training]
     rates = [drop.p for drop in drops]
     for drop in drops:
         drop.p = 0.0
+    for norm in norms:
+        norm.training = False
     try:
         yield
     finally:
         for drop, rate in zip(drops, rates, strict=True):
             drop.p = rate
+        for norm in norms:
+            norm.training = True
 
 
 def run(subject: Subject, case: Case, gradients: bool = False, targets: bool = True) -> Seen:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.schema.init import FanIn
+from mmspec.schema.path import BatchNorm
 from mmspec.schema.stream import Stream
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case, cases
@@ -24,6 +26,8 @@ from mmspec.verify.lab.starting import Drawn, drawn_of, unequal
 from mmspec.verify.law import Law, Search
 from mmspec.verify.outcome import Broken, Keys, Outcome, held
 from mmspec.verify.reference.init import Start, starts
+from mmspec.verify.reference.norm import standard
+from mmspec.verify.reference.path import KEPT, named
 from mmspec.verify.subject import Subject
 
 _SIGMAS = 5
@@ -99,13 +103,14 @@ def _made(subject: Subject) -> dict[str, Tensor]:
     """The weights of a new model; raises Broken where one was not written."""
     with _poisoned(), _undrawn(subject):
         made: nn.Module = subject.model_class()
-    weights = dict(made.named_parameters())
-    for name, value in {**weights, **dict(made.named_buffers())}.items():
+    every = {**dict(made.named_parameters()), **dict(made.named_buffers())}
+    for name, value in every.items():
         if value.is_floating_point() and not math.isfinite(float(value.detach().sum())):
             raise Broken(f"`{name}` is not initialised")
         if not value.requires_grad and isinstance(value, nn.Parameter):
             raise Broken(f"`{name}` takes no gradient")
-    return {name: value.detach() for name, value in weights.items()}
+    kept = made.state_dict()
+    return {name: value.detach() for name, value in every.items() if name in kept}
 
 
 def _take(
@@ -239,9 +244,61 @@ def _drops(made: nn.Module, stream: str, case: Case) -> int:
     return runs
 
 
+def _by_batch(subject: Subject, case: Case) -> None:
+    """In training a batch norm goes by all places of what is there, of which it keeps a share."""
+    norms = {
+        f"{module}.stem.{word}": (name, step)
+        for name, module in lab.embeddings(subject)
+        for word, step in named(getattr(subject.spec.modalities[name], "stem", None) or ())
+        if isinstance(step, BatchNorm)
+    }
+    if not norms:
+        return
+    before: nn.Module = lab.model(subject, replace(case, mode="train"))
+    made, passed = deepcopy(before), dict[str, tuple[Tensor, Tensor]]()
+    with ExitStack() as stack, torch.no_grad():
+        for place in norms:
+            hook = partial(_note, passed, place)
+            stack.callback(lab.part(made, place).register_forward_hook(hook).remove)
+        lab.call(made, case, targets=False)
+    for place, (name, step) in norms.items():
+        if place in passed:
+            there_b = (case.batch.lengths[name] > 0) | (name in case.untold)
+            # Samples that are not there may be left out already.
+            found = (x if len(x) != len(there_b) else x[there_b] for x in passed[place])
+            x, y = (rows.movedim(1, -1).flatten(0, 2) for rows in found)
+            _standardised(step, (x, y), *(lab.part(each, place) for each in (before, made)))
+
+
+def _note(
+    passed: dict[str, tuple[Tensor, Tensor]], place: str, _: Any, given: Any, out: Tensor
+) -> None:
+    passed[place] = (given[0].clone(), out.clone())
+
+
+def _standardised(
+    step: BatchNorm, rows: tuple[Tensor, Tensor], before: nn.Module, after: nn.Module
+) -> None:
+    """Raise Broken unless rows [n, D] were normed by their own, and a share of it is kept."""
+    old, new = before.state_dict(), after.state_dict()
+    x, y = rows
+    if len(x) < 2:  # of which there is no variance
+        wanted = [old[name] for name in KEPT]
+    else:
+        normed = standard(x.T, step.eps).T * old["weight"] + old["bias"]
+        if wrong := difference(y, normed):
+            raise Broken(f"a batch norm in training gives numbers of which one {wrong}")
+        found = zip(KEPT, (x.mean(0), x.var(0)), strict=True)
+        wanted = [old[name] + step.momentum * (own - old[name]) for name, own in found]
+    for name, value in zip(KEPT, wanted, strict=True):
+        if wrong := difference(new[name], value):
+            raise Broken(f"`{name}` of a batch norm {wrong} after a batch")
+
+
 def _run(subject: Subject, case: Case) -> None:
     _pure(subject, case)
     _applied(subject, case)
+    _by_batch(subject, case)
 
 
 def _quiet(law: Law, subject: Subject, search: Search) -> Outcome:
@@ -272,7 +329,8 @@ def _kept(subject: Subject, case: Case) -> None:
 P49 = Law(
     "P49",
     "eval purity",
-    "evaluation draws no random number; in training dropout has its rate and keeps the mean",
+    "evaluation draws no random number; in training dropout has its rate and keeps the mean, "
+    "and batch norms go by the samples that are there",
     _quiet,
 )
 P53 = Law(

@@ -32,12 +32,13 @@ from mmspec.verify.reference.attention import (
 )
 from mmspec.verify.reference.masks import visible
 from mmspec.verify.reference.model import Result, run
-from mmspec.verify.reference.shapes import expected_weights
+from mmspec.verify.reference.shapes import expected_state, expected_weights
 
 __all__ = [
     "Result",
     "context_pairs",
     "context_pairs_by_head",
+    "expected_state",
     "expected_weights",
     "pairs",
     "pairs_by_head",

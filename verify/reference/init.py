@@ -19,7 +19,7 @@ from mmspec.schema.stream import Stream
 from mmspec.verify.reference.arithmetic import Shapes
 from mmspec.verify.reference.head import first_scale
 from mmspec.verify.reference.layers import setting, steps
-from mmspec.verify.reference.shapes import expected_weights
+from mmspec.verify.reference.shapes import expected_state
 
 _NORM: Final = re.compile(r"(?P<stream>\w+)_(?P<where>stream|fusion)\.([\w.]+[._])?norm(_\w+)?")
 _SCALED: Final = re.compile(r"(?P<stream>\w+)_stream\.blocks\.(?P<block>\d+)\.(?P<name>\w+)_scale")
@@ -73,8 +73,8 @@ class Start:
 
 
 def starts(spec: Spec) -> dict[str, Start]:
-    """The start of every weight."""
-    shapes = expected_weights(spec)
+    """The start of every weight, and of what norms keep of training."""
+    shapes = expected_state(spec)
     return {name: _fixed(spec, name) or _drawn(spec, name, shapes) for name in shapes}
 
 
@@ -85,8 +85,8 @@ def _fixed(spec: Spec, name: str) -> Start | None:
         return Start("constant", 0.0)
     if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
         return _first(modality.norm, last)
-    if re.search(r"\.(stem|through)\.norm(_\d+)?$", module):
-        return Start("constant", float(last == "weight"))
+    if re.search(r"\.(stem|through)\.(batch_)?norm(_\d+)?$", module):
+        return Start("constant", float(last in ("weight", "running_var")))
     if scaled := _SCALED.fullmatch(module):
         every = steps(setting(spec.streams[scaled["stream"]], int(scaled["block"])))
         factor = next(x.scale for step in every for x in step if x.name == scaled["name"])

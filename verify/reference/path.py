@@ -12,6 +12,9 @@ from mmspec.schema import path as kinds
 from mmspec.verify.reference.arithmetic import Shapes, Weights, activate, linear, linear_shapes
 from mmspec.verify.reference.norm import standard
 
+KEPT = ("running_mean", "running_var")
+"""What a batch norm keeps of what it saw in training, beside its weights."""
+
 Steps = tuple[kinds.OneStep, ...]
 
 
@@ -19,8 +22,9 @@ def named(steps: Steps) -> Iterator[tuple[str, kinds.OneStep]]:
     """Each step with the name of its module: its word, a second one `{word}_2`."""
     seen: Counter[str] = Counter()
     for step in steps:
-        seen[step.kind] += 1
-        yield step.kind + (f"_{seen[step.kind]}" if seen[step.kind] > 1 else ""), step
+        word = step.kind.replace("-", "_")
+        seen[word] += 1
+        yield word + (f"_{seen[word]}" if seen[word] > 1 else ""), step
 
 
 def run(steps: Steps, w: Weights, x: Tensor, bias: bool, norm_bias: bool) -> Tensor:
@@ -33,6 +37,9 @@ def run(steps: Steps, w: Weights, x: Tensor, bias: bool, norm_bias: bool) -> Ten
             case kinds.PathNorm():
                 x = standard(x, step.eps) * inner["weight"]
                 x = x + inner["bias"] if norm_bias else x
+            case kinds.BatchNorm():
+                x = (x - inner["running_mean"]) / torch.sqrt(inner["running_var"] + step.eps)
+                x = x * inner["weight"] + inner["bias"]
             case kinds.Activation():
                 x = activate(step.kind, x)
             case kinds.Convolution():
@@ -102,6 +109,8 @@ def shapes(steps: Steps, features: int, bias: bool, norm_bias: bool, axes: int =
             case kinds.PathNorm():
                 found[f"{name}.weight"] = (features,)
                 found |= {f"{name}.bias": (features,)} if norm_bias else {}
+            case kinds.BatchNorm():
+                found |= {f"{name}.{each}": (features,) for each in ("weight", "bias", *KEPT)}
             case kinds.Convolution():
                 square = (step.kernel,) * axes
                 found[f"{name}.weight"] = (step.features, features // step.groups, *square)

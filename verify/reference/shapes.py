@@ -7,6 +7,7 @@ from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, resolve
 from mmspec.verify.reference import fusion, head, modality, norm, stream
 from mmspec.verify.reference.arithmetic import Shapes, linear_shapes
+from mmspec.verify.reference.path import KEPT
 
 
 def embedding_name(wiring: Wiring, name: str, reader: str) -> str:
@@ -17,6 +18,12 @@ def embedding_name(wiring: Wiring, name: str, reader: str) -> str:
 
 def expected_weights(spec: Spec) -> Shapes:
     """Name and shape of every weight; a tied head has none of its own."""
+    state = expected_state(spec).items()
+    return {name: shape for name, shape in state if name.rpartition(".")[2] not in KEPT}
+
+
+def expected_state(spec: Spec) -> Shapes:
+    """The same, and what norms keep of what they saw in training."""
     wiring, found = resolve(spec), Shapes()
     for name in spec.streams:
         found |= _sources(spec, wiring, name)

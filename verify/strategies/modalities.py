@@ -33,6 +33,7 @@ _NORMS: tuple[Any, ...] = ({"kind": "rms", "eps": 0.1}, "group(1)", {"offset": 1
 _STEPS = (
     *("norm", "norm(0.1)", "relu", "gelu", "silu", "mean(kernel=3)", "max(kernel=3)"),
     *("convolution(6, kernel=3)", "convolution(4, kernel=3, dilation=2, bias=false)", "linear(5)"),
+    *("batch-norm", "batch-norm(0.1, momentum=0.5)"),
 )
 
 

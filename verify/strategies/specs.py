@@ -66,6 +66,8 @@ def spec_dicts(draw: st.DrawFn) -> Body:
             found[name] = {**draw(heads.pooled()), "from": found[name]["from"]}
         else:
             hidden.append(name)
+    if draw(st.sampled_from([False] * 7 + [True])):
+        _empty(body[draw(st.sampled_from(sorted(body)))])
     rest = draw(heads.objectives(found)) if draw(st.booleans()) else {}
     rest |= {name: rest.get(name, {}) | {"loss": "masked"} for name in hidden}
     if draw(st.sampled_from([False, False, False, True])):
@@ -74,6 +76,13 @@ def spec_dicts(draw: st.DrawFn) -> Body:
         some["width"] = "d"
     spec |= draw(st.sampled_from(INITS))
     return spec | ({"objectives": rest} if rest else {})
+
+
+def _empty(stream: Body) -> None:
+    """A stream of no layers, where nothing says what they are like one by one."""
+    if not {"block", "variants", "repeat", "halting"} & stream.keys():
+        stream["depth"] = 0
+        stream.pop("attention", None)
 
 
 def _hopeless(spec: Spec) -> list[str]:
