@@ -50,6 +50,7 @@ CASES: Final = {
     "cross_attention": Case(),
     "captioner": Case(24, (("size: [64, 64]", "size: [16, 16]"),)),
     "early_exit": Case(edits=(("threshold: 0.8", "threshold: 0.27"),)),
+    "emoji": Case(24, (("size: [64, 64]", "size: [16, 16]"), ("buckets: 4096", "buckets: 101"))),
     "experts_by_modality": Case(24, (("dims:", "init: normal(0.05)\ndims:"),)),
     "experts_top2": Case(40, (("before=31", "before=9"),)),
     "film": Case(edits=(("attention: window(before=5, after=5)", "attention: window(before=2)"),)),

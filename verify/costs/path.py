@@ -26,7 +26,9 @@ def path(samples: Polynomial, steps: ir.Path, rows: int, columns: int) -> Cost:
         tokens = samples * (down * across)
         own, reads, gives = _step(tokens, step)
         cost += own
-        if reads and not is_kept:
+        # Features that stood before rows and columns are copied to stand behind them.
+        copied = step.turned and not step.on_grid and down * across > 1 and step.inputs > 1
+        if reads and (copied or not is_kept):
             cost += keeps(size)
         size = tokens * step.outputs
         is_kept = gives
