@@ -84,6 +84,9 @@ def test_bfloat16_stays_near_float32(name: str) -> None:
     """Weights and inputs in bf16, and float32 weights under autocast."""
     model, given = compiled(name).train(), tensors(plan_of(name), batch=3)
     low = compiled(name).train().bfloat16()
+    for module in (*model.modules(), *low.modules()):
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
     inputs = {
         key: value.bfloat16() if torch.is_tensor(value) and value.is_floating_point() else value
         for key, value in given.items()
@@ -99,10 +102,8 @@ def test_bfloat16_stays_near_float32(name: str) -> None:
     for a, b, c in zip(precise.heads, rounded.heads, mixed.heads, strict=True):
         assert b.dtype == torch.bfloat16 and b.isfinite().all() and c.isfinite().all()
         if name != "experts_top2":  # where a choice may flip, finite is what can be asked
-            # each of a stem's convolutions and norms rounds once more
-            atol = 0.5 if name == "emoji" else 0.15
-            torch.testing.assert_close(b.float(), a, atol=atol, rtol=0.1)
-            torch.testing.assert_close(c.float(), a, atol=atol, rtol=0.1)
+            torch.testing.assert_close(b.float(), a, atol=0.15, rtol=0.1)
+            torch.testing.assert_close(c.float(), a, atol=0.15, rtol=0.1)
 
 
 def test_export_with_dynamic_batch_and_length() -> None:
