@@ -51,7 +51,7 @@ def test_a_step_that_does_not_fit_is_told(given: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("through: [batch-norm]}", "a head pools its tokens first, and `batch-norm` reads several"),
+        ("through: [batch-norm]}", "and `batch-norm` reads several"),
         ("through: [norm]}", ""),
     ],
 )
