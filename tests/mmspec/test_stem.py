@@ -73,3 +73,10 @@ def test_a_stream_of_no_layers_says_nothing_of_them(key: str, said: str) -> None
     assert validate(parse(text, "small.yaml")).streams["image"].depth == 0
     with pytest.raises(MmspecError, match=f"`{said}` is of layers, and the stream has none"):
         validate(parse(text.replace("depth: 0", f"depth: 0, {key}"), "small.yaml"))
+
+
+def test_over_time_there_is_no_batch_norm() -> None:
+    given = "kind: series, features: 2, rate: 5 Hz, length: {max: 8}, stem: [batch-norm, linear(6)]"
+    text = SPEC.format(given="patch: 4").replace("kind: image, size: [12, 8], patch: 4", given)
+    with pytest.raises(MmspecError, match="over time a `batch-norm` would make tokens of what"):
+        validate(parse(text, "small.yaml"))
