@@ -12,6 +12,7 @@ from mmspec.cli import (
     analyze,
     check,
     compile,  # noqa: A004 - the command's name
+    completion,
     evaluate,
     exits,
     explain,
@@ -30,7 +31,7 @@ from mmspec.cli import (
 
 _COMMANDS = (
     *(new, check, show, compile, analyze, tune, verify),
-    *(train, predict, generate, evaluate, import_spec, weights, laws, schema, explain),
+    *(train, predict, generate, evaluate, import_spec, weights, laws, schema, completion, explain),
 )
 
 
@@ -88,19 +89,31 @@ class _Version(argparse.Action):
         parser.exit(exits.FINE)
 
 
+class _Commands(argparse.RawDescriptionHelpFormatter):
+    """A list in which the longest command's name, indented, still has what it is for beside it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 4 + max(len(command.NAME) for command in _COMMANDS)
+
+
 def parser() -> argparse.ArgumentParser:
-    """The parser of every command, each with its `run` and its own `parser` as defaults."""
+    """The parser of every command, each with its `run` and its own `parser` as defaults.
+
+    So are all `commands`: what each is for, and its parser.
+    """
     top = _Parser(
         prog="mmspec",
         description="Declare a multimodal transformer, compile it, prove what it claims.",
         epilog=exits.TABLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Commands,
         allow_abbrev=False,
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subs = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    every: dict[str, tuple[str, argparse.ArgumentParser]] = {}
     for command in _COMMANDS:
-        sub = commands.add_parser(
+        sub = subs.add_parser(
             command.NAME,
             help=command.SUMMARY,
             description=command.__doc__,
@@ -108,7 +121,8 @@ def parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         command.options(sub)
-        sub.set_defaults(run=command.run, parser=sub)
+        every[command.NAME] = command.SUMMARY, sub
+        sub.set_defaults(run=command.run, parser=sub, commands=every)
     return top
 
 

@@ -14,7 +14,7 @@ from mmspec.train.settings import Settings, is_of
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The settings of a file by name; null is as if nothing were said.
 
-    Raises MmspecError MM0xx where it is no mapping in YAML, MM610 at each line that says no setting.
+    Raises MmspecError MM0xx where it is no mapping in YAML, MM610 at each line that is no setting.
     """
     document = text.read(path)
     kinds = {name.replace("_", "-"): kind for name, kind in get_type_hints(Settings).items()}

@@ -61,6 +61,7 @@ SURFACE = {
         "RUN",
     },
     "import": {"--name", "PATH"},
+    "completion": {"SHELL"},
     "weights": {"--family", "--json", "--leave", "--out", "--to", "CHECKPOINT", "SPEC"},
     "evaluate": {
         "--allow-outside",
