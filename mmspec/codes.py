@@ -69,6 +69,7 @@ _TABLE = """
 | MM330 | cross of a block | A `cross` reads all tokens of one other stream, by its name; no masks, no relative scores, and keys are normed by the entry's `norm`, if at all. |
 | MM331 | lead tokens | Tokens that lead a modality's (`lead`) have names of their own; a head takes one by its name as `pool`, or a token by its id, `marked(2)`, of a stream that it reads; neither packed documents nor weights by modality go with them yet. |
 | MM332 | step of a head | A head pools its tokens before what it has goes `through` its steps, or takes them one by one, so no step reads a square of a grid. |
+| MM333 | steps of a source | What a source goes `through` is said of a stream that is read, by its name; no step reads a square of a grid, and the last gives as many features as the reading stream is wide. |
 | MM401 | mask not compiled yet | The language has this pattern; the compiler cannot build it yet. |
 | MM403 | routes of several kinds | The layers of a stream that route have one number of experts and one `balance`: their statistics and losses are the stream's. |
 | MM500 | unknown data set | The name is neither a built-in data set nor a file; the message lists both kinds. |

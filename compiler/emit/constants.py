@@ -195,12 +195,17 @@ def _facts(plan: ir.Plan) -> Iterator[Fact]:
             yield from _fused(node.fusion, f"{node.stream}_fusion")
         elif isinstance(node, ir.Project):
             yield Fact("WIDTH", node.stream, node.out.width)
+            yield from _mapped(node.through, node.module)
     for head in plan.heads:
-        for step in head.answer.path:
-            if isinstance(step, ir.LinearStep):
-                yield Fact("WIDTH", f"{head.name}_{step.module}", step.outputs)
+        yield from _mapped(head.answer.path, head.name)
         if head.answer.constant:
             yield Fact(head.answer.constant, head.name, head.size)
+
+
+def _mapped(path: ir.Path, owner: str) -> Iterator[Fact]:
+    for step in path:
+        if isinstance(step, ir.LinearStep):
+            yield Fact("WIDTH", f"{owner}_{step.module}", step.outputs)
 
 
 def _embedded(node: ir.Embed) -> Iterator[Fact]:

@@ -68,6 +68,8 @@ class Requests:
                 part = embedding(node, node.modality in plan.separate)
                 part = _taken(specialiser, part, node.raw)
                 self._ask(specialiser, node.module, node.modality, part)
+            elif isinstance(node, ir.Project) and node.through:
+                self._ask(specialiser, node.module, node.module, ("Path", {"path": node.through}))
             elif isinstance(node, ir.Fuse) and node.module:
                 part = _taken(specialiser, fusion(node, backend), node.fusion)
                 self._ask(specialiser, node.module, node.stream, part)

@@ -132,7 +132,7 @@ def _documents(given: ir.Input) -> str:
 
 
 def project(node: ir.Project, lines: Lines) -> None:
-    """Bring a stream to another width."""
+    """Bring a stream to another width, or through its steps."""
     x = f"{node.out.name}_btd"
     lines.write(f"{x} = self.{node.module}({lines.tensors[node.source.name]})")
     lines.tensors[node.out.name] = x
@@ -329,7 +329,7 @@ def _positions(node: ir.Stack, plan: ir.Plan, lines: Lines) -> str:
 def constructor(plan: ir.Plan, requests: Requests) -> Iterator[str]:
     """Statements of `__init__`: one module a node or head."""
     for node in plan.nodes:
-        if isinstance(node, ir.Project):
+        if isinstance(node, ir.Project) and not node.through:
             width = requests.named.of("width", node.source.width, node.source.name)
             wanted = requests.named.of("width", node.out.width, node.stream)
             yield f"self.{node.module} = nn.Linear({width}, {wanted})"

@@ -9,6 +9,7 @@ from itertools import groupby
 from mmspec.compiler.ir.attention import Attention
 from mmspec.compiler.ir.halting import Halting
 from mmspec.compiler.ir.norm import Norm
+from mmspec.compiler.ir.path import Path
 from mmspec.compiler.ir.reading import Pool
 from mmspec.compiler.ir.rotary import Rotary
 from mmspec.compiler.ir.routing import FeedForward
@@ -38,13 +39,14 @@ Mixer = Attention | FeedForward
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Linear with bias between widths."""
+    """Linear with bias between widths, or the steps of a path."""
 
     module: str
     out: Value
     source: Value
     stream: str
     span: Span | None
+    through: Path = ()
 
 
 @dataclass(frozen=True, slots=True)

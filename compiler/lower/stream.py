@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.compiler.lower import attention, halting, modality, norm, rotary, routing, scores
+from mmspec.compiler.lower import attention, halting, modality, norm, path, rotary, routing, scores
 from mmspec.compiler.lower.bias import biased
 from mmspec.compiler.lower.context import Context
 from mmspec.schema.scale import Gate, LayerScale
@@ -19,11 +19,13 @@ def lower_source(context: Context, stream: str, source: Source) -> ir.Value:
         return modality.lower_embedding(context, stream, source.name)
     value = context.values[source.name]
     width = context.spec.streams[stream].width
-    if value.width == width:
+    steps = context.spec.streams[stream].source.through.get(source.name, ())
+    if value.width == width and not steps:
         return value
     out = ir.Value(f"{source.name}_to_{stream}", value.segments, width)
     span = context.spec.span("streams", stream, "from")
-    return context.add(ir.Project(f"{source.name}_to_{stream}", out, value, stream, span))
+    through = path.lower(steps, path.Given(value.width, first=False))
+    return context.add(ir.Project(out.name, out, value, stream, span, through))
 
 
 def lower_blocks(context: Context, stream: str, source: ir.Value) -> tuple[ir.Block, ...]:

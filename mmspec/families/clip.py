@@ -9,7 +9,7 @@ from mmspec.families.family import Family, Inside, joined, within
 from mmspec.families.settings import Key, Settings, plain
 from mmspec.families.vit import picture
 
-_LAYER: Final[Inside] = {
+LAYER: Final[Inside] = {
     "attention.qkv": joined("self_attn.{}_proj"),
     "attention.output": "self_attn.out_proj",
     "attention_norm": "layer_norm1",
@@ -80,8 +80,8 @@ FAMILIES: Final = (
             "match_head.text_projection": ("text_projection",),
             "match_head.image_projection": ("visual_projection",),
             "match_head.scale": ("logit_scale",),
-            **within("image_stream.blocks.#", _LAYER, "vision_model.encoder.layers.#"),
-            **within("text_stream.blocks.#", _LAYER, "text_model.encoder.layers.#"),
+            **within("image_stream.blocks.#", LAYER, "vision_model.encoder.layers.#"),
+            **within("text_stream.blocks.#", LAYER, "text_model.encoder.layers.#"),
         },
         reads=("image", "tokens"),
         architecture="CLIPModel",

@@ -11,6 +11,7 @@ from mmspec.families import (
     clip,
     fused,
     gemma,
+    git,
     gpt2,
     llama,
     olmo2,
@@ -36,6 +37,7 @@ _FILES: Final[tuple[Any, ...]] = (
     videomae,
     clip,
     blip,
+    git,
     seq2seq,
     whisper,
 )

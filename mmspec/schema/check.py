@@ -44,6 +44,7 @@ def check(spec: Spec, wiring: Wiring) -> None:
         _heads,
         check_lead.of_all,
         check_path.of_heads,
+        check_path.of_sources,
         check_objective.of_heads,
         _claims,
     ):

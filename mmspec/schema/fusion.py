@@ -12,6 +12,7 @@ from mmspec.diagnostics import Diagnostic, shortened, suggest
 from mmspec.schema.attention import FULL, Attention
 from mmspec.schema.base import Model, Refused, Size
 from mmspec.schema.names import Name
+from mmspec.schema.path import Path
 
 T = TypeVar("T")
 _CALLED: Final = re.compile(r"([\w-]+)\s*\(([^()]*)\)")
@@ -33,6 +34,8 @@ class Fusing(Model):
 
     of: tuple[Name, ...] = Field(min_length=1)
     """What is fused, in order."""
+    through: dict[Name, Path] = Field(default_factory=dict)
+    """By stream of these, the steps that its tokens go through first, to the width that is read."""
 
     @property
     def own_tokens(self) -> int:
@@ -174,12 +177,14 @@ def _refuse_several(text: str) -> None:
 
 
 def _as_fusion(value: Any) -> Any:
-    """`text` and `[text, image]` are short for a concat."""
+    """`text`, `[text, image]` and `{of: [image], through: ...}` are short for a concat."""
     if isinstance(value, str):
         _refuse_several(value)
         return {"fusion": "concat", "of": (value,)}
     if isinstance(value, tuple | list):
         return {"fusion": "concat", "of": tuple(value)}
+    if isinstance(value, Mapping) and {*value} == {"of", "through"}:
+        return {**value, "fusion": "concat"}
     if not isinstance(value, Mapping | Fusing):
         message = "`from` names what the stream reads"
         advice = "write a modality, a stream, a list of them, or {fusion: ..., of: [...]}"
@@ -196,7 +201,7 @@ KINDS: dict[str, type[Fusing]] = {
 _Mapping = Annotated[
     Concat | Gated | Latents | CrossAttention | Film | Transformer, Field(discriminator="fusion")
 ]
-_Written = Name | Annotated[tuple[Name, ...], Field(min_length=1)] | _Mapping
+_Written = Name | Annotated[tuple[Name, ...], Field(min_length=1)] | Concat | _Mapping
 Fusion = Annotated[
     _Mapping,
     BeforeValidator(_as_fusion, json_schema_input_type=_Written),

@@ -372,6 +372,21 @@ FAMILIES: Final = {
             ("max: 512", "max: 16"),
         ),
     ),
+    "git_base": Small(
+        "GitForCausalLM",
+        {
+            **_SMALL,
+            **{"hidden_dropout_prob": 0.0, "intermediate_size": 96, "max_position_embeddings": 16},
+            **{"bos_token_id": 1, "eos_token_id": 2},
+            "vision_config": {**_TWO_TOWERS, "hidden_size": WIDTH, "intermediate_size": 96}
+            | {"patch_size": 4, "image_size": 8},
+        },
+        (
+            *(("d: 768", "d: 24"), ("depth: 12", "depth: 2"), ("depth: 6", "depth: 2")),
+            *(("heads: 12", "heads: 4"), ("vocab: 30522", "vocab: 31"), ("max: 1024", "max: 16")),
+            *_seen(16)[:2],
+        ),
+    ),
     "bert_base": Small(
         "BertForSequenceClassification",
         {

@@ -53,6 +53,7 @@ def features(spec: Spec) -> set[str]:
     found |= {"pool of a lead" for h in spec.heads.values() if any(map(is_lead, h.pools))}
     found |= {"marked" for h in spec.heads.values() if any(mark(p) is not None for p in h.pools)}
     for stream in spec.streams.values():
+        found |= {"path of a source"} if stream.source.through else set()
         found |= {stream.source.fusion, stream.feed_forward.kind, stream.feed_forward.activation}
         found |= {stream.norm.kind, stream.norm.placement}
         found |= {"offset"} if getattr(stream.norm, "offset", None) else set()
@@ -101,7 +102,7 @@ EXPECTED = (
         "film",
         *("alibi", "buckets", "offsets", "common numbers", "turned otherwise"),
         "scaled tokens",
-        *("masked", "biased logits", "path of logits"),
+        *("path of a source", "masked", "biased logits", "path of logits"),
         *("added Categories", "added Numbers", "lead", "tied", "pool of a lead", "marked"),
         "tokens by layer",
         "tokens by rms",

@@ -9,7 +9,8 @@ from fractions import Fraction
 from mmspec.compiler import ir
 from mmspec.verify.costs import attention, halting, routing
 from mmspec.verify.costs.norm import norm
-from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
+from mmspec.verify.costs.part import NOTHING, Cost, Part, Sizes, keeps, linear, weights
+from mmspec.verify.costs.path import gives, path, reads
 from mmspec.verify.costs.polynomial import total
 
 
@@ -25,7 +26,13 @@ class Run:
 
 
 def project(sizes: Sizes, node: ir.Project) -> Part:
-    """Cost of bringing a stream to another width."""
+    """Cost of bringing a stream to another width, or through its steps."""
+    if node.through:
+        cost = path(sizes.rows(node.source), node.through, 1, 1)
+        cost += keeps(sizes.keep(node.source) if reads(node.through[0]) else NOTHING)
+        if gives(node.through[-1]):
+            sizes.kept.add(node.out.name)
+        return cost.part(node.module, "stream", "path", node.stream)
     cost = linear(sizes.rows(node.source), node.source.width, node.out.width, bias=True)
     cost = replace(cost, kept=sizes.keep(node.source))
     return cost.part(node.module, "stream", "linear", node.stream)

@@ -44,8 +44,9 @@ def _stepless(head: ir.Head) -> ir.Head:
 
 def _biasless(head: ir.Head) -> ir.Head:
     answer = head.answer
-    is_biased = isinstance(answer, ir.LanguageModel) and answer.bias
-    return replace(head, answer=replace(answer, bias=False)) if is_biased else head
+    if isinstance(answer, ir.LanguageModel):
+        return replace(head, answer=replace(answer, bias=False))
+    return head
 
 
 def _sharp(head: ir.Head) -> ir.Head:

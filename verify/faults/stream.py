@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.verify.faults.fault import Fault, nodes, plan, source, stacks, sublayers
-from mmspec.verify.faults.specs import CAPTION, CROSSED, DROPPED, JOINED, PONDERED, ROUTED
+from mmspec.verify.faults.fault import Fault, nodes, plan, reckoned, source, stacks, sublayers
+from mmspec.verify.faults.specs import BRIDGED, CAPTION, CROSSED, DROPPED, JOINED, PONDERED, ROUTED
 
 
 def _post(one: ir.Sublayer) -> ir.Sublayer:
@@ -21,7 +21,33 @@ def _exchanged(node: ir.Node) -> ir.Node:
     return node
 
 
+def _one_step(node: ir.Node) -> ir.Node:
+    """Of a source that goes through several, the first alone."""
+    return replace(node, through=node.through[:1]) if isinstance(node, ir.Project) else node
+
+
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "source-step-left-out",
+        "a source goes through one step less",
+        BRIDGED,
+        ("P59", "R1"),
+        source((r"x = F\.gelu\(x\)", "x = x.clone()")),
+    ),
+    Fault(
+        "source-mixed-on-its-way",
+        "a source is less the mean of its tokens",
+        BRIDGED,
+        ("P1", "P59"),
+        source((r"x = F\.gelu\(x\)", "x = F.gelu(x - x.mean(1, keepdim=True))")),
+    ),
+    Fault(
+        "source-steps-not-counted",
+        "costs know the first step of a source alone",
+        BRIDGED,
+        ("P54",),
+        reckoned(nodes(_one_step)),
+    ),
     Fault(
         "residual-lost",
         "the feed-forward replaces its input and is not added to it",

@@ -85,7 +85,7 @@ def _fixed(spec: Spec, name: str) -> Start | None:
         return Start("constant", 0.0)
     if (modality := _embedded(spec, module.removesuffix(".norm"))) and module.endswith(".norm"):
         return _first(modality.norm, last)
-    if re.search(r"\.(stem|through)\.(batch_)?norm(_\d+)?$", module):
+    if re.search(r"(\.(stem|through)|^\w+_to_\w+)\.(batch_)?norm(_\d+)?$", module):
         return Start("constant", float(last in ("weight", "running_var")))
     if scaled := _SCALED.fullmatch(module):
         every = steps(setting(spec.streams[scaled["stream"]], int(scaled["block"])))

@@ -24,6 +24,7 @@ from mmspec.verify.reference import (
     modality,
     objective,
     packing,
+    path,
     routing,
     stream,
     told,
@@ -166,9 +167,13 @@ class _Meaning:
         width = self.spec.streams[name].width
         if source.is_stream:
             found = self.sequences[source.name][sample]
+            steps = self.spec.streams[name].source.through.get(source.name, ())
+            projection = self.weights.at(f"{source.name}_to_{name}")
+            if steps:
+                made = path.run(steps, projection, joined(found), True, True)
+                return with_tokens(found, projection.note(made))
             if self.spec.streams[source.name].width == width:
                 return found
-            projection = self.weights.at(f"{source.name}_to_{name}")
             return with_tokens(found, projection.note(linear(joined(found), projection)))
         config, length = self.spec.modalities[source.name], self.length(source.name, sample)
         tokens = torch.zeros(0, width, dtype=torch.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmspec.schema.check import token_segment
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Wiring, resolve
-from mmspec.verify.reference import fusion, head, modality, norm, stream
+from mmspec.verify.reference import fusion, head, modality, norm, path, stream
 from mmspec.verify.reference.arithmetic import Shapes, linear_shapes
 from mmspec.verify.reference.path import KEPT
 
@@ -47,9 +47,12 @@ def _sources(spec: Spec, wiring: Wiring, name: str) -> Shapes:
         if not source.is_stream:
             prefix = embedding_name(wiring, source.name, name)
             found |= _below(prefix, modality.shapes(spec.modalities[source.name], width))
-        elif spec.streams[source.name].width != width:
-            own = spec.streams[source.name].width
-            found |= linear_shapes(f"{source.name}_to_{name}", own, width)
+            continue
+        own, prefix = spec.streams[source.name].width, f"{source.name}_to_{name}"
+        if steps := spec.streams[name].source.through.get(source.name):
+            found |= _below(prefix, path.shapes(steps, own, True, True))
+        elif own != width:
+            found |= linear_shapes(prefix, own, width)
     return found
 
 

@@ -142,13 +142,26 @@ def _turning(draw: st.DrawFn, head_width: int) -> Any:
     return draw(st.sampled_from([body, body, body, "none"]))
 
 
+_PATHS: tuple[list[str], ...] = ([], ["norm"], ["linear(7)", "gelu"], ["linear(5)", "silu"])
+"""Steps of a source, before the map to the width that is read."""
+
+
 @st.composite
 def _source(draw: st.DrawFn, fusion: str, sources: list[Node], sizes: dict[str, Any]) -> Any:
     """What a stream's `from` says."""
     names = [source.name for source in sources]
-    if fusion == "concat" and draw(st.sampled_from([True, True, False])):
+    streams = [source.name for source in sources if source.is_stream]
+    through = {}
+    if streams and draw(st.sampled_from([False, False, False, True])):
+        through[draw(st.sampled_from(streams))] = [
+            *draw(st.sampled_from(_PATHS)),
+            f"linear({sizes['width']})",
+            *draw(st.sampled_from([[], ["norm(0.1)"], ["tanh"]])),
+        ]
+    if fusion == "concat" and not through and draw(st.sampled_from([True, True, False])):
         return names if len(names) > 1 or draw(st.booleans()) else names[0]
     body: dict[str, Any] = {"fusion": fusion, "of": names}
+    body |= {"through": through} if through else {}
     keys = KINDS[fusion].model_fields
     if "heads" not in keys:
         return body
