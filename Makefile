@@ -11,12 +11,15 @@ WATCH  := $(VENV)/.seglearn-1.2.5
 # Modules are compiled once, not in each of the hundreds of processes that the tests start.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What one of several jobs prints stays together, where this make can do that.
+TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo stamps watch test deep check kernels golden bench changelog clean
+.PHONY: help setup demo stamps watch test deep check linted layered kernels golden bench changelog clean
 
 # The first Python that is new enough and can make a virtual environment.
 define FIND_PYTHON
@@ -71,11 +74,17 @@ test: $(READY) ## run the whole test suite; ARGS="-k gated" runs a part
 deep: $(READY) ## draw at random, and much more: 10,000 masks, thousands of specs and damaged files (an hour)
 	@MMSPEC_PROFILE=deep $(PY) -m pytest -m deep $(ARGS)
 
-check: $(READY) ## lint, formatting, mypy, pyright, layering
+check: $(READY) ## lint, formatting, mypy, pyright, layering; two at a time
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(TOGETHER) linted typed.pyright typed.mypy layered
+
+linted: $(READY)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/pyright
+
+typed.%: $(READY)
+	@$(VENV)/bin/$*
+
+layered: $(READY)
 	@$(PY) -m pytest -n 0 -q tests/test_layering.py
 
 kernels: $(READY) ## compile every mask of the specs for sm_80, sm_90 and sm_100; registers, spills, shared memory

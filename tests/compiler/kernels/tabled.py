@@ -113,10 +113,10 @@ def documents(name: str) -> Tensor:
     return document_ids(ENDS[name], SIZES[name])
 
 
-def shown(case: Case) -> Tensor:
-    """Who sees whom, pair by pair: bool [B, q, k]."""
+def shown(case: Case, b: int) -> Tensor:
+    """Who sees whom in the first of the samples, pair by pair: bool [b, q, k]."""
     samples = []
-    for sample in range(2):
+    for sample in range(b):
         rows = []
         for query in case[0].split():
             row = []
@@ -158,10 +158,12 @@ def errors(
     torch.manual_seed(0)
     sides = [case[0].split(), case[1].split()]
     queries, keys = (sum(SIZES[name] for name in side) for side in sides)
-    heads = 2 if case in (CASES["causal"], CASES["several"]) else 1  # each takes its time
-    q, g = (torch.randn(2, queries, heads, width).transpose(1, 2).to(dtype) for _ in "qg")
-    k, v = (torch.randn(2, 1, keys, width).to(dtype) for _ in "kv")
-    seen, valid_bk = shown(case)[:, None], None
+    # each head and sample takes its time
+    several = case in (CASES["causal"], CASES["several"]) and dtype == torch.float32
+    heads, b = 2 if several else 1, 2 if valid or asking(case) else 1
+    q, g = (torch.randn(b, queries, heads, width).transpose(1, 2).to(dtype) for _ in "qg")
+    k, v = (torch.randn(b, 1, keys, width).to(dtype) for _ in "kv")
+    seen, valid_bk = shown(case, b)[:, None], None
     if valid:
         parts = [
             torch.arange(SIZES[n]) < torch.tensor([[SIZES[n]], [SIZES[n] // 3]]) for n in sides[1]
