@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import linecache
 import sys
+from functools import lru_cache
 from importlib import import_module
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mmspec.compiler.emit.package import Package
@@ -108,4 +109,16 @@ def _execute(module: ModuleType, source: str) -> None:
     assert file is not None
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     namespace: dict[str, Any] = module.__dict__
-    exec(compile(source, file, "exec"), namespace)
+    exec(_in(file, _code(source)), namespace)
+
+
+@lru_cache(maxsize=256)
+def _code(source: str) -> CodeType:
+    """Source that packages have in common is compiled once."""
+    return compile(source, "<mmspec>", "exec")
+
+
+def _in(file: str, code: CodeType) -> CodeType:
+    """The same code under the name of a file."""
+    inner = (_in(file, part) if isinstance(part, CodeType) else part for part in code.co_consts)
+    return code.replace(co_filename=file, co_consts=tuple(inner))

@@ -30,6 +30,11 @@ class Module:
         """The syntax tree."""
         return ast.parse(self.text)
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of it."""
+        return tuple(ast.walk(self.tree))
+
     @property
     def lines(self) -> int:
         """How many lines it has."""
@@ -37,13 +42,13 @@ class Module:
 
     def functions(self) -> Iterator[tuple[str, Function]]:
         """Every function and method, nested ones too, by module and name."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, Function):
                 yield f"{self.name}.{node.name}", node
 
     def imported(self) -> Iterator[str]:
         """What it imports, lazily or not, as `module` or `module.name`; relative ones with dots."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
