@@ -119,10 +119,9 @@ def _lines(found: Carried) -> Iterator[str]:
     if found.family:
         yield from ("", *_table(("here", "shape", "layers", "there"), *_rows(found)))
     count, numbers = len(found.matches), sum(one.shape.numel() for one in found.matches)
-    yield from (
-        "",
-        f"{count:,} of {count + len(found.missing):,} weights matched, {numbers:,} numbers",
-    )
+    here = [name for name in found.left if name not in found.checkpoint.held]
+    wanted = count + len(found.missing) + len(here)
+    yield from ("", f"{count:,} of {wanted:,} weights matched, {numbers:,} numbers")
     yield from _listed("not in the checkpoint", found.missing)
     yield from _listed("not in the model", found.over)
     yield from _listed("says nothing new", found.copies)

@@ -246,12 +246,16 @@ def test_a_file_says_which_spec_it_is_of_and_is_loaded_into_no_other(here: Path)
         mmspec.load_weights("small.yaml", "model.safetensors")
 
 
-def test_weights_go_over_to_another_architecture(here: Path) -> None:
+def test_weights_go_over_to_another_architecture(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What fits is taken, what is named is left: a head of its own instead of the table."""
     assert weights("model.safetensors", "--out", "out.safetensors") == 0
     shutil.copy("small.yaml", "first.yaml")
     Path("small.yaml").write_text(SPEC.replace("tied: true", "tied: false"))
     assert weights("out.safetensors", "--out", "next.safetensors") == 1
+    capsys.readouterr()
     assert weights("out.safetensors", "--out", "next.safetensors", "--leave", "lm_head") == 0
+    assert "16 of 17 weights matched" in capsys.readouterr().out
     found = mmspec.load_weights("small.yaml", "next.safetensors")
     assert {*found} == {*mmspec.load_weights("first.yaml", "out.safetensors")}
