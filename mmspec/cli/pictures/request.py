@@ -26,6 +26,8 @@ def chosen(plan: ir.Plan, stream: str, lengths: Mapping[str, int]) -> list[Panel
     absent = {given.name: 0 for given in plan.inputs if lengths.get(given.name) == 0}
     found = panels(plan, stream, tokens(plan, lengths) | absent)
     shown = [panel for panel in found if panel.queries and panel.keys]
+    if not shown and not found:
+        _refuse(f"`{stream}` has no layers in which its tokens see one another")
     if not shown:
         _refuse(f"`{stream}` has no token at these lengths")
     return shown
