@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from emitted_case import HALTING, ONE, compare, emitted, module, twins
+from emitted_case import HALTING, ONE, compare, emitted, module, never_dense, twins
 
 SPEC = """
 mmspec: 1
@@ -105,6 +105,7 @@ def test_outputs_and_gradients_are_those_of_all_pairs(
 ) -> None:
     for one in both:
         one.train(training)
+    never_dense(both[0])
     compare(both, inputs(450, 300))
     compare(both, {**inputs(131, 77), "image": None, "audio": None, "lengths": None})
 

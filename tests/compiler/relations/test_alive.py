@@ -46,6 +46,7 @@ def test_a_key_lives_until_the_last_query_that_sees_it(mask: Mask) -> None:
 
 @settings(max_examples=100 if is_deep() else 20)
 @given(MASKS, MASKS)
+@example(parse("window(before=7)"), parse("window(before=0)"))  # seen last at a border
 def test_heads_that_share_a_cache_keep_what_any_of_them_sees(one: Mask, other: Mask) -> None:
     last = [max(pair) for pair in zip(last_seen(one), last_seen(other), strict=True)]
     condition = compile(alive((one, other), TEXT, TEXT).source(), "<alive>", "eval")

@@ -12,7 +12,7 @@ from naive_masks import Case, boxes, classified, grids, lines, pairs
 
 from mmspec.compiler.relations.loops.schedule import Schedule, schedule
 from mmspec.compiler.relations.loops.tiles import linear_tiles, touched, whole
-from mmspec.compiler.relations.meaning.geometry import Axis, Geometry, Lengths, grid, volume
+from mmspec.compiler.relations.meaning.geometry import Axis, Geometry, Lengths, grid, line, volume
 from mmspec.compiler.relations.meaning.relation import Relation, relation
 from mmspec.expressions.mask import parse
 
@@ -195,9 +195,15 @@ def back_to_front(
     }
 
 
+LINE = line("n")
+
+
 @pytest.mark.slow
 @settings(max_examples=2 * ROUNDS)
 @given(lines())
+@example(  # parts that do not begin where tokens do
+    Case(parse("shifted_window(size=5, shift=2)"), LINE, LINE, {"n": 17, "m": 0}, (3,), (4,))
+)
 def test_lines(case: Case) -> None:
     agrees(case)
 
