@@ -35,9 +35,6 @@ SHARED = {
 """The same in every package: a line is said once for all of them, and C++ is read from a file."""
 ON_A_GPU = ("runtime.tiles", "kernels")
 """Those that need triton: they are loaded where there is a GPU."""
-_OPERATORS: dict[str, ModuleType] = {}
-"""Modules that register operators, by source: registering one again would pull it from under
-the models that hold it."""
 
 
 def load(package: Package) -> type[nn.Module]:
@@ -55,9 +52,8 @@ def load_module(package: Package) -> ModuleType:
     try:
         top = _module(root)
         for name in (*ORDER, *_for_gpu()):
-            source = package.files.get(_file(name))
-            if source is not None:
-                _load(name, root, source)
+            if _file(name) in package.files:
+                _load(name, root, package)
         _execute(top, package.files["__init__.py"])
     except BaseException:
         for name in [name for name in sys.modules if name.split(".")[0] == root]:
@@ -77,18 +73,20 @@ def _for_gpu() -> tuple[str, ...]:
     return ON_A_GPU if torch.cuda.is_available() else ()
 
 
-def _load(name: str, root: str, source: str) -> None:
+def load_kernels(package: Package) -> None:
+    """Load the Triton kernels of a package as well, where they were not; it has some."""
+    root = load_module(package).__name__
+    for name in ON_A_GPU:
+        if f"{root}.{name}" not in sys.modules:
+            _load(name, root, package)
+
+
+def _load(name: str, root: str, package: Package) -> None:
     """Run one module of the package `root`."""
     if name in SHARED:
         sys.modules[f"{root}.{name}"] = import_module(SHARED[name])
         return
-    if source in _OPERATORS:
-        sys.modules[f"{root}.{name}"] = _OPERATORS[source]
-        return
-    module = _module(f"{root}.{name}")
-    _execute(module, source)
-    if name in ("runtime.grouped", "runtime.sparse"):
-        _OPERATORS[source] = module
+    _execute(_module(f"{root}.{name}"), package.files[_file(name)])
 
 
 def _module(name: str) -> ModuleType:

@@ -31,6 +31,8 @@ class Outcome:
     examples: int = 0
     seed: int = 0
     counterexample: str | None = None
+    untested: tuple[tuple[str, str], ...] = ()
+    """Ways by which it was not tried on this machine, and why."""
 
 
 class Broken(Exception):

@@ -32,6 +32,8 @@ class Report:
     laws: tuple[Outcome, ...]
     source: str = field(default="", repr=False, compare=False)
     """The spec's text, of which lines are shown."""
+    required: tuple[str, ...] = ()
+    """Ways by which laws must have been tried."""
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -45,13 +47,18 @@ class Report:
 
     @property
     def problems(self) -> tuple[Outcome, ...]:
-        """What is false, and claims that could not be decided."""
+        """What is false, claims that could not be decided, laws not tried as was required."""
         undecided = (claim for claim in self.claims if claim.status == "not checked")
-        return (*self.refutations, *undecided)
+        missed = (law for law in self.laws if self._missed(law) and law.status != "refuted")
+        return (*self.refutations, *undecided, *missed)
+
+    def _missed(self, law: Outcome) -> list[tuple[str, str]]:
+        """Required ways by which a law was not tried, and why."""
+        return [(way, why) for way, why in law.untested if way in self.required]
 
     @property
     def exit_code(self) -> int:
-        """1 where anything is refuted or a claim could not be checked, else 0.
+        """1 where anything is refuted, a claim or what is required could not be checked, else 0.
 
         A law that says why it was not checked is no fault of the spec's; a claim must be decided.
         """
@@ -126,6 +133,11 @@ class Report:
 
     def diagnostic(self, outcome: Outcome) -> Diagnostic:
         """A problem as the kind of error that users know."""
+        if self._missed(outcome):
+            told = ", ".join(f"{way} ({why})" for way, why in self._missed(outcome))
+            message = f"{outcome.name} was not tried by {told}"
+            advice = "native takes a C++ compiler and AVX2, triton the package of that name"
+            return Diagnostic("MM706", message, outcome.span, help=advice)
         if outcome.status == "not checked":
             message = f"`{outcome.name}` cannot be decided: {outcome.detail}"
             return Diagnostic("MM705", message, outcome.span)

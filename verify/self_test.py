@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmspec.verify.faults import FAULTS, Fault
+from mmspec.verify.lab.ways import interpret
 from mmspec.verify.laws import LAWS, Law, Search
 from mmspec.verify.outcome import Outcome
 from mmspec.verify.report import junit_of
@@ -100,6 +101,7 @@ def self_test(
 ) -> SelfTest:
     """Plant every fault for the laws named (all: none named); raises MmspecError MM703."""
     chosen = dict.fromkeys(law_of(name) for name in laws) if laws else dict.fromkeys(LAWS)
+    interpret()
     search = Search(examples, 0, smallest=False)
     planned = [(law, fault) for law in chosen for fault in of_law(law)]
     trials: list[Trial] = []

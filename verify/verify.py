@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from mmspec.diagnostics import Diagnostic, MmspecError, suggest
 from mmspec.verify.claims import check_claims
+from mmspec.verify.lab.ways import WAYS, interpret
 from mmspec.verify.laws import LAWS, Law, Search
 from mmspec.verify.outcome import Broken, Outcome, not_checked, refuted
 from mmspec.verify.report import Report
@@ -34,22 +36,27 @@ def verify(
     seed: int = 0,
     laws: Sequence[str] | None = None,
     told: Told = silent,
+    require: Sequence[str] = (),
 ) -> Report:
     """What is proved, held, refuted or not checked of the spec at `path`.
 
     laws: ids of the laws to check, and then no claims; None: all laws, and the claims.
     told: what is being checked, how much is done, and of how much.
+    require: ways of attention (`dense`, `calls`, `native`, `triton`) by which laws must be tried.
     Raises MmspecError when the spec is not valid, or a law or number is not to be had.
     """
+    ways = tuple(map(_way, require))
     chosen = LAWS if laws is None else tuple(law_of(name) for name in laws)
     if not (1 <= examples <= _MOST and seed >= 0):
         message = f"cannot try {examples} examples from seed {seed}"
         raise MmspecError(
             Diagnostic("MM704", message, help=f"1 to {_MOST:,} examples, a seed >= 0")
         )
+    interpret()
     with _one_thread():
         subject, search = Subject.of(path), Search(examples, seed)
-        return report(subject, search, chosen, claims=laws is None, told=told)
+        found = report(subject, search, chosen, claims=laws is None, told=told)
+        return replace(found, required=ways)
 
 
 @contextmanager
@@ -110,6 +117,15 @@ def _memory() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
         return None
+
+
+def _way(name: str) -> str:
+    """The way of attention of a name; raises MmspecError MM706."""
+    known = [way.name for way in WAYS]
+    if name in known:
+        return name
+    advice = f"ways: {', '.join(known)}"
+    raise MmspecError(Diagnostic("MM706", f"attention goes no way `{name}`", help=advice))
 
 
 def law_of(name: str) -> Law:

@@ -31,6 +31,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="check this law only; may be repeated",
     )
     parser.add_argument(
+        "--require",
+        metavar="WAYS",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        help="fail unless attention was tried by these: dense, calls, native, triton",
+    )
+    parser.add_argument(
         "--self-test",
         action="store_true",
         help="show that every law catches a fault planted for it",
@@ -75,6 +82,7 @@ def _report(path: str, arguments: argparse.Namespace) -> Report:
         from mmspec.verify.verify import verify
 
         given: dict[str, Any] = {"seed": arguments.seed, "told": wait.report}
+        given["require"] = arguments.require
         if arguments.examples is not None:
             given["examples"] = arguments.examples
         if arguments.law:

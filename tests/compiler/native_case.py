@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,10 +17,7 @@ from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.compiler.runtime import native, native_build, pace, sparse_plan
 from mmspec.compiler.runtime.sparse import attend, sparse_attention
 from mmspec.expressions.mask import parse
-
-sys.path.insert(0, str(Path(__file__).parent / "kernels"))
-
-from tolerance import exact
+from mmspec.verify.lab.rounding import exact
 
 _NUMBERS = itertools.count()
 Spans = tuple[Tensor | None, Tensor | None]

@@ -5,11 +5,9 @@ The kernels for a GPU are held to the same bounds in `kernels/`.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,10 +19,7 @@ from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from mmspec.compiler.relations.meaning.geometry import grid
 from mmspec.compiler.runtime import sparse_plan
 from mmspec.compiler.runtime.sparse import attend
-
-sys.path.insert(0, str(Path(__file__).parent / "kernels"))
-
-from tolerance import Exact, exact
+from mmspec.verify.lab.rounding import Exact, exact
 
 TOKENS = 300
 Attend = Callable[..., Tensor]

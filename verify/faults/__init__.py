@@ -23,6 +23,7 @@ from mmspec.verify.faults import (
     scores,
     stream,
     variants,
+    ways,
 )
 from mmspec.verify.faults.fault import Fault
 
@@ -41,6 +42,7 @@ FAULTS: tuple[Fault, ...] = (
     *norm.FAULTS,
     *masks.FAULTS,
     *packing.FAULTS,
+    *ways.FAULTS,
     *attention.FAULTS,
     *scores.FAULTS,
     *fusion.FAULTS,

@@ -19,6 +19,7 @@ from mmspec.verify.laws import (
     precision,
     prefixes,
     state,
+    ways,
 )
 
 __all__ = ["LAWS", "Law", "Search"]
@@ -28,12 +29,19 @@ LAWS: tuple[Law, ...] = (
     no_flow.P2,
     as_written.P3,
     prefixes.P6,
+    ways.P7,
+    ways.P8,
     attention_weights.P10,
+    ways.P12,
     padding.P13,
     padding.P14,
     packing.P15,
     decoding.P17,
     decoding.P18,
+    ways.P19,
+    ways.P20,
+    ways.P23,
+    ways.P24,
     precision.P28,
     as_written.P29,
     absence.P30,

@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from large import part
 from patched_once import patch_once, watch_overflows
-from tolerance import exact
 from torch import Tensor
 
 from mmspec.compiler.kernels import kernel_file, kernel_mask
 from mmspec.compiler.relations.meaning.geometry import Clock, Geometry, grid, line, volume
 from mmspec.compiler.relations.meaning.sequence import SequenceMask, Side
 from mmspec.expressions.mask import parse, parse_pair
+from mmspec.verify.lab.rounding import exact
 
 ROOT = Path(__file__).parents[3]
 TEXT = line("n_text")
