@@ -65,13 +65,10 @@ class Sight:
     def keeping(self, name: str, living: Alive) -> str:
         """The source of the function that says which tokens a token from t on may see."""
         text = f"Which tokens k of {self.segment.name} any from t on may see in {self.of}."
-        condition = "k < 0" if living.none else living.source()
+        condition = "" if living.none else living.source()
         joined = f"({condition})" if "|" in condition or "&" not in condition else condition
-        return (
-            f"def {name}(k: Tensor, t: Tensor) -> Tensor:\n"
-            f'    """{text}"""\n'
-            f"    return (k >= 0) & {joined}\n"
-        )
+        kept = "(k < 0) & (t < 0)" if living.none else f"(k >= 0) & {joined}"
+        return f'def {name}(k: Tensor, t: Tensor) -> Tensor:\n    """{text}"""\n    return {kept}\n'
 
     def _function(self, keys: tuple[ir.Segment, ...]) -> Iterator[str]:
         places = f"{_places(keys[0])}: Tensor" if len(keys) == 1 else "places: tuple[Tensor, ...]"
