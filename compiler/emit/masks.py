@@ -186,9 +186,13 @@ def _function(
 ) -> Iterator[str]:
     """shown: the masks, and the segments whose documents the function takes."""
     pairs, packed = shown
-    given = [f"{segment}: int" for segment in parameters(queries, keys)]
-    given += [f"{segment}_document_bt: Tensor" for segment in packed]
-    yield f"def {name}({', '.join(given)}, device: torch.device) -> Tensor:"
+    statements = list(_statements(pairs, packed, queries, keys))
+    told = {segment: "int" for segment in parameters(queries, keys)}
+    told |= {f"{segment}_document_bt": "Tensor" for segment in packed}
+    told["device"] = "torch.device"
+    read = set(re.findall(r"\w+", "\n".join(statements)))
+    given = [f"{each}: {kind}" for each, kind in told.items() if each in read]
+    yield f"def {name}({', '.join(given)}) -> Tensor:"
     shape = "B, Tq, Tk" if packed else "Tq, Tk"
     about = f"Which keys each query of {owner} sees: bool [{shape}]."
     if len(about) > _SUMMARY:
@@ -203,6 +207,17 @@ def _function(
         text = f"{seeing} sees {seen}: {masks.unparse(mask)}"
         yield from textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="        ")
     yield '    """'
+    yield from statements
+
+
+def taken(function: str) -> list[str]:
+    """What a mask function takes, by its source."""
+    return re.findall(r"(\w+): ", function.partition(") -> ")[0])
+
+
+def _statements(
+    pairs: Pairs, packed: tuple[str, ...], queries: Segments, keys: Segments
+) -> Iterator[str]:
     batch = "batch" if packed else ""
     single = len(queries) == len(keys) == 1
     known = _Coordinates()

@@ -212,13 +212,14 @@ def _spans(site: ir.Attention, lines: Lines) -> dict[str, str]:
 def _visible(site: ir.Attention, valid: str, lines: Lines) -> str:
     """What each query sees of the valid keys: a mask function for each group of heads."""
     groups, sides = site.groups, site.sides
-    lengths = [lines.counts[segment] for segment in masks.parameters(*sides)]
     packed = masks.documents(groups)
-    lengths += [lines.documents[segment] for segment in packed]
+    told = {segment: lines.counts[segment] for segment in masks.parameters(*sides)}
+    told |= {f"{segment}_document_bt": lines.documents[segment] for segment in packed}
+    told["device"] = "device"
     calls = []
     for name, whose, group in zip(sparse.names(site), sparse.words(site), groups, strict=True):
         lines.masks.append(masks.function(name, whose, group.masks, sides, packed))
-        calls.append(f"{name}({', '.join([*lengths, 'device'])})")
+        calls.append(f"{name}({', '.join(told[each] for each in masks.taken(lines.masks[-1]))})")
     if len(groups) == 1:
         if packed:
             return f"visible_by_sample({calls[0]}, {valid})"

@@ -62,10 +62,10 @@ def spec_dicts(draw: st.DrawFn) -> Body:
     spec["heads"] = found
     hidden = []
     for name in _hopeless(load(dump(spec))):
-        if draw(st.booleans()):
-            found[name] = {**draw(heads.pooled()), "from": found[name]["from"]}
-        else:
+        if draw(st.sampled_from([False, False, True])):
             hidden.append(name)
+        else:
+            found[name] = {**draw(heads.pooled()), "from": found[name]["from"]}
     if draw(st.sampled_from([False] * 7 + [True])):
         _empty(body[draw(st.sampled_from(sorted(body)))])
     rest = draw(heads.objectives(found)) if draw(st.booleans()) else {}
