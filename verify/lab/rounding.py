@@ -49,7 +49,9 @@ def exact(
     of the width. sink_h: a score of each head that joins the softmax, with the value 0. strict: in
     float32 1e-5 + 1.3e-6 |ref| alone, which scores in the hundreds are beyond.
     """
-    dtype, scale = q.dtype, q.shape[-1] ** -0.5 if scale is None else scale
+    dtype = q.dtype
+    if scale is None:
+        scale = q.shape[-1] ** -0.5
     shared = q.shape[1] // k.shape[1]
     q, k, v, g = (x.detach().double() for x in (q, k, v, g))
     k, v = (x.repeat_interleave(shared, 1) for x in (k, v))

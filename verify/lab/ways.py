@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
@@ -107,8 +108,9 @@ class Asked:
 
     def rest(self, scale: float | None = None) -> tuple[Any, ...]:
         """What `sparse_attention` takes beside queries, keys and values."""
-        relative = tuple(x.float() if i == 0 and x is not None else x for i, x in _each(self))
-        sink = None if self.sink_h is None else self.sink_h.float()
+        table, place = self.relative
+        relative = None if table is None else table.detach().float(), place
+        sink = None if self.sink_h is None else self.sink_h.detach().float()
         factor = self.scale if scale is None else scale
         return self.pattern, self.valid_bk, self.spans, relative, factor, sink
 
@@ -133,11 +135,7 @@ class Asked:
         apart = place[:, None] - place[None, :]
         there = (apart.abs() <= most) & (place[:, None] >= 0) & (place[None, :] >= 0)
         column = torch.where(there, apart + most, 0)
-        return table_ho.double()[:, column] * there
-
-
-def _each(asked: Asked) -> Sequence[tuple[int, Tensor | None]]:
-    return list(enumerate(asked.relative))
+        return table_ho.detach().double()[:, column] * there
 
 
 def by_tiles(subject: Subject) -> Subject:
@@ -273,7 +271,7 @@ def interpret() -> None:
     if "triton" in sys.modules or torch.cuda.is_available() or find_spec("triton") is None:
         return
     with _interpreting():
-        import triton  # noqa: F401 - what is loaded once stays as it was loaded
+        import_module("triton")  # what is loaded once stays as it was loaded
 
 
 @contextmanager
