@@ -50,12 +50,11 @@ def exact(
     float32 1e-5 + 1.3e-6 |ref| alone, which scores in the hundreds are beyond.
     """
     dtype = q.dtype
-    if scale is None:
-        scale = q.shape[-1] ** -0.5
+    factor: float = q.shape[-1] ** -0.5 if scale is None else scale
     shared = q.shape[1] // k.shape[1]
     q, k, v, g = (x.detach().double() for x in (q, k, v, g))
     k, v = (x.repeat_interleave(shared, 1) for x in (k, v))
-    scores = (q @ k.mT * scale + added).masked_fill(~seen, -torch.inf)
+    scores = (q @ k.mT * factor + added).masked_fill(~seen, -torch.inf)
     blind = ~seen.any(-1, keepdim=True)
     total = scores.logsumexp(-1)
     if sink_h is not None:
@@ -64,13 +63,13 @@ def exact(
     p = (scores - total[..., None]).exp() * seen
     y, dp = p @ v, g @ v.mT
     ds = p * (dp - (g * y).sum(-1, keepdim=True))
-    dq, dk, dv = scale * ds @ k, _over(scale * ds.mT @ q, shared), _over(p.mT @ g, shared)
+    dq, dk, dv = factor * ds @ k, _over(factor * ds.mT @ q, shared), _over(p.mT @ g, shared)
     values = y, total, dq, dk, dv
     if dtype not in ROUNDOFF and strict:
         return Exact(values, tuple(1e-5 + 1.3e-6 * x.abs() for x in values))
     u, least = ROUNDOFF.get(dtype, 2.0**-24), SMALLEST.get(dtype, 0.0)
     most = added.abs() if isinstance(added, Tensor) else abs(added)
-    greatest = ((q.abs() @ k.abs().mT * scale + most) * seen).amax(-1, keepdim=True)
+    greatest = ((q.abs() @ k.abs().mT * factor + most) * seen).amax(-1, keepdim=True)
     f = 2.0**-21 * (1 + greatest)
     read, asked = p @ v.abs(), (g * (p @ v.abs())).abs()
     apart = torch.minimum(
@@ -82,8 +81,8 @@ def exact(
     bounds: tuple[Tensor, ...] = (
         (2 * u + f) * read + least * of_values,
         1e-5 + f[..., 0] + 1.3e-6 * total.abs(),
-        scale * e @ k.abs() + u * dq.abs() + least * (1 + seen.double() @ k.abs()),
-        _over(scale * e.mT @ q.abs() + least * (1 + seen.mT.double() @ q.abs()), shared)
+        factor * e @ k.abs() + u * dq.abs() + least * (1 + seen.double() @ k.abs()),
+        _over(factor * e.mT @ q.abs() + least * (1 + seen.mT.double() @ q.abs()), shared)
         + u * dk.abs(),
         _over(((2 * u + f) * p).mT @ g.abs() + least * (1 + seen.mT.double() @ g.abs()), shared),
     )
