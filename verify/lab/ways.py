@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -158,8 +158,15 @@ def has_tiles(subject: Subject) -> bool:
     return "runtime/sparse.py" in by_tiles(subject).package.files
 
 
-def asked(subject: Subject, case: Case) -> list[Asked]:
-    """What attention by tiles a model is asked for when a case is run, in order."""
+class _Enough(Exception):
+    """So much was asked for as was wanted."""
+
+
+def asked(subject: Subject, case: Case, most: int | None = None) -> list[Asked]:
+    """What attention by tiles a model is asked for when a case is run, in order.
+
+    most: after so many the run ends.
+    """
     model = lab.model(subject, case)
     root = type(model).__module__.rpartition(".")[0]
     modules = [module for name, module in sys.modules.items() if name.startswith(f"{root}.")]
@@ -178,6 +185,8 @@ def asked(subject: Subject, case: Case) -> list[Asked]:
             found.append(
                 Asked(now[-1], first, sizes, (pattern[0], tuple(pattern[1])), sparse, **told)
             )
+            if len(found) == most:
+                raise _Enough
         return y
 
     with ExitStack() as stack:
@@ -189,7 +198,8 @@ def asked(subject: Subject, case: Case) -> list[Asked]:
             stack.callback(part.register_forward_hook(_entering(now, site)).remove)
             part = lab.part(model, site.output)
             stack.callback(part.register_forward_pre_hook(lambda *_: now.clear()).remove)
-        lab.run(subject, case, targets=False)
+        with suppress(_Enough):
+            lab.run(subject, case, targets=False)
     return [one for one in found if 0 not in (*one.sizes[0], *one.sizes[1])]
 
 
