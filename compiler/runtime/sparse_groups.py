@@ -112,6 +112,7 @@ def _complete(parts: Parts, queries: int) -> Iterator[tuple[tuple[int, int], lis
     """The same, with blocks that see nothing where there are none."""
     done = 0
     for (start, stop), seen in (*parts.items(), ((queries, queries), [])):
+        assert start >= done, "blocks of the same queries"
         yield from (((at, min(at + GROUP, start)), []) for at in range(done, start, GROUP))
         if start < stop:
             yield (start, stop), seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import torch
@@ -23,7 +24,11 @@ def parts_of(
     orders: Orders,
     rows: int | None = None,
 ) -> tuple[Parts, tuple[Tensor, ...]]:
-    """The parts of each block of queries, and the distinct tables: there are few of them."""
+    """The parts of each block of queries, and the distinct tables: there are few of them.
+
+    rows: of how many queries blocks are at most, and then none has queries of another: pairs of
+    segments may cut the same queries in other places.
+    """
     found: dict[tuple[int, bytes], int] = {}
     tables: list[Tensor] = []
     parts: Parts = {}
@@ -46,8 +51,10 @@ def parts_of(
                     whole = all(every_k[start:stop])
                     yield left + start, left + stop, ALL if whole else table(seen_qk[:, start:stop])
 
-    for start, stop, runs in pattern.blocks(*lengths):
-        split = list(_split(start, stop, stop - start if rows is None else rows))
+    blocks = list(pattern.blocks(*lengths))
+    cuts = sorted({end for start, stop, _ in blocks for end in (start, stop)})
+    for start, stop, runs in blocks:
+        split = [(start, stop)] if rows is None else list(_split(start, stop, rows, cuts))
         shown = iter(_shown(pattern, lengths, orders, (start, stop), runs))
         for left, right, whole in runs:
             seen_qk = None if whole else next(shown)
@@ -76,10 +83,11 @@ def _shown(
     return torch.split(seen_qk, [right - left for left, right in places], dim=1)
 
 
-def _split(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:
-    """A block in blocks of so many rows."""
-    for first in range(start, stop, max(rows, 1)):
-        yield first, min(first + rows, stop)
+def _split(start: int, stop: int, rows: int, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """A block in blocks of so many rows, each between two neighbours of the cuts."""
+    for at in range(bisect_left(cuts, start), bisect_left(cuts, stop)):
+        for first in range(cuts[at], cuts[at + 1], rows):
+            yield first, min(first + rows, cuts[at + 1])
 
 
 def _widened(first: int, last: int, width: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from mmspec.compiler.relations.loops.token_tables import chosen_blocks
 from mmspec.compiler.relations.meaning.geometry import Geometry, grid, volume
 from mmspec.compiler.runtime import native
 from mmspec.compiler.runtime.sparse import attend, attend_backward
+from mmspec.compiler.runtime.sparse_pattern import Pattern, register
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,18 @@ def mixed(queries: int, keys: int, seed: int = 0) -> Tensor:
 def test_widths_of_heads(width: int) -> None:
     seen = mixed(131, 149)
     check(inputs((131, 149), widths=(width, width)), seen, (pattern(seen, 32), ()))
+
+
+def test_pairs_of_segments_may_cut_the_same_queries_in_other_places() -> None:
+    """One key that all others see as a whole, and these cut in two among themselves."""
+    blocks = (
+        (0, 1, [(0, 1, True)]),
+        (1, 13, [(0, 1, True)]),
+        (1, 7, [(1, 7, False)]),
+        (7, 13, [(1, 7, True), (7, 13, False)]),
+    )
+    register("cut_twice", Pattern(lambda: iter(blocks), lambda q, k: k <= q))
+    check(inputs((13, 13), batch=2), torch.ones(13, 13).tril().bool(), ("cut_twice", ()))
 
 
 def test_results_may_begin_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 ROUNDOFF = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8}
-_NORMAL = 2.0**-126  # what is smaller may be 0 in float32
-SMALLEST = {torch.float16: 2.0**-24, torch.bfloat16: 2.0**-133}
+SMALLEST = {torch.float16: 2.0**-24, torch.bfloat16: 2.0**-126}
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def exact(
     values = y, total, dq, dk, dv
     if dtype not in ROUNDOFF and strict:
         return Exact(values, tuple(1e-5 + 1.3e-6 * x.abs() for x in values))
-    u, least = ROUNDOFF.get(dtype, 2.0**-24), SMALLEST.get(dtype, 0.0)
+    u, least = ROUNDOFF.get(dtype, 2.0**-24), SMALLEST.get(dtype, 2.0**-126)
     most = added.abs() if isinstance(added, Tensor) else abs(added)
     greatest = ((q.abs() @ k.abs().mT * factor + most) * seen).amax(-1, keepdim=True)
     f = 2.0**-21 * (1 + greatest)
@@ -89,7 +88,7 @@ def exact(
     if dtype not in ROUNDOFF:
         pairs = zip(values, bounds, strict=True)
         bounds = tuple(1e-5 + 1.3e-6 * x.abs() + more for x, more in pairs)
-    return Exact(values, tuple(x + _NORMAL for x in bounds))
+    return Exact(values, bounds)
 
 
 def _over(x: Tensor, shared: int) -> Tensor:
