@@ -152,7 +152,7 @@ def test_a_patch_is_channel_row_column(
                 tokens.append(naive.linear(weights(part), "patch", flat))
     count = rows * columns
     expected = naive.stacked(tokens).view(2, count, D) + places(part, position, count, columns)
-    same_gradients(part(pixels, {}), expected, [pixels, *part.parameters()])
+    same_gradients(part(pixels, None, {}), expected, [pixels, *part.parameters()])
 
 
 @pytest.mark.parametrize("position", ["none", "learned", "sincos"])
