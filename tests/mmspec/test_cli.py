@@ -31,7 +31,7 @@ SURFACE = {
     "analyze": {"SPEC", "--json"},
     "tune": {"SPEC", "--lengths", "--json"},
     "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"}
-    | {"-v", "--verbose"},
+    | {"-v", "--verbose", "--require"},
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}
     | {"--warmup", "--weight-decay", "--clip", "--seed", "--eval-every", "--save-every"}
     | {"--drop-modality", "--threads", "--augment", "--device", "--json", "--allow-outside"}

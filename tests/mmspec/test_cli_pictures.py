@@ -375,7 +375,7 @@ def test_every_shipped_mask_can_be_drawn(tmp_path: Path) -> None:
     for path in sorted((ROOT / "specs").glob("*.yaml")):
         if path.stem != "gpt2":
             plan = driver.run(path, "lower")
-            for stack in plan.stacks():
+            for stack in (stack for stack in plan.stacks() if stack.depth):
                 svg = tmp_path / f"{plan.name}_{stack.stream}.svg"
                 assert show(str(path), stack.stream, "--svg", str(svg)) == 0
                 ElementTree.parse(svg)

@@ -21,6 +21,7 @@ from mmspec.schema.spec import Spec
 from mmspec.verify import flow
 from mmspec.verify.flow.symbolic import Classes
 from mmspec.verify.flow.walk import walk
+from mmspec.verify.lab.lab import without_dropout
 from mmspec.verify.reference import run, visible
 from mmspec.verify.strategies import load, specs, weights
 
@@ -290,9 +291,9 @@ def compare(spec: Spec, plan: ir.Plan, change: tuple[str, int], seed: int, most:
     other = changed(spec, inputs[name], name, token)
     if other is None:
         return
-    w = weights(spec, seed)
-    before = run(spec, w, inputs, mode="train").trace
-    after = run(spec, w, {**inputs, name: other}, mode="train").trace
+    w, dry = weights(spec, seed), without_dropout(spec)
+    before = run(dry, w, inputs, mode="train").trace
+    after = run(dry, w, {**inputs, name: other}, mode="train").trace
     found = flow.matrices(plan, flow.Origin("modality", name), lengths)
     for stack in plan.stacks():
         place = f"{stack.stream}.tokens"

@@ -197,6 +197,13 @@ def _without(settings: Any) -> Any:
     return settings.model_copy(update={"dropout": 0.0} if hasattr(settings, "dropout") else {})
 
 
+def without_dropout(spec: Spec) -> Spec:
+    """The same spec, nothing of which is dropped in training."""
+    streams = {name: changed(one, _without) for name, one in spec.streams.items()}
+    inputs = {name: one.dry() for name, one in spec.modalities.items()}
+    return spec.model_copy(update={"streams": streams, "modalities": inputs})
+
+
 def reference(
     subject: Subject,
     case: Case,
@@ -205,9 +212,7 @@ def reference(
     record: bool = False,
 ) -> Result:
     """The meaning of a case, on the weights given, else its own; record: with what passed."""
-    dry_streams = {name: changed(one, _without) for name, one in subject.spec.streams.items()}
-    dry_inputs = {name: one.dry() for name, one in subject.spec.modalities.items()}
-    spec = subject.spec.model_copy(update={"streams": dry_streams, "modalities": dry_inputs})
+    spec = without_dropout(subject.spec)
     batch, w = case.batch, weights(subject, case) if given is None else given
     with torch.set_grad_enabled(gradients):
         told = batch.documents, batch.added

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 ROUNDOFF = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8}
-SMALLEST = {torch.float16: 2.0**-24, torch.bfloat16: 2.0**-126}
+SMALLEST = {torch.float16: 2.0**-24}
+TINY = 2.0**-100  # of other types: where weights are no normal numbers of float32, they are 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def exact(
     values = y, total, dq, dk, dv
     if dtype not in ROUNDOFF and strict:
         return Exact(values, tuple(1e-5 + 1.3e-6 * x.abs() for x in values))
-    u, least = ROUNDOFF.get(dtype, 2.0**-24), SMALLEST.get(dtype, 2.0**-126)
+    u, least = ROUNDOFF.get(dtype, 2.0**-24), SMALLEST.get(dtype, TINY)
     most = added.abs() if isinstance(added, Tensor) else abs(added)
     greatest = ((q.abs() @ k.abs().mT * factor + most) * seen).amax(-1, keepdim=True)
     f = 2.0**-21 * (1 + greatest)

@@ -172,19 +172,17 @@ def asked(subject: Subject, case: Case, most: int | None = None) -> list[Asked]:
     modules = [module for name, module in sys.modules.items() if name.startswith(f"{root}.")]
     sparse = sys.modules[f"{root}.runtime.sparse"]
     found: list[Asked] = []
-    now: list[Site] = []
+    now: list[tuple[Site, int]] = []
     true = sparse.sparse_attention
 
     def spy(q: Tensor, k: Tensor, v: Tensor, pattern: Any, *rest: Any, **named: Any) -> Tensor:
         y: Tensor = true(q, k, v, pattern, *rest, **named)
         if now:
-            of_site = [one for one in found if one.site is now[-1]]
-            first = sum(one.heads for one in of_site)
+            site, since = now[-1]
+            first = sum(one.heads for one in found[since:])
             sizes = q.shape, k.shape, v.shape
             told = _told(rest, named, q.shape[-1])
-            found.append(
-                Asked(now[-1], first, sizes, (pattern[0], tuple(pattern[1])), sparse, **told)
-            )
+            found.append(Asked(site, first, sizes, (pattern[0], tuple(pattern[1])), sparse, **told))
             if len(found) == most:
                 raise _Enough
         return y
@@ -195,7 +193,7 @@ def asked(subject: Subject, case: Case, most: int | None = None) -> list[Asked]:
                 stack.enter_context(_replaced(module, "sparse_attention", spy))
         for site in sites(subject):
             part = lab.part(model, site.projection)
-            stack.callback(part.register_forward_hook(_entering(now, site)).remove)
+            stack.callback(part.register_forward_hook(_entering(now, site, found)).remove)
             part = lab.part(model, site.output)
             stack.callback(part.register_forward_pre_hook(lambda *_: now.clear()).remove)
         with suppress(_Enough):
@@ -203,9 +201,9 @@ def asked(subject: Subject, case: Case, most: int | None = None) -> list[Asked]:
     return [one for one in found if 0 not in (*one.sizes[0], *one.sizes[1])]
 
 
-def _entering(now: list[Site], site: Site) -> Callable[..., None]:
+def _entering(now: list[tuple[Site, int]], site: Site, found: list[Asked]) -> Callable[..., None]:
     def note(*_: Any) -> None:
-        now[:] = [site]
+        now[:] = [(site, len(found))]
 
     return note
 
