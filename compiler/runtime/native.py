@@ -22,7 +22,7 @@ from mmspec.compiler.runtime.sparse_groups import VECTOR, Groups
 from mmspec.compiler.runtime.sparse_scores import Scores
 from mmspec.compiler.runtime.sparse_views import result_like, rows
 
-_WIDEST = 256
+WIDEST = 256  # heads
 _LEAST = 1 << 22  # multiply-adds of all pairs: what is less is not worth a thought
 
 
@@ -30,7 +30,7 @@ def fits(q_bhqw: Tensor, k_bgkw: Tensor) -> bool:
     """Whether native code, where there is any, can compute an attention of this size."""
     batch, heads, queries, width = q_bhqw.shape
     known = q_bhqw.dtype in (torch.float32, torch.bfloat16, torch.float16)
-    if q_bhqw.device.type != "cpu" or not known or width > _WIDEST:
+    if q_bhqw.device.type != "cpu" or not known or width > WIDEST:
         return False
     return batch * heads * queries * k_bgkw.shape[2] * width >= _LEAST
 

@@ -213,7 +213,7 @@ def test_prices_are_those_of_the_plans() -> None:
     for name, there in {**of_native, **{x: x for x in ("GROUP", "VECTOR", "BLOCK")}}.items():
         assert getattr(speed, name) == getattr(sparse_groups, there), name
     assert pace._SURER == speed.SURER
-    assert (native._LEAST, native._WIDEST) == (speed.LEAST, speed.WIDEST)
+    assert (native._LEAST, native.WIDEST) == (speed.LEAST, speed.WIDEST)
 
 
 CASES: list[tuple[str, Geometry, int]] = [

@@ -17,6 +17,7 @@ from warnings import catch_warnings, simplefilter
 import torch
 from torch import Tensor
 
+from mmspec.compiler.runtime import native
 from mmspec.verify.lab import lab
 from mmspec.verify.lab.case import Case
 from mmspec.verify.lab.site import Site, sites, view
@@ -233,6 +234,8 @@ def attend(way: Way, subject: Subject, one: Asked, tensors: Sequence[Tensor]) ->
     """
     if way.name == "triton":
         return _by_kernels(subject, one, tensors)
+    if way.name == "native" and max(one.sizes[0][3], one.sizes[2][3]) > native.WIDEST:
+        return None
     taken: set[str] = set()
     module, price = one.module, 0.0 if way.name == "dense" else math.inf
     paced = lambda *_: (price, way.name == "native")  # noqa: E731 - what is patched is a function
