@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mmspec.families.bert import LAYER
-from mmspec.families.draft import Draft, init, tokens, widened
+from mmspec.families.draft import Draft, init, tokens, tower, widened
 from mmspec.families.family import Family, Inside, within
 from mmspec.families.llama import BLOCK
 from mmspec.families.settings import Key, Settings, plain
@@ -32,15 +32,7 @@ _WORDS: Final = "text_decoder.cls.predictions"
 
 def _stream(s: Settings, name: str, size: str, norm: str) -> list[Key]:
     inner = widened(s, "intermediate_size", s.size("hidden_size"))
-    act = s.activation("hidden_act", "gelu")
-    return [
-        Key("from", name),
-        Key("depth", str(s.size("num_hidden_layers", 12)), f"{name} num_hidden_layers"),
-        Key("width", size),
-        Key("heads", str(s.size("num_attention_heads", 12)), f"{name} num_attention_heads"),
-        Key("norm", norm),
-        Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {act}}}"),
-    ]
+    return tower(s, name, size, norm, (inner, s.activation("hidden_act", "gelu")))
 
 
 def _draft(s: Settings) -> Draft:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mmspec.families.draft import Draft, init, tokens
+from mmspec.families.draft import Draft, init, tokens, tower
 from mmspec.families.family import Family, Inside, joined, within
 from mmspec.families.settings import Key, Settings, plain
 from mmspec.families.vit import picture
@@ -22,17 +22,10 @@ LAYER: Final[Inside] = {
 def _stream(s: Settings, name: str, size: str, heads: int) -> list[Key]:
     """Of a tower; size: the name of its width."""
     width = s.size("hidden_size")
-    inner = s.size("intermediate_size", 4 * width)
-    act = s.activation("hidden_act", "quick_gelu")
+    inner = str(s.size("intermediate_size", 4 * width))
     s.unused("projection_dim")  # of a tower alone
-    return [
-        Key("from", name),
-        Key("depth", str(s.size("num_hidden_layers", 12)), f"{name} num_hidden_layers"),
-        Key("width", size),
-        Key("heads", str(s.size("num_attention_heads", heads)), f"{name} num_attention_heads"),
-        Key("norm", f"layer({plain(s.number('layer_norm_eps', 1e-5))})"),
-        Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {act}}}"),
-    ]
+    norm = f"layer({plain(s.number('layer_norm_eps', 1e-5))})"
+    return tower(s, name, size, norm, (inner, s.activation("hidden_act", "quick_gelu")), heads)
 
 
 def _draft(s: Settings) -> Draft:

@@ -67,6 +67,25 @@ def tokens(
     ]
 
 
+def tower(
+    s: Settings, name: str, width: str, norm: str, hidden: tuple[str, str], heads: int = 12
+) -> list[Key]:
+    """A stream of a modality, of blocks that are alike.
+
+    s: its own part of the settings; hidden: width and activation of the feed-forward; heads: where
+    nobody says.
+    """
+    inner, activation = hidden
+    return [
+        Key("from", name),
+        Key("depth", str(s.size("num_hidden_layers", 12)), f"{name} num_hidden_layers"),
+        Key("width", width),
+        Key("heads", str(s.size("num_attention_heads", heads)), f"{name} num_attention_heads"),
+        Key("norm", norm),
+        Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {activation}}}"),
+    ]
+
+
 def init(s: Settings, name: str = "initializer_range", kind: str = "normal") -> Key:
     """How weights start."""
     return Key("init", f"{kind}({plain(s.number(name, 0.02))})", name)

@@ -7,7 +7,7 @@ from typing import Final
 from mmspec.families.bert import LAYER
 from mmspec.families.clip import LAYER as SEEN
 from mmspec.families.decoder import shape
-from mmspec.families.draft import Draft, init, tokens, widened
+from mmspec.families.draft import Draft, init, tokens, tower, widened
 from mmspec.families.family import Family, within
 from mmspec.families.llama import BLOCK
 from mmspec.families.settings import Key, Settings, plain
@@ -35,14 +35,7 @@ def _draft(s: Settings) -> Draft:
     ]
     wide = widened(image, "intermediate_size", sizes["v"][0]).replace("d", "v")
     quick = image.activation("hidden_act", "quick_gelu")
-    tower = [
-        Key("from", "image"),
-        Key("depth", str(image.size("num_hidden_layers", 12)), "vision num_hidden_layers"),
-        Key("width", "v"),
-        Key("heads", str(image.size("num_attention_heads", 12)), "vision num_attention_heads"),
-        Key("norm", f"layer({seen})"),
-        Key("feed_forward", f"{{kind: mlp, width: {wide}, activation: {quick}}}"),
-    ]
+    seeing = tower(image, "image", "v", f"layer({seen})", (wide, quick))
     words = [*tokens(s, longest=1024, position="learned"), Key("norm", f"layer({eps})")]
     inner, dropout = widened(s, "intermediate_size", sizes["d"][0]), s.number(_DROPOUT, 0.1)
     text = [
@@ -55,7 +48,7 @@ def _draft(s: Settings) -> Draft:
     ]
     head = [Key("from", "text"), Key("kind", "language-model")]
     head += [Key("tied", "false"), Key("bias", "true")]
-    modalities, streams = {"image": pixels, "text": words}, {"image": tower, "text": text}
+    modalities, streams = {"image": pixels, "text": words}, {"image": seeing, "text": text}
     return Draft(sizes, init(s), modalities, streams, {"next": head})
 
 
