@@ -31,7 +31,7 @@ def meaning(case: tuple[Spec, dict[str, Tensor], Inputs], mode: Mode) -> Result:
     return run(spec, w, batch.tensors, batch.lengths, batch.targets, mode)
 
 
-@settings(max_examples=100 if is_deep() else 12)
+@settings(max_examples=100 if is_deep() else 25)
 @given(cases(), MODES)
 def test_each_sample_means_the_same_alone(
     case: tuple[Spec, dict[str, Tensor], Inputs], mode: Mode
@@ -61,7 +61,7 @@ def test_what_stands_past_a_length_means_nothing(
     assert torch.equal(again.loss, before.loss)
 
 
-@settings(max_examples=100 if is_deep() else 12)
+@settings(max_examples=100 if is_deep() else 25)
 @given(cases(), MODES)
 def test_losses_and_their_gradients_are_finite(
     case: tuple[Spec, dict[str, Tensor], Inputs], mode: Mode
