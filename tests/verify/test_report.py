@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
-from mmspec.diagnostics import Span
+from mmspec.diagnostics import MmspecError, Span
 from mmspec.verify.outcome import Outcome, held, not_checked, proved, refuted
 from mmspec.verify.report import Report, junit
+from mmspec.verify.verify import verify
 
 SOURCE = "mmspec: 1\nclaims:\n  - params <= [1]\n"
 SPAN = Span("a.yaml", 3, 5, 3, 18)
@@ -53,6 +55,22 @@ def test_the_exit_code_is_1_for_what_is_false_and_for_claims_left_open(
     found: Report, code: int
 ) -> None:
     assert found.exit_code == code
+
+
+def test_a_way_that_is_required_and_was_not_tried_is_a_problem() -> None:
+    law = replace(HELD, untested=(("native", "no compiler"), ("triton", "not installed")))
+    assert report((), (law,)).exit_code == 0
+    found = replace(report((), (law,)), required=("triton", "calls"))
+    assert found.exit_code == 1
+    assert "error[MM706]: P6 was not tried by triton (not installed)" in printed(found)
+    broken = replace(report((), (replace(BROKEN, untested=law.untested),)), required=("triton",))
+    assert [one.name for one in broken.problems] == ["P13"]
+
+
+def test_a_way_that_there_is_none_of_is_told() -> None:
+    with pytest.raises(MmspecError, match=r"no way `nativ`") as told:
+        verify("specs/sliding.yaml", require=("nativ",))
+    assert "dense, calls, native, triton" in str(told.value)
 
 
 def test_a_pipe_reads_one_line_an_outcome() -> None:
