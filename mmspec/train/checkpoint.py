@@ -16,13 +16,13 @@ from torch import nn
 from mmspec.diagnostics import MmspecError
 from mmspec.schema.spec import Spec
 from mmspec.train import folder
-from mmspec.weights import stamp
+from mmspec.weights import files, stamp
 
 NAME: Final = "checkpoint.pt"
 _SEAL: Final = b"mmspec checkpoint sha256 "
 """Behind the state, in front of its digest: `torch.load` reads the file all the same."""
 _BLOCK: Final = 1 << 20
-WEIGHTS: Final = "model.safetensors"
+WEIGHTS: Final = files.NAME
 
 
 def save(directory: Path, state: dict[str, Any]) -> None:

@@ -65,15 +65,16 @@ def opened(path: str | os.PathLike[str]) -> Checkpoint:
     """
     given = Path(path)
     file = _found(given) if given.is_dir() else given
+    metadata: dict[str, str] = {}
     if file.name.endswith(".json"):
         places = _index(file)
     else:
-        places = {name: (file, held) for name, held in _header(file)[0].items()}
+        entries, metadata = _header(file)
+        places = {name: (file, entry) for name, entry in entries.items()}
     held = {
         name: Held(where, tuple(entry["shape"]), entry["dtype"])
         for name, (where, entry) in places.items()
     }
-    metadata = {} if file.name.endswith(".json") else _header(file)[1]
     beside = read(path) if (path := file.with_name(SETTINGS)).is_file() else {}
     return Checkpoint(given, held, metadata, beside)
 

@@ -24,20 +24,23 @@ _APART: Final = frozenset(("name", "about", "dims", "init", "objectives", "claim
 
 def packed(state: Mapping[str, Tensor], spec: Spec) -> bytes:
     """A file of weights; its metadata have the spec, its digest, and the version of mmspec."""
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     metadata = {
         "format": "pt",
         "mmspec": __version__,
         "spec": dump(spec),
         "spec_sha256": digest(resolved(spec)),
     }
-    return safetensors.torch.save(tensors, metadata)
+    return safetensors.torch.save(_apart(state), metadata)
 
 
 def foreign(state: Mapping[str, Tensor]) -> bytes:
     """A file of weights by the names of transformers, which asks for its `format`."""
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-    return safetensors.torch.save(tensors, {"format": "pt"})
+    return safetensors.torch.save(_apart(state), {"format": "pt"})
+
+
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that share no memory, as the format wants them."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
 
 
 def digest(data: Mapping[str, Any]) -> str:

@@ -51,7 +51,8 @@ def truth(one: Asked, seen: Tensor, given: Filled) -> Exact:
 
 def run(subject: Subject, trial: Trial, one: Asked, given: Sequence[Tensor]) -> Results:
     """What the way of a trial gives; raises Vacuous where the package has no such way."""
-    if trial.way.name == "triton" and one.pattern[0] not in subject.package.files["kernels.py"]:
+    kernels = subject.package.files.get("kernels.py", "")
+    if trial.way.name == "triton" and one.pattern[0] not in kernels:
         raise Vacuous
     found = attend(trial.way, subject, one, given)
     if found is None:
@@ -207,20 +208,20 @@ def _by_every_way(
     tiles, and none of 0. how: as of `trials`.
     """
 
-    def tries(law: Law, subject: Subject, asked: Search) -> Outcome:
+    def tries(law: Law, subject: Subject, given: Search) -> Outcome:
         tiled, told, tried = by_tiles(subject), list[str](), 0
         missing: list[tuple[str, str]] = []
         for way in WAYS:
-            why = way.absent()
             most = examples[way.name == "triton"] // (1 if tiled is subject else 2)
             if not most:
                 continue
+            why = way.absent()
             if why is not None:
                 missing.append((way.name, why))
                 continue
-            count = min(scaled(tiled, asked).examples, most)
+            count = min(scaled(tiled, given).examples, most)
             draw = trials(tiled, way, **how)
-            found = look(law, tiled, replace(asked, examples=count), draw, partial(check, tiled))
+            found = look(law, tiled, replace(given, examples=count), draw, partial(check, tiled))
             if found.status == "refuted":
                 return found
             if found.status == "held":
@@ -232,7 +233,7 @@ def _by_every_way(
         if not tried:
             found = not_checked(law.id, law.statement, f"no way was tried{untried}")
         else:
-            found = held(law.id, law.statement, tried, asked.seed, f"by {', '.join(told)}{untried}")
+            found = held(law.id, law.statement, tried, given.seed, f"by {', '.join(told)}{untried}")
         return replace(found, untested=tuple(missing))
 
     return tries
