@@ -136,6 +136,8 @@ def _result(built: Path, build: Path, started: bool) -> ctypes.CDLL | None:
             except OSError as error:
                 private.say(f"{built} cannot be written: {error.strerror or error}")
                 return _loaded(build / "done.so", sealed=False)
+        elif log is None and _taken(built, record):
+            pass
         elif log is not None or started:
             _remember(record, _reason(log))
         elif not built.exists():
@@ -145,6 +147,15 @@ def _result(built: Path, build: Path, started: bool) -> ctypes.CDLL | None:
         os.close(lock)
     _refuse(record)
     return _loaded(built)
+
+
+def _taken(built: Path, record: Path) -> bool:
+    """Whether another process kept what a compiler left before this one had the lock."""
+    try:
+        _refuse(record)
+    except RuntimeError:
+        return True
+    return _loaded(built) is not None
 
 
 def _remember(record: Path, reason: str) -> None:

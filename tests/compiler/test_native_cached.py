@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,6 +59,35 @@ def test_of_processes_at_once_one_compiles(
     assert [process.communicate(timeout=100)[0].strip() for process in both] == ["True", "True"]
     assert count(tmp_path) == 1 and len(files(tmp_path)) == 1
     assert again() is not None and count(tmp_path) == 1
+
+
+@compiles
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_another_process_kept_first_is_seen_under_the_lock(
+    fails: bool, tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends between a look at the folder and its lock, which makes the folder again."""
+    what = "echo 'an error' >&2; exit 1" if fails else COPY.format(code=code)
+    monkeypatch.setenv("CXX", str(compiler(tmp_path, what)))
+    lock, result = native_build._locked, native_build._result
+    others: list[Path] = []
+
+    def late(build: Path) -> int | None:
+        if native_build._RUNNING and not others:
+            native_build._RUNNING[0].wait()
+            others.append(build)
+            with suppress(RuntimeError):
+                result(build.with_suffix(".so"), build, False)
+            assert not build.exists()
+        return lock(build)
+
+    monkeypatch.setattr(native_build, "_locked", late)
+    found = again()
+    assert others and count(tmp_path) == 1
+    assert (found is None) is fails
+    assert [file.suffix for file in files(tmp_path)] == ([] if fails else [".so"])
+    records = [file.read_text() for file in (tmp_path / "cache").rglob("*.failed.json")]
+    assert len(records) == fails and all("an error" in record for record in records)
 
 
 FAILURES = {
