@@ -147,7 +147,7 @@ def fuse(node: ir.Fuse, lines: Lines) -> None:
     if not node.kept:
         lines.counts |= {s.name: str(s.tokens.max) for s in node.out.segments}
         lines.valids[node.out.name] = "None"
-    elif node.fusion.keeps == "first":
+    elif node.fusion.gives == "first":
         lines.valids[node.out.name] = lines.valids[node.kept[0].name]
     else:
         lines.write(f"{valid} = join_valid({parts}, {valids})")

@@ -21,6 +21,7 @@
     groups     = Group(heads, masks)*                       -- heads that share masks, in order
     masks      = (query, key, mask)*                        -- a pair not listed sees nothing
     fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
+               | SigmoidGated | WeightedSum | Bilinear
     halting    = Ponder | Exit | None
     step       = LinearStep | NormStep | BatchNormStep | ActivationStep | ConvolutionStep
                | PoolingStep

@@ -47,6 +47,11 @@ class Kind:
     """None: each token has to read what is pooled again."""
 
     @property
+    def gives(self) -> Keeps:
+        """Whose tokens it gives, by its numbers."""
+        return self.keeps
+
+    @property
     def attentions(self) -> tuple[Attention, ...]:
         """Its sites of attention, in order."""
         return ()
@@ -152,7 +157,55 @@ class Transformer(Kind):
         return self.block.attentions * self.depth
 
 
-Fusion = Concat | Gated | Latents | CrossAttention | Film | Transformer
+@dataclass(frozen=True, slots=True)
+class Blend(Kind):
+    """One vector a source: the means of all; else the others' means, beside the first's tokens."""
+
+    keeps = "none"
+
+    pooled: bool
+
+    @property
+    def gives(self) -> Keeps:
+        """A token of its own, of means alone."""
+        return "none" if self.pooled else "first"
+
+    def readings(self, node: Fuse) -> Iterator[Reading]:
+        """The means."""
+        yield Pool(
+            f"the {self.name} fusion of stream `{node.stream}` pools {{key}}",
+            node.sources if self.pooled else node.others,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SigmoidGated(Blend):
+    """The sum of sources, each times a gate of its own features."""
+
+    name = "sigmoid-gated"
+    part = "SigmoidGatedFusion"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSum(Blend):
+    """The sum of sources, weighed by a softmax over them."""
+
+    name = "weighted-sum"
+    part = "WeightedSumFusion"
+
+
+@dataclass(frozen=True, slots=True)
+class Bilinear(Blend):
+    """The product of sources in a narrow space."""
+
+    name = "bilinear"
+    part = "BilinearFusion"
+
+    rank: int
+
+
+Blended = SigmoidGated | WeightedSum | Bilinear
+Fusion = Concat | Gated | Latents | CrossAttention | Film | Transformer | Blended
 
 
 def named(name: str) -> Fusion:
@@ -175,7 +228,7 @@ class Fuse:
     @property
     def kept(self) -> tuple[Value, ...]:
         """The sources whose tokens it gives."""
-        return {"all": self.sources, "first": self.sources[:1], "none": ()}[self.fusion.keeps]
+        return {"all": self.sources, "first": self.sources[:1], "none": ()}[self.fusion.gives]
 
     @property
     def others(self) -> tuple[Value, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmspec.compiler import ir
-from mmspec.compiler.ir.fusion import named
+from mmspec.compiler.ir.fusion import Bilinear, SigmoidGated, WeightedSum, named
 from mmspec.compiler.lower import attention
 from mmspec.compiler.lower.context import Context
 from mmspec.compiler.relations.meaning.geometry import line
@@ -21,10 +21,12 @@ def lower(context: Context, stream: str, sources: Values) -> ir.Value:
     if isinstance(spec.source, schema.Concat) and len(sources) == 1:
         return sources[0]
     fusion = _fusion(stream, spec, sources)
-    kept = {"all": sources, "first": sources[:1], "none": ()}[fusion.keeps]
+    kept = {"all": sources, "first": sources[:1], "none": ()}[fusion.gives]
     segments = tuple(segment for value in kept for segment in value.segments)
     if isinstance(fusion, ir.Latents):
         segments = fusion.attention.queries
+    elif not kept:
+        segments = _own(stream, 1)
     return context.add(
         ir.Fuse(
             module=f"{stream}_fusion" if fusion.part else None,
@@ -42,8 +44,8 @@ def _fusion(stream: str, spec: Stream, sources: Values) -> ir.Fusion:
     every = tuple(segment for value in sources for segment in value.segments)
     match spec.source:
         case schema.Latents(queries=count, heads=heads):
-            read = (ir.Segment(stream, ir.Tokens(None, count), line(count), None, False, False),)
-            site = _read(stream, spec.width, heads or spec.heads, (read, every))
+            sides = _own(stream, count), every
+            site = _read(stream, spec.width, heads or spec.heads, sides)
             return ir.Latents(site, count)
         case schema.CrossAttention(attention=given, heads=heads):
             own = sources[0].segments
@@ -55,8 +57,19 @@ def _fusion(stream: str, spec: Stream, sources: Values) -> ir.Fusion:
         case schema.Transformer(depth=depth, heads=heads):
             block = _block(stream, spec.width, heads or spec.heads, every)
             return ir.Transformer(block, depth)
+        case schema.SigmoidGated(pool=pool):
+            return SigmoidGated(pool == "all")
+        case schema.WeightedSum(pool=pool):
+            return WeightedSum(pool == "all")
+        case schema.Bilinear(pool=pool, rank=rank):
+            return Bilinear(pool == "all", rank)
         case other:
             return named(other.fusion)
+
+
+def _own(stream: str, count: int) -> Segments:
+    """So many tokens of the fusion's own."""
+    return (ir.Segment(stream, ir.Tokens(None, count), line(count), None, False, False),)
 
 
 def _site(

@@ -13,6 +13,14 @@ from mmspec.compiler.parts.routing import Routing
 from mmspec.compiler.parts.stream import Block, join_valid, mean_pool
 
 
+def has_tokens(x_btd: Tensor, valid_bt: Tensor | None) -> Tensor:
+    """Which samples have a token: bool [B]."""
+    if valid_bt is None:
+        there = x_btd.shape[1] > 0
+        return torch.full((x_btd.shape[0],), there, dtype=torch.bool, device=x_btd.device)
+    return valid_bt.any(dim=1)
+
+
 class GatedFusion(nn.Module):
     """Scale each source by a softmax gate over the sources present (after Arevalo et al. 2017)."""
 
@@ -28,12 +36,7 @@ class GatedFusion(nn.Module):
         pooled = [mean_pool(x_btd, valid) for x_btd, valid in zip(parts, valids, strict=True)]
         score_bf: Tensor = self.gate(torch.cat(pooled, dim=-1))
         score_bnd = torch.unflatten(score_bf, -1, (self.sources, -1))
-        present = [
-            score_bnd.new_full((score_bnd.shape[0],), x_btd.shape[1] > 0, dtype=torch.bool)
-            if valid is None
-            else valid.any(dim=1)
-            for x_btd, valid in zip(parts, valids, strict=True)
-        ]
+        present = [has_tokens(x_btd, valid) for x_btd, valid in zip(parts, valids, strict=True)]
         absent_bn1 = ~torch.stack(present, dim=1)[..., None]
         lowest = torch.finfo(score_bnd.dtype).min
         gate_bnd = score_bnd.masked_fill(absent_bn1, lowest).softmax(dim=1)
@@ -133,3 +136,73 @@ class TransformerFusion(nn.Module):
         for block in self.blocks:
             x_btd = block(x_btd, mask, turn, (), valid_bt, counts, routing, (), x_btd, ())
         return x_btd
+
+
+class SigmoidGatedFusion(nn.Module):
+    """The sum of sources, each times a sigmoid of its own features."""
+
+    def __init__(self, sources: int, width: int, pooled: bool) -> None:
+        super().__init__()
+        self.pooled = pooled
+        self.gates = nn.ModuleList([nn.Linear(width, width) for _ in range(sources)])
+
+    def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
+        """[B, 1, D] of means alone, else the tokens of the first source."""
+        read = [mean_pool(*each)[:, None] for each in zip(parts, valids, strict=True)]
+        if not self.pooled:
+            read[0] = parts[0]
+        y_btd = torch.zeros_like(read[0])
+        for gate, x_btd in zip(self.gates, read, strict=True):
+            y_btd = y_btd + torch.sigmoid(gate(x_btd)) * x_btd
+        return y_btd
+
+
+class WeightedSumFusion(nn.Module):
+    """The sum of sources, weighed by a softmax of their scores over those present."""
+
+    def __init__(self, width: int, pooled: bool) -> None:
+        super().__init__()
+        self.pooled = pooled
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
+        """[B, 1, D] of means alone, else the tokens of the first source."""
+        read = [mean_pool(*each)[:, None] for each in zip(parts, valids, strict=True)]
+        if not self.pooled:
+            read[0] = parts[0]
+        present = [has_tokens(*each) for each in zip(parts, valids, strict=True)]
+        score_btn = torch.cat(torch.broadcast_tensors(*[self.score(x) for x in read]), dim=-1)
+        absent_b1n = ~torch.stack(present, dim=1)[:, None]
+        lowest = torch.finfo(score_btn.dtype).min
+        weight_btn = score_btn.masked_fill(absent_b1n, lowest).softmax(dim=-1)
+        weight_btn = weight_btn.masked_fill(absent_b1n, 0.0)
+        y_btd = torch.zeros_like(read[0])
+        for weight_bt1, x_btd in zip(torch.split(weight_btn, 1, dim=-1), read, strict=True):
+            y_btd = y_btd + weight_bt1 * x_btd
+        return y_btd
+
+
+class BilinearFusion(nn.Module):
+    """The product of sources in {rank} features, mapped back (after Kim et al. 2017)."""
+
+    def __init__(self, sources: int, width: int, rank: int, pooled: bool) -> None:
+        super().__init__()
+        self.pooled = pooled
+        self.factors = nn.ModuleList([nn.Linear(width, rank) for _ in range(sources)])
+        self.output = nn.Linear(rank, width, bias=False)
+
+    def forward(self, parts: tuple[Tensor, ...], valids: tuple[Tensor | None, ...]) -> Tensor:
+        """[B, 1, D] of means alone, else the tokens of the first source."""
+        read = [mean_pool(*each)[:, None] for each in zip(parts, valids, strict=True)]
+        if not self.pooled:
+            read[0] = parts[0]
+        present_nb = torch.stack([has_tokens(*each) for each in zip(parts, valids, strict=True)])
+        factors = [
+            factor(x_btd).masked_fill(~there_b[:, None, None], 1.0)
+            for factor, x_btd, there_b in zip(self.factors, read, present_nb, strict=True)
+        ]
+        product_btr = factors[0]
+        for factor_btr in factors[1:]:
+            product_btr = product_btr * factor_btr
+        y_btd: Tensor = self.output(product_btr)
+        return y_btd.masked_fill(~present_nb.any(dim=0)[:, None, None], 0.0)

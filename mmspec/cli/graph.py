@@ -126,7 +126,7 @@ def fusion_lines(stream: Stream) -> tuple[str, ...]:
     """What is special about a fusion."""
     item = stream.source
     said = [f"{item.own_tokens} queries"] if item.own_tokens else []
-    if item.keeps == "first":
+    if item.gives == "first":
         said.append(f"{item.of[0]} reads {', '.join(item.of[1:])}")
     if item.context is not None:
         said += attention_lines(item.context)

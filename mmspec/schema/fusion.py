@@ -38,6 +38,16 @@ class Fusing(Model):
     """By stream of these, the steps that its tokens go through first, to the width that is read."""
 
     @property
+    def gives(self) -> Keeps:
+        """Whose tokens it gives, as it is written."""
+        return self.keeps
+
+    @property
+    def reads(self) -> Pools:
+        """Which sources every token that it gives reads all of, as it is written."""
+        return self.pools
+
+    @property
     def own_tokens(self) -> int:
         """How many tokens of its own it gives."""
         return 0
@@ -61,11 +71,11 @@ class Fusing(Model):
 
     def kept(self, sources: tuple[T, ...]) -> tuple[T, ...]:
         """Those of its sources whose tokens it gives."""
-        return {"all": sources, "first": sources[:1], "none": ()}[self.keeps]
+        return {"all": sources, "first": sources[:1], "none": ()}[self.gives]
 
     def pooled(self, sources: tuple[T, ...]) -> tuple[T, ...]:
         """Those of its sources that every token which it gives reads all of."""
-        return {"none": (), "all": sources, "others": sources[1:]}[self.pools]
+        return {"none": (), "all": sources, "others": sources[1:]}[self.reads]
 
     @classmethod
     def fewest(cls) -> int:
@@ -160,6 +170,53 @@ class Transformer(Fusing):
         return self.depth
 
 
+class Blending(Fusing):
+    """Keys of a fusion of one vector h a source: the mean of its tokens, 0 where it has none."""
+
+    keeps = "none"
+    pools = "all"
+
+    of: tuple[Name, ...] = Field(min_length=2)
+    """What is fused, in order."""
+    pool: Literal["all", "others"] = "all"
+    """`all`: one token, of all means; `others`: each token of the first, and the others' means."""
+
+    @property
+    def gives(self) -> Keeps:
+        """The first source's tokens, where they are not pooled."""
+        return "none" if self.pool == "all" else "first"
+
+    @property
+    def reads(self) -> Pools:
+        """As it says."""
+        return self.pool
+
+    @property
+    def own_tokens(self) -> int:
+        """The one of all means."""
+        return 1 if self.pool == "all" else 0
+
+
+class SigmoidGated(Blending):
+    """The sum of sources, each times a sigmoid of its own features."""
+
+    fusion: Literal["sigmoid-gated"]
+
+
+class WeightedSum(Blending):
+    """The sum of sources, weighed by a softmax of their scores over those that are there."""
+
+    fusion: Literal["weighted-sum"]
+
+
+class Bilinear(Blending):
+    """A map of the product of sources in a narrow space (low-rank bilinear, Kim et al. 2017)."""
+
+    fusion: Literal["bilinear"]
+    rank: Size
+    """How many features of each source are multiplied."""
+
+
 def _refuse_several(text: str) -> None:
     """Raise Refused for several sources in one text: `gated(image, text)`, `image, text`."""
     called = _CALLED.fullmatch(text.strip())
@@ -194,12 +251,17 @@ def _as_fusion(value: Any) -> Any:
 
 KINDS: dict[str, type[Fusing]] = {
     get_args(kind.model_fields["fusion"].annotation)[0]: kind
-    for kind in (Concat, Gated, Latents, CrossAttention, Film, Transformer)
+    for kind in (
+        *(Concat, Gated, Latents, CrossAttention, Film, Transformer),
+        *(SigmoidGated, WeightedSum, Bilinear),
+    )
 }
 """Every fusion by its name."""
 
+_Blended = SigmoidGated | WeightedSum | Bilinear
 _Mapping = Annotated[
-    Concat | Gated | Latents | CrossAttention | Film | Transformer, Field(discriminator="fusion")
+    Concat | Gated | Latents | CrossAttention | Film | Transformer | _Blended,
+    Field(discriminator="fusion"),
 ]
 _Written = Name | Annotated[tuple[Name, ...], Field(min_length=1)] | Concat | _Mapping
 Fusion = Annotated[

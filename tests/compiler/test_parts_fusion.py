@@ -11,10 +11,13 @@ from torch import Tensor
 from mmspec.compiler.parts.attention import visible, visible_keys
 from mmspec.compiler.parts.fusion import (
     AttentionFusion,
+    BilinearFusion,
     CrossAttentionFusion,
     FilmFusion,
     GatedFusion,
+    SigmoidGatedFusion,
     TransformerFusion,
+    WeightedSumFusion,
 )
 from mmspec.compiler.parts.routing import Routing
 
@@ -201,3 +204,88 @@ def test_film_of_nothing_is_the_first_source() -> None:
     empty = torch.zeros(B, 0, D, dtype=torch.float64)
     assert torch.equal(part(x, empty, None), x)
     assert torch.equal(part(x, normal(B, 2, D), valid_until([0] * B, 2)), x)
+
+
+Blending = SigmoidGatedFusion | WeightedSumFusion | BilinearFusion
+
+
+def blending(kind: str, pooled: bool, count: int = 3) -> Blending:
+    """A fusion of so many sources by one vector each."""
+    if kind == "gates":
+        return filled(SigmoidGatedFusion(count, D, pooled))
+    if kind == "weights":
+        return filled(WeightedSumFusion(D, pooled))
+    return filled(BilinearFusion(count, D, 5, pooled))
+
+
+def blended(part: Blending, read: dict[int, naive.Vector]) -> naive.Vector:
+    """What is made of one vector of each source that is there."""
+    w = weights(part)
+    if not read:
+        return [naive.zero() for _ in range(D)]
+    if isinstance(part, SigmoidGatedFusion):
+        gates = {m: naive.linear(w, f"gates.{m}", h) for m, h in read.items()}
+        terms = {
+            m: [x / (1 + (-g).exp()) for x, g in zip(read[m], gates[m], strict=True)] for m in read
+        }
+        return [sum((term[i] for term in terms.values()), naive.zero()) for i in range(D)]
+    if isinstance(part, WeightedSumFusion):
+        shares = naive.softmax([naive.linear(w, "score", h)[0] for h in read.values()])
+        terms = {m: [a * x for x in h] for a, (m, h) in zip(shares, read.items(), strict=True)}
+        return [sum((term[i] for term in terms.values()), naive.zero()) for i in range(D)]
+    product = [naive.zero() + 1 for _ in range(5)]
+    for m, h in read.items():
+        factor = naive.linear(w, f"factors.{m}", h)
+        product = [a * b for a, b in zip(product, factor, strict=True)]
+    return naive.linear(w, "output", product)
+
+
+def read_of(parts: tuple[Tensor, ...], b: int, counts: list[int]) -> dict[int, naive.Vector]:
+    """The means of a sample's sources that have tokens, by their places."""
+    return {
+        m: naive.mean(naive.vectors(x[b, :count]), [True] * count, D)
+        for m, (x, count) in enumerate(zip(parts, counts, strict=True))
+        if count
+    }
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("kind", ["gates", "weights", "product"])
+def test_one_vector_of_each_source_that_is_there(kind: str, pooled: bool) -> None:
+    part, parts = blending(kind, pooled), sources()
+    out = part(parts, valids())
+    assert out.shape == (B, 1 if pooled else SIZES[0], D)
+    for b in range(B):
+        counts = [lengths[b] for lengths in LENGTHS]
+        read = read_of(parts, b, counts)
+        rows = [None] if pooled else naive.vectors(parts[0][b, : counts[0]])
+        for t, row in enumerate(rows):
+            own = read if row is None else {**read, 0: row}
+            expected = torch.stack(blended(part, own))
+            if not own:
+                assert torch.equal(out[b, t], expected)
+                continue
+            same_gradients(out[b, t], expected, [*parts, *part.parameters()])
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("kind", ["gates", "weights", "product"])
+@pytest.mark.parametrize("told", [True, False])
+def test_without_a_source_it_is_the_fusion_of_the_others(
+    kind: str, pooled: bool, told: bool
+) -> None:
+    """Its output is the smaller model's to the bit, and what made the source gets exactly 0."""
+    part, smaller, parts = blending(kind, pooled), blending(kind, pooled, 2), sources()
+    kept = {name.replace(".2.", ".1."): x for name, x in part.state_dict().items()}
+    smaller.load_state_dict({name: kept[name] for name in smaller.state_dict()})
+    with torch.no_grad():
+        for name, x in smaller.named_parameters():
+            x.copy_(dict(part.named_parameters())[name.replace(".1.", ".2.")])
+    gone = parts[1] if told else parts[1][:, :0]
+    absent = valid_until([0] * B, SIZES[1]) if told else None
+    given = (None, absent, None)
+    out = part((parts[0], gone, parts[2]), given)
+    assert torch.equal(out, smaller((parts[0], parts[2]), (None, None)))
+    own = [x for name, x in part.named_parameters() if ".1." in name]
+    found = torch.autograd.grad(out.sum(), [gone, *own], allow_unused=True)
+    assert all(x is None or not x.any() for x in found)

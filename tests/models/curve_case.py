@@ -43,6 +43,7 @@ class Case:
 
 CASES: Final = {
     "bands": Case(24),
+    "blended": Case(24),
     "alibi": Case(24),
     "relative": Case(24, (("offsets(15)", "offsets(3)"), ("buckets(16, 64)", "buckets(8, 9)"))),
     "act": Case(edits=(("weight: 0.01", "weight: 0.01, threshold: 0.73"),)),

@@ -54,6 +54,7 @@ def features(spec: Spec) -> set[str]:
     found |= {"marked" for h in spec.heads.values() if any(mark(p) is not None for p in h.pools)}
     for stream in spec.streams.values():
         found |= {"path of a source"} if stream.source.through else set()
+        found |= {f"pool {getattr(stream.source, 'pool', 'none')}"}
         found |= {stream.source.fusion, stream.feed_forward.kind, stream.feed_forward.activation}
         found |= {stream.norm.kind, stream.norm.placement}
         found |= {"offset"} if getattr(stream.norm, "offset", None) else set()
@@ -100,6 +101,7 @@ EXPECTED = (
         "learned",
         "gate",
         "film",
+        *("sigmoid-gated", "weighted-sum", "bilinear", "pool others"),
         *("alibi", "buckets", "offsets", "common numbers", "turned otherwise"),
         "scaled tokens",
         *("path of a source", "masked", "biased logits", "path of logits"),

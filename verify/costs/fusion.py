@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mmspec.compiler import ir
-from mmspec.compiler.ir.fusion import Film
+from mmspec.compiler.ir.fusion import Bilinear, Blend, Film, SigmoidGated
 from mmspec.verify.costs import attention, stream
 from mmspec.verify.costs.part import Cost, Part, Sizes, keeps, linear, weights
 from mmspec.verify.costs.polynomial import BATCH, total
@@ -26,6 +26,8 @@ def costs(sizes: Sizes, node: ir.Fuse) -> Iterator[Part]:
             yield _whole(node, attention.cross(sizes, node, site))
         case Film():
             yield _whole(node, _film(sizes, node))
+        case Blend() as fusion:
+            yield _whole(node, _blended(sizes, node, fusion))
         case ir.Transformer(block=block, depth=depth):
             yield _whole(node, weights(len(node.sources) * node.out.width))
             joined = replace(node.out, name=f"{node.out.name}.marked")
@@ -45,6 +47,29 @@ def _gated(sizes: Sizes, node: ir.Fuse) -> Cost:
     width = node.out.width * len(node.sources)
     gates = keeps(2 * BATCH * width)
     return linear(BATCH, width, width, bias=True) + gates + _kept(sizes, node.sources)
+
+
+def _blended(sizes: Sizes, node: ir.Fuse, fusion: Blend) -> Cost:
+    """Of one vector a source, or of each token of the first and of one of the others."""
+    first = None if fusion.pooled else node.sources[0]
+    rows = [BATCH for _ in node.sources]
+    rows[0] = BATCH if first is None else sizes.rows(first)
+    width, longest = node.out.width, rows[0]
+    match fusion:
+        case SigmoidGated():
+            cost = sum((linear(each, width, width, bias=True) for each in rows), Cost())
+            cost += keeps(total(each * width for each in rows))
+        case Bilinear(rank=rank):
+            cost = sum((linear(each, width, rank, bias=True) for each in rows), Cost())
+            cost += linear(longest, rank, width, bias=False)
+            cost += keeps(total(each * rank for each in rows) + longest * rank * (len(rows) - 2))
+        case _:
+            cost = sum((linear(each, width, 1, bias=False) for each in rows), Cost())
+            cost = replace(cost, parameters=width, active=width)
+            cost += keeps(longest * 2 * len(rows))
+    if first is None:
+        return cost
+    return cost + keeps(sizes.keep(first) - longest * width)
 
 
 def _film(sizes: Sizes, node: ir.Fuse) -> Cost:

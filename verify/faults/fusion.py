@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mmspec.compiler import ir
 from mmspec.verify.faults.fault import Fault, nodes, plan, source
-from mmspec.verify.faults.specs import CROSSED, FILMED, JOINED, TOWERS
+from mmspec.verify.faults.specs import BLENDED, CROSSED, FILMED, JOINED, TOWERS
 
 
 def _other_heads(node: ir.Node) -> ir.Node:
@@ -198,6 +198,57 @@ FAULTS: tuple[Fault, ...] = (
                 "mean_pool(torch.cat((x_btd, context_btd), dim=1), None)",
             )
         ),
+    ),
+    Fault(
+        "gates-without-sigmoid",
+        "a source is times its gate's score and not times a sigmoid of it",
+        BLENDED,
+        ("P59", "R1"),
+        source((r"torch\.sigmoid\(gate\(x_btd\)\)", "gate(x_btd)")),
+    ),
+    Fault(
+        "gates-of-the-mean",
+        "tokens of the first source are replaced by their mean where they stay",
+        BLENDED,
+        ("P59", "R1"),
+        source((r"read\[0\] = parts\[0\]\n", "read[0] = read[0] + 0 * parts[0]\n")),
+    ),
+    Fault(
+        "weights-over-batch",
+        "weights of sources are a softmax over the batch",
+        BLENDED,
+        ("P14", "P59"),
+        source(
+            (r"masked_fill\(absent_b1n, lowest\)\.softmax\(dim=-1\)", "softmax(dim=0)"),
+        ),
+    ),
+    Fault(
+        "weight-of-the-absent",
+        "a source without tokens has a share of the weights",
+        BLENDED,
+        ("P59", "R1"),
+        source((r"\.masked_fill\(absent_b1n, lowest\)\.softmax", ".softmax")),
+    ),
+    Fault(
+        "product-with-the-absent",
+        "in a product a source without tokens is the bias of its factor and not 1",
+        BLENDED,
+        ("P59", "R1"),
+        source((r"\.masked_fill\(~there_b\[:, None, None\], 1\.0\)", "")),
+    ),
+    Fault(
+        "product-is-a-sum",
+        "factors of sources are added and not multiplied",
+        BLENDED,
+        ("P59", "R1"),
+        source((r"product_btr \* factor_btr", "product_btr + factor_btr")),
+    ),
+    Fault(
+        "product-of-nothing",
+        "in a sample without any source the product is a map of ones and not 0",
+        BLENDED,
+        ("P59", "R1"),
+        source((r"y_btd\.masked_fill\(~present_nb\.any.*, 0\.0\)", "y_btd")),
     ),
     Fault(
         "mark-of-the-first-source",

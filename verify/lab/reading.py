@@ -35,6 +35,9 @@ def fusion(data: Data, stream: str) -> str:
 
 def keeps(data: Data, stream: str) -> str:
     """Whose tokens the fusion of a stream gives: those of all its sources, the first, or none."""
+    source = data["streams"][stream]["from"]
+    if isinstance(source, dict) and source.get("pool") == "others":
+        return "first"
     return KINDS[fusion(data, stream)].keeps
 
 

@@ -18,6 +18,7 @@ from mmspec.verify.reference.arithmetic import (
     Weights,
     linear,
     linear_shapes,
+    sigmoid,
     softmax,
 )
 from mmspec.verify.reference.places import Layout
@@ -53,6 +54,8 @@ def fuse(name: str, stream: Stream, w: Weights, sources: list[Sequence]) -> Fuse
             return _cross(fusion, w, sources, heads), {}
         case kinds.Film():
             return _film(w, sources), {}
+        case kinds.SigmoidGated() | kinds.WeightedSum() | kinds.Bilinear():
+            return _blended(name, fusion, w, sources), {}
         case kinds.Transformer():
             return _transformer(fusion, stream, w, sources), {}
 
@@ -114,6 +117,34 @@ def _film(w: Weights, sources: list[Sequence]) -> Sequence:
     return with_tokens(sources[0], x * (1 + scale) + shift)
 
 
+Blending = kinds.SigmoidGated | kinds.WeightedSum | kinds.Bilinear
+
+
+def _blended(name: str, fusion: Blending, w: Weights, sources: list[Sequence]) -> Sequence:
+    """A vector of all means, or for each token of the first source one of it and other means."""
+    tokens = [joined(source) for source in sources]
+    means = {m: mean_or_zero(x) for m, x in enumerate(tokens) if len(x)}
+    if fusion.pool == "all":
+        made = _blend(fusion, w, means) if means else torch.zeros_like(mean_or_zero(tokens[0]))
+        return (Run(name, made[None], Layout(1)),)
+    rows = [_blend(fusion, w, {**means, 0: row}) for row in tokens[0]]
+    return with_tokens(sources[0], torch.stack(rows) if rows else tokens[0])
+
+
+def _blend(fusion: Blending, w: Weights, read: dict[int, Tensor]) -> Tensor:
+    """Of a vector [D] of each source that is there, by its place."""
+    match fusion:
+        case kinds.SigmoidGated():
+            gates = {m: sigmoid(linear(h, w.at(f"gates.{m}"))) for m, h in read.items()}
+            return torch.stack([gates[m] * h for m, h in read.items()]).sum(0)
+        case kinds.WeightedSum():
+            scores = torch.cat([linear(h, w.at("score"), bias=False) for h in read.values()])
+            return softmax(scores) @ torch.stack([*read.values()])
+        case kinds.Bilinear():
+            factors = [linear(h, w.at(f"factors.{m}")) for m, h in read.items()]
+            return linear(torch.stack(factors).prod(0), w.at("output"), bias=False)
+
+
 def _layer(width: int, heads: int) -> Layer:
     """The block of a transformer fusion."""
     return Layer(width, heads, heads, width // heads, Mlp(), LayerNorm(eps=EPS), True, None)
@@ -149,6 +180,13 @@ def shapes(stream: Stream) -> Shapes:
             return _context_shapes(width)
         case kinds.Film():
             return linear_shapes("modulation", width, 2 * width)
+        case kinds.SigmoidGated():
+            return _of_each("gates", count, width, width)
+        case kinds.WeightedSum():
+            return linear_shapes("score", width, 1, bias=False)
+        case kinds.Bilinear(rank=rank):
+            mixed = linear_shapes("output", rank, width, bias=False)
+            return _of_each("factors", count, width, rank) | mixed
         case kinds.Transformer(depth=depth, heads=heads):
             inner = block_shapes(usual(_layer(width, heads or stream.heads)), ())
             blocks = (
@@ -158,6 +196,13 @@ def shapes(stream: Stream) -> Shapes:
             for block_ in blocks:
                 found |= block_
             return found
+
+
+def _of_each(name: str, count: int, inputs: int, outputs: int) -> Shapes:
+    found: Shapes = {}
+    for m in range(count):
+        found |= linear_shapes(f"{name}.{m}", inputs, outputs)
+    return found
 
 
 def _context_shapes(width: int) -> Shapes:

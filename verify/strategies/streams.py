@@ -43,7 +43,7 @@ def fits(fusion: str, sources: list[Node]) -> bool:
     """Whether a fusion may hold these sources: each segment once."""
     kind = KINDS[fusion]
     if kind.keeps == "none":
-        return True
+        return len(sources) >= kind.fewest()
     parts = (sources[:1], sources[1:]) if kind.keeps == "first" else (sources,)
     names = ([name for source in part for name in source.segments] for part in parts)
     return len(sources) >= kind.fewest() and all(map(_once, names))
@@ -65,12 +65,16 @@ def stream(
     fusion = draw(st.sampled_from([kind for kind in kinds if fits(kind, sources)]))
     sizes = draw(_sizes(lcm(*(source.divisor for source in sources)), _rotary(sources)))
     held = tuple(one for source in sources for one in source.held)
-    if KINDS[fusion].keeps == "none":
+    keeps, own = KINDS[fusion].keeps, {}
+    if "pool" in KINDS[fusion].model_fields and draw(st.booleans()):
+        keeps, own = "first", {"pool": "others"}
+    if keeps == "none":
         held = (masks.Held(name, f"latents of {name}"),)
-    elif KINDS[fusion].keeps == "first":
+    elif keeps == "first":
         held = sources[0].held
     segments = frozenset(one.name for one in held)
-    body: dict[str, Any] = {"from": draw(_source(fusion, sources, sizes)), **sizes}
+    read = draw(_source(fusion, sources, sizes))
+    body: dict[str, Any] = {"from": read | own if own else read, **sizes}
     mostly = any(one.unit == "tokens" for one in held)
     if draw(st.sampled_from([True, False, mostly, mostly])):
         heads = sizes["heads"], sizes.get("kv_heads", sizes["heads"])
@@ -84,7 +88,7 @@ def stream(
         body["block"] = draw(blocks.block(body, held, others))
     if any("." in one.name for one in held):
         body = _unsplit(body)
-    if KINDS[fusion].keeps == "none":
+    if keeps == "none":
         return body, Node(name, held, True, latents=segments)
     rotary = _rotary(sources) & segments
     if rotary and draw(st.sampled_from([False, False, True])):
@@ -163,6 +167,8 @@ def _source(draw: st.DrawFn, fusion: str, sources: list[Node], sizes: dict[str, 
     body: dict[str, Any] = {"fusion": fusion, "of": names}
     body |= {"through": through} if through else {}
     keys = KINDS[fusion].model_fields
+    if "rank" in keys:
+        body["rank"] = draw(st.integers(1, 4))
     if "heads" not in keys:
         return body
     width, heads = sizes["width"], sizes["heads"]
