@@ -15,11 +15,14 @@ from mmspec.verify.costs import parameters
 
 FOLDER = Path(__file__).parents[1] / "specs" / "published"
 COUNTS = {
+    "ast_base": 86_594_063,
+    "bark_coarse": 104_319_744,
     "bart_base": 139_420_416,
     "bert_base": 109_483_778,
     "bert_pretraining": 110_106_428,
     "blip_base": 223_971_644,
     "bloom_560m": 559_214_592,
+    "chinese_clip": 188_262_913,
     "clip_vit_b32": 151_277_313,
     "deit_base": 86_569_192,
     "falcon_7b": 6_921_720_704,
@@ -33,6 +36,7 @@ COUNTS = {
     "mpt_7b": 6_649_286_656,
     "olmo2_1b": 1_484_916_736,
     "opt_125m": 125_239_296,
+    "pix2struct_base": 282_285_696,
     "pythia_160m": 162_322_944,
     "qwen2_05b": 494_032_768,
     "qwen3_06b": 596_049_920,
@@ -40,8 +44,10 @@ COUNTS = {
     "starcoder2_3b": 3_030_371_328,
     "t5_small": 60_506_624,
     "videomae_base": 86_534_800,
+    "visual_bert": 110_665_730,
     "vit_base": 86_567_656,
     "vivit_base": 88_954_000,
+    "vit_msn": 86_567_656,
     "whisper_tiny": 37_760_640,
     "whisper_classifier": 8_307_458,
 }

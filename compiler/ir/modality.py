@@ -13,7 +13,7 @@ from types import EllipsisType
 from typing import ClassVar
 
 from mmspec.compiler.ir.ngrams import Ngrams
-from mmspec.compiler.ir.path import Path, first_module, reads, reads_line
+from mmspec.compiler.ir.path import Path, first_module, grids, reads, reads_line
 from mmspec.compiler.ir.sum import Added, Sum
 from mmspec.compiler.ir.tokens import Segment, Tokens, Value
 from mmspec.diagnostics import Span
@@ -202,9 +202,13 @@ class Patches(Numbers):
         return self.channels * self.patch**2
 
     def pixels(self, place: int) -> tuple[slice, slice]:
-        """Rows and columns of pixels of a patch of a frame."""
-        at = (self.patch * index for index in divmod(place, self.grid[1]))
-        row, column = (slice(start, start + self.patch) for start in at)
+        """Rows and columns of pixels of a patch of a frame; the last have the rest."""
+        row, column = (
+            slice(self.patch * index, length if index + 1 == count else self.patch * (index + 1))
+            for index, count, length in zip(
+                divmod(place, self.grid[1]), self.grid, self.sizes[1:], strict=True
+            )
+        )
         return row, column
 
 
@@ -217,6 +221,14 @@ class Picture(Patches):
     argument = "pixels_bchw"
 
     stem: Path = ()
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches, or of what a stem leaves."""
+        if not self.stem:
+            return self.height // self.patch, self.breadth // self.patch
+        *_, (_, rows, columns) = grids(self.stem, self.height, self.breadth)
+        return rows, columns
 
     @property
     def reads(self) -> Mask | None:

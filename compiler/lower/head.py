@@ -10,7 +10,7 @@ from mmspec.schema import head as schema
 from mmspec.schema.check import token_segment
 from mmspec.schema.check_tables import table_of
 from mmspec.schema.objective import Objective
-from mmspec.schema.pool import is_lead, mark
+from mmspec.schema.pool import is_mean, leads, mark
 
 
 def lower(context: Context, name: str) -> ir.Head:
@@ -67,9 +67,9 @@ def _path(
 def _pool(value: ir.Value, pool: str) -> tuple[str, ir.Taken]:
     """How tokens of a stream become one, and which."""
     led = [segment for segment in value.segments if segment.leads]
-    if is_lead(pool):
-        named = (s.name for s in led if s.said.partition(".")[2] == pool)
-        return "first", ir.Taken(tuple(named))
+    if read := leads(pool):
+        named = (s.name for s in led if s.said.partition(".")[2] in read)
+        return "mean" if is_mean(pool) else "first", ir.Taken(tuple(named))
     own = tuple(s.name for s in value.segments if s.leads is None) if led else ()
     found = mark(pool)
     return pool if found is None else "first", ir.Taken(own, found)

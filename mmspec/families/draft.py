@@ -56,12 +56,16 @@ def _noted(text: str, source: str) -> str:
 
 
 def tokens(
-    s: Settings, length: str = "max_position_embeddings", longest: int = 2048, **more: str
+    s: Settings,
+    length: str = "max_position_embeddings",
+    longest: int = 2048,
+    vocab: str = "vocab_size",
+    **more: str,
 ) -> list[Key]:
-    """A modality of tokens; more: its other keys."""
+    """A modality of tokens; length, vocab: what settings call these; more: its other keys."""
     return [
         Key("kind", "tokens"),
-        Key("vocab", str(s.size("vocab_size")), "vocab_size"),
+        Key("vocab", str(s.size(vocab)), vocab),
         Key("length", f"{{max: {s.size(length, longest)}}}", length),
         *(Key(key, value) for key, value in more.items()),
     ]

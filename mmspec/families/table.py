@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mmspec.families import (
+    bark,
     bert,
     blip,
     clip,
@@ -16,9 +17,12 @@ from mmspec.families import (
     llama,
     olmo2,
     opt,
+    pix2struct,
     seq2seq,
+    spectrogram,
     starcoder2,
     videomae,
+    visual_bert,
     vit,
     whisper,
 )
@@ -34,12 +38,16 @@ _FILES: Final[tuple[Any, ...]] = (
     fused,
     bert,
     vit,
+    spectrogram,
     videomae,
     clip,
     blip,
     git,
     seq2seq,
     whisper,
+    bark,
+    visual_bert,
+    pix2struct,
 )
 FAMILIES: Final[dict[str, Family]] = {
     family.type: family for file in _FILES for family in file.FAMILIES

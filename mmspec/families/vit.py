@@ -1,4 +1,4 @@
-"""Transformers of patches: ViT, DeiT, I-JEPA, ViViT."""
+"""Transformers of patches: ViT, DeiT, ViT-MSN, I-JEPA, ViViT."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmspec.families.draft import Draft, classes, init, widened
 from mmspec.families.family import Family, Inside, prefixed, within
 from mmspec.families.settings import Key, Settings, plain
 
-_LAYER: Final[Inside] = {
+LAYER: Final[Inside] = {
     "attention.qkv": tuple(f"attention.attention.{x}" for x in ("query", "key", "value")),
     "attention.output": "attention.output.dense",
     "attention_norm": "layernorm_before",
@@ -20,38 +20,41 @@ _LAYER: Final[Inside] = {
 }
 
 
-def _draft(modality: str, lead: Mapping[str, str]) -> Callable[[Settings], Draft]:
+def _draft(modality: str, lead: Mapping[str, str], eps: float) -> Callable[[Settings], Draft]:
     """The draft of a family; lead: its tokens in front of the patches, by their names here."""
 
     def draft(s: Settings) -> Draft:
-        width, eps = s.size("hidden_size"), 1e-6 if modality == "video" else 1e-12
-        act = s.activation("hidden_act", "gelu_fast" if modality == "video" else "gelu")
-        inner = widened(s, "intermediate_size", width)
-        dropout = s.number("hidden_dropout_prob", 0.0)
+        act = "gelu_fast" if modality == "video" else "gelu"
         first = ", ".join(f"{name}: 1" for name in lead)
         pixels = [
             *(_clip(s) if modality == "video" else picture(s)),
             Key("position", "learned"),
             *([Key("lead", f"{{{first}}}")] if lead else []),
         ]
-        stream = [
-            Key("from", modality),
-            *shape(s),
-            Key("norm", f"layer({plain(s.number('layer_norm_eps', eps))})", "layer_norm_eps"),
-            *([Key("bias", _UNBIASED, "qkv_bias")] if not s.get("qkv_bias", True) else []),
-            *([Key("dropout", plain(dropout), "hidden_dropout_prob")] if dropout else []),
-            Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {act}}}", "hidden_act"),
-        ]
         head = [Key("from", modality), Key("kind", "classifier"), classes(s)]
         return Draft(
-            {"d": (width, "hidden_size")},
+            {"d": (s.size("hidden_size"), "hidden_size")},
             init(s, kind="truncated-normal"),
             {modality: pixels},
-            {modality: stream},
+            {modality: seeing(s, modality, eps, act)},
             {"label": [*head, *([Key("pool", "cls")] if lead else [])]},
         )
 
     return draft
+
+
+def seeing(s: Settings, modality: str, eps: float, act: str = "gelu") -> list[Key]:
+    """A stream of patches; eps, act: where settings do not say them."""
+    inner = widened(s, "intermediate_size", s.size("hidden_size"))
+    act, dropout = s.activation("hidden_act", act), s.number("hidden_dropout_prob", 0.0)
+    return [
+        Key("from", modality),
+        *shape(s),
+        Key("norm", f"layer({plain(s.number('layer_norm_eps', eps))})", "layer_norm_eps"),
+        *([Key("bias", _UNBIASED, "qkv_bias")] if not s.get("qkv_bias", True) else []),
+        *([Key("dropout", plain(dropout), "hidden_dropout_prob")] if dropout else []),
+        Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {act}}}", "hidden_act"),
+    ]
 
 
 _UNBIASED: Final = "{query: false, key: false, value: false}"
@@ -100,10 +103,17 @@ def _side(s: Settings, name: str, default: int) -> int:
     return s.size(name, default)
 
 
-def _family(kind: str, modality: str = "image", lead: tuple[str, ...] = ()) -> Family:
-    """A family; lead: its tokens in front of the patches."""
+def _family(
+    kind: str,
+    modality: str = "image",
+    lead: tuple[str, ...] = (),
+    eps: float = 1e-12,
+    base: str | None = None,
+) -> Family:
+    """A family; lead: its tokens in front of the patches; base: what its files call it."""
     embedding, stream = f"{modality}_embedding", f"{modality}_stream"
-    there = f"{kind}.embeddings"
+    base, layers = base or kind, "encoder.layer.#" if base else f"{kind}.encoder.layer.#"
+    there = f"{base}.embeddings"
     first = {f"{embedding}.lead": prefixed(there, lead)} if lead else {}
     return Family(
         kind,
@@ -111,14 +121,14 @@ def _family(kind: str, modality: str = "image", lead: tuple[str, ...] = ()) -> F
             f"{embedding}.position": (f"{there}.position_embeddings",),
             f"{embedding}.patch": (f"{there}.patch_embeddings.projection",),
             **first,
-            **within(f"{stream}.blocks.#", _LAYER, f"{kind}.encoder.layer.#"),
-            f"{stream}.norm": (f"{kind}.layernorm",),
+            **within(f"{stream}.blocks.#", LAYER, layers),
+            f"{stream}.norm": (f"{base}.layernorm",),
             "label_head.output": ("classifier",),
         },
-        base=kind,
+        base=base,
         architecture=f"For{modality.title()}Classification",
         reads=(modality,),
-        draft=_draft(modality, {name.removesuffix("_token"): name for name in lead}),
+        draft=_draft(modality, {name.removesuffix("_token"): name for name in lead}, eps),
         layouts={
             f"{embedding}.position": "batched",
             f"{embedding}.lead": "batched",
@@ -131,5 +141,6 @@ FAMILIES: Final = (
     _family("vit", lead=("cls_token",)),
     _family("deit", lead=("cls_token", "distillation_token")),
     _family("ijepa"),
-    _family("vivit", "video", ("cls_token",)),
+    _family("vit_msn", lead=("cls_token",), eps=1e-6, base="vit"),  # layers without a name before
+    _family("vivit", "video", ("cls_token",), eps=1e-6),
 )

@@ -10,7 +10,7 @@ from mmspec.expressions import mask as masks
 from mmspec.expressions.scanner import did_you_mean
 from mmspec.schema import head as heads
 from mmspec.schema.attention import Attention
-from mmspec.schema.pool import POOLS, is_lead, mark
+from mmspec.schema.pool import POOLS, leads, mark
 from mmspec.schema.spec import Spec
 from mmspec.schema.wiring import Segment, Wiring, problem
 
@@ -104,11 +104,11 @@ def _unled(pool: str, segments: Segments) -> tuple[str, str] | None:
     """Why no token in front is taken by its name, and what to write."""
     led = [segment for segment in segments if segment.leads]
     names = [segment.name.partition(".")[2] for segment in led]
-    if not is_lead(pool) or names.count(pool) == 1:
+    wrong = next((name for name in leads(pool) if names.count(name) != 1), None)
+    if wrong is None:
         return None
-    if pool in names:
-        several = [str(segment.leads) for segment in led if segment.name.endswith(f".{pool}")]
-        return f"`{pool}` is of {listed(several)}, all", "give them different names"
-    known = [*POOLS, *names]
-    advice = did_you_mean(pool, [*known, "marked(ID)"], "known")
-    return f"no token `{pool}` leads a modality", advice
+    if wrong in names:
+        several = [str(segment.leads) for segment in led if segment.name.endswith(f".{wrong}")]
+        return f"`{wrong}` is of {listed(several)}, all", "give them different names"
+    known = names if wrong != pool else [*POOLS, *names, "marked(ID)"]
+    return f"no token `{wrong}` leads a modality", did_you_mean(wrong, known, "known")

@@ -68,6 +68,11 @@ class Image(Patched[Literal["image"]]):
         return path.stride(self.stem) if self.stem else self.patch or 1
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens: with a stem as many as its steps leave."""
+        return path.grid(self.stem, self.size) if self.stem else super().grid
+
+    @property
     def made(self) -> int | None:
         """What comes out of its stem."""
         return path.features(self.stem, self.channels) if self.stem else None

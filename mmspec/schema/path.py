@@ -265,15 +265,14 @@ def _even(step: OneStep, index: int) -> None:
 
 
 def tiled(path: tuple[OneStep, ...], channels: int, size: tuple[int, int]) -> None:
-    """Raise Refused, below `stem`, where a path does not make a token of each square of pixels."""
+    """Raise Refused, below `stem`, where a path does not make tokens that stand on pixels."""
     try:
         features(path, channels)
         rows, columns = grid(path, size)
     except Refused as error:
         raise Refused(error.found, "stem", *error.keys) from None
     side = stride(path)
-    if (rows * side, columns * side) != size:
+    if (rows - 1) * side >= size[0] or (columns - 1) * side >= size[1]:
         message = f"of {size[0]} x {size[1]} pixels come {rows} x {columns} tokens"
-        advice = f"leave `pad` out, and choose a size that is a multiple of {side}"
-        found = Diagnostic("MM105", f"{message}, each {side} from the next", help=advice)
-        raise Refused(found, "stem")
+        message += f", each {side} from the next: the last stand beyond the edge"
+        raise Refused(Diagnostic("MM105", message, help="write a smaller `pad`"), "stem")

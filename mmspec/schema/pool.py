@@ -1,4 +1,4 @@
-"""How the tokens of a stream become one: a word, the name of a lead token, or a token by its id."""
+"""How the tokens of a stream become one: a word, lead tokens by name, or a token by its id."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mmspec.schema.names import check_variant_name
 
 POOLS: Final = ("mean", "first", "last")
 """Of all tokens of a stream, those aside that lead a modality's."""
+_MEAN: Final = re.compile(r"mean\(([^()]*)\)")
 _MARKED: Final = re.compile(r"marked\(\s*([0-9]{1,9})\s*\)")
 
 
@@ -20,7 +21,12 @@ def _pool(value: str) -> str:
         return f"marked({found})"
     if value.partition("(")[0].strip() == "marked":
         raise ValueError("marked takes the id of a token; write `marked(49407)`")
-    return check_variant_name(value)
+    if (of := _MEAN.fullmatch(value.strip())) is None:
+        return check_variant_name(value)
+    names = [check_variant_name(name.strip()) for name in of[1].split(",")]
+    if len({*names}) < len(names):
+        raise ValueError(f"`{value}` names a token twice")
+    return f"mean({', '.join(names)})"
 
 
 def mark(pool: str) -> int | None:
@@ -29,11 +35,19 @@ def mark(pool: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def is_lead(pool: str) -> bool:
-    """Whether a token is taken that leads a modality's."""
-    return pool not in POOLS and mark(pool) is None
+def leads(pool: str) -> tuple[str, ...]:
+    """The names of the tokens leading a modality's that are read; none: it reads others."""
+    if pool in POOLS or mark(pool) is not None:
+        return ()
+    of = _MEAN.fullmatch(pool)
+    return (pool,) if of is None else tuple(of[1].split(", "))
 
 
-_Examples: Any = [*POOLS, "cls", "marked(2)"]
+def is_mean(pool: str) -> bool:
+    """Whether it is the mean of what it reads."""
+    return pool == "mean" or _MEAN.fullmatch(pool) is not None
+
+
+_Examples: Any = [*POOLS, "cls", "mean(cls, distillation)", "marked(2)"]
 Pool = Annotated[str, AfterValidator(_pool), Field(examples=_Examples)]
-"""`mean`, `first`, `last`, `marked(ID)`, or the name of a token that leads a modality's."""
+"""A word, `marked(ID)`, the name of a token that leads a modality's, or the mean of some."""

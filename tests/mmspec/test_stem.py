@@ -26,7 +26,7 @@ heads:
         ("channels: 3", "neither `patch` nor `stem`"),
         ("patch: 2, stem: [linear(6)]", "both `patch` and `stem`"),
         ("stem: [linear(5)]", "the stem gives 5 features; stream `image`"),
-        ("stem: [convolution(6, kernel=3, stride=5)]", "12 x 8 pixels come 3 x 2 tokens"),
+        ("stem: [convolution(6, kernel=5, stride=2, pad=4)]", "12 x 8 pixels come 8 x 6 tokens"),
         ("stem: [convolution(6, kernel=4)]", "an even kernel, 4, has no middle"),
         ("stem: [convolution(6, kernel=3, groups=2)]", "3 and 6 features are not both multiples"),
         ("stem: [max(kernel=3, pad=2), linear(6)]", "`pad` 2 is more than half of the kernel"),

@@ -327,6 +327,19 @@ FAMILIES: Final = {
         _PICTURES,
         (*_BASE, *_seen(16)),
     ),
+    "ast_base": Small(
+        "ASTForAudioClassification",
+        {
+            **{key: value for key, value in _PICTURES.items() if key != "image_size"},
+            **{"frequency_stride": 3, "time_stride": 3, "num_mel_bins": 8, "max_length": 12},
+        },
+        (
+            *_BASE,
+            *(("128, 1024", "8, 12"), ("kernel=16", "kernel=4"), ("stride=10", "stride=3")),
+            ("classes: 527", "classes: 5"),
+        ),
+    ),
+    "vit_msn": Small("ViTMSNForImageClassification", _PICTURES, (*_BASE, *_seen(16))),
     "deit_base": Small(
         "DeiTForImageClassification",
         _PICTURES,
@@ -425,6 +438,66 @@ FAMILIES: Final = {
             *(("max: 77", "max: 13"), ("marked(49407)", "marked(30)")),
         ),
         outputs=("logits_per_text",),
+    ),
+    "chinese_clip": Small(
+        "ChineseCLIPModel",
+        {
+            "projection_dim": 20,
+            "text_config": {**_SMALL, "intermediate_size": 96, "max_position_embeddings": 16}
+            | {"hidden_dropout_prob": 0.0},
+            "vision_config": {**_TWO_TOWERS, "hidden_size": WIDTH, "intermediate_size": 96}
+            | {"patch_size": 4, "image_size": 8},
+        },
+        (
+            *_BASE,
+            *(("224, 224", "8, 8"), ("patch: 16", "patch: 4"), ("vocab: 21128", "vocab: 31")),
+            *(("max: 512", "max: 16"), ("width: 512", "width: 20")),
+        ),
+        outputs=("logits_per_text",),
+    ),
+    "visual_bert": Small(
+        "VisualBertForVisualReasoning",
+        {
+            **_SMALL,
+            **{"hidden_dropout_prob": 0.0, "intermediate_size": 96, "max_position_embeddings": 16},
+            **{"visual_embedding_dim": 20, "num_labels": 2},
+        },
+        (
+            *_BASE,
+            *(
+                ("vocab: 30522", "vocab: 31"),
+                ("max: 512", "max: 16"),
+                ("features: 1024", "features: 20"),
+            ),
+            ("place: {categories: 512}", "place: {categories: 16}"),
+        ),
+    ),
+    "pix2struct_base": Small(
+        "Pix2StructForConditionalGeneration",
+        {
+            "text_config": {
+                "hidden_size": WIDTH,
+                "vocab_size": 31,
+                "num_layers": 2,
+                "num_heads": HEADS,
+            }
+            | {"d_kv": 6, "d_ff": 40, "dropout_rate": 0.0},
+            "vision_config": {**_TWO_TOWERS, "hidden_size": WIDTH, "patch_embed_hidden_size": 12}
+            | {"d_kv": 6, "d_ff": 40, "seq_len": 64},
+        },
+        (
+            *_BASE,
+            *(("features: 768", "features: 12"), ("4096", "64"), ("vocab: 50244", "vocab: 31")),
+            ("width: 2048", "width: 40"),
+        ),
+    ),
+    "bark_coarse": Small(
+        "BarkCoarseModel",
+        {
+            **{"input_vocab_size": 31, "output_vocab_size": 31, "hidden_size": WIDTH},
+            **{"num_layers": 2, "num_heads": HEADS, "block_size": 16, "bias": False},
+        },
+        (*_BASE, ("vocab: 12096", "vocab: 31"), ("max: 1024", "max: 16")),
     ),
     "gpt2_small": Small(
         "GPT2LMHeadModel",

@@ -58,22 +58,49 @@ def computed(plan: Plan) -> str:
 
 def given(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a small model reads, and by transformers' names; each text has the last id somewhere."""
-    ids, kinds = torch.randint(31, (2, TOKENS)), torch.randint(2, (2, TOKENS))
+    ids = torch.randint(31, (2, TOKENS))
     ids[:, 9] = 30
     every = {"text": ("input_ids", ids), "source": ("input_ids", ids)}
     every["target"] = "decoder_input_ids", torch.randint(31, (2, TOKENS - 4))
-    for name, shape in {"image": (2, 3, 8, 8), "video": (2, 6, 3, 8, 8)}.items():
-        every[name] = "pixel_values", torch.randn(shape, dtype=torch.float64)
-    every["sound"] = "input_features", torch.randn(2, 16, 6, dtype=torch.float64)
+    for name, (called, *shape) in NUMBERS.items():
+        every[name] = called, torch.randn(2, *shape, dtype=torch.float64)
     read = {name: each for name, each in every.items() if hasattr(model, f"{name}_embedding")}
     ours: dict[str, Any] = {name: x for name, (_, x) in read.items()}
     theirs = dict(read.values())
-    if "sound" in read:  # features stand before frames there, and a text is the decoder's
-        theirs["input_features"] = theirs["input_features"].mT
-        theirs |= {"decoder_input_ids": theirs.pop("input_ids")} if "text" in read else {}
-    if "text" in read and hasattr(model.text_embedding, "added_segment"):
-        ours["added"], theirs["token_type_ids"] = {"text.segment": kinds}, kinds
+    if "text" in read and len({"sound", "screen"} & read.keys()):  # a text is the decoder's
+        theirs["decoder_input_ids"] = theirs.pop("input_ids")
+    for name in ("input_features", "input_values"):  # features stand before frames there
+        if name in theirs:
+            theirs[name] = theirs[name].squeeze(1).mT
+    _add(model, ours, theirs)
     return ours, theirs
+
+
+NUMBERS = {
+    "image": ("pixel_values", 3, 8, 8),
+    "video": ("pixel_values", 6, 3, 8, 8),
+    "spectrogram": ("input_values", 1, 8, 12),
+    "sound": ("input_features", 16, 6),
+    "regions": ("visual_embeds", 5, 20),
+    "screen": ("flattened_patches", 7, 12),
+}
+"""Modalities of numbers: what they are called in transformers, and the shape of a small sample."""
+
+
+def _add(model: Any, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """What else is given of tokens."""
+    kinds, added = torch.randint(2, (2, TOKENS)), {}
+    if "text" in ours and hasattr(model.text_embedding, "added_segment"):
+        added["text.segment"] = theirs["token_type_ids"] = kinds
+    if "regions" in ours:
+        added["regions.segment"] = theirs["visual_token_type_ids"] = kinds[:, :5]
+    if "screen" in ours:  # places stand before numbers there
+        row, column = torch.randint(1, 9, (2, 2, 7))
+        added |= {"screen.row": row, "screen.column": column}
+        places = torch.stack([row, column], -1).double()
+        theirs["flattened_patches"] = torch.cat([places, theirs["flattened_patches"]], -1)
+    if added:
+        ours["added"] = added
 
 
 @pytest.mark.parametrize("name", FAMILIES)

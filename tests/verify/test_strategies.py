@@ -13,7 +13,7 @@ from large import is_deep
 
 from mmspec.compiler.lower.lower import lower
 from mmspec.schema.bias import RowBiases
-from mmspec.schema.pool import is_lead, mark
+from mmspec.schema.pool import leads, mark
 from mmspec.schema.spec import Spec
 from mmspec.verify.reference import expected_state
 from mmspec.verify.strategies import inputs, load, spec_dicts, specs, weights
@@ -50,7 +50,10 @@ def features(spec: Spec) -> set[str]:
         found |= {f"added {type(one).__name__}" for one in m.add.values()}
         found |= {"lead"} if m.lead else set()
         found |= {"tied"} if getattr(m, "tied", None) else set()
-    found |= {"pool of a lead" for h in spec.heads.values() if any(map(is_lead, h.pools))}
+    found |= {"pool of a lead" for h in spec.heads.values() if any(map(leads, h.pools))}
+    found |= {
+        "mean of leads" for h in spec.heads.values() if any(p[:5] == "mean(" for p in h.pools)
+    }
     found |= {"marked" for h in spec.heads.values() if any(mark(p) is not None for p in h.pools)}
     for stream in spec.streams.values():
         found |= {"path of a source"} if stream.source.through else set()
@@ -106,6 +109,7 @@ EXPECTED = (
         "scaled tokens",
         *("path of a source", "masked", "biased logits", "path of logits"),
         *("added Categories", "added Numbers", "lead", "tied", "pool of a lead", "marked"),
+        "mean of leads",
         "tokens by layer",
         "tokens by rms",
         "tokens by group",

@@ -63,6 +63,13 @@ FAULTS: tuple[Fault, ...] = (
         source((r"image_btd\[:, :1\]", "image_btd[:, 1:2]")),
     ),
     Fault(
+        "mean-of-some-leads",
+        "a mean of learned tokens leaves out the last of them",
+        FRONTED,
+        ("P59", "R1"),
+        source((r"_b(td?)\[:, :3\]", r"_b\1[:, :2]")),
+    ),
+    Fault(
         "mark-past-the-end",
         "a token by its id is one that stands past its sample's length",
         SIDES,

@@ -161,7 +161,7 @@ def places(data: Data, name: str, count: int, documents: Ints | None = None) -> 
         return Places(count, count)
     body = data["modalities"][name]
     if body["kind"] == "image":
-        shape = tuple(size(data, side) // _cell(data, body) for side in body["size"])
+        shape = tuple(_along(data, body, size(data, side)) for side in body["size"])
         return Places(count, shape[0] * shape[1], shape, ("row", "column"))
     if body["kind"] == "table":
         return Places(count, len(body["columns"]))
@@ -182,12 +182,40 @@ def _cell(data: Data, image: Data) -> int:
     """Pixels from a token to the next: those of a patch, or all strides of a stem together."""
     if "patch" in image:
         return size(data, image["patch"])
-    found = 1
+    return math.prod(_told(data, step).get("stride", 1) for step in image["stem"])
+
+
+def _along(data: Data, image: Data, pixels: int) -> int:
+    """Tokens of so many rows, or columns, of pixels."""
+    if "patch" in image:
+        return pixels // _cell(data, image)
     for step in image["stem"]:
-        said = re.search(r"stride\s*=\s*([^,)]+)", step) if isinstance(step, str) else None
-        given = said[1] if said else step.get("stride", 1) if isinstance(step, dict) else 1
-        found *= size(data, int(given) if str(given).isdecimal() else given)
-    return found
+        told = _told(data, step)
+        kernel, stride = told.get("kernel", 1), told.get("stride", 1)
+        reach = (kernel - 1) * told.get("dilation", 1)
+        pad = told.get("pad", 0 if kernel == stride else reach // 2)
+        pixels = len(range(0, pixels + 2 * pad - reach, stride))
+    return pixels
+
+
+_ORDER: Final = {
+    "convolution": ("features", "kernel", "stride", "groups", "dilation", "pad"),
+    **dict.fromkeys(("mean", "max"), ("kernel", "stride", "pad")),
+}
+"""Of the arguments of steps that read squares."""
+
+
+def _told(data: Data, step: Any) -> dict[str, int]:
+    """The sizes that a step of a stem says, by their names."""
+    if isinstance(step, str):
+        word, _, rest = step.rstrip(") ").partition("(")
+        given = [each.rpartition("=") for each in rest.split(",")] if rest else []
+        order = _ORDER.get(word.strip(), ())
+        step = {name.strip() or order[i]: x for i, (name, _, x) in enumerate(given) if order}
+    sizes = {key: x for key, x in step.items() if key in _ORDER["convolution"]}
+    return {
+        key: size(data, int(x) if str(x).strip().isdecimal() else x) for key, x in sizes.items()
+    }
 
 
 def _hertz(text: Any) -> Fraction:

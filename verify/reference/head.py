@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmspec.schema import head as kinds
 from mmspec.schema.path import features
+from mmspec.schema.pool import is_mean
 from mmspec.schema.stream import Stream
 from mmspec.verify.reference import path
 from mmspec.verify.reference.arithmetic import Shapes, Weights, linear, linear_shapes
@@ -21,7 +22,7 @@ Pooled = kinds.Classifier | kinds.Regressor
 
 def pool(x: Tensor, kind: str) -> Tensor:
     """Tokens [n, D] to one vector [D]: 0 where there are none; by name they are those of that."""
-    if kind == "mean" or not x.shape[0]:
+    if is_mean(kind) or not x.shape[0]:
         return mean_or_zero(x)
     return x[-1] if kind == "last" else x[0]
 

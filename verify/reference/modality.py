@@ -33,7 +33,7 @@ def step(modality: kinds.Modality) -> tuple[int, int]:
         return modality.step, 1
     if isinstance(modality, kinds.Table):
         return 1, len(modality.columns)
-    patches = (modality.size[0] // modality.side) * (modality.size[1] // modality.side)
+    patches = math.prod(modality.grid)
     return (modality.tubelet if isinstance(modality, kinds.Video) else 1), patches
 
 
@@ -66,10 +66,9 @@ def layout(modality: kinds.Modality) -> Layout:
     """How the tokens of a modality stand."""
     most = max_tokens(modality)
     if isinstance(modality, kinds.Image):
-        rows, columns = (size // modality.side for size in modality.size)
-        return Layout(most, (("row", rows), ("column", columns)))
+        return Layout(most, tuple(zip(("row", "column"), modality.grid, strict=True)))
     if isinstance(modality, kinds.Video):
-        rows, columns = (size // modality.side for size in modality.size)
+        rows, columns = modality.grid
         grid = (("frame", most // (rows * columns)), ("row", rows), ("column", columns))
         return Layout(most, grid, modality.tubelet / modality.rate)
     if isinstance(modality, kinds.Frames):
@@ -85,7 +84,7 @@ def made_of(modality: kinds.Modality, length: int) -> Tensor:
         back = max(tokens if modality.ngrams.words else 0, *modality.ngrams.sizes)
         return torch.ones_like(own).tril().triu(1 - back)
     if isinstance(modality, kinds.Image) and modality.stem is not None and length:
-        return path.made_of(modality.stem, modality.size, modality.side)
+        return path.made_of(modality.stem, modality.size, modality.side, modality.grid)
     if isinstance(modality, kinds.Frames) and modality.stem is not None and length:
         return path.made_of_frames(modality.stem, length, modality.step)
     return own
@@ -213,7 +212,7 @@ def _position(modality: kinds.Modality, places: Sequence[int], width: int) -> Te
         return torch.stack([waves(t, width, position) for t in places])  # pyright: ignore[reportArgumentType]
     if position.kind == "sincos-2d":
         assert isinstance(modality, kinds.Image | kinds.Video)
-        rows, columns = (size // modality.side for size in modality.size)
+        rows, columns = modality.grid
         half = width // 2
         at = [divmod(t % (rows * columns), columns) for t in places]
         return torch.stack([torch.cat([sincos(r, half), sincos(c, half)]) for r, c in at])

@@ -13,7 +13,7 @@ from mmspec.schema import head as heads
 from mmspec.schema.attention import Attention
 from mmspec.schema.check import token_segment
 from mmspec.schema.objective import Objective
-from mmspec.schema.pool import is_lead, mark
+from mmspec.schema.pool import leads, mark
 from mmspec.schema.spec import Spec
 from mmspec.schema.stream import Stream
 from mmspec.schema.wiring import Source, Wiring, resolve
@@ -273,8 +273,8 @@ class _Meaning:
     def _pooled(self, pool: str, sequence: Sequence, sample: int) -> Tensor:
         """The tokens of a stream that a head pools."""
         led = [run for run in sequence if "." in run.segment]
-        if is_lead(pool):
-            return joined(tuple(run for run in led if run.segment.endswith(f".{pool}")))
+        if read := leads(pool):
+            return joined(tuple(run for run in led if run.segment.split(".")[1] in read))
         own = tuple(run for run in sequence if run not in led)
         if (number := mark(pool)) is None:
             return joined(own)

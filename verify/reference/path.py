@@ -120,12 +120,17 @@ def shapes(steps: Steps, features: int, bias: bool, norm_bias: bool, axes: int =
     return found
 
 
-def made_of(steps: Steps, size: tuple[int, int], cell: int) -> Tensor:
-    """Of whose pixels each token is made, pixels being of the tokens of their cells."""
-    rows, columns = (side // cell for side in size)
-    cells = torch.eye(rows * columns, dtype=torch.float64).reshape(rows, columns, -1)
-    seen = cells.repeat_interleave(cell, 0).repeat_interleave(cell, 1)
-    return _seen(steps, seen).flatten(0, 1) > 0
+def made_of(steps: Steps, size: tuple[int, int], cell: int, grid: tuple[int, int]) -> Tensor:
+    """Of whose pixels each token is made, pixels being of the tokens of their cells.
+
+    grid: rows and columns of tokens, the last of which have all pixels that are left.
+    """
+    cells = torch.eye(grid[0] * grid[1], dtype=torch.float64).reshape(*grid, -1)
+    row, column = (
+        [min(pixel // cell, count - 1) for pixel in range(side)]
+        for side, count in zip(size, grid, strict=True)
+    )
+    return _seen(steps, cells[row][:, column]).flatten(0, 1) > 0
 
 
 def made_of_frames(steps: Steps, frames: int, cell: int) -> Tensor:

@@ -120,7 +120,8 @@ def _image(draw: st.DrawFn) -> dict[str, Any]:
     patch, rows, columns = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
     body: dict[str, Any] = {"size": [rows * patch, columns * patch], "patch": patch}
     if draw(st.sampled_from([False, False, False, True])):
-        body = {"size": [4 * rows, 4 * columns], "stem": draw(_stem())}
+        more = draw(st.sampled_from([0, 0, 1, 3]))
+        body = {"size": [4 * rows + more, 4 * columns], "stem": draw(_stem())}
     channels = draw(st.sampled_from([3, 1, 2]))
     return body if channels == 3 else {**body, "channels": channels}
 

@@ -200,6 +200,9 @@ def _fit_stems(inputs: dict[str, Body], bodies: dict[str, Body]) -> None:
         elif "stem" in given:
             del given["stem"]
             given["patch"] = 4
+            given |= (
+                {"size": [side - side % 4 for side in given["size"]]} if "size" in given else {}
+            )
 
 
 def _modalities(bodies: dict[str, Body], reader: str) -> set[str]:
@@ -239,9 +242,9 @@ def _pools(node: Node, inputs: Body) -> list[str]:
     leads = [segment.split(".")[1] for segment in node.segments if "." in segment]
     own = [segment for segment in node.segments if "." not in segment]
     is_marked = len(own) == 1 and inputs.get(own[0], {}).get("kind") == "tokens"
-    return [x for x in leads if leads.count(x) == 1] + ["marked(1)", "marked(0)"] * (
-        is_marked and own[0] not in node.latents
-    )
+    named = [x for x in leads if leads.count(x) == 1]
+    means = [f"mean({', '.join(named)})"] * bool(named)
+    return named + means + ["marked(1)", "marked(0)"] * (is_marked and own[0] not in node.latents)
 
 
 def _tieable(segment: str, stream: str, bodies: dict[str, Body]) -> bool:
