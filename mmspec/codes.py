@@ -84,7 +84,7 @@ _TABLE = """
 | MM509 | too many labels | The training rows have more labels or categories than the spec gives. |
 | MM510 | empty split | No rows at all, none to train on, or none held out. |
 | MM511 | unknown split | A `split` cell says `train` (`training`), or one of the words that hold a row out; the message lists them. |
-| MM512 | package missing | Reading this kind of data needs a package that is not installed; the message names it. |
+| MM512 | package missing | Reading this kind of data, or writing this kind of file, needs a package that is not installed; the message names it. |
 | MM513 | set not fetched | A data set that no Python package holds is not on this machine, or could not be fetched. |
 | MM514 | column nearly named | A column is not read and almost named like one that is missing (`Split` for `split`): rename it. |
 | MM601 | output is a file | A package is written into a folder, and a file has its name. |
@@ -113,6 +113,7 @@ _TABLE = """
 | MM624 | weights do not fit | A tensor of a checkpoint has another shape than the weight that it becomes, or nothing is called as `--leave` says. |
 | MM625 | weights of another spec | A file of weights says in its metadata which spec it is of, and is loaded into no other; `mmspec weights` carries over what fits. |
 | MM626 | setting has no word | A published model's settings say something that the language cannot say, so no spec is written; the message names the setting. |
+| MM627 | no such form | The model cannot be written in the form that was asked for; the message has the reason. |
 | MM701 | claim refuted | The model does not keep the claim; the message says what was found instead. |
 | MM702 | law refuted | The model breaks a law that every model owes its spec; the smallest input found is shown. |
 | MM703 | no such law | `mmspec laws` lists the laws by id. |

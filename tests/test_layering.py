@@ -76,6 +76,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mmspec.weights": ("mmspec",),
     "mmspec.train": ("mmspec",),
     "mmspec.inference": ("mmspec",),
+    "mmspec.export": ("mmspec",),
     "mmspec.cli": ("mmspec",),
     "mmspec.__main__": ("mmspec",),
 }
@@ -87,7 +88,7 @@ reference shares nothing with the compiler, and the parts know the Plan alone.
 
 ABOVE = (
     *("mmspec.data", "mmspec.weights", "mmspec.train", "mmspec.inference"),
-    *("mmspec.cli", "mmspec.__main__"),
+    *("mmspec.export", "mmspec.cli", "mmspec.__main__"),
 )
 """What uses the layers; each may use those before it, and never the other way round."""
 

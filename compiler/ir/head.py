@@ -27,6 +27,10 @@ class Kind:
     """What stands after its name in the variable of what it says."""
     pools: ClassVar[bool] = True
     """Whether all tokens of a stream make one answer."""
+    sorts: ClassVar[bool] = False
+    """Whether it says a class of a sample."""
+    measures: ClassVar[bool] = False
+    """Whether it says numbers, not logits."""
 
     @property
     def path(self) -> Path:
@@ -69,6 +73,7 @@ class Classifier(Pooled):
 
     name = "classifier"
     constant = "CLASSES"
+    sorts = True
     says = "Class logits [B, {size}]."
 
 
@@ -79,6 +84,7 @@ class Regressor(Pooled):
     name = "regressor"
     constant = "OUTPUTS"
     variable = "predicted"
+    measures = True
     says = "Numbers [B, {size}]."
 
 

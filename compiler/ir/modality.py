@@ -1,8 +1,7 @@
 """What a model is given, and how its raw values become tokens.
 
-A kind of raw values is a record of its sizes, and says what others ask of it: its part, which of
-the part's arguments takes it, what is looked at before, how lengths become numbers of tokens, and
-which raw values a token is made of.
+A kind of raw values is a record of its sizes, and says what others ask of it: its part, which
+argument takes it, what is looked at before, how lengths become tokens, what a token is made of.
 """
 
 from __future__ import annotations
@@ -38,6 +37,8 @@ class Kind(ABC):
     """Whether raw values must be of the weights' dtype."""
     check: ClassVar[str] = "expect_numbers"
     """What looks at raw values, in `compiler/parts/inputs.py`."""
+    foreign: ClassVar[str | None] = None
+    """What transformers calls raw values of this kind, if it has a word for them."""
 
     @property
     @abstractmethod
@@ -92,6 +93,7 @@ class Ids(Kind):
     dtype = "int64"
     typed = False
     check = "expect_ids"
+    foreign = "input_ids"
     weight: ClassVar[str] = "table.weight"
 
     vocab: int
@@ -218,6 +220,7 @@ class Picture(Patches):
 
     name = "image"
     part = "ImageEmbedding"
+    foreign = "pixel_values"
     argument = "pixels_bchw"
 
     stem: Path = ()
@@ -343,8 +346,7 @@ Raw = Ids | Row | Picture | Clip | Audio | Series
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A model input; `longest`: the most tokens or frames, None where all samples are alike.
-
+    """A model input; `longest`: the most tokens or frames, None where all samples are alike;
     added: what else may be given of each of its tokens.
     """
 

@@ -16,6 +16,7 @@ from mmspec.cli import (
     evaluate,
     exits,
     explain,
+    export,
     generate,
     import_spec,
     laws,
@@ -31,7 +32,8 @@ from mmspec.cli import (
 
 _COMMANDS = (
     *(new, check, show, compile, analyze, tune, verify),
-    *(train, predict, generate, evaluate, import_spec, weights, laws, schema, completion, explain),
+    *(train, predict, generate, evaluate, import_spec, weights, export),
+    *(laws, schema, completion, explain),
 )
 
 

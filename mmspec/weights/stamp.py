@@ -24,13 +24,16 @@ _APART: Final = frozenset(("name", "about", "dims", "init", "objectives", "claim
 
 def packed(state: Mapping[str, Tensor], spec: Spec) -> bytes:
     """A file of weights; its metadata have the spec, its digest, and the version of mmspec."""
-    metadata = {
-        "format": "pt",
+    return safetensors.torch.save(_apart(state), {"format": "pt", **metadata(spec)})
+
+
+def metadata(spec: Spec) -> dict[str, str]:
+    """What a file says of the spec that it is of."""
+    return {
         "mmspec": __version__,
         "spec": dump(spec),
         "spec_sha256": digest(resolved(spec)),
     }
-    return safetensors.torch.save(_apart(state), metadata)
 
 
 def foreign(state: Mapping[str, Tensor]) -> bytes:
