@@ -16,7 +16,8 @@ def _matmul(x_ri: Tensor, weight_eio: Tensor, rows_e: Tensor) -> Tensor:
     for x, weight, y in zip(
         torch.split(x_ri, sizes), weight_eio, torch.split(y_ro, sizes), strict=True
     ):
-        torch.mm(x, weight, out=y)
+        if len(x):
+            torch.mm(x, weight, out=y)
     return y_ro
 
 
@@ -27,7 +28,7 @@ def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
 def _matmul_backward(ctx: Any, grad_ro: Tensor) -> tuple[Tensor, Tensor, None]:
     x_ri, weight_eio, rows_e = ctx.saved_tensors
     grad_ro = grad_ro.contiguous()
-    grad_x = grouped_matmul(grad_ro, weight_eio.transpose(1, 2).contiguous(), rows_e)
+    grad_x = grouped_matmul(grad_ro, weight_eio.transpose(1, 2), rows_e)
     return grad_x, grouped_outer(x_ri, grad_ro, rows_e), None
 
 
@@ -64,7 +65,10 @@ def _outer(x_ri: Tensor, y_ro: Tensor, rows_e: Tensor) -> Tensor:
     for x, y, weight in zip(
         torch.split(x_ri, sizes), torch.split(y_ro, sizes), weight_eio, strict=True
     ):
-        torch.mm(x.T, y, out=weight)
+        if len(x):
+            torch.mm(x.T, y, out=weight)
+        else:
+            weight.zero_()
     return weight_eio
 
 
