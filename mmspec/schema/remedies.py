@@ -57,11 +57,13 @@ def key_meant(keys: Keys, missing: Iterable[Keys], document: Document) -> tuple[
             return None, there if outer in present else f"write `{outer}: {{{written}}}`"
         if meant in valid:
             return meant, f"did you mean `{meant}`?"
+    if said := _said(word, synonyms, present & set(known)):
+        return None, said
     beside = [str(other[-1]) for other in missing if other and other[:-1] == keys[:-1]]
     near = suggest(word, beside) or suggest(word, valid)
     if near:
         return near, f"did you mean `{near}`?"
-    elsewhere = _elsewhere(word, synonyms, present, known)
+    elsewhere = _elsewhere(word, synonyms, known)
     return None, elsewhere or _near_another_kind(word, keys[:-1], document) or _none_of(valid)
 
 
@@ -102,16 +104,18 @@ def _none_of(valid: list[str]) -> str:
     return f"remove it; keys here: {listed(valid)}" if valid else "remove it"
 
 
-def _elsewhere(word: str, synonyms: list[str], present: set[str], known: list[str]) -> str:
+def _said(word: str, synonyms: list[str], present: set[str]) -> str:
+    """That keys which stand here say what a word means; empty: none does."""
+    there = [f"`{meant}`" for meant in (word, *synonyms) if meant in present]
+    says = "say" if len(there) > 1 else "says"
+    return f"{' and '.join(there)} {says} it already; remove it" if there else ""
+
+
+def _elsewhere(word: str, synonyms: list[str], known: list[str]) -> str:
     """Where a key belongs that has no place here, by this word or by ours; empty: nowhere."""
-    there = [f"`{meant}`" for meant in (word, *synonyms) if meant in present & set(known)]
-    if len(there) > 1:
-        return f"{' and '.join(there)} say it already; remove it"
     for meant in (word, *synonyms):
         homes = [] if meant in known else places.homes().get(meant, ())
         called = f"`{word}` is" if meant == word else f"`{word}` is called `{meant}`,"
-        if meant in present & set(known):
-            return f"`{meant}` says it already; remove it"
         if homes:
             return f"{called} a key of {' and '.join(homes[:3])}; remove it here"
     return ""

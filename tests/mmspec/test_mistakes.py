@@ -367,6 +367,8 @@ OTHER_WORDS = [
     ("patch: 8", "patch: 8, tubelet: 2", "`tubelet` goes with `kind: video`"),
     ("24, heads: 2}", "24, heads: 2, depth_: 2}", "remove it; keys here: kv_heads, head_width"),
     ("24, heads: 2}", "24, heads: 2, hidden_size: 24}", "`width` says it already; remove it"),
+    ("24, heads: 2}", "24, heads: 2, n_layer: 2}", "`depth` says it already; remove it"),
+    ("24, heads: 2}", "24, heads: 2, num_heads: 2}", "`heads` says it already; remove it"),
     (
         "patch: 8",
         "patch: 8, class_token: true",
