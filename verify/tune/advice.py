@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Final, Literal
 
 from mmspec.compiler import ir
+from mmspec.expressions.mask import FULL, Mask
 from mmspec.verify.costs.total import tokens
 from mmspec.verify.seen import Side
 from mmspec.verify.tune import machine
 from mmspec.verify.tune.counted import Tiles, Tilings
 from mmspec.verify.tune.order import ROWS, Order, Tiling
 from mmspec.verify.tune.proposal import Finding, finding
-from mmspec.verify.tune.sites import Attention, Shown, attentions
+from mmspec.verify.tune.sites import Attention, attentions
 from mmspec.verify.tune.speed import BLOCK, GROUP, VECTOR, Call, Met, Pieces, Way, Work, pays, speed
 
 __all__ = ["GROUPS", "MANY", "TILES", "Advice", "Row", "advise", "lengths_of", "met", "pieces"]
@@ -30,11 +30,16 @@ GROUPS: Final = (GROUP, 32, VECTOR, BLOCK)
 """Queries that native code takes together, and those of a group in smaller tiles."""
 
 MANY: Final = 64
-"""Masks of a stream, up to which each is looked at in every tile, and of more in the compiler's
-alone; of more between segments of one attention, changes are sought for the longest segments.
-"""
+"""Masks between segments of one attention, of which no more are listed, nor passed by tiles."""
+
+_ALL: Final = 24
+"""Masks of a plan up to which each is looked at in every tile; of more in the compiler's alone."""
 
 _SOUGHT: Final = 16
+"""Masks for which changes are sought where there are more: those of most queries and keys."""
+
+Looked = tuple[Mask, tuple[Side, Side]]
+"""A mask and the tokens that it is between."""
 
 _BY: Final[dict[Way, str]] = {"native": "by native code", "calls": "by calls of torch's kernels"}
 
@@ -66,6 +71,8 @@ class Advice:
     way: Way
     """By whose prices the speeds are predicted."""
     findings: tuple[Finding, ...]
+    left: int
+    """Masks for which no changes were sought, as there are others of more pairs."""
 
     @property
     def density(self) -> float | None:
@@ -131,16 +138,24 @@ def advise(
     """
     there = machine.has_native_code() if native is None else native
     found = tuple(attentions(plan, lengths))
-    masks: Counter[tuple[str, str]] = Counter()
-    for one in found:
-        masks[one.stream, one.kind] += len(one.shown)
-    return tuple(_advice(one, there, masks[one.stream, one.kind] <= MANY) for one in found)
+    sought = _sought(found)
+    return tuple(_advice(one, there, sought) for one in found)
 
 
-def _advice(attention: Attention, native: bool, few: bool) -> Advice:
-    """few: whether there are so few masks that tiles of all sizes are compared."""
+def _sought(found: Iterable[Attention]) -> frozenset[Looked] | None:
+    """The masks that changes are sought for; None: all, as they are few."""
+    masks = dict.fromkeys((shown.mask, shown.sides) for one in found for shown in one.shown)
+    hiding = [one for one in masks if one[0] != FULL]
+    if len(hiding) <= _ALL:
+        return None
+    hiding.sort(key=lambda one: -prod(side.stop for side in one[1]))
+    return frozenset(hiding[:_SOUGHT])
+
+
+def _advice(attention: Attention, native: bool, sought: frozenset[Looked] | None) -> Advice:
+    """sought: the masks that changes are sought for, of too many to compare tiles of all sizes."""
     way = _work(attention).way(native)
-    sizes = TILES if few else (TILE,)
+    sizes = TILES if sought is None else (TILE,)
     rows = [_row(attention, order, tile, way) for order in attention.orders for tile in sizes]
     order, words = attention.compiled, _dense(attention)
     if attention.is_sparse and not attention.is_full:
@@ -153,17 +168,10 @@ def _advice(attention: Attention, native: bool, few: bool) -> Advice:
             words += "; at these lengths one dense call is predicted to be cheaper"
             if asked is not None:
                 words = f"{words.partition(';')[0]}; MMSPEC_TILES=0 asks for one dense call"
-    found = (finding(attention, shown, TILE) for shown in _longest(attention))
-    return Advice(attention, tuple(rows), words, way, tuple(x for x in found if x))
-
-
-def _longest(attention: Attention) -> tuple[Shown, ...]:
-    """The masks of most queries and keys, as many as changes are sought for, as they come."""
-    if len(attention.shown) <= MANY:
-        return attention.shown
-    by_area = sorted(attention.shown, key=lambda shown: -prod(side.stop for side in shown.sides))
-    sought = frozenset(map(id, by_area[:_SOUGHT]))
-    return tuple(shown for shown in attention.shown if id(shown) in sought)
+    looked = [s for s in attention.shown if sought is None or (s.mask, s.sides) in sought]
+    found = (finding(attention, shown, TILE) for shown in looked)
+    left = len(attention.shown) - len(looked)
+    return Advice(attention, tuple(rows), words, way, tuple(x for x in found if x), left)
 
 
 def _dense(attention: Attention) -> str:

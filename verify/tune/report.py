@@ -105,6 +105,7 @@ def _advice(one: Advice) -> Figures:
             "order": str(one.order),
             "tile": list(TILE),
             "pairs": [_finding(found) for found in one.findings],
+            **({"not_sought": one.left} if one.left else {}),
         },
     }
 
@@ -241,8 +242,10 @@ def _sentences(one: Advice) -> Iterator[str]:
         return
     yield from _compared(one, own, plain)
     yield from _compared(one, one.best, own)
-    if len(one.attention.shown) > MANY:
-        yield f"changes were sought for the longest {len(one.findings)} of these masks alone"
+    if one.left:
+        masks = len(one.attention.shown)
+        sought = f"changes were sought for {masks - one.left} of these {masks}"
+        yield f"the spec has many masks: {sought}"
     alone = len(one.findings) == 1
     fine = [found for found in one.findings if _is_fine(found)]
     for found in one.findings:
