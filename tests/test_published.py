@@ -41,6 +41,7 @@ COUNTS = {
     "qwen2_05b": 494_032_768,
     "qwen3_06b": 596_049_920,
     "smollm3_3b": 3_075_098_624,
+    "speech2text_small": 29_536_256,
     "starcoder2_3b": 3_030_371_328,
     "t5_small": 60_506_624,
     "videomae_base": 86_534_800,

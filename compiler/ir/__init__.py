@@ -23,10 +23,10 @@
     fusion     = Concat | Gated | Latents | CrossAttention | Film | Transformer
                | SigmoidGated | WeightedSum | Bilinear
     halting    = Ponder | Exit | None
-    step       = LinearStep | NormStep | BatchNormStep | ActivationStep | ConvolutionStep
+    step       = LinearStep | NormStep | BatchNormStep | ActivationStep | GateStep | ConvolutionStep
                | PoolingStep
     path       = step*                                      -- a stem of a Picture, or ()
-    sum        = Sum(position, scale, norm, added*, lead)   -- norm(scale * (x + added + position))
+    sum        = Sum(position, scale, norm, added*, lead)   -- norm(scale * x + added + position)
     raw        = Ids(vocab, ngrams) | Row | Picture | Clip | Audio | Series
     head       = Head(name, answer, sources*, size, loss, weight)
     answer     = Classifier | Regressor | LanguageModel | Contrastive -- the first two by steps*
@@ -89,6 +89,7 @@ from mmspec.compiler.ir.path import (
     ActivationStep,
     BatchNormStep,
     ConvolutionStep,
+    GateStep,
     LinearStep,
     NormStep,
     Path,
@@ -143,6 +144,7 @@ __all__ = [
     "Fuse",
     "Fusion",
     "Gate",
+    "GateStep",
     "Gated",
     "Glu",
     "Group",

@@ -85,6 +85,16 @@ class ActivationStep(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class GateStep(Step):
+    """The first half of the features, each times the sigmoid of one of the second."""
+
+    @property
+    def outputs(self) -> int:
+        """Half as many."""
+        return self.inputs // 2
+
+
+@dataclass(frozen=True, slots=True)
 class _NearStep(Step):
     """A step that reads a square of so many rows, or a run, for each token that it gives."""
 

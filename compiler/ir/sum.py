@@ -40,7 +40,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What becomes of the rows of raw values: norm(scale * (x + added + position)).
+    """What becomes of the rows of raw values: norm(scale * x + added + position).
 
     lead: how many learned rows stand before them.
     """

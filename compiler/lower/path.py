@@ -52,6 +52,8 @@ def _step(step: schema.OneStep, place: tuple[str, int, bool], given: Given, apar
             return ir.BatchNormStep(*place, step.eps, step.momentum)
         case schema.Activation():
             return ir.ActivationStep("", *place[1:], step.kind)
+        case schema.Gate():
+            return ir.GateStep("", *place[1:])
         case schema.Convolution():
             return ir.ConvolutionStep(
                 *place,

@@ -303,6 +303,10 @@ def next_embedded(
     width: int,
 ) -> Tensor:
     """The embeddings of the next tokens, whose rows are given, at their places: [B, C, D]."""
+    if rows.scale == math.sqrt(width) and width > 1:
+        x_bcd = math.sqrt(width) * x_bcd
+    elif rows.scale != 1:
+        x_bcd = rows.scale * x_bcd
     for one in rows.added:
         if one.codes:
             x_bcd = x_bcd + by_code(getattr(embedding, one.module), added.get(one.key))
@@ -314,10 +318,6 @@ def next_embedded(
         x_bcd = x_bcd + embedding.position[at_bc]
     elif rows.position.kind == "sincos":
         x_bcd = x_bcd + embedding.places(at_bc).to(x_bcd.dtype)
-    if rows.scale == math.sqrt(width) and width > 1:
-        x_bcd = math.sqrt(width) * x_bcd
-    elif rows.scale != 1:
-        x_bcd = rows.scale * x_bcd
     if rows.norm is not None:
         x_bcd = embedding.norm(x_bcd)
     return x_bcd

@@ -77,8 +77,8 @@ def by_numbers(layer: nn.Linear, number_bti: Tensor | None) -> Tensor:
 class Placed(nn.Module):
     """Tokens that a learned vector, or sines and cosines, tell where they stand.
 
-    What else is given of them is added too, and learned tokens lead them. Then all are scaled, and
-    normed.
+    Their rows are scaled first. What else is given of them is added too, and learned tokens lead
+    them; then all are normed.
     """
 
     width: int
@@ -124,6 +124,10 @@ class Placed(nn.Module):
     def _placed(
         self, x_btd: Tensor, added: Mapping[str, Tensor], places_bt: Tensor | None = None
     ) -> Tensor:
+        if self.by_root:
+            x_btd = math.sqrt(self.width) * x_btd
+        elif self.scale != 1:
+            x_btd = self.scale * x_btd
         for one in self.added:
             if one.codes:
                 x_btd = x_btd + by_code(getattr(self, one.module), added.get(one.key))
@@ -152,10 +156,6 @@ class Placed(nn.Module):
             x_btd = x_btd + self.position[self.offset : self.offset + x_btd.shape[1]]
         elif self.placing == "learned":
             x_btd = x_btd + self.position[: x_btd.shape[1]]
-        if self.by_root:
-            x_btd = math.sqrt(self.width) * x_btd
-        elif self.scale != 1:
-            x_btd = self.scale * x_btd
         if self.is_normed:
             x_btd = self.norm(x_btd)
         return x_btd

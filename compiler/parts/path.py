@@ -54,6 +54,8 @@ class Path(nn.Module):
                 x = x.masked_fill(past_bf[:, None], 0.0)
             if isinstance(step, ir.ActivationStep):
                 x = activate(x, step.activation)
+            elif isinstance(step, ir.GateStep):
+                x = F.glu(x)
             elif isinstance(step, ir.PoolingStep) and step.largest:
                 x = F.max_pool2d(x, step.kernel, step.stride, padding=step.pad)
             elif isinstance(step, ir.PoolingStep):

@@ -11,7 +11,7 @@ from mmspec.families.family import Family, Inside, Names, joined, prefixed
 from mmspec.families.settings import Key, Settings, plain
 
 _SIDES: Final = (("source", "encoder"), ("target", "decoder"))
-_BART: Final[Inside] = {
+BART: Final[Inside] = {
     "attention.qkv": joined("self_attn.{}_proj"),
     "attention.output": "self_attn.out_proj",
     "attention_norm": "self_attn_layer_norm",
@@ -57,7 +57,7 @@ def _bart() -> Iterator[tuple[str, tuple[str, ...]]]:
         there = f"model.{side}"
         yield f"{ours}_embedding.position", (f"{there}.embed_positions.weight",)
         yield f"{ours}_embedding.norm", (f"{there}.layernorm_embedding",)
-        yield from _stack(ours, _BART, f"{there}.layers.#").items()
+        yield from _stack(ours, BART, f"{there}.layers.#").items()
 
 
 def _t5_names() -> Iterator[tuple[str, tuple[str, ...]]]:

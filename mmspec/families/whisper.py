@@ -48,14 +48,14 @@ _TEXT: Final[Names] = {
 }
 
 
-def _stream(s: Settings, name: str, side: str) -> list[Key]:
-    width, act = s.size("d_model"), s.activation("activation_function", "gelu")
+def stream(s: Settings, name: str, side: str, act: str) -> list[Key]:
+    """The stream of a side, but for its biases; act: where settings do not say it."""
+    width, act = s.size("d_model"), s.activation("activation_function", act)
     inner, dropout = widened(s, f"{side}_ffn_dim", width), s.number("dropout", 0.0)
     return [
         Key("from", name),
         *shape(s, f"{side}_layers", f"{side}_attention_heads", "d_model"),
         *([Key("dropout", plain(dropout), "dropout")] if dropout else []),
-        Key("bias", "{key: false}"),
         Key("feed_forward", f"{{kind: mlp, width: {inner}, activation: {act}}}"),
     ]
 
@@ -76,11 +76,12 @@ def _encoder(s: Settings) -> Draft:
             "stem", '["convolution(d, kernel=3)", gelu, "convolution(d, kernel=3, stride=2)", gelu]'
         ),
     ]
-    streams = {"sound": _stream(s, "sound", "encoder")}
+    streams = {"sound": [*stream(s, "sound", "encoder", "gelu"), _BIAS]}
     size = {"d": (s.size("d_model"), "d_model")}
     return Draft(size, init(s, "init_std"), {"sound": sound}, streams, {})
 
 
+_BIAS: Final = Key("bias", "{key: false}")
 _MASKING: Final = ("length", "min_masks", "prob")
 
 
@@ -88,8 +89,9 @@ def _transcriber(s: Settings) -> Draft:
     made = _encoder(s)
     s.only(tie_word_embeddings=True)
     s.unused("classifier_proj_size")
-    text = _stream(s, "text", "decoder")
-    text += [
+    text = [
+        *stream(s, "text", "decoder", "gelu"),
+        _BIAS,
         Key("attention", "causal"),
         Key("block", "[attention, {cross: sound}, feed_forward]"),
     ]

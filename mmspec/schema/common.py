@@ -89,6 +89,11 @@ class Common(Model, Generic[Kind]):
         return 1
 
     @property
+    def side(self) -> int:
+        """Rows, and columns, of pixels from a token to the next, of pixels in a grid."""
+        return 1
+
+    @property
     def grid(self) -> tuple[int, int] | None:
         """Rows and columns of patches of a step, where it has pixels."""
         return None

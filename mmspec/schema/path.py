@@ -75,6 +75,17 @@ class Activation(Step[Literal["relu", "gelu", "gelu-tanh", "silu", "quick-gelu",
     placed = False
 
 
+class Gate(Step[Literal["glu"]]):
+    """The first half of the features, each times the sigmoid of one of the second."""
+
+    def made(self, features: int) -> int:
+        """Half as many."""
+        if features % 2:
+            message = f"`glu` halves the features, and there are {features}"
+            raise Refused(Diagnostic("MM105", message, help="give it an even number of them"))
+        return features // 2
+
+
 class Square(NamedTuple):
     """The rows and columns of a grid that a token is made of, and where it stands."""
 
@@ -195,13 +206,13 @@ class Pooling(_Near[Literal["mean", "max"]]):
 
 
 KINDS: Final[dict[str, Any]] = choice.by_name(
-    LinearMap, PathNorm, BatchNorm, Activation, Convolution, Pooling
+    LinearMap, PathNorm, BatchNorm, Activation, Gate, Convolution, Pooling
 )
 """Every step by its name."""
 
 OneStep = Annotated[
     Annotated[
-        LinearMap | PathNorm | BatchNorm | Activation | Convolution | Pooling,
+        LinearMap | PathNorm | BatchNorm | Activation | Gate | Convolution | Pooling,
         Field(discriminator="kind"),
     ],
     choice.reader("step", KINDS),

@@ -79,6 +79,11 @@ CASES: Final = {
             ("size: [64, 64], patch: 8", "size: [16, 16], patch: 8, norm: layer, bias: false"),
             ("max: 128}", "max: 128}, scale: sqrt(d), norm: rms"),
             ("{cross: image}", "{cross: image, scale: gate}"),
+            (
+                "heads:\n",
+                "heads:\n  label: {from: image, kind: classifier, classes: 5, through: [linear(6), "
+                "glu]}\n",
+            ),
         ),
         spec="captioner",
     ),

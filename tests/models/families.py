@@ -365,6 +365,20 @@ FAMILIES: Final = {
         {**_SOUND, "classifier_proj_size": 10},
         (*_SOUND_CUT, ("linear(256)", "linear(10)")),
     ),
+    "speech2text_small": Small(
+        "Speech2TextForConditionalGeneration",
+        {
+            **{key: value for key, value in _SOUND.items() if key != "num_mel_bins"},
+            **{"vocab_size": 31, "dropout": 0.0, "input_feat_per_channel": 6, "conv_channels": 20},
+            **{"max_source_positions": 16, "max_target_positions": 16, "pad_token_id": 1},
+        },
+        (
+            *(("d: 256", "d: 24"), ("depth: 12", "depth: 2"), ("depth: 6", "depth: 2")),
+            *(("features: 80", "features: 6"), ("max: 6000", "max: 16"), ("max: 1024", "max: 16")),
+            *(("convolution(1024", "convolution(20"), ("vocab: 10000", "vocab: 31")),
+            ("width: 8*d", "width: 4*d"),
+        ),
+    ),
     "videomae_base": Small(
         "VideoMAEForVideoClassification",
         {**_PICTURES, "tubelet_size": 2, "num_frames": 6},

@@ -56,22 +56,23 @@ def computed(plan: Plan) -> str:
     return re.sub(r" +# line \d+", "", show(plan))
 
 
-def given(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def given(model: Any, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a small model reads, and by transformers' names; each text has the last id somewhere."""
-    ids = torch.randint(31, (2, TOKENS))
+    ids = torch.randint(2, 31, (2, TOKENS))  # 1 is padding to some, which have no place there
     ids[:, 9] = 30
     every = {"text": ("input_ids", ids), "source": ("input_ids", ids)}
     every["target"] = "decoder_input_ids", torch.randint(31, (2, TOKENS - 4))
-    for name, (called, *shape) in NUMBERS.items():
-        every[name] = called, torch.randn(2, *shape, dtype=torch.float64)
-    read = {name: each for name, each in every.items() if hasattr(model, f"{name}_embedding")}
-    ours: dict[str, Any] = {name: x for name, (_, x) in read.items()}
+    for each, (called, *shape) in NUMBERS.items():
+        every[each] = called, torch.randn(2, *shape, dtype=torch.float64)
+    read = {what: each for what, each in every.items() if hasattr(model, f"{what}_embedding")}
+    ours: dict[str, Any] = {what: x for what, (_, x) in read.items()}
     theirs = dict(read.values())
     if "text" in read and len({"sound", "screen"} & read.keys()):  # a text is the decoder's
         theirs["decoder_input_ids"] = theirs.pop("input_ids")
-    for name in ("input_features", "input_values"):  # features stand before frames there
-        if name in theirs:
-            theirs[name] = theirs[name].squeeze(1).mT
+    if "spectrogram" in read:  # frames stand before features there
+        theirs["input_values"] = theirs["input_values"].squeeze(1).mT
+    elif "sound" in read and name.startswith("whisper"):  # and here features before frames
+        theirs["input_features"] = theirs["input_features"].mT
     _add(model, ours, theirs)
     return ours, theirs
 
@@ -117,7 +118,7 @@ def test_outputs_are_those_of_transformers_by_its_files(name: str, tmp_path: Pat
     assert computed(lower(spec)) == computed(mmspec.plan(small(name, FAMILIES[name], tmp_path)))
     model = load(driver.emit(spec, "sdpa"))().double()
     assert sum(x.numel() for x in model.parameters()) == theirs.num_parameters()
-    ours, named = given(model)
+    ours, named = given(model, name)
     with in_float64(), torch.no_grad():
         out = theirs(**named)
     found = carry(spec, files.opened(tmp_path / "there"))

@@ -64,20 +64,18 @@ FAULTS: tuple[Fault, ...] = (
         plan(sums(scale=1.0)),
     ),
     Fault(
-        "embedding-scaled-before-its-position",
-        "positions are added to rows that are scaled already",
+        "embedding-scaled-with-its-position",
+        "positions are scaled with the rows that they are added to",
         SUMMED,
         ("P59", "R1"),
-        source(
-            (r"x_btd \+ self\.position\n", "x_btd + self.position / 1.5\n"),
-        ),
+        source((r"x_btd \+ self\.position\n", "x_btd + 1.5 * self.position\n")),
     ),
     Fault(
         "embedding-norm-left-out",
         "the norm of one modality's tokens is left out",
         SUMMED,
         ("P59", "R1"),
-        source((r"(1\.5 \* x_btd\n +)return self\.norm\(x_btd\)", r"\1return x_btd")),
+        source((r"(self\.position\n +)return self\.norm\(x_btd\)", r"\1return x_btd")),
     ),
     Fault(
         "embedding-norm-not-counted",
@@ -94,11 +92,11 @@ FAULTS: tuple[Fault, ...] = (
         source((r"\n +\+ by_code\(self\.added_segment, [^\n]+", "")),
     ),
     Fault(
-        "added-unscaled",
-        "what is added to a token is not scaled with it",
+        "added-scaled",
+        "what is added to a token is scaled with it",
         MARKED,
         ("P59",),
-        source((r"by_code\(self\.added_segment", "2 * by_code(self.added_segment")),
+        source((r"by_code\(self\.added_segment", "0.5 * by_code(self.added_segment")),
     ),
     Fault(
         "added-nothing-where-not-given",

@@ -97,6 +97,13 @@ FAULTS: tuple[Fault, ...] = (
         source((r"F\.max_pool2d\(x, 3, 1, padding=1\)", "F.max_pool2d(x, (1, 3), 1, (0, 1))")),
     ),
     Fault(
+        "glu-of-the-other-half",
+        "the gates of `glu` are its first half",
+        TIMED,
+        ("P59", "R1"),
+        source((r"F\.glu\(x\)", "F.glu(x.roll(6, -1))")),
+    ),
+    Fault(
         "stem-past-the-end",
         "a stem over time reads what its steps made of frames past the length",
         TIMED,

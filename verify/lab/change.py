@@ -65,8 +65,8 @@ def _spread(modality: modalities.Modality, keep: Tensor, rank: int) -> Tensor:
         frames = keep.repeat_interleave(modality.step, 1)
         return frames.reshape(*frames.shape, *[1] * (rank - 2))
     grid = keep.reshape(len(keep), -1, *modality.grid).repeat_interleave(modality.step, 1)
-    assert isinstance(modality, modalities.Image | modalities.Video)
-    for axis, (pixels, patches) in enumerate(zip(modality.size, modality.grid, strict=True)):
+    *_, height, width = modality.shape(0)
+    for axis, (pixels, patches) in enumerate(zip((height, width), modality.grid, strict=True)):
         of_pixels = (torch.arange(pixels) // modality.side).clamp(max=patches - 1)
         grid = grid.index_select(2 + axis, of_pixels)
     return grid[:, :, None] if modality.varies else grid

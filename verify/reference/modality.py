@@ -118,6 +118,7 @@ def embed(
         x = _frames(modality, w, values[:length])
     else:
         x = _table(modality, w, values)
+    x = modality.scale * x
     for name in modality.add:
         x = x + _added(modality, w, name, added.get(name), x.shape[0])
     lead = sum(modality.lead.values())
@@ -129,7 +130,6 @@ def embed(
     else:
         x = x + _position(modality, places, x.shape[1])
         x = torch.cat([w["lead"], x]) if lead else x
-    x = modality.scale * x
     return normalise(x, w.at("norm").unnoted(), modality.norm, of_rows(modality.bias, "norm"))
 
 

@@ -42,6 +42,9 @@ def run(steps: Steps, w: Weights, x: Tensor, bias: bool, norm_bias: bool) -> Ten
                 x = x * inner["weight"] + inner["bias"]
             case kinds.Activation():
                 x = activate(step.kind, x)
+            case kinds.Gate():
+                half, gate = x.chunk(2, -1)
+                x = half / (1 + torch.exp(-gate))
             case kinds.Convolution():
                 x = _convolution(step, inner, x, bias if step.bias is None else step.bias)
             case kinds.Pooling():
@@ -116,7 +119,7 @@ def shapes(steps: Steps, features: int, bias: bool, norm_bias: bool, axes: int =
                 found[f"{name}.weight"] = (step.features, features // step.groups, *square)
                 own = bias if step.bias is None else step.bias
                 found |= {f"{name}.bias": (step.features,)} if own else {}
-        features = getattr(step, "features", features)
+        features = step.made(features)
     return found
 
 

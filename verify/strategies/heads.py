@@ -19,6 +19,7 @@ NAMES = {
 _PATHS: tuple[Any, ...] = (
     ["linear(7)", "tanh"],
     ["norm(0.1)", "linear(8)", "gelu"],
+    ["linear(6)", "glu", "norm"],
     ["linear(9, bias=false)", "quick-gelu", {"kind": "linear", "features": 5}, "relu"],
 )
 """Steps before an output."""

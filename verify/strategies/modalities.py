@@ -146,7 +146,8 @@ def _stem(draw: st.DrawFn) -> list[Any]:
     found += draw(st.lists(st.sampled_from(_STEPS), max_size=3))
     if down[1] == 2:
         found.append({"kind": "convolution", "features": 6, "kernel": 3, "stride": 2})
-    return [*found, "linear(1)"]
+    gated = ["glu"] * (down[1] == 2 and draw(st.booleans()))
+    return [*found, *gated, "linear(1)"]
 
 
 @st.composite
@@ -171,7 +172,8 @@ def _time_stem(draw: st.DrawFn) -> list[Any]:
     found += draw(st.lists(st.sampled_from(_RUNS), max_size=2))
     if by == 2:
         found.append({"kind": "convolution", "features": 6, "kernel": 3, "stride": 2})
-    return [*found, "linear(1)"]
+    gated = ["glu"] * (by == 2 and draw(st.booleans()))
+    return [*found, *gated, "linear(1)"]
 
 
 @st.composite
