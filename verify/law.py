@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mmspec.verify.outcome import Outcome
 from mmspec.verify.subject import Subject
+from mmspec.verify.twin import Kept
 
 Applies = Callable[[Subject], str | None]
 """None when a law speaks of a subject, else why it is not checked."""
@@ -34,7 +35,8 @@ def everywhere(subject: Subject) -> None:
 class Law:
     """A law that `mmspec laws` lists; ids are stable.
 
-    runs: whether it runs models with weights, which a large spec needs much memory for.
+    runs: whether it runs models with weights: those of a reduced twin where the spec is large;
+    keeps: what that twin must not cut.
     """
 
     id: str
@@ -43,3 +45,4 @@ class Law:
     check: Check
     applies: Applies = everywhere
     runs: bool = True
+    keeps: tuple[Kept, ...] = ()

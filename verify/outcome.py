@@ -33,6 +33,8 @@ class Outcome:
     counterexample: str | None = None
     untested: tuple[tuple[str, str], ...] = ()
     """Ways by which it was not tried on this machine, and why."""
+    cut: str = ""
+    """By what the reduced twin is smaller that it was tried on; nothing: the spec as written."""
 
 
 class Broken(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
@@ -91,7 +91,15 @@ class Report:
             self._render_problem(console, outcome)
         if self.problems:
             console.print()
+        for line in self._twins():
+            _print(console, f"{self.path}: {line}")
         _print(console, f"{self.path}: {self.summary()}")
+
+    def _twins(self) -> Iterator[str]:
+        """Which laws were tried on what reduced twin of the spec."""
+        for cut in dict.fromkeys(law.cut for law in self.laws if law.cut):
+            names = ", ".join(law.name for law in self.laws if law.cut == cut)
+            yield f"on a reduced twin ({cut}; `--full`: as written): {names}"
 
     def summary(self) -> str:
         """`3 proved, 20 held, 1 refuted, 4 not checked`."""

@@ -13,6 +13,9 @@ from mmspec.schema.spec import Spec
 from mmspec.text import Document
 from mmspec.verify.outcome import Broken
 
+SMALL = 1_000_000
+"""Parameters up to which laws run the spec as it is."""
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from mmspec.verify.reference import Result
     from mmspec.verify.reference.model import Mode
     from mmspec.verify.strategies import Inputs
+    from mmspec.verify.twin import Kept, Twin
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,6 +35,8 @@ class Subject:
     spec: Spec
     plan: ir.Plan
     given: Package | None = None
+    cut: str = ""
+    """What it is a reduced twin by; nothing where it is the spec as written."""
 
     def __repr__(self) -> str:
         return f"Subject({self.path!r})"
@@ -99,6 +105,24 @@ class Subject:
         w = self.weights(seed)
         given = batch.tensors, batch.lengths, batch.targets
         return run(self.spec, w, *given, mode, record, batch.documents, batch.added)
+
+    def reduced(self, keeps: tuple[Kept, ...] = ()) -> Subject:
+        """A subject for laws that run models: itself where it is small, else its reduced twin."""
+        if self.given or self.parameters <= SMALL:
+            return self
+        key = ("reduced", keeps)
+        if key not in self.kept:
+            from mmspec.verify.twin import twin
+
+            found = twin(self.spec, self.document, keeps)
+            self.kept[key] = self if found is None else self._of_twin(found)
+        made: Subject = self.kept[key]
+        return made
+
+    def _of_twin(self, found: Twin) -> Subject:
+        from mmspec.compiler.lower.lower import lower
+
+        return Subject(self.path, found.document, found.spec, lower(found.spec), cut=found.words)
 
     @cached_property
     def kept(self) -> dict[Any, Any]:

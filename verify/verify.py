@@ -37,12 +37,14 @@ def verify(
     laws: Sequence[str] | None = None,
     told: Told = silent,
     require: Sequence[str] = (),
+    full: bool = False,
 ) -> Report:
     """What is proved, held, refuted or not checked of the spec at `path`.
 
     laws: ids of the laws to check, and then no claims; None: all laws, and the claims.
     told: what is being checked, how much is done, and of how much.
     require: ways of attention (`dense`, `calls`, `native`, `triton`) by which laws must be tried.
+    full: run the spec itself, however large it is, and no reduced twin of it.
     Raises MmspecError when the spec is not valid, or a law or number is not to be had.
     """
     ways = tuple(map(_way, require))
@@ -55,7 +57,7 @@ def verify(
     interpret()
     with _one_thread():
         subject, search = Subject.of(path), Search(examples, seed)
-        found = report(subject, search, chosen, claims=laws is None, told=told)
+        found = report(subject, search, chosen, claims=laws is None, told=told, full=full)
         return replace(found, required=ways)
 
 
@@ -78,6 +80,7 @@ def report(
     laws: Sequence[Law],
     claims: bool = True,
     told: Told = silent,
+    full: bool = False,
 ) -> Report:
     """The report of a subject; a self test gives one with a faulty package."""
     each = tuple(dict.fromkeys(laws))
@@ -85,12 +88,21 @@ def report(
     found: list[Outcome] = []
     for law in each:
         told(f"{subject.spec.name}: laws", len(found), len(each))
-        found.append(check_law(law, subject, search))
+        found.append(check_law(law, subject, search, full))
     return Report(subject.path, subject.spec.name, made, tuple(found), subject.document.text)
 
 
-def check_law(law: Law, subject: Subject, search: Search) -> Outcome:
-    """What became of one law; not checked, with the reason, where it does not apply."""
+def check_law(law: Law, subject: Subject, search: Search, full: bool = False) -> Outcome:
+    """What became of one law; not checked, with the reason, where it does not apply.
+
+    full: of the subject itself; else a law that runs models runs its reduced twin.
+    """
+    one = subject.reduced(law.keeps) if law.runs and not full else subject
+    found = _checked(law, one, search)
+    return found if found.status == "not checked" else replace(found, cut=one.cut)
+
+
+def _checked(law: Law, subject: Subject, search: Search) -> Outcome:
     try:
         why = law.applies(subject) or (_too_large(subject) if law.runs else None)
         if why is not None:

@@ -38,6 +38,9 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="fail unless attention was tried by these: dense, calls, native, triton",
     )
     parser.add_argument(
+        "--full", action="store_true", help="run a large spec itself, not a reduced twin of it"
+    )
+    parser.add_argument(
         "--self-test",
         action="store_true",
         help="show that every law catches a fault planted for it",
@@ -82,7 +85,7 @@ def _report(path: str, arguments: argparse.Namespace) -> Report:
         from mmspec.verify.verify import verify
 
         given: dict[str, Any] = {"seed": arguments.seed, "told": wait.report}
-        given["require"] = arguments.require
+        given |= {"require": arguments.require, "full": arguments.full}
         if arguments.examples is not None:
             given["examples"] = arguments.examples
         if arguments.law:

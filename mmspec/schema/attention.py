@@ -8,7 +8,7 @@ from pydantic import Field, InstanceOf, ValidationInfo, field_validator, model_v
 
 from mmspec.diagnostics import Diagnostic
 from mmspec.expressions import mask as masks
-from mmspec.schema.base import Model, Refused, Size, parsed
+from mmspec.schema.base import HeadCount, Model, Refused, parsed
 
 
 def parse_mask(value: Any, *keys: str) -> masks.Mask:
@@ -81,7 +81,7 @@ class Attention(Model):
 class Heads(Model):
     """Some heads, and what they see."""
 
-    heads: Size
+    heads: HeadCount
     """How many."""
     mask: Attention
     """What they see."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import isqrt
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -101,6 +102,26 @@ _Written = (
 Size = Annotated[
     int, BeforeValidator(_size, json_schema_input_type=_Written), Field(ge=1, lt=2**31)
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a size counts, of which a smaller form of a spec has fewer."""
+
+    what: Literal["features", "head", "heads", "ids", "experts"]
+
+
+Features = Annotated[Size, Counts("features")]
+"""Features of a token, of all heads or of hidden units."""
+HeadWidth = Annotated[Size, Counts("head")]
+"""Features of a head."""
+HeadCount = Annotated[Size, Counts("heads")]
+"""Heads of an attention."""
+Ids = Annotated[Size, Counts("ids")]
+"""Ids, codes or rows of a table."""
+ExpertCount = Annotated[Size, Counts("experts")]
+"""Experts of a layer."""
+
 _WrittenDepth = Annotated[int, Field(ge=0, lt=2**31)] | str
 Depth = Annotated[
     int, BeforeValidator(_depth, json_schema_input_type=_WrittenDepth), Field(ge=0, lt=2**31)

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mmspec.diagnostics import Diagnostic, shortened, suggest
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.base import Fraction01, Model, Refused, Size
+from mmspec.schema.base import Fraction01, HeadCount, HeadWidth, Model, Refused
 from mmspec.schema.bias import Bias
 from mmspec.schema.names import Name, SublayerName
 from mmspec.schema.norm import LayerNorm, NoNorm, Norm
@@ -43,9 +43,9 @@ class AttentionEntry(_Entry):
     word = "attention"
 
     attention: Attention = FULL
-    heads: Size = 1
-    kv_heads: Size = 0
-    head_width: Size = 0
+    heads: HeadCount = 1
+    kv_heads: HeadCount = 0
+    head_width: HeadWidth = 0
     scores: Scores | None = None
     rotary: RotaryChoice | None = None
 
@@ -68,9 +68,9 @@ class CrossEntry(_Entry):
     """The other stream."""
     norm_keys: bool = False
     """Whether what leaves it is normed before it is read."""
-    heads: Size = 1
-    kv_heads: Size = 0
-    head_width: Size = 0
+    heads: HeadCount = 1
+    kv_heads: HeadCount = 0
+    head_width: HeadWidth = 0
     scores: Scores | None = None
 
     @model_validator(mode="before")

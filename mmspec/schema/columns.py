@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Tag
 
 from mmspec.diagnostics import Diagnostic, shortened
-from mmspec.schema.base import Model, Refused, Size
+from mmspec.schema.base import Ids, Model, Refused, Size
 
 
 class Categories(Model):
     """Codes 0..categories-1."""
 
-    categories: Size
+    categories: Ids
     """How many there are, from 0."""
 
 

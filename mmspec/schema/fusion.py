@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from mmspec.diagnostics import Diagnostic, shortened, suggest
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.base import Model, Refused, Size
+from mmspec.schema.base import HeadCount, Model, Refused, Size
 from mmspec.schema.names import Name
 from mmspec.schema.path import Path
 
@@ -112,7 +112,7 @@ class Latents(Fusing):
     fusion: Literal["attention"]
     queries: Size
     """How many learned queries there are, and tokens afterwards."""
-    heads: Size | None = None
+    heads: HeadCount | None = None
     """By default the stream's."""
 
     @property
@@ -129,7 +129,7 @@ class CrossAttention(Fusing):
     fusion: Literal["cross-attention"]
     of: tuple[Name, ...] = Field(min_length=2)
     """The one that attends, then those that it attends to."""
-    heads: Size | None = None
+    heads: HeadCount | None = None
     """By default the stream's."""
     attention: Attention = FULL
     """What the first source sees of the others."""
@@ -161,7 +161,7 @@ class Transformer(Fusing):
     """What is fused, in order."""
     depth: Size = 1
     """Blocks one after the other."""
-    heads: Size | None = None
+    heads: HeadCount | None = None
     """By default the stream's."""
 
     @property

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mmspec.schema.base import Factor, Model, Positive, Size
+from mmspec.schema.base import Factor, Features, Ids, Model, Positive, Size
 from mmspec.schema.names import Name
 from mmspec.schema.path import OneStep, Path
 from mmspec.schema.pool import Pool
@@ -87,7 +87,7 @@ class Classifier(_Pooled):
     kind: Literal["classifier"]
     source: Name = Field(alias="from")
     """The stream that it reads."""
-    classes: Size
+    classes: Ids
     """How many there are."""
 
     @property
@@ -176,7 +176,7 @@ class Contrastive(_Common):
     kind: Literal["contrastive"]
     source: tuple[Name, Name] = Field(alias="from")
     """The two streams that it compares."""
-    width: Size
+    width: Features
     """Features in which they are compared."""
     temperature: Positive = 0.07
     """What similarities are divided by at first."""

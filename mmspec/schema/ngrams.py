@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from mmspec.diagnostics import Diagnostic, shortened
-from mmspec.schema.base import Fraction01, Model, Refused, Size
+from mmspec.schema.base import Fraction01, Ids, Model, Refused
 
 BYTES: Final = 256
 _LONGEST: Final = 32
@@ -50,7 +50,7 @@ class Ngrams(Model):
     """Whether there is one more run: the whole word, as far as it has come."""
     lower: bool = False
     """Whether A to Z are read as a to z."""
-    buckets: Annotated[Size, Field(examples=[4096])]
+    buckets: Annotated[Ids, Field(examples=[4096])]
     """Rows of the table of each size."""
     dropout: Annotated[Fraction01, Field(lt=1)] = 0.0
     """With what probability training leaves out a run."""
@@ -64,7 +64,7 @@ class Ngrams(Model):
 class OfBytes(Model):
     """Keys of tokens that are bytes of text."""
 
-    vocab: Size
+    vocab: Ids
     """How many ids there are."""
     ngrams: Ngrams | None = None
     """What the row of a byte is told of those before it."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from mmspec.diagnostics import Diagnostic
 from mmspec.schema import choice
-from mmspec.schema.base import Kind, Model, Positive, Refused, Size
+from mmspec.schema.base import Features, Kind, Model, Positive, Refused, Size
 
 
 class Step(Model, Generic[Kind]):
@@ -41,7 +41,7 @@ class Step(Model, Generic[Kind]):
 class LinearMap(Step[Literal["linear"]]):
     """A map of the features of each token."""
 
-    features: Annotated[Size, Field(examples=[64])]
+    features: Annotated[Features, Field(examples=[64])]
     """How many features it gives."""
     bias: bool | None = None
     """Whether it adds a number to each feature; unless told, as elsewhere in what has the path."""
@@ -151,7 +151,7 @@ Pad = Annotated[int, Field(ge=0, lt=2**31)] | None
 class Convolution(_Near[Literal["convolution"]]):
     """A linear map of the features in each square."""
 
-    features: Annotated[Size, Field(examples=[32])]
+    features: Annotated[Features, Field(examples=[32])]
     """How many features it gives."""
     kernel: Annotated[Size, Field(examples=[3])]
     """Rows and columns of the square."""

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from mmspec.diagnostics import Diagnostic
-from mmspec.schema.base import Model, NonNegative, Refused, Size
+from mmspec.schema.base import ExpertCount, Features, Model, NonNegative, Refused, Size
 
 Activation = Literal["gelu", "gelu-tanh", "relu", "silu", "quick-gelu"]
 
@@ -21,7 +21,7 @@ class _Common(Model):
     split: ClassVar[bool] = False
     """Whether each segment of a stream has weights of its own."""
 
-    width: Size | None = None
+    width: Features | None = None
     """Hidden features; by default four times the width of the stream."""
     activation: Activation = "gelu"
     """What hidden features go through."""
@@ -58,7 +58,7 @@ class Experts(_Common):
     """Token-choice top-k experts with a balance loss (Shazeer et al. 2017, Fedus et al. 2021)."""
 
     kind: Literal["experts"]
-    experts: Size
+    experts: ExpertCount
     """How many there are."""
     choose: Size
     """To how many of them each token goes."""
@@ -90,7 +90,7 @@ class Switch(_Common):
     """One expert a token, weighted by its raw probability (Fedus et al. 2021)."""
 
     kind: Literal["switch"]
-    experts: Size
+    experts: ExpertCount
     """How many there are."""
     balance: NonNegative = 0.01
     """The weight of the loss that spreads tokens evenly."""

@@ -11,7 +11,17 @@ from pydantic import Field, model_validator
 
 from mmspec.diagnostics import Diagnostic
 from mmspec.schema.attention import FULL, Attention
-from mmspec.schema.base import Depth, Fraction01, Model, Refused, Size, nearest_divisor
+from mmspec.schema.base import (
+    Depth,
+    Features,
+    Fraction01,
+    HeadCount,
+    HeadWidth,
+    Model,
+    Refused,
+    Size,
+    nearest_divisor,
+)
 from mmspec.schema.bias import Bias, Role, has_bias
 from mmspec.schema.block import OWN, AttentionEntry, Block, CrossEntry, ParallelEntry, walked
 from mmspec.schema.fusion import Fusion
@@ -35,13 +45,13 @@ class Stream(Model):
     """A modality, a stream, a list of them, or a fusion of them."""
     depth: Depth
     """Blocks one after the other."""
-    width: Size
+    width: Features
     """Features of a token."""
-    heads: Size
+    heads: HeadCount
     """Query heads."""
-    kv_heads: Size = 0
+    kv_heads: HeadCount = 0
     """Key heads, among which the query heads are shared; by default as many as those."""
-    head_width: Size = 0
+    head_width: HeadWidth = 0
     """Features of a head; by default width / heads."""
     block: Block = ()
     """What a layer does, in order; by default `[attention, feed_forward]`."""

@@ -30,7 +30,7 @@ SURFACE = {
     "compile": {"SPEC", "-o", "--output", "--stop-after", "--force", "--backend"},
     "analyze": {"SPEC", "--json"},
     "tune": {"SPEC", "--lengths", "--json"},
-    "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"}
+    "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--full", "--self-test"}
     | {"-v", "--verbose", "--require"},
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}
     | {"--warmup", "--weight-decay", "--clip", "--seed", "--eval-every", "--save-every"}

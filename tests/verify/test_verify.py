@@ -105,7 +105,7 @@ def test_a_model_that_memory_does_not_hold_is_not_checked_with_the_reason() -> N
     text = text[: text.index("claims:")]
     runs = Law("P905", "runs", "s", breaks, runs=True)
     counts = Law("P905", "runs", "s", breaks, runs=False)
-    report = verifier.report(Subject.of_text(text), Search(1, 0), (runs, counts))
+    report = verifier.report(Subject.of_text(text), Search(1, 0), (runs, counts), full=True)
     assert [outcome.status for outcome in report.laws] == ["not checked", "refuted"]
     assert "GB to be tried in float64" in report.laws[0].detail
     assert report.exit_code == 1

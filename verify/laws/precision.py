@@ -181,6 +181,7 @@ P28 = Law(
     "in bfloat16 sines and cosines of positions are those of float64, rounded once",
     tried(_precise, _longest, most=3),
     lambda subject: None if _placed(subject) else "no modality has sinusoidal or rotary positions",
+    keeps=("head", "tokens"),
 )
 P40 = Law(
     "P40",

@@ -254,7 +254,8 @@ def _law(
     examples: tuple[int, int],
     **how: bool,
 ) -> Law:
-    return Law(name, title, statement, _by_every_way(check, examples, **how), _speaks_of)
+    every = _by_every_way(check, examples, **how)
+    return Law(name, title, statement, every, _speaks_of, keeps=("head",))
 
 
 P7 = _law(
