@@ -120,6 +120,7 @@ _TABLE = """
 | MM704 | examples out of range | The inputs to try for each law are from 1 to 1,000,000; seeds are whole numbers from 0. |
 | MM705 | claim not decided | The claim says nothing about this spec, or it could be neither proved nor refuted. |
 | MM706 | way not tried | `--require` names a way of attention that this machine or package lacks, or that there is none of. |
+| MM707 | proof and trial disagree | A claim was proved, and the compiled model does otherwise: an error of mmspec, which the report describes. |
 """
 
 

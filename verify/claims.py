@@ -13,6 +13,7 @@ from mmspec.expressions import claim as claims
 from mmspec.verify import costs as costing
 from mmspec.verify import flow
 from mmspec.verify.costs.orders import write_orders
+from mmspec.verify.cross_check import contradiction
 from mmspec.verify.outcome import Broken, Outcome, held, not_checked, proved, refuted
 from mmspec.verify.subject import Subject, words
 from mmspec.verify.uncounted import NotCountedError
@@ -39,6 +40,16 @@ def check_claim(subject: Subject, text: str, position: int) -> Outcome:
     why = _meaningless(subject.plan, claim)
     if why:
         return verdict.open(why)
+    found = _decided(verdict, claim)
+    against = contradiction(subject, claim) if found.status == "proved" else None
+    if against is None:
+        return found
+    told = f"proved ({found.detail}), and yet, when it is tried: {against}"
+    return replace(found, status="refuted", detail=told, disputed=True)
+
+
+def _decided(verdict: _Claim, claim: claims.Claim) -> Outcome:
+    """What arithmetic and sets say of a claim."""
     if isinstance(claim, claims.Comparison):
         if claim.quantity == "expected_depth":
             return _depth(verdict, claim)

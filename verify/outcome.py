@@ -33,6 +33,8 @@ class Outcome:
     counterexample: str | None = None
     untested: tuple[tuple[str, str], ...] = ()
     """Ways by which it was not tried on this machine, and why."""
+    disputed: bool = False
+    """Whether it was proved, and a trial disagrees: one of the two is wrong, which is our error."""
     cut: str = ""
     """By what the reduced twin is smaller that it was tried on; nothing: the spec as written."""
 

@@ -146,6 +146,12 @@ class Report:
             message = f"{outcome.name} was not tried by {told}"
             advice = "native takes a C++ compiler and AVX2, triton the package of that name"
             return Diagnostic("MM706", message, outcome.span, help=advice)
+        if outcome.disputed:
+            message = f"`{outcome.name}`: {outcome.detail}"
+            advice = (
+                "a proof or the compiler is wrong, which is an error of mmspec: please report it"
+            )
+            return Diagnostic("MM707", message, outcome.span, help=advice)
         if outcome.status == "not checked":
             message = f"`{outcome.name}` cannot be decided: {outcome.detail}"
             return Diagnostic("MM705", message, outcome.span)

@@ -109,7 +109,7 @@ def _proved(plan: ir.Plan, question: Question) -> tuple[Scope | None, Lengths | 
 
 def _searched(plan: ir.Plan, question: Question, first: Lengths | None) -> Answer:
     """By matrices, at the first lengths if they are given, then at longer and longer ones."""
-    tried = [_capped(plan, cap) for cap in _CAPS]
+    tried = [capped(plan, cap) for cap in _CAPS]
     if first is not None and sum(first.values()) <= _MOST:
         tried.insert(0, dict(first))
     for lengths in tried:
@@ -137,7 +137,7 @@ def _draws(plan: ir.Plan) -> bool:
     return any(not is_closed(mask) for group in groups for *_, mask in group.masks)
 
 
-def _capped(plan: ir.Plan, cap: int) -> dict[str, int]:
+def capped(plan: ir.Plan, cap: int) -> dict[str, int]:
     """The longest lengths up to a cap; those that do not vary stay."""
     return {
         given.name: min(given.tokens.max, max(cap // given.area, 1) * given.area)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.compiler import ir
-from mmspec.verify.flow.questions import Path
+from mmspec.verify.flow.questions import Path, Question
 from mmspec.verify.subject import Subject
 
 SEEDS = 6
@@ -48,6 +48,17 @@ def show(subject: Subject, path: Path) -> str | None:
     return None
 
 
+def disturbed(
+    subject: Subject, question: Question, lengths: Mapping[str, int], seed: int
+) -> str | None:
+    """What moves, in words, when all tokens are changed of which the question says that none does.
+
+    Where it asks about later tokens, those from the second, the middle and the last on. Raises
+    Broken when the package cannot be run.
+    """
+    return _Trial(subject, Path(question, (), lengths, ()), seed).disturbed()
+
+
 @dataclass(slots=True)
 class _Trial:
     """One model and one input."""
@@ -58,8 +69,7 @@ class _Trial:
 
     def find(self) -> str | None:
         """The input and what it moves, in words."""
-        model = self.subject.model(self.seed, train=self.seed % 2 == 1)
-        _sharpen(model, self.subject.plan, _SHARPER[self.seed])
+        model = self._model()
         inputs = _sample(self.subject.plan, self.path, self.seed)
         before = self._run(model, Change(inputs, ""))
         for token, change in self._changes(inputs):
@@ -69,6 +79,46 @@ class _Trial:
             if reached:
                 return self._words(reached[0], change, (after - before)[self._place(reached[0])])
         return None
+
+    def disturbed(self) -> str | None:
+        """What moves where nothing may."""
+        model, question = self._model(), self.path.question
+        inputs = _sample(self.subject.plan, self.path, self.seed)
+        before = self._run(model, Change(inputs, ""))
+        count = self._count()
+        starts = sorted({1, count // 2, count - 1} - {0}) if question.later else [0]
+        for start in starts:
+            for change in self._all_changed(inputs, start):
+                difference = (self._run(model, change) - before).abs().amax(1)
+                queries = range(start if question.later else count)
+                for query in queries:
+                    at = self._place(query)
+                    if difference[at] > _MOVED * (1 + before[at].abs().max()):
+                        return self._words(query, change, difference[at])
+        return None
+
+    def _model(self) -> nn.Module:
+        model = self.subject.model(self.seed, train=self.seed % 2 == 1)
+        _sharpen(model, self.subject.plan, _SHARPER[self.seed])
+        return model
+
+    def _count(self) -> int:
+        """How many tokens the segment in question has."""
+        question = self.path.question
+        (stack,) = (one for one in self.subject.plan.stacks() if one.stream == question.stream)
+        held = (one for one in stack.out.segments if one.name == question.segment)
+        return sum(one.count(self.path.lengths) for one in held)
+
+    def _all_changed(self, inputs: Inputs, start: int) -> Iterator[Change]:
+        """Inputs whose tokens of the origin from one on are others; of a stream's, one by one."""
+        origin = self.path.question.origin
+        if origin.kind == "stream":
+            yield from (change for _, change in list(self._changes(inputs))[:3])
+            return
+        (embed,) = [n for n in _embeds(self.subject.plan) if n.modality == origin.name][:1]
+        for token in range(start, self.path.lengths[origin.name]):
+            inputs = _changed(inputs, embed, token).inputs
+        yield Change(inputs, f"all of {origin.name} from token {start} on changed")
 
     def _changes(self, inputs: Inputs) -> list[tuple[int, Change]]:
         """Changes to try, with the token of the origin that each is about."""

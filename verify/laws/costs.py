@@ -55,8 +55,8 @@ def _sizes(draw: st.DrawFn, subject: Subject) -> Sizes:
     return Sizes(draw(st.integers(1, 3)), raw)
 
 
-def _parameters(subject: Subject) -> None:
-    """Parameters of the model and of every stream, and those that one token can use."""
+def check_parameters(subject: Subject) -> None:
+    """Parameters of the model, of every stream, and of what a token uses; raises Broken."""
     with torch.device("meta"):
         made = subject.model_class()
     counts = {name: weight.numel() for name, weight in made.named_parameters()}
@@ -120,7 +120,9 @@ def _inputs(subject: Subject, sizes: Sizes) -> Inputs:
     for name, modality in subject.spec.modalities.items():
         b, n = sizes.batch, sizes.raw[name]
         dtype = torch.int64 if modality.ids else torch.float32
-        tensors[name] = torch.empty(b, *modality.shape(n), dtype=dtype, device="meta")
+        there = n or modality.varies
+        shape = (b, *modality.shape(n))
+        tensors[name] = torch.empty(shape, dtype=dtype, device="meta") if there else None
     lengths = {name: torch.full((sizes.batch,), n) for name, n in sizes.raw.items()}
     added = {
         f"{name}.{what}": torch.zeros(
@@ -135,19 +137,31 @@ def _inputs(subject: Subject, sizes: Sizes) -> Inputs:
     return Inputs(tensors, lengths, {}, sizes.batch, "zeros", 0, added=added)
 
 
-def _flops(subject: Subject, sizes: Sizes) -> None:
-    """Dense FLOPs equal those of the operators that run; useful ones leave out hidden pairs."""
+def counted_flops(subject: Subject, sizes: Sizes) -> int:
+    """FLOPs of the operators that run, in training without dropout, on the meta device."""
     with torch.device("meta"):
         made = subject.model_class().train()
     batch = _inputs(subject, sizes)
     with torch.no_grad(), lab.dry(made), FlopCounter() as counter:
         made(**batch.tensors, **batch.told)
+    return counter.total
+
+
+def _flops(subject: Subject, sizes: Sizes) -> None:
+    """Dense FLOPs equal those of the operators that run; useful ones leave out hidden pairs."""
+    counted = counted_flops(subject, sizes)
     at = costing.tokens(subject.plan, sizes.raw) | {"B": sizes.batch}
     forms = costing.costs(subject.plan)
-    _equal("FLOPs", int(forms.flops_dense.evaluate(at)), counter.total, "by the closed form")
-    case = Case(batch, "train")
-    useful = counter.total - sizes.batch * _hidden(subject, case)
+    _equal("FLOPs", int(forms.flops_dense.evaluate(at)), counted, "by the closed form")
+    case = Case(_inputs(subject, sizes), "train")
+    useful = counted - sizes.batch * _hidden(subject, case)
     _equal("useful FLOPs", int(forms.flops_useful.evaluate(at)), useful, "by the closed form")
+    check_pairs(subject, sizes)
+
+
+def check_pairs(subject: Subject, sizes: Sizes) -> None:
+    """Visible pairs of every stream by closed form equal those of its masks; raises Broken."""
+    at = costing.tokens(subject.plan, sizes.raw)
     for stream, config in subject.spec.streams.items():
         form = costing.visible_pairs(subject.plan, stream)
         every = [
@@ -175,8 +189,8 @@ def _steps(stream: Stream) -> int:
     return stream.halting.most_steps if stream.halting else stream.repeat or 1
 
 
-def _growth(subject: Subject) -> None:
-    """The bounds of depth are those that the spec names."""
+def check_depths(subject: Subject) -> None:
+    """The bounds of depth are those that the spec names; raises Broken."""
     for name, stream in subject.spec.streams.items():
         wanted = (stream.depth, stream.depth)
         if stream.halting:
@@ -202,8 +216,8 @@ def _is_countable(subject: Subject) -> str | None:
 
 
 def _check(law: Law, subject: Subject, asked: Search) -> Outcome:
-    _parameters(subject)
-    _growth(subject)
+    check_parameters(subject)
+    check_depths(subject)
     _tokens(subject)
     few = replace(asked, examples=min(asked.examples, 12))
     return search(law, subject, few, _sizes(subject), partial(_flops, subject))
