@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 
 from mmspec.compiler import ir
 from mmspec.compiler.relations.loops.arrangement import coordinates
@@ -66,9 +66,22 @@ def terms(mask: masks.Mask, query: ir.Segment, key: ir.Segment) -> tuple[list[st
         number = sum(known.name == pattern.name for known in names) + 1
         return names.setdefault(pattern, f"{pattern.name}{number if number > 1 else ''}_qk")
 
-    joined = masks.write(mask, word, grouped=False)
+    joined = masks.write(_once(mask), word, grouped=False)
     named = (_named(name, one, query, key) for one, name in names.items())
     return [statement for statements in named for statement in statements], joined
+
+
+def _once(mask: masks.Mask) -> masks.Mask:
+    """The mask, in which nothing that is joined by one sign stands twice."""
+
+    def parts(of: masks.Mask, sign: type[masks.And | masks.Or]) -> tuple[masks.Mask, ...]:
+        return (*parts(of.left, sign), *parts(of.right, sign)) if isinstance(of, sign) else (of,)
+
+    def joined(sign: type[masks.And | masks.Or], one: masks.Mask, other: masks.Mask) -> masks.Mask:
+        return reduce(sign, dict.fromkeys((*parts(one, sign), *parts(other, sign))))
+
+    both, either = partial(joined, masks.And), partial(joined, masks.Or)
+    return masks.fold(mask, lambda pattern: pattern, masks.Not, both, either)
 
 
 def _named(name: str, pattern: masks.Pattern, query: ir.Segment, key: ir.Segment) -> list[str]:

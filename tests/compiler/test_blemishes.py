@@ -152,6 +152,23 @@ def test_drawn_packages_have_none(spec_text: str) -> None:
     }
 
 
+def test_what_a_long_mask_says_twice_is_asked_once() -> None:
+    """Found by drawing."""
+    long = "causal & (causal & prefix(5) & (block(6) | dilated(step=1, reach=2)))"
+    spec = load(TWICE.format(long))
+    text = emit(lower(spec), spec, "sdpa").files["attention.py"]
+    assert "return causal_qk & prefix_qk & (block_qk | dilated_qk)" in text
+
+
+TWICE = """
+mmspec: 1
+name: twice
+modalities: {{text: {{kind: tokens, vocab: 5, length: {{max: 9}}}}}}
+streams: {{text: {{from: text, depth: 1, width: 4, heads: 1, attention: "{}"}}}}
+heads: {{label: {{from: text, kind: classifier, classes: 2}}}}
+"""
+
+
 @pytest.mark.parametrize(
     ("planted", "what"),
     [

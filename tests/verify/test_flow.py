@@ -272,7 +272,7 @@ def changed(spec: Spec, values: Tensor, name: str, token: int) -> Tensor | None:
         frames = values[0, step * modality.tubelet : (step + 1) * modality.tubelet]
         frames[:, :, row * p : (row + 1) * p, place * p : (place + 1) * p] += 1
         return values
-    values[0, token * modality.patch : (token + 1) * modality.patch] += 1
+    values[0, token * modality.step : (token + 1) * modality.step] += 1
     return values
 
 
@@ -281,6 +281,11 @@ def packed(plan: ir.Plan) -> bool:
     groups = [group for site in plan.sites() for group in site.groups]
     shown = [mask for group in groups for *_, mask in group.masks]
     return any(pattern.name == "document" for mask in shown for pattern in masks.patterns(mask))
+
+
+def has_stem(spec: Spec, name: str) -> bool:
+    """Whether a modality has a stem, whose reach is said to be what it is at most."""
+    return bool(getattr(spec.modalities[name], "stem", None))
 
 
 def compare(spec: Spec, plan: ir.Plan, change: tuple[str, int], seed: int, most: int = 4) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmspec.schema.spec import Spec
 from mmspec.verify.faults.specs import HEARD, PLACED, READ
-from mmspec.verify.lab.lab import dry
+from mmspec.verify.lab.lab import dry, without_dropout
 from mmspec.verify.reference import Result, expected_state, run
 from mmspec.verify.reference.model import Mode
 from mmspec.verify.strategies import Inputs, inputs, load, specs, weights
@@ -66,15 +66,15 @@ def objective(heads: dict[str, Tensor], loss: Tensor, both: dict[str, Tensor]) -
 def compare(spec: Spec, model_class: type[nn.Module], batch: Inputs, seed: int, mode: Mode) -> None:
     """Assert that one batch means the same to both."""
     w = {n: x.requires_grad_() for n, x in weights(spec, seed).items()}
-    documents = batch.documents
-    expected = run(spec, w, batch.tensors, batch.lengths, batch.targets, mode, documents=documents)
+    given = batch.tensors, batch.lengths, batch.targets
+    told = batch.documents, batch.added
+    expected = run(without_dropout(spec), w, *given, mode, False, *told)
     model = model_class().double().train(mode == "train")
     has = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     assert has == expected_state(spec), "the weights have the names of the language"
     model.load_state_dict({name: x.detach() for name, x in w.items()})
-    packed = {"documents": documents} if documents else {}
     with dry(model):
-        out: Any = model(**batch.tensors, lengths=batch.lengths, targets=batch.targets, **packed)
+        out: Any = model(**given[0], lengths=given[1], targets=given[2], **batch.told)
     found = {name: getattr(out.heads, name) for name in spec.heads}
     same_all("head", found, expected.heads)
     same_all("loss", out.losses, expected.losses)

@@ -36,9 +36,11 @@ def farthest(found: Tensor, expected: Tensor, slack: float = 0.0) -> Apart | Non
     NaN is expected of nothing: where `expected` holds it, there is nothing to compare.
     """
     found, expected = found.detach().to(torch.float64), expected.detach().to(torch.float64)
-    allowed = ABSOLUTE + RELATIVE * expected.abs() + slack
+    allowed, error = ABSOLUTE + RELATIVE * expected.abs() + slack, (found - expected).abs()
+    if bool((error < allowed).all()):
+        return None
     asked = ~expected.isnan()
-    share = torch.where(asked, (found - expected).abs() / allowed, 0.0)
+    share = torch.where(asked, error / allowed, 0.0)
     share = torch.where(asked & found.isnan(), torch.inf, share)
     if not share.numel() or float(share.max()) <= 1:
         return None

@@ -14,6 +14,11 @@ class Operators(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to wrap each operator, and import torch's compiler for that, costs seconds."""
+        return False
+
     @abstractmethod
     def ran(self, name: str, given: tuple[Any, ...], out: Any) -> None:
         """Note one operator, such as `mm`: what it was given, and what it made of it."""
