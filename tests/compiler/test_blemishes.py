@@ -156,7 +156,7 @@ def test_what_a_long_mask_says_twice_is_asked_once() -> None:
     """Found by drawing."""
     long = "causal & (causal & prefix(5) & (block(6) | dilated(step=1, reach=2)))"
     spec = load(TWICE.format(long))
-    text = emit(lower(spec), spec, "sdpa").files["attention.py"]
+    text = emit(lower(spec), spec, "sdpa").files["model.py"]
     assert "return causal_qk & prefix_qk & (block_qk | dilated_qk)" in text
 
 
