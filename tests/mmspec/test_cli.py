@@ -30,8 +30,8 @@ SURFACE = {
     "compile": {"SPEC", "-o", "--output", "--stop-after", "--force", "--backend"},
     "analyze": {"SPEC", "--json"},
     "tune": {"SPEC", "--lengths", "--json"},
-    "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--full", "--self-test"}
-    | {"-v", "--verbose", "--require"},
+    "verify": {"SPEC", "--json", "--junit", "--examples", "--seed", "--law", "--self-test"}
+    | {"-v", "--verbose", "--require", "--full"},
     "train": {"SPEC", "--data", "--out", "--resume", "--steps", "--seconds", "--batch", "--lr"}
     | {"--warmup", "--weight-decay", "--clip", "--seed", "--eval-every", "--save-every"}
     | {"--drop-modality", "--threads", "--augment", "--device", "--json", "--allow-outside"}
