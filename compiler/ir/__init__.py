@@ -62,13 +62,12 @@ from mmspec.compiler.ir.head import (
     Taken,
 )
 from mmspec.compiler.ir.init import Normal
+from mmspec.compiler.ir.input import Embed, Input
 from mmspec.compiler.ir.modality import (
     Audio,
     Clip,
-    Embed,
     Frames,
     Ids,
-    Input,
     Picture,
     Raw,
     Row,

@@ -9,7 +9,7 @@ from mmspec.compiler.ir.attention import Attention
 from mmspec.compiler.ir.fusion import Fuse
 from mmspec.compiler.ir.head import Head
 from mmspec.compiler.ir.init import Normal
-from mmspec.compiler.ir.modality import Embed, Input
+from mmspec.compiler.ir.input import Embed, Input
 from mmspec.compiler.ir.stream import Project, Stack
 
 Node = Embed | Project | Fuse | Stack

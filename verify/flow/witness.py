@@ -228,7 +228,8 @@ def _sample(plan: ir.Plan, path: Path, seed: int) -> Inputs:
 
 def _values(given: ir.Input, size: int, generator: torch.Generator) -> Tensor:
     raw = given.raw
-    places = {"B": 1, "T": size, "F": size // raw.area * raw.step}
+    frames = min(size // raw.area * raw.step, given.longest or size * raw.step)
+    places = {"B": 1, "T": size, "F": frames}
     shape = [places[side] if isinstance(side, str) else side for side in raw.shape]
     if raw.dtype == "int64":
         return torch.randint(raw.codes(0), shape, generator=generator)
