@@ -15,7 +15,7 @@ from mmspec.schema.spec import camel
 ROLES: Final = (
     *("VOCABULARY", "BUCKETS", "CONTEXT", "FEATURES", "CHANNELS", "TUBELET", "PATCH"),
     *("ROWS", "COLUMNS", "PATCHES", "DEPTH", "STEPS", "WIDTH", "HEADS", "KV_HEADS", "HEAD_WIDTH"),
-    *("HIDDEN", "EXPERTS", "CHOICES", "LATENTS", "CLASSES", "OUTPUTS", "PROJECTION"),
+    *("HIDDEN", "EXPERTS", "CHOICES", "LATENTS", "RANK", "CLASSES", "OUTPUTS", "PROJECTION"),
     "MEASURES",
 )
 """What a constant is, in the order in which they are read."""
@@ -34,7 +34,7 @@ _FIELDS: Final = {
     **{"key_width": "WIDTH"},
     **{"numbers": "MEASURES"},
     **{"heads": "HEADS", "kv_heads": "KV_HEADS", "head_width": "HEAD_WIDTH"},
-    **{"experts": "EXPERTS", "choose": "CHOICES", "queries": "LATENTS"},
+    **{"experts": "EXPERTS", "choose": "CHOICES", "queries": "LATENTS", "rank": "RANK"},
 }
 """What the fields of parts and of the Plan's records are."""
 
@@ -234,6 +234,8 @@ def _fused(fusion: ir.Fusion, owner: str) -> Iterator[Fact]:
         yield from _block(fusion.block, owner)
     if isinstance(fusion, ir.Latents):
         yield Fact("LATENTS", owner.removesuffix("_fusion"), fusion.queries)
+    if isinstance(fusion, ir.Bilinear):
+        yield Fact("RANK", owner.removesuffix("_fusion"), fusion.rank)
 
 
 def _block(block: ir.Block, owner: str) -> Iterator[Fact]:

@@ -29,6 +29,8 @@ _NUMBERS: Final = ("total", "delta")
 _OF_KEYS: Final = ("k", "v", "dk", "dv")
 """Tensors with the heads of keys."""
 _ROW, _COLUMN = "[:, None]", "[None, :]"
+_WIDTH: Final = 100
+"""Characters of a line."""
 _LINE: Final = "2 * most + 1"
 """Relative scores of a head."""
 
@@ -66,6 +68,20 @@ def _tiles(mask: Mask) -> Iterator[str]:
     yield f"    return {', '.join(names)}"
 
 
+def _jit(varying: Iterable[str]) -> Iterator[str]:
+    """What makes a kernel of a function: a value of these numbers is no reason to compile again."""
+    names = [f'"{name}"' for name in varying]
+    alone = f"@triton.jit(do_not_specialize=[{', '.join(names)}])"
+    inner = f"    do_not_specialize=[{', '.join(names)}]"
+    if len(alone) <= _WIDTH:
+        yield alone
+    elif len(inner) <= _WIDTH:
+        yield from ("@triton.jit(", inner, ")")
+    else:
+        each = (f"        {name}," for name in names)
+        yield from ("@triton.jit(", "    do_not_specialize=[", *each, "    ]", ")")
+
+
 def _head(mask: Mask, kernel: str, about: str, given: str) -> Iterator[str]:
     """The start of a kernel: parameters, and pointers at the sample and the head of a program.
 
@@ -76,9 +92,8 @@ def _head(mask: Mask, kernel: str, about: str, given: str) -> Iterator[str]:
     beside = ("valid", *["relative"] * bool(mask.lines), *tabled.pointers(mask))
     given = given.replace("valid", " ".join(beside))
     whole = ("tokens", *["most"] * bool(mask.lines), *mask.lengths)
-    varying = ", ".join(f'"{name}"' for name in whole)
     scales = "scale" if kernel == "forward" else "scale, plain_scale"
-    yield f"@triton.jit(do_not_specialize=[{varying}])"
+    yield from _jit(whole)
     yield f"def {mask.name}_{kernel}("
     yield f"    {', '.join(f'{name}_ptr' for name in given.split())},"
     yield f"    {', '.join(f'{name}_{axis}' for name in tensors for axis in _STRIDES)},"

@@ -171,7 +171,8 @@ class WeightedSumFusion(nn.Module):
         if not self.pooled:
             read[0] = parts[0]
         present = [has_tokens(*each) for each in zip(parts, valids, strict=True)]
-        score_btn = torch.cat(torch.broadcast_tensors(*[self.score(x) for x in read]), dim=-1)
+        count = read[0].shape[1]
+        score_btn = torch.cat([self.score(x).expand(-1, count, -1) for x in read], dim=-1)
         absent_b1n = ~torch.stack(present, dim=1)[:, None]
         lowest = torch.finfo(score_btn.dtype).min
         weight_btn = score_btn.masked_fill(absent_b1n, lowest).softmax(dim=-1)

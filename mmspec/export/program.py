@@ -38,7 +38,7 @@ def served(model: nn.Module) -> nn.Module:
         heads: dict[str, Tensor] = self.model(**given).heads._asdict()
         return heads
 
-    made = type(type(model).__name__, (nn.Module,), {"forward": forward})()
+    made: nn.Module = type(type(model).__name__, (nn.Module,), {"forward": forward})()
     made.model = model
     return made.eval()
 
@@ -95,7 +95,8 @@ def program(source: Source) -> torch.export.ExportedProgram:
             )
         except Exception as error:  # noqa: BLE001 - torch raises dozens of kinds
             raise refused(source, "torch.export", error) from None
-        return made.run_decompositions(_plain(model, made))
+        plain: torch.export.ExportedProgram = made.run_decompositions(_plain(model, made))
+        return plain
 
 
 def _plain(model: nn.Module, made: torch.export.ExportedProgram) -> dict[Any, Any]:

@@ -46,6 +46,7 @@ SURFACE = {
         "NAME=VALUE",
         "RUN",
     },
+    "export": {"RUN|SPEC", "--to", "-o", "--out", "--weights"},
     "generate": {
         "--device",
         "--head",

@@ -9,6 +9,7 @@ from mmspec.compiler.lower.lower import lower
 from mmspec.diagnostics import MmspecError
 from mmspec.schema.validate import validate
 from mmspec.text.document import parse
+from mmspec.verify.reference.packing import separate
 
 SPEC = """\
 mmspec: 1
@@ -50,6 +51,7 @@ def test_what_is_no_ngram_is_told(ngrams: str, vocab: int, code: str, advice: st
 
 def test_tokens_are_made_of_earlier_bytes() -> None:
     """So no next token is decoded alone, and packed documents are not separate."""
-    plan = lower(validate(parse(text("{buckets: 64}", more=" & document"), "small.yaml")))
+    spec = validate(parse(text("{buckets: 64}", more=" & document"), "small.yaml"))
+    plan = lower(spec)
     assert decoding(plan) is None
-    assert plan.separate == ()
+    assert plan.separate == () == tuple(separate(spec))

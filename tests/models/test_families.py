@@ -77,7 +77,7 @@ def given(model: Any, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return ours, theirs
 
 
-NUMBERS = {
+NUMBERS: dict[str, tuple[Any, ...]] = {
     "image": ("pixel_values", 3, 8, 8),
     "video": ("pixel_values", 6, 3, 8, 8),
     "spectrogram": ("input_values", 1, 8, 12),

@@ -120,7 +120,11 @@ def kept(model: nn.Module, given: Mapping[str, Tensor]) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in held.values())
 
 
-def test_activation_bytes_equal_what_autograd_keeps(path: Path, tmp_path: Path) -> None:
+def test_activation_bytes_equal_what_autograd_keeps(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without native code, which keeps less, and is taken where it is measured to be faster."""
+    monkeypatch.setattr(native_build, "library", lambda: None)
     if path.stem == "gpt2":
         path = _small_gpt2(path, tmp_path)
     dense = path.stem == "local_global"  # its tiles keep less: the next test

@@ -98,7 +98,7 @@ class _Trial:
         return None
 
     def _model(self) -> nn.Module:
-        model = self.subject.model(self.seed, train=self.seed % 2 == 1)
+        model: nn.Module = self.subject.model(self.seed, train=self.seed % 2 == 1)
         _sharpen(model, self.subject.plan, _SHARPER[self.seed])
         return model
 

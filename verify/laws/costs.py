@@ -144,7 +144,8 @@ def counted_flops(subject: Subject, sizes: Sizes) -> int:
     batch = _inputs(subject, sizes)
     with torch.no_grad(), lab.dry(made), FlopCounter() as counter:
         made(**batch.tensors, **batch.told)
-    return counter.total
+    total: int = counter.total
+    return total
 
 
 def _flops(subject: Subject, sizes: Sizes) -> None:

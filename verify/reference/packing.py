@@ -34,6 +34,7 @@ def separate(spec: Spec) -> frozenset[str]:
     """Modalities whose documents are asked for and stay apart."""
     asked, wiring = frozenset(packed(spec)), resolve(spec)
     mixed = any(_mixes(spec, wiring, name, asked) for name in spec.streams) if asked else False
+    mixed = mixed or any(getattr(spec.modalities[name], "ngrams", None) for name in asked)
     return frozenset() if mixed else asked
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Final, Literal
@@ -142,10 +142,11 @@ def advise(
     return tuple(_advice(one, there, sought) for one in found)
 
 
-def _sought(found: Iterable[Attention]) -> frozenset[Looked] | None:
+def _sought(found: Sequence[Attention]) -> frozenset[Looked] | None:
     """The masks that changes are sought for; None: all, as they are few."""
-    masks = dict.fromkeys((shown.mask, shown.sides) for one in found for shown in one.shown)
-    hiding = [one for one in masks if one[0] != FULL]
+    hiding = [(s.mask, s.sides) for one in found for s in one.shown if s.mask != FULL]
+    if len(hiding) > _ALL:
+        hiding = list(dict.fromkeys(hiding))
     if len(hiding) <= _ALL:
         return None
     hiding.sort(key=lambda one: -prod(side.stop for side in one[1]))
@@ -155,7 +156,8 @@ def _sought(found: Iterable[Attention]) -> frozenset[Looked] | None:
 def _advice(attention: Attention, native: bool, sought: frozenset[Looked] | None) -> Advice:
     """sought: the masks that changes are sought for, of too many to compare tiles of all sizes."""
     way = _work(attention).way(native)
-    sizes = TILES if sought is None else (TILE,)
+    few = sought is None and len(attention.shown) <= MANY
+    sizes = TILES if few else (TILE,)
     rows = [_row(attention, order, tile, way) for order in attention.orders for tile in sizes]
     order, words = attention.compiled, _dense(attention)
     if attention.is_sparse and not attention.is_full:
@@ -168,10 +170,11 @@ def _advice(attention: Attention, native: bool, sought: frozenset[Looked] | None
             words += "; at these lengths one dense call is predicted to be cheaper"
             if asked is not None:
                 words = f"{words.partition(';')[0]}; MMSPEC_TILES=0 asks for one dense call"
-    looked = [s for s in attention.shown if sought is None or (s.mask, s.sides) in sought]
+    hiding = [s for s in attention.shown if few or s.mask != FULL]
+    looked = [s for s in hiding if sought is None or (s.mask, s.sides) in sought]
     found = (finding(attention, shown, TILE) for shown in looked)
-    left = len(attention.shown) - len(looked)
-    return Advice(attention, tuple(rows), words, way, tuple(x for x in found if x), left)
+    findings = tuple(one for one in found if one)
+    return Advice(attention, tuple(rows), words, way, findings, len(hiding) - len(looked))
 
 
 def _dense(attention: Attention) -> str:
