@@ -12,10 +12,12 @@ from types import ModuleType
 from mmspec.expressions import claim as claims
 from mmspec.verify import flow
 from mmspec.verify.outcome import Broken
-from mmspec.verify.subject import Subject
+from mmspec.verify.subject import Subject, words
 
 _LENGTH = 11
 """Tokens of each modality up to which flow is tried."""
+_FEW = 13
+"""Tokens of each modality at which pairs are counted one by one."""
 _SEEDS = 2
 """Weights and inputs: one in evaluation, one in training."""
 _LONGEST = 4096
@@ -33,12 +35,13 @@ def contradiction(subject: Subject, claim: claims.Claim) -> str | None:
         else:
             questions = flow.causality(plan, claim.stream)
         return next(_moves(subject.reduced(("tokens",)), questions), None)
-    except Broken as broken:
-        return broken.what
+    except (Broken, RuntimeError) as error:
+        return error.what if isinstance(error, Broken) else f"the model fails with {words(error)}"
 
 
 def _counted(subject: Subject, claim: claims.Comparison | claims.Growth) -> str | None:
     from mmspec.verify.laws import costs
+    from mmspec.verify.reference.modality import longest
 
     if claim.quantity == "expected_depth":
         costs.check_depths(subject)
@@ -47,7 +50,8 @@ def _counted(subject: Subject, claim: claims.Comparison | claims.Growth) -> str 
     elif isinstance(claim, claims.Comparison):
         return _ran(subject, claim, costs)
     else:
-        few = {name: 1 if m.varies is False else 13 for name, m in subject.spec.modalities.items()}
+        kinds = subject.spec.modalities.items()
+        few = {name: min(longest(m), -(-_FEW // m.step) * m.step) for name, m in kinds}
         costs.check_pairs(subject, costs.Sizes(1, few))
     return None
 
@@ -62,10 +66,8 @@ def _ran(subject: Subject, claim: claims.Comparison, costs: ModuleType) -> str |
     raw = {name: told.get(name, longest(modality)) for name, modality in kinds}
     if sum(raw.values()) > _LONGEST or not all(raw[n] or not m.varies for n, m in kinds):
         return None
-    found, form = (
-        costs.counted_flops(subject, costs.Sizes(1, raw)),
-        costing.flops(subject.plan, told),
-    )
+    found = costs.counted_flops(subject, costs.Sizes(1, raw))
+    form = costing.flops(subject.plan, told)
     return None if found == form else f"operators that run take {found:,} FLOPs, not {form:,}"
 
 

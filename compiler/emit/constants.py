@@ -232,10 +232,8 @@ def _fused(fusion: ir.Fusion, owner: str) -> Iterator[Fact]:
     if isinstance(fusion, ir.Transformer):
         yield Fact("DEPTH", owner, fusion.depth)
         yield from _block(fusion.block, owner)
-    if isinstance(fusion, ir.Latents):
-        yield Fact("LATENTS", owner.removesuffix("_fusion"), fusion.queries)
-    if isinstance(fusion, ir.Bilinear):
-        yield Fact("RANK", owner.removesuffix("_fusion"), fusion.rank)
+    for role, value in fusion.constants:
+        yield Fact(role, owner.removesuffix("_fusion"), value)
 
 
 def _block(block: ir.Block, owner: str) -> Iterator[Fact]:

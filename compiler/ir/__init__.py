@@ -40,7 +40,6 @@ fusion attend by the same record, and whatever is asked of attention is asked of
 
 from mmspec.compiler.ir.attention import Attention, Group, Pairs, Patterns
 from mmspec.compiler.ir.fusion import (
-    Bilinear,
     Concat,
     CrossAttention,
     Fuse,
@@ -124,7 +123,6 @@ __all__ = [
     "Attention",
     "Audio",
     "BatchNormStep",
-    "Bilinear",
     "Block",
     "BothWays",
     "Buckets",

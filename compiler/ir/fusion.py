@@ -61,6 +61,11 @@ class Kind:
         """How many blocks its tokens pass."""
         return 0
 
+    @property
+    def constants(self) -> tuple[tuple[str, int], ...]:
+        """Sizes of its own, by what they are called in packages."""
+        return ()
+
     def readings(self, node: Fuse) -> Iterator[Reading]:
         """What the tokens that it gives read of others, in order."""
         return iter(self.attentions)
@@ -107,6 +112,11 @@ class Latents(Attending):
     keeps = "none"
 
     queries: int
+
+    @property
+    def constants(self) -> tuple[tuple[str, int], ...]:
+        """How many queries."""
+        return (("LATENTS", self.queries),)
 
     def readings(self, node: Fuse) -> Iterator[Reading]:
         """Every query sees everything."""
@@ -202,6 +212,11 @@ class Bilinear(Blend):
     part = "BilinearFusion"
 
     rank: int
+
+    @property
+    def constants(self) -> tuple[tuple[str, int], ...]:
+        """How many features are multiplied."""
+        return (("RANK", self.rank),)
 
 
 Blended = SigmoidGated | WeightedSum | Bilinear

@@ -336,7 +336,7 @@ def test_a_run_by_seconds_may_go_on_for_longer(tmp_path: Path) -> None:
     out = tmp_path / "run"
     given: dict[str, Any] = {"steps": None, "warmup": 5, "eval_every": 0}
     first = go(out, resume=False, seconds=0.2, **given)
-    more = go(out, seconds=0.3, **given)
+    more = go(out, seconds=0.8, **given)
     assert more.step > first.step
     assert "can only be raised" in refused(out, "MM612", seconds=0.1, **given)
     assert f"the run plans {more.step}" in refused(out, "MM612", **given | {"steps": 2})
