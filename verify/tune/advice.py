@@ -15,7 +15,7 @@ from mmspec.verify.tune import machine
 from mmspec.verify.tune.counted import Tiles, Tilings
 from mmspec.verify.tune.order import ROWS, Order, Tiling
 from mmspec.verify.tune.proposal import Finding, finding
-from mmspec.verify.tune.sites import Attention, attentions
+from mmspec.verify.tune.sites import Attention, Shown, attentions
 from mmspec.verify.tune.speed import BLOCK, GROUP, VECTOR, Call, Met, Pieces, Way, Work, pays, speed
 
 __all__ = ["GROUPS", "MANY", "TILES", "Advice", "Row", "advise", "lengths_of", "met", "pieces"]
@@ -138,23 +138,30 @@ def advise(
     """
     there = machine.has_native_code() if native is None else native
     found = tuple(attentions(plan, lengths))
-    sought = _sought(found)
-    return tuple(_advice(one, there, sought) for one in found)
+    hiding = [[shown for shown in one.shown if shown.mask != FULL] for one in found]
+    sought = _sought([shown for each in hiding for shown in each])
+    pairs = zip(found, hiding, strict=True)
+    return tuple(_advice(one, there, masks, sought) for one, masks in pairs)
 
 
-def _sought(found: Sequence[Attention]) -> frozenset[Looked] | None:
+def _sought(found: Sequence[Shown]) -> frozenset[Looked] | None:
     """The masks that changes are sought for; None: all, as they are few."""
-    hiding = [(s.mask, s.sides) for one in found for s in one.shown if s.mask != FULL]
-    if len(hiding) > _ALL:
-        hiding = list(dict.fromkeys(hiding))
+    if len(found) <= _ALL:
+        return None
+    hiding = list(dict.fromkeys((shown.mask, shown.sides) for shown in found))
     if len(hiding) <= _ALL:
         return None
     hiding.sort(key=lambda one: -prod(side.stop for side in one[1]))
     return frozenset(hiding[:_SOUGHT])
 
 
-def _advice(attention: Attention, native: bool, sought: frozenset[Looked] | None) -> Advice:
-    """sought: the masks that changes are sought for, of too many to compare tiles of all sizes."""
+def _advice(
+    attention: Attention, native: bool, hiding: list[Shown], sought: frozenset[Looked] | None
+) -> Advice:
+    """Of an attention, and those of its masks that hide something.
+
+    sought: the masks that changes are sought for, of too many to compare tiles of all sizes.
+    """
     way = _work(attention).way(native)
     few = sought is None and len(attention.shown) <= MANY
     sizes = TILES if few else (TILE,)
@@ -170,11 +177,12 @@ def _advice(attention: Attention, native: bool, sought: frozenset[Looked] | None
             words += "; at these lengths one dense call is predicted to be cheaper"
             if asked is not None:
                 words = f"{words.partition(';')[0]}; MMSPEC_TILES=0 asks for one dense call"
-    hiding = [s for s in attention.shown if few or s.mask != FULL]
     looked = [s for s in hiding if sought is None or (s.mask, s.sides) in sought]
+    left = len(hiding) - len(looked)
+    looked = list(attention.shown) if few else looked
     found = (finding(attention, shown, TILE) for shown in looked)
     findings = tuple(one for one in found if one)
-    return Advice(attention, tuple(rows), words, way, findings, len(hiding) - len(looked))
+    return Advice(attention, tuple(rows), words, way, findings, left)
 
 
 def _dense(attention: Attention) -> str:
