@@ -94,9 +94,7 @@ def _put(spec: Spec, data: Any, keys: Keys, value: Any) -> bool:
     for index, key in enumerate(at[:-1]):
         if not isinstance(data, list) and key not in data:
             return False
-        if isinstance(
-            data[key], str
-        ):  # `linear(64)`: a call becomes the mapping that it is short for
+        if isinstance(data[key], str):  # `linear(64)` becomes the mapping that it is short for
             said = _found(spec, keys[: index + 1 - len(at)])
             if not isinstance(said, Model):
                 return False
@@ -199,8 +197,9 @@ def _cuts(spec: Spec, factors: Factors, long: bool) -> Iterator[tuple[Keys, Any,
 
 def _lengths(spec: Spec) -> Iterator[tuple[Keys, Any, Any]]:
     """Smaller grids and shorter samples."""
+    every = _far(spec)
     for name, modality in spec.modalities.items():
-        at, far = ("modalities", name), _far(spec, name)
+        at, far = ("modalities", name), every.get(name, 0)
         if isinstance(modality, Patched):
             sides = zip(modality.size, modality.grid, _ROWS, strict=True)
             for axis, (old, count, few) in enumerate(sides):
@@ -231,8 +230,11 @@ def _layers(stream: Stream, at: Keys) -> Iterator[tuple[Keys, Any, Any]]:
     yield (*at, "layers"), stream.layers, [f"{names[kind]}*{n}" for kind, n in runs]
 
 
-def _far(spec: Spec, modality: str) -> int:
-    """The largest number in any mask of a modality's tokens."""
-    found = (mask for *sides, mask in spec_masks(spec) if modality in sides)
-    every = (pattern for mask in found for pattern in masks.patterns(mask))
-    return max((n for one in every for _, n in one.arguments if isinstance(n, int)), default=0)
+def _far(spec: Spec) -> dict[str, int]:
+    """The largest number in any mask of each segment's tokens."""
+    found: dict[str, int] = {}
+    for *sides, mask in spec_masks(spec):
+        numbers = (n for one in masks.patterns(mask) for _, n in one.arguments)
+        most = max((n for n in numbers if isinstance(n, int)), default=0)
+        found |= {side: max(most, found.get(side, 0)) for side in sides}
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mmspec.train import checkpoint, folder, record
 from mmspec.weights import stamp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """A model to give away; attention is torch's alone, so that it needs no operators of ours."""
 
@@ -32,7 +33,7 @@ class Source:
     described: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of a run what `run.json` says of `inputs` and `outputs`."""
 
-    @property
+    @cached_property
     def plan(self) -> ir.Plan:
         """What the spec lowers to."""
         return lower(self.spec)
